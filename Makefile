@@ -1,0 +1,52 @@
+# The two commands a user needs are `make repro` and `make test`; `make help` lists all.
+.DEFAULT_GOAL := help
+.PHONY: help env repro test check ui lock clean
+
+# DVC starts stages with $SHELL; a login shell's start-up files must not change the PATH below.
+SHELL := /bin/sh
+export SHELL
+# Every recipe uses .venv, whatever environment is active outside.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export PYTHONNOUSERSITE := 1
+# Nothing reports home or asks for updates (DVC's switches are in .dvc/config, too), and nothing
+# is fetched that was not asked for: override HF_HUB_OFFLINE to let open_clip download weights.
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export DVC_STUDIO_OFFLINE := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export HF_HUB_DISABLE_TELEMETRY := 1
+export HF_HUB_OFFLINE ?= 1
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-7s %s\n", $$1, $$2}'
+
+env: ## build .venv from requirements.txt (PYTHON=… chooses the interpreter)
+	@.ci/env
+
+repro: env ## train and evaluate everything that is not up to date, then print the report's path
+	@dvc repro
+	@python -m fedmvp.tracking
+	@echo "report: $(CURDIR)/report/index.html"
+
+check: env ## the fast inner loop: format, lint, types, quick tests
+	@ruff format --check .
+	@ruff check .
+	@mypy
+	@pytest -q -m "not slow and not pipeline"
+
+test: env ## every check and test
+	@ruff format --check .
+	@ruff check .
+	@mypy
+	@pytest
+
+ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… changes it)
+	@python -m fedmvp.tracking --ui --port $(or $(PORT),5000)
+
+lock: env ## renew requirements.txt from pyproject.toml
+	@uv pip compile --quiet --upgrade --extra dev pyproject.toml --output-file requirements.txt
+
+clean: ## remove what the pipeline made: results, report, derived data, caches (keeps .venv)
+	@rm -rf results report data/backbone data/manifests data/attributes data/partitions \
+		.fedmvp .dvc/cache .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis

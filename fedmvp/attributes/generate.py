@@ -1,0 +1,242 @@
+"""From class names to attributes: ask the configured provider, record, validate, put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fedmvp.attributes.class_attributes import ClassAttributes
+from fedmvp.attributes.config import AttributeParams
+from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Reply, Usage
+from fedmvp.attributes.providers.file import FileProvider
+from fedmvp.attributes.providers.recorded import RecordedProvider, RememberingProvider
+from fedmvp.attributes.record import Question
+from fedmvp.attributes.schema import check_list, names_class
+from fedmvp.attributes.store import AnswerStore
+from fedmvp.attributes.templating import load_template
+from fedmvp.errors import AttributeTextError
+
+__all__ = [
+    "DatasetClasses",
+    "Observer",
+    "asks_of",
+    "collect_attributes",
+    "estimated_usage",
+    "open_provider",
+    "unanswered",
+]
+
+
+@dataclass(frozen=True)
+class DatasetClasses:
+    """What the attribute layer needs to know of a dataset.
+
+    Attributes
+    ----------
+    name, title : str
+        Catalog name, and the title put into questions.
+    classes : tuple of str
+        Names in label order.
+    """
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+
+
+class Observer(Protocol):
+    """Told after every class that is done, from the calling thread."""
+
+    def __call__(self, class_name: str, usage: Usage) -> None:
+        """Take note of one class and what its answer cost."""
+        ...
+
+
+def asks_of(dataset: DatasetClasses, params: AttributeParams) -> tuple[Ask, ...]:
+    """Return what would be asked for each class, in label order.
+
+    Raises
+    ------
+    AttributeTextError
+        When the template is unknown or faulty, or a class is listed twice.
+    """
+    template = load_template(params.template)
+    parameters = {
+        "max_tokens": params.max_tokens,
+        "per_class": params.per_class,
+        "temperature": params.temperature,
+    }
+    if len(set(dataset.classes)) != len(dataset.classes):
+        twice = next(name for name in dataset.classes if dataset.classes.count(name) > 1)
+        raise AttributeTextError(
+            "class is listed twice",
+            where=f"classes of {dataset.name}",
+            value=twice,
+            mend="give every class its own name",
+        )
+    return tuple(
+        Ask(
+            dataset=dataset.name,
+            question=Question(
+                class_name=name,
+                model=params.model,
+                template=template.name,
+                template_sha256=template.sha256,
+                context=dataset.title,
+                parameters=parameters,
+            ),
+            prompt=template.render(name, context=dataset.title, count=params.per_class),
+            count=params.per_class,
+        )
+        for name in dataset.classes
+    )
+
+
+def _openai(params: AttributeParams) -> Provider:
+    from fedmvp.attributes.providers.openai_server import openai_provider
+
+    return openai_provider(params)
+
+
+def _transformers(params: AttributeParams) -> Provider:
+    from fedmvp.attributes.providers.local_model import local_provider
+
+    return local_provider(params)
+
+
+@dataclass(frozen=True)
+class _Live:
+    """A provider that computes answers: opened at the first question, recorded, not asked twice."""
+
+    open: Callable[[AttributeParams], Provider]
+    concurrent: bool
+
+
+_LIVE = {"openai": _Live(_openai, True), "transformers": _Live(_transformers, False)}
+
+
+def open_provider(params: AttributeParams, store: AnswerStore) -> Provider:
+    """Return the configured provider; a live one behind the store of its answers."""
+    if live := _LIVE.get(params.provider):
+        return RememberingProvider(lambda: live.open(params), store, params.provider)
+    if params.path is not None and params.provider == "file":
+        return FileProvider(Path(params.path.replace("{dataset}", store.dataset)))
+    return RecordedProvider(store)
+
+
+def unanswered(asks: Sequence[Ask], store: AnswerStore, params: AttributeParams) -> tuple[Ask, ...]:
+    """Return the questions that would be put to a live model; none for other providers."""
+    if params.provider not in _LIVE:
+        return ()
+    return tuple(ask for ask in asks if store.get(ask.question.key) is None)
+
+
+def estimated_usage(asks: Sequence[Ask]) -> Usage:
+    """Estimate what asking costs: about four characters a token, ten tokens an attribute."""
+    return Usage(
+        calls=len(asks),
+        prompt_tokens=sum(len(ask.prompt) // 4 + 8 for ask in asks),
+        completion_tokens=sum(10 * ask.count + 10 for ask in asks),
+    )
+
+
+def collect_attributes(
+    dataset: DatasetClasses,
+    params: AttributeParams,
+    *,
+    folder: Path | None = None,
+    workers: int = 4,
+    observer: Observer | None = None,
+) -> ClassAttributes:
+    """Return validated attributes of every class, in label order.
+
+    Answers of a live provider are recorded one by one, so nothing is lost or paid for twice
+    when the call fails or is interrupted.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Folder of answer stores, if not the committed one.
+    workers : int
+        Questions put to a server at once; local models are asked one by one.
+    observer : callable, optional
+        Called after every class.
+
+    Raises
+    ------
+    AttributeTextError
+        For the first class without a valid answer, once all others are answered; at once when
+        the provider cannot be used at all.
+    """
+    asks = asks_of(dataset, params)
+    provider = open_provider(params, AnswerStore.of(dataset.name, folder))
+    live = _LIVE.get(params.provider)
+    threads = workers if live is not None and live.concurrent else 1
+    classes: dict[str, tuple[str, ...]] = {}
+    failures: list[AttributeTextError] = []
+    for ask, outcome in zip(asks, _ask_all(asks, provider, threads, observer), strict=True):
+        try:
+            if isinstance(outcome, AttributeTextError):
+                raise outcome
+            classes[ask.class_name] = _accept(ask, outcome.attributes, params)
+        except AttributeTextError as error:
+            failures.append(error)
+    if failures:
+        raise _summary(failures, len(asks))
+    return ClassAttributes(dataset.name, params.provider, params.model, params.template, classes)
+
+
+def _ask_all(
+    asks: Sequence[Ask], provider: Provider, threads: int, observer: Observer | None
+) -> list[Reply | AttributeTextError]:
+    """Ask all questions, at most `threads` at once; return outcomes in the order of `asks`."""
+    unusable: list[ProviderUnusable] = []
+
+    def ask_one(ask: Ask) -> Reply | AttributeTextError:
+        if unusable:  # Whatever else is waiting would only meet the same wall.
+            return unusable[0]
+        try:
+            return provider.reply(ask)
+        except ProviderUnusable as error:
+            unusable.append(error)
+            return error
+        except AttributeTextError as error:
+            return error
+
+    pool = ThreadPoolExecutor(max_workers=threads)
+    try:
+        futures = {pool.submit(ask_one, ask): ask for ask in asks}
+        for future in as_completed(futures):
+            outcome = future.result()
+            if isinstance(outcome, Reply) and observer is not None:
+                observer(futures[future].class_name, outcome.usage)
+        if unusable:
+            raise unusable[0]
+        return [future.result() for future in futures]
+    finally:
+        # After an error or Ctrl-C: questions not yet asked are dropped, running ones recorded.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _accept(ask: Ask, attributes: tuple[str, ...], params: AttributeParams) -> tuple[str, ...]:
+    """Apply the rule on attributes that name their class, and the most used of a list."""
+    if params.naming == "drop":
+        attributes = tuple(text for text in attributes if not names_class(text, ask.class_name))
+    checked = check_list(
+        attributes,
+        dataset=ask.dataset,
+        class_name=ask.class_name,
+        may_name_class=params.naming == "keep",
+    )
+    return checked[: params.per_class]
+
+
+def _summary(failures: list[AttributeTextError], classes: int) -> AttributeTextError:
+    first = failures[0]
+    if len(failures) == 1:
+        return first
+    what = f"{first.what} ({len(failures)} of {classes} classes fail; this is the first)"
+    return AttributeTextError(what, where=first.where, value=first.value, mend=first.mend)

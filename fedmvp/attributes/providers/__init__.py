@@ -1,0 +1,1 @@
+"""Who answers a question about a class: recorded answers, files, servers, local models."""

@@ -1,0 +1,254 @@
+"""Any server that speaks the OpenAI chat protocol: OpenAI, Azure, vLLM, Ollama, llama.cpp.
+
+The server and its key come from ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``. The client itself
+waits and asks again on rate limits (honouring Retry-After), 5xx answers, timeouts and broken
+connections. Nothing that leaves this module holds the key: every text of the server is cleaned of
+it, and the client's exceptions, which carry the request, are never chained to ours.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from fedmvp.attributes.config import AttributeParams
+from fedmvp.attributes.parsing import ANSWER_SCHEMA
+from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Usage
+from fedmvp.attributes.providers.dialogue import Completion, DialogueProvider, Message
+from fedmvp.errors import AttributeTextError
+
+__all__ = ["OpenAIChat", "openai_provider"]
+
+_OPENAI = "https://api.openai.com/v1"
+_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {"name": "class_attributes", "strict": True, "schema": ANSWER_SCHEMA},
+}
+_AGAIN = "run the same command again later: classes already answered are not asked again"
+
+
+def openai_provider(params: AttributeParams) -> Provider:
+    """Open the provider from params and environment.
+
+    Reads ``OPENAI_BASE_URL``, ``OPENAI_API_KEY``, ``FEDMVP_LLM_TIMEOUT_S`` (default 60) and
+    ``FEDMVP_LLM_RETRIES`` (default 6).
+
+    Raises
+    ------
+    ProviderUnusable
+        When the ``openai`` package or the key is missing.
+    """
+    chat = OpenAIChat(
+        model=params.model,
+        temperature=params.temperature,
+        max_tokens=params.max_tokens,
+        base_url=os.environ.get("OPENAI_BASE_URL", "").strip() or _OPENAI,
+        api_key=os.environ.get("OPENAI_API_KEY", "").strip(),
+        timeout_s=_number("FEDMVP_LLM_TIMEOUT_S", 60.0),
+        retries=int(_number("FEDMVP_LLM_RETRIES", 6)),
+    )
+    return DialogueProvider(chat, attempts=params.attempts)
+
+
+class OpenAIChat:
+    """Chat completions of one model on one server; safe to use from several threads.
+
+    Parameters
+    ----------
+    model : str
+    temperature : float
+    max_tokens : int
+    base_url : str
+    api_key : str
+        May be empty for servers other than OpenAI's.
+    timeout_s : float
+        For one answer.
+    retries : int
+        Times the client asks again on 408, 409, 429, 5xx and connection errors, waiting 0.5 s,
+        1 s, 2 s … 8 s or what Retry-After says.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        temperature: float,
+        max_tokens: int,
+        base_url: str,
+        api_key: str,
+        timeout_s: float = 60.0,
+        retries: int = 6,
+    ) -> None:
+        if importlib.util.find_spec("openai") is None:
+            raise ProviderUnusable(
+                "the package openai is not installed",
+                where="attributes.provider",
+                value="openai",
+                mend="install it with `uv pip install openai`, or use provider recorded",
+            )
+        _require_address(base_url)
+        if not api_key and base_url == _OPENAI:
+            raise ProviderUnusable(
+                "no key",
+                where="OPENAI_API_KEY",
+                mend="export OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own",
+            )
+        self._model = model
+        self._server = _server(base_url)
+        self._secrets = _secrets(api_key, base_url)
+        self._options: dict[str, Any] = {
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "response_format": _FORMAT,
+        }
+        self._library: Any = importlib.import_module("openai")
+        # The client insists on some key; servers without accounts ignore it.
+        self._client = self._library.OpenAI(
+            api_key=api_key or "none", base_url=base_url, timeout=timeout_s, max_retries=retries
+        )
+
+    def complete(self, messages: Sequence[Message], ask: Ask) -> Completion:
+        """Return the model's next turn."""
+        turns = [{"role": turn.role, "content": turn.content} for turn in messages]
+        while True:
+            options = dict(self._options)
+            body, failure = self._call(turns, options)
+            if failure is None:
+                return self._completion(body)
+            if not self._adapt(options, failure):
+                raise self._error(failure, ask)
+
+    def _call(
+        self, turns: list[dict[str, str]], options: dict[str, Any]
+    ) -> tuple[bytes, Exception | None]:
+        """Return the raw body, or the client's exception as a value.
+
+        As a value, because an exception raised while another is handled keeps a reference to it,
+        and the client's holds the request with its key.
+        """
+        try:
+            raw = self._client.chat.completions.with_raw_response.create(
+                model=self._model, messages=turns, **options
+            )
+            return bytes(raw.http_response.content), None
+        except self._library.OpenAIError as error:
+            return b"", error
+
+    def _adapt(self, options: dict[str, Any], failure: Exception) -> bool:
+        """Leave out what the server does not know; tell whether asking again makes sense."""
+        if getattr(failure, "status_code", None) not in (400, 422):
+            return False
+        # Reasoning models call the limit by its newer name.
+        if "max_tokens" in options and "max_completion_tokens" in str(failure):
+            limit = options.pop("max_tokens")
+            self._options = {**options, "max_completion_tokens": limit}
+            return True
+        if "response_format" in options:
+            self._options = {key: options[key] for key in options if key != "response_format"}
+            return True
+        return False
+
+    def _completion(self, body: bytes) -> Completion:
+        """Read the protocol's envelope without trusting it."""
+        text = self._clean(body.decode("utf-8", "replace"))
+        try:
+            envelope = json.loads(text)
+            choice = envelope["choices"][0]
+            message = choice["message"]
+            content = message.get("content")
+            finish = choice.get("finish_reason")
+            refused = message.get("refusal")
+            usage = _usage(envelope.get("usage"))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            return Completion(text, Usage(calls=1), "the server's reply is no chat completion")
+        if finish == "length":
+            return Completion(str(content or ""), usage, "it was cut off at the token limit")
+        if refused or finish == "content_filter" or not isinstance(content, str):
+            return Completion(str(refused or content or ""), usage, "it is a refusal or no text")
+        return Completion(content, usage)
+
+    def _error(self, failure: Exception, ask: Ask) -> AttributeTextError:
+        """Turn the client's exception into ours, without its request and without secrets."""
+        status = getattr(failure, "status_code", None)
+        said = self._clean(str(failure))
+        if status in (401, 403):
+            return ProviderUnusable(
+                f"the server refuses the key (HTTP {status})",
+                where=self._server,
+                mend="check OPENAI_API_KEY and OPENAI_BASE_URL",
+            )
+        if status == 404:
+            return ProviderUnusable(
+                f"no such model or address (HTTP 404): {said}",
+                where=self._server,
+                value=self._model,
+                mend="check attributes.model and OPENAI_BASE_URL (it usually ends in /v1)",
+            )
+        if status is None or status == 429 or status >= 500:
+            return ProviderUnusable(
+                f"no answer after all retries ({said})", where=self._server, mend=_AGAIN
+            )
+        return AttributeTextError(
+            f"the server rejects the question (HTTP {status}): {said}",
+            where=ask.place,
+            mend="change what it names, e.g. attributes.temperature or max_tokens",
+        )
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return text
+
+
+def _require_address(base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        # Without the value: a mistyped address may hold a password.
+        raise ProviderUnusable(
+            "not an http(s) address",
+            where="OPENAI_BASE_URL",
+            mend="set it to something like http://localhost:8000/v1",
+        )
+
+
+def _secrets(api_key: str, base_url: str) -> tuple[str, ...]:
+    parts = urlsplit(base_url)
+    found = {api_key, parts.password or "", parts.query, parts.netloc.rpartition("@")[0]}
+    # Longest first, so that no part of one survives the removal of another.
+    return tuple(sorted(filter(None, found), key=lambda text: (-len(text), text)))
+
+
+def _server(base_url: str) -> str:
+    """Return host and port only: an address may carry a user name, a password or a token."""
+    return f"server {urlsplit(base_url).netloc.rpartition('@')[2] or 'of OPENAI_BASE_URL'}"
+
+
+def _usage(value: Any) -> Usage:
+    counts = value if isinstance(value, dict) else {}
+    tokens = [counts.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    sent, received = (count if isinstance(count, int) and count > 0 else 0 for count in tokens)
+    return Usage(calls=1, prompt_tokens=sent, completion_tokens=received)
+
+
+def _number(variable: str, default: float) -> float:
+    text = os.environ.get(variable, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise ProviderUnusable(
+            "not a number from 0 up",
+            where=f"environment variable {variable}",
+            value=text,
+            mend="unset it or set a number",
+        )
+    return value

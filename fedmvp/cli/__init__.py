@@ -1,0 +1,65 @@
+"""The command line ``fedmvp``.
+
+Modules here import typer and nothing heavier when loaded: what a command needs is imported inside
+it, so that ``fedmvp --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import fedmvp
+from fedmvp.cli import attributes, datasets, profile, track
+from fedmvp.cli.commands import Commands
+from fedmvp.cli.doctor import doctor
+from fedmvp.cli.import_official import import_official
+from fedmvp.cli.methods import methods
+from fedmvp.cli.predict import predict
+from fedmvp.cli.settings import settings
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="fedmvp",
+    cls=Commands,
+    help="Federated multimodal visual prompt tuning for CLIP. `make repro` runs the pipeline; "
+    "these commands look at it, choose its parameters and use its results.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Tracebacks of bugs stay plain, and show no local variables.
+    pretty_exceptions_enable=False,
+    # Plain help: rich's takes a quarter of a second to import.
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fedmvp {fedmvp.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="FEDMVP_DEBUG", help="Show tracebacks of errors.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take the options that stand before the command's name."""
+
+
+app.command()(doctor)
+app.add_typer(profile.app)
+app.add_typer(datasets.app)
+app.add_typer(attributes.app)
+app.command()(settings)
+app.command()(methods)
+app.command()(predict)
+app.command(name="import-official")(import_official)
+app.add_typer(track.app)

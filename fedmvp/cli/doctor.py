@@ -1,0 +1,34 @@
+"""``fedmvp doctor``: whether everything is in place for `make repro`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Check that everything is in place.
+
+    Environment, parameters, data, weights, disk and device, each with its mend. The exit code is 2 when there is a problem.
+    """
+    from dataclasses import asdict
+
+    from fedmvp.cli.health import examine
+    from fedmvp.cli.output import print_json
+
+    lines = []
+    for line in examine():
+        lines.append(line)
+        if not as_json:
+            verdict = "ok     " if line.ok else "problem"
+            mend = f"; mend: {line.mend}" if line.mend else ""
+            typer.echo(f"{verdict}  {line.check:<10}  {line.detail}{mend}")
+    if as_json:
+        print_json([asdict(line) for line in lines])
+    if not all(line.ok for line in lines):
+        raise typer.Exit(2)

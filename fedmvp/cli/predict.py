@@ -1,0 +1,149 @@
+"""``fedmvp predict``: classify image files."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fedmvp.prediction.predictor import Predictor
+
+__all__ = ["predict"]
+
+_MOST = 5
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="weights.safetensors of a result (or its folder), or an imported file."),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="`pictoclip` or an open_clip model; else the run's.")
+    ] = None,
+    backbone_weights: Annotated[
+        Path | None,
+        typer.Option(help="Local .safetensors or .pt with OpenAI's or open_clip's keys."),
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="open_clip's tag, to fetch the backbone's weights.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Gives classes, template, sentences and attributes.")
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="Chooses sentences where they differ by domain.")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Candidate classes, one name a line.")
+    ] = None,
+    attributes: Annotated[
+        Path | None, typer.Option(help='JSON of {"class": ["attribute", ...]}.')
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="By default the weights' own; zero_shot without weights.")
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="fedmvp: paper or official-code; else the run's, or paper.")
+    ] = None,
+    lora: Annotated[
+        bool | None, typer.Option("--lora/--no-lora", help="fedmvp: apply LoRA or not.")
+    ] = None,
+    fold: Annotated[str | None, typer.Option(help="Fold of weights with several.")] = None,
+    logits: Annotated[bool, typer.Option("--logits", help="Give logits, not probabilities.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write a PNG of what the patches attend to."),
+    ] = None,
+) -> None:
+    """Classify image files.
+
+    With a trained method, imported weights or zero-shot CLIP. What is left out is taken from the run that made the weights, where its run.json stands beside
+    them. All images are decoded before any is classified.
+    """
+    from fedmvp.cli.output import print_json
+    from fedmvp.errors import DataError
+    from fedmvp.prediction.backbones import BackboneChoice
+    from fedmvp.prediction.images import decode_files
+    from fedmvp.prediction.load import PredictionWarning, load_predictor
+    from fedmvp.prediction.predictor import probabilities
+    from pipeline.device import prepare_device
+
+    if gone := next((path for path in images if not path.is_file()), None):
+        raise DataError("no such image file", where=gone, mend="correct the path")
+    asked = BackboneChoice(backbone, backbone_weights, pretrained)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default", PredictionWarning)
+        predictor = load_predictor(
+            weights,
+            backbone=None if asked == BackboneChoice() else asked,
+            dataset=dataset,
+            domain=domain,
+            classes=classes,
+            attributes=attributes,
+            method=method,
+            variant=variant,
+            lora=lora,
+            fold=fold,
+            device=prepare_device(),
+        )
+    for warning in caught:
+        if issubclass(warning.category, PredictionWarning):
+            typer.echo(f"warning: {warning.message}", err=True)
+    pixels = decode_files(images, predictor.image_size_px)
+    scores = predictor.predict(pixels)
+    shares = probabilities(scores)
+    if as_json:
+        key, values = ("logits", scores) if logits else ("probabilities", shares)
+        print_json(_records(images, predictor.class_names, key, values))
+    else:
+        for path, image_scores, image_shares in zip(images, scores, shares, strict=True):
+            _print_best(path, predictor.class_names, image_scores if logits else image_shares,
+                        percent=not logits)  # fmt: skip
+    if explain is not None:
+        _explain(explain, predictor, images, pixels, shares)
+        typer.echo(f"attention: {explain}", err=True)
+
+
+def _records(
+    images: list[Path], names: tuple[str, ...], key: str, values: NDArray[Any]
+) -> list[dict[str, Any]]:
+    return [
+        {"image": str(path), key: dict(zip(names, map(float, row), strict=True))}
+        for path, row in zip(images, values, strict=True)
+    ]
+
+
+def _print_best(path: Path, names: tuple[str, ...], values: NDArray[Any], *, percent: bool) -> None:
+    from fedmvp.prediction.predictor import ranked
+
+    typer.echo(str(path))
+    for name, value in ranked(names, values, _MOST):
+        typer.echo(f"  {100 * value:6.2f} %  {name}" if percent else f"  {value:8.4f}  {name}")
+
+
+def _explain(
+    out: Path,
+    predictor: Predictor,
+    images: list[Path],
+    pixels: NDArray[np.uint8],
+    shares: NDArray[np.float64],
+) -> None:
+    from fedmvp.files import write_bytes
+    from fedmvp.prediction.overlay import Explained, draw_overlay
+    from fedmvp.prediction.predictor import ranked
+
+    rows = []
+    for path, image, row in zip(images, pixels, shares, strict=True):
+        ((name, share),) = ranked(predictor.class_names, row, 1)
+        title = f"{path.name} : {name} ({100 * share:.1f} %)"
+        rows.append(Explained(image, title, predictor.attended(image)))
+    write_bytes(out, draw_overlay(rows))

@@ -1,0 +1,152 @@
+"""``fedmvp profile``: the shipped params.yaml files, and putting one to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["app", "changes", "profile_names", "profile_text"]
+
+app = typer.Typer(
+    name="profile",
+    help="Complete params.yaml files to choose from.",
+    no_args_is_help=True,
+)
+
+_PARAMS = Path("params.yaml")
+_BACKUP = Path(".fedmvp/params.yaml.bak")
+
+
+@app.command(name="list")
+def list_profiles(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """List the shipped profiles; the one params.yaml equals is marked."""
+    from fedmvp.cli.output import print_json, print_table
+
+    current = _current()
+    rows = [_summary(name, current) for name in profile_names()]
+    if as_json:
+        print_json(rows)
+        return
+    header = ("", "profile", "backbone", "settings", "methods", "seeds", "rounds")
+    print_table(
+        header,
+        [
+            ("*" if row["in_use"] else "", row["profile"], row["backbone"], len(row["settings"]),
+             len(row["methods"]), len(row["seeds"]), row["rounds"])
+            for row in rows
+        ],
+    )  # fmt: skip
+    if current is None:
+        typer.echo("params.yaml is missing: `fedmvp profile use default` writes it")
+    elif not any(row["in_use"] for row in rows):
+        typer.echo("params.yaml is edited: it is none of these")
+
+
+@app.command()
+def use(
+    name: Annotated[str, typer.Argument(help="A name that `fedmvp profile list` shows.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an edited params.yaml.")] = False,
+) -> None:
+    """Write a profile to params.yaml, and say which entries change.
+
+    An edited params.yaml is only overwritten with --force; the old one is then kept in
+    .fedmvp/params.yaml.bak.
+    """
+    from fedmvp.config import load_yaml
+    from fedmvp.errors import ConfigError
+    from fedmvp.files import write_text
+
+    text, current = profile_text(name), _current()
+    if current == text:
+        typer.echo(f"params.yaml is profile {name} already")
+        return
+    edited = current is not None and current not in map(profile_text, profile_names())
+    if edited and not force:
+        raise ConfigError("has entries of your own", where=_PARAMS,
+                          mend="commit or copy it, then use --force")  # fmt: skip
+    old: Any = {}
+    if edited and current is not None:
+        write_text(_BACKUP, current)
+        typer.echo(f"the old params.yaml is kept in {_BACKUP}")
+    if current is not None:
+        try:
+            old = load_yaml(_PARAMS)
+        except ConfigError:
+            typer.echo("the old params.yaml was not valid YAML")
+    write_text(_PARAMS, text)
+    lines = list(changes(old if isinstance(old, dict) else {}, load_yaml(_PARAMS)))
+    for line in lines if old else ():
+        typer.echo(line)
+    typer.echo(f"params.yaml is now profile {name}; `dvc status` shows what will run")
+
+
+def profile_names() -> tuple[str, ...]:
+    """Return the names of the shipped profiles, `default` first."""
+    names = sorted(path.stem for path in _folder().glob("*.yaml"))
+    return tuple(sorted(names, key=lambda name: (name != "default", name)))
+
+
+def profile_text(name: str) -> str:
+    """Return a profile's file.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, with the known ones.
+    """
+    from fedmvp.errors import ConfigError
+
+    known = profile_names()
+    if name not in known:
+        raise ConfigError("unknown profile", where="fedmvp profile", value=name,
+                          mend=f"use one of: {', '.join(known)}")  # fmt: skip
+    return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield one line per entry that differs.
+
+    Examples
+    --------
+    >>> list(changes({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 4}))
+    ['a.b: 1 → 3', 'c: 2 → (none)', 'd: (none) → 4']
+    """
+    for key in dict.fromkeys([*old, *new]):
+        before, after = old.get(key, "(none)"), new.get(key, "(none)")
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from changes(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key}: {before} → {after}"
+
+
+def _folder() -> Path:
+    return Path(__file__).parent.parent / "profiles"
+
+
+def _current() -> str | None:
+    return _PARAMS.read_text(encoding="utf-8") if _PARAMS.is_file() else None
+
+
+def _summary(name: str, current: str | None) -> dict[str, Any]:
+    from fedmvp.config import load_params
+
+    params = load_params(_folder() / f"{name}.yaml")
+    run = params.run
+    return {
+        "profile": name,
+        "in_use": profile_text(name) == current,
+        "backbone": params.backbone.name,
+        "suite": run.suite,
+        "datasets": list(params.data.datasets),
+        "settings": list(run.settings),
+        "methods": [*run.zero_shot, *run.trained],
+        "seeds": list(run.seeds),
+        "rounds": params.federation.rounds,
+    }

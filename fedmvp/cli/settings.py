@@ -1,0 +1,136 @@
+"""``fedmvp settings``: every client and target of a setting, from manifests alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fedmvp.config import Params
+    from fedmvp.data.manifest import Manifest
+    from fedmvp.settings.partition import Partition
+
+__all__ = ["settings"]
+
+
+def settings(
+    name: Annotated[str | None, typer.Argument(help="A setting of params.yaml's suite.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """List settings, or the clients of one.
+
+    With a name: every client and every target, from manifests alone. Nothing is written.
+    """
+    from fedmvp.cli.output import print_json, print_table
+    from fedmvp.config import load_params
+    from fedmvp.settings.spec import setting_names
+
+    params = load_params()
+    if name is not None:
+        partition = _partition(params, name)
+        if as_json:
+            print_json(_record(partition))
+        else:
+            _print_setting(partition)
+        return
+    rows = [_summary(params, known) for known in setting_names(params.run.suite)]
+    if as_json:
+        print_json(rows)
+        return
+    header = ("", "setting", "folds", "clients", "targets", "title")
+    print_table(
+        header,
+        [
+            ("*" if row["in_run"] else "", row["setting"], row["folds"], row["clients"],
+             row["targets"], row["title"])
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _partition(params: Params, name: str) -> Partition:
+    """Make the partition as the stage does, in memory."""
+    from fedmvp.settings.build import build_partition
+    from fedmvp.settings.folds import datasets_of
+    from fedmvp.settings.spec import load_setting
+
+    setting = load_setting(params.run.suite, name)
+    return build_partition(
+        name,
+        setting,
+        {d: _manifest(params, d) for d in datasets_of(setting, params.data.datasets)},
+        classes_per_client=params.partition.classes_per_client,
+        shots=params.partition.shots,
+        seed=params.partition.seed,
+    )
+
+
+def _manifest(params: Params, dataset: str) -> Manifest:
+    """Return the stage's manifest; one of embedded data is made here if there is none."""
+    from fedmvp.data.manifest import build_manifest, load_manifest
+    from fedmvp.data.paths import manifest_path
+    from fedmvp.data.spec import load_spec
+    from fedmvp.errors import DataError
+
+    path = manifest_path(dataset)
+    if path.is_file():
+        return load_manifest(path)
+    spec = load_spec(dataset)
+    if spec.sources and spec.sources[0].kind == "embedded":
+        return build_manifest(spec, params.data.split_seed)
+    raise DataError("manifest is missing", where=path,
+                    mend=f"run `dvc repro download@{dataset}`")  # fmt: skip
+
+
+def _summary(params: Params, name: str) -> dict[str, Any]:
+    from fedmvp.settings.spec import load_setting
+
+    setting = load_setting(params.run.suite, name)
+    partition = _partition(params, name)
+    return {
+        "setting": name,
+        "title": setting.title,
+        "protocol": setting.protocol,
+        "in_run": name in params.run.settings,
+        "folds": len(partition.folds),
+        "clients": len(partition.clients),
+        "targets": len(partition.targets),
+    }
+
+
+def _record(partition: Partition) -> dict[str, Any]:
+    return {
+        "setting": partition.setting,
+        "protocol": partition.protocol,
+        "clients": [
+            {"id": c.id, "fold": c.fold, "dataset": c.dataset, "domain": c.domain,
+             "classes": list(c.classes), "images": len(c.train)}
+            for c in partition.clients
+        ],
+        "targets": [
+            {"name": t.name, "fold": t.fold, "group": t.group, "dataset": t.dataset,
+             "domain": t.domain, "classes": list(t.classes), "images": len(t.images)}
+            for t in partition.targets
+        ],
+    }  # fmt: skip
+
+
+def _print_setting(partition: Partition) -> None:
+    from fedmvp.cli.output import print_table
+
+    print_table(
+        ("client", "fold", "dataset", "domain", "classes", "images"),
+        [
+            (c.id, c.fold, c.dataset, c.domain or "all", len(c.classes), len(c.train))
+            for c in partition.clients
+        ],
+    )
+    typer.echo("")
+    print_table(
+        ("target", "fold", "group", "dataset", "domain", "classes", "images"),
+        [
+            (t.name, t.fold, t.group, t.dataset, t.domain or "all", len(t.classes), len(t.images))
+            for t in partition.targets
+        ],
+    )

@@ -1,0 +1,79 @@
+"""``fedmvp track``: bring MLflow in line with the results, look at them, log a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="track",
+    help="Results and models in MLflow.",
+    no_args_is_help=True,
+)
+
+Store = Annotated[
+    str | None,
+    typer.Option(help="Tracking URI; else FEDMVP_TRACKING_URI, MLFLOW_TRACKING_URI, .fedmvp."),
+]
+_ROOT = Path()
+
+
+@app.command()
+def sync(store: Store = None) -> None:
+    """Write one MLflow run per result; what is there already is left alone."""
+    from fedmvp.tracking.sync import sync as bring_in_line
+
+    typer.echo(str(bring_in_line(_ROOT, store)))
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000, store: Store = None
+) -> None:
+    """Serve MLflow's pages to this machine, until Ctrl-C."""
+    import subprocess
+
+    from fedmvp.tracking.store import ui_command
+
+    command = ui_command(_ROOT, port=port, uri=store)
+    typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    try:
+        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own arguments
+    except KeyboardInterrupt:
+        code = 0
+    raise typer.Exit(code)
+
+
+@app.command()
+def model(
+    result: Annotated[
+        Path, typer.Argument(file_okay=False, help="results/<setting>/<method>/seed<k>")
+    ],
+    fold: Annotated[str | None, typer.Option(help="Fold of a setting with several.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose classes are the default; else the run's first.")
+    ] = None,
+    register: Annotated[str | None, typer.Option(help="Name in the model registry.")] = None,
+    alias: Annotated[str | None, typer.Option(help="Alias of the registered version.")] = None,
+    store: Store = None,
+) -> None:
+    """Log a trained method as an MLflow model to its run, for `mlflow models predict` or `serve`.
+
+    The frozen backbone is not inside: it is named, and checked by its hash when the model loads.
+    """
+    from fedmvp.tracking.model import log_model
+
+    logged = log_model(
+        _ROOT,
+        result,
+        store=store,
+        fold=fold,
+        default_dataset=dataset,
+        register=register,
+        alias=alias,
+    )
+    typer.echo(logged.uri)

@@ -1,0 +1,74 @@
+"""What kind of CLIP an open_clip model is: its sizes, and whether our towers can compute it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from fedmvp.clip.spec import BackboneSpec, TextSpec, VisionSpec
+from fedmvp.errors import BackboneError
+
+__all__ = ["describe"]
+
+
+def _require(condition: bool, what: str, name: str) -> None:
+    if not condition:
+        raise BackboneError(f"architecture is not supported: {what}", where="backbone.name",
+                            value=name,
+                            mend="use a CLIP with a plain ViT and CLIP's text transformer, e.g. "
+                            "ViT-B-16-quickgelu")  # fmt: skip
+
+
+def describe(model: nn.Module, name: str, pretrained: str | None) -> BackboneSpec:
+    """Return the sizes of an open_clip model, every one read from the model itself.
+
+    Raises
+    ------
+    BackboneError
+        When the model has parts our towers do not know.
+    """
+    visual: Any = model.visual
+    text: Any = model.text if hasattr(model, "text") else model
+    _require(type(visual).__name__ == "VisionTransformer", "image tower without a ViT", name)
+    for attribute in ("token_embedding", "transformer", "ln_final", "positional_embedding"):
+        _require(hasattr(text, attribute), "text tower is not CLIP's transformer", name)
+    _require(visual.attn_pool is None and visual.pool_type == "tok", "pooling is not CLS", name)
+    _require(getattr(text, "cls_emb", None) is None, "text class token", name)
+    pool = text.text_pool_type if text is model else text.pool_type
+    _require(pool == "argmax", "text pooling is not end-of-text", name)
+    _require(getattr(model, "logit_bias", None) is None, "logit bias (SigLIP)", name)
+    blocks, text_blocks = visual.transformer.resblocks, text.transformer.resblocks
+    size, patch = visual.image_size, visual.patch_size
+    _require(size[0] == size[1] and patch[0] == patch[1], "image is not square", name)
+    gelus = {type(block.mlp[1]).__name__ for block in (*blocks, *text_blocks)}
+    _require(len(gelus) == 1 and gelus <= {"GELU", "QuickGELU"}, "activation", name)
+    preprocess = getattr(visual, "preprocess_cfg", None) or {}
+    default_mean = (0.48145466, 0.4578275, 0.40821073)
+    default_std = (0.26862954, 0.26130258, 0.27577711)
+    return BackboneSpec(
+        name=name,
+        pretrained=pretrained,
+        embed_dim=int(visual.proj.shape[1]),
+        quick_gelu=gelus == {"QuickGELU"},
+        vision=VisionSpec(
+            image_size=int(size[0]),
+            patch_size=int(patch[0]),
+            width=int(visual.conv1.out_channels),
+            layers=len(blocks),
+            heads=int(blocks[0].attn.num_heads),
+            mlp_width=int(blocks[0].mlp[0].out_features),
+            pre_norm=not isinstance(visual.ln_pre, nn.Identity),
+        ),
+        text=TextSpec(
+            context_length=int(text.positional_embedding.shape[0]),
+            vocabulary=int(text.token_embedding.num_embeddings),
+            width=int(text.token_embedding.embedding_dim),
+            layers=len(text_blocks),
+            heads=int(text_blocks[0].attn.num_heads),
+            mlp_width=int(text_blocks[0].mlp[0].out_features),
+        ),
+        mean=tuple(preprocess.get("mean", default_mean)),
+        std=tuple(preprocess.get("std", default_std)),
+        tower_sha256="0" * 64,
+    )

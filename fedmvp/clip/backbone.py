@@ -1,0 +1,165 @@
+"""The frozen CLIP a run works on: two towers, the temperature, preprocessing, text encoding."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from fedmvp.clip.spec import BackboneSpec
+from fedmvp.clip.text import TextTower
+from fedmvp.clip.feature_cache import cached_features
+from fedmvp.clip.vision import VisionTower
+from fedmvp.errors import BackboneError
+from fedmvp.files import read_json, sha256_bytes, write_bytes, write_json
+
+__all__ = ["Backbone", "load_backbone", "save_backbone"]
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Backbone(nn.Module):
+    """Frozen CLIP: ``vision``, ``text`` and ``scale``.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    precision : {"fp32", "bf16", "fp16"}, default="fp32"
+        Arithmetic under `autocast`; weights and trainables stay fp32.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: BackboneSpec, *, precision: str = "fp32") -> None:
+        super().__init__()
+        self.spec = spec
+        self.precision = precision
+        self.vision = VisionTower(spec)
+        self.text = TextTower(spec)
+        self.logit_scale = nn.Parameter(torch.empty(()), requires_grad=False)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+        self.eval()
+
+    @classmethod
+    def from_state(
+        cls, spec: BackboneSpec, state: Mapping[str, Tensor], *, precision: str = "fp32"
+    ) -> Backbone:
+        """Build from tensors named as in weights.safetensors.
+
+        Raises
+        ------
+        BackboneError
+            Naming the first missing, extra or misshapen tensor.
+        """
+        backbone = cls(spec, precision=precision)
+        expected = backbone.state_dict()
+        for key in sorted(expected.keys() ^ state.keys()):
+            kind = "missing" if key in expected else "extra"
+            raise BackboneError(f"tensor is {kind}", where="backbone weights", value=key,
+                                mend="run the backbone stage again: `dvc repro backbone`")  # fmt: skip
+        for key, tensor in state.items():
+            if tensor.shape != expected[key].shape:
+                raise BackboneError(f"tensor {key} has shape {tuple(tensor.shape)}",
+                                    where="backbone weights",
+                                    mend=f"expected {tuple(expected[key].shape)}: run the "
+                                    "backbone stage again")  # fmt: skip
+        backbone.load_state_dict(dict(state))
+        return backbone
+
+    @property
+    def device(self) -> torch.device:
+        """Where the towers live."""
+        return self.logit_scale.device
+
+    @property
+    def scale(self) -> Tensor:
+        """s = exp(logit_scale), the inverse temperature (about 100)."""
+        return self.logit_scale.exp()
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context the towers run in; a no-op in fp32."""
+        dtype = _DTYPES[self.precision]
+        if dtype is torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=dtype)
+
+    def normalise(self, images: np.ndarray | Tensor) -> Tensor:
+        """Turn uint8 RGB [B, S, S, 3] into the towers' input, float32 [B, 3, S, S]."""
+        pixels = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray)
+                                 else images)  # fmt: skip
+        pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255.0
+        return (pixels - self.mean) / self.std
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return L2-normalised features of fixed texts, float32 [T, e], from the disk cache if there.
+
+        The key is the hash of the weights, the precision and the texts in their order, so a cached
+        result is the computed one bit for bit.
+        """
+
+        def compute() -> Tensor:
+            from fedmvp.clip.tokens import tokenize
+
+            ids = tokenize(texts, self.spec.text.context_length).to(self.device)
+            with self.autocast():
+                return self.text.features(ids).float().cpu()
+
+        if not texts:
+            return torch.empty(0, self.spec.embed_dim, device=self.device)
+        return cached_features({**self.identity, "texts": list(texts)}, compute).to(self.device)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What determines a frozen feature beside its input: the key of caches."""
+        return {
+            "weights": self.spec.tower_sha256,
+            "precision": self.precision,
+            "device": self.device.type,
+        }
+
+    def frozen_features(self, images: Iterable[Tensor]) -> Tensor:
+        """Return L2-normalised un-prompted features of batches of normalised images, [N, e]."""
+        with torch.no_grad(), self.autocast():
+            return torch.cat([self.vision.features(batch).float() for batch in images])
+
+
+def save_backbone(folder: Path, spec: BackboneSpec, weights: bytes) -> None:
+    """Write spec.json and weights.safetensors."""
+    write_bytes(folder / "weights.safetensors", weights)
+    write_json(folder / "spec.json", spec.model_dump(mode="json"))
+
+
+def load_backbone(
+    folder: Path, *, precision: str = "fp32", device: torch.device | str = "cpu"
+) -> Backbone:
+    """Read what `save_backbone` wrote, verified against its hash.
+
+    Raises
+    ------
+    BackboneError
+        When the files do not belong together or cannot be read.
+    """
+    path = folder / "weights.safetensors"
+    mend = "build it again with `dvc repro --force backbone`"
+    try:
+        spec = BackboneSpec.model_validate(read_json(folder / "spec.json"))
+        content = path.read_bytes()
+    except (ValidationError, FileNotFoundError) as error:
+        raise BackboneError(f"backbone files are damaged ({type(error).__name__})", where=folder,
+                            mend=mend) from None  # fmt: skip
+    if sha256_bytes(content) != spec.tower_sha256:
+        raise BackboneError("checksum differs from spec.json", where=path, mend=mend)
+    try:
+        state = load(content)
+    except SafetensorError as error:
+        raise BackboneError(f"not a safetensors file ({error})", where=path, mend=mend) from None
+    return Backbone.from_state(spec, state, precision=precision).to(device)

@@ -1,0 +1,264 @@
+"""From any open_clip model to our two backbone files: the only module that imports open_clip.
+
+The open_clip model is built, its architecture checked, its tensors renamed to native CLIP's keys,
+and our towers are compared with open_clip's own forward on a fixed input. Later stages read the
+files and never import open_clip, whose import takes three times as long as torch's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import logging
+import math
+import os
+from collections.abc import Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from fedmvp.clip.architecture import describe
+from fedmvp.clip.backbone import Backbone, save_backbone
+from fedmvp.clip.spec import BackboneSpec
+from fedmvp.errors import BackboneError
+from fedmvp.files import sha256_bytes
+
+__all__ = [
+    "PICTOCLIP",
+    "describe_model",
+    "import_backbone",
+    "import_tokenizer",
+    "open_clip_model",
+]
+
+#: Name of the CLIP model that ships with the package.
+PICTOCLIP = "pictoclip"
+_TOLERANCE = 1e-3  # relative to unit-norm features; fp32 rounding stays under 1e-5
+
+
+def _silence_hubs() -> None:
+    """Turn telemetry off before the hub clients are imported."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@contextlib.contextmanager
+def _building() -> Iterator[None]:
+    """Mute open_clip's warning that a model was built without weights: they follow."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _pictoclip_folder() -> Traversable:
+    return resources.files("fedmvp.clip").joinpath("weights", PICTOCLIP)
+
+
+def _pictoclip_architecture() -> dict[str, Any]:
+    text = _pictoclip_folder().joinpath("config.json").read_text(encoding="utf-8")
+    config: dict[str, Any] = json.loads(text)["model_cfg"]
+    return config
+
+
+def _require_known(name: str) -> None:
+    import open_clip
+
+    known = open_clip.list_models()
+    if name not in known:
+        near = difflib.get_close_matches(name, [PICTOCLIP, *known], 3) or known[:3]
+        raise BackboneError(
+            "unknown backbone name",
+            where="backbone.name",
+            value=name,
+            mend=f"use one of open_clip's models, e.g. {', '.join(near)}",
+        )
+
+
+def describe_model(name: str) -> BackboneSpec:
+    """Return the sizes of an open_clip model without making its weights.
+
+    Parameters
+    ----------
+    name : str
+        ``"pictoclip"`` or a name open_clip knows.
+
+    Returns
+    -------
+    BackboneSpec
+        With a hash of zeros: there are no weights.
+
+    Raises
+    ------
+    BackboneError
+        For an unknown name or an architecture that is not supported.
+    """
+    _silence_hubs()
+    import open_clip
+
+    with torch.device("meta"), _building():
+        if name == PICTOCLIP:
+            model = open_clip.CLIP(**_pictoclip_architecture())
+        else:
+            _require_known(name)
+            model = open_clip.create_model(name, pretrained=None, device="meta")
+    return describe(model, name, None)
+
+
+def import_tokenizer(context_length: int) -> Any:
+    """Return open_clip's CLIP BPE tokenizer, a callable from texts to ids [T, L]."""
+    _silence_hubs()
+    import open_clip
+
+    return open_clip.SimpleTokenizer(context_length=context_length)
+
+
+def open_clip_model(
+    name: str, pretrained: str | None = None, weights: Path | None = None
+) -> nn.Module:
+    """Build the open_clip model in fp32, in evaluation mode.
+
+    Parameters
+    ----------
+    name : str
+        ``"pictoclip"`` or a name open_clip knows.
+    pretrained : str, optional
+        open_clip's tag; fetched by open_clip.
+    weights : Path, optional
+        A local .safetensors file, or a .pt state dict (read with ``weights_only``), in OpenAI's
+        and open_clip's key naming. It takes the place of `pretrained`.
+
+    Raises
+    ------
+    BackboneError
+        For an unknown name, a wrong activation, or weights that do not fit.
+    """
+    _silence_hubs()
+    import open_clip
+
+    if name == PICTOCLIP:
+        model = open_clip.CLIP(**_pictoclip_architecture())
+        if weights is not None:
+            return _load(model, weights)
+        with resources.as_file(_pictoclip_folder().joinpath("model.safetensors")) as path:
+            return _load(model, Path(path))
+    _require_known(name)
+    config = open_clip.get_model_config(name)
+    if pretrained == "openai" and not config.get("quick_gelu", False):
+        # open_clip only warns, and then computes plain GELU with weights trained for QuickGELU.
+        raise BackboneError("OpenAI weights need the QuickGELU activation", where="backbone.name",
+                            value=name, mend=f"use {name}-quickgelu")  # fmt: skip
+    try:
+        with _building():
+            model = open_clip.create_model(name, pretrained=pretrained if weights is None else None)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BackboneError(f"open_clip cannot build it: {error}", where="backbone", value=name,
+                            mend="check backbone.pretrained and the network, or give "
+                            "backbone.weights a local file") from None  # fmt: skip
+    model.eval()
+    return model if weights is None else _load(model, weights)
+
+
+def _load(model: nn.Module, weights: Path) -> nn.Module:
+    state = _read_state(weights)
+    # OpenAI's archives carry three scalars that describe the architecture, not weights.
+    for scalar in ("input_resolution", "context_length", "vocab_size"):
+        state.pop(scalar, None)
+    state = {key: value.float() for key, value in state.items()}
+    expected = model.state_dict()
+    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or extra:
+        raise BackboneError("tensors do not belong to this model", where=weights,
+                            value=(missing or extra)[0],
+                            mend=f"{len(missing)} missing, {len(extra)} extra keys: choose the "
+                            "backbone.name the weights were made for")  # fmt: skip
+    for key, tensor in state.items():
+        if tensor.shape != expected[key].shape:
+            raise BackboneError(f"{key} has shape {tuple(tensor.shape)}", where=weights,
+                                mend=f"the model wants {tuple(expected[key].shape)}: choose the "
+                                "backbone.name the weights were made for")  # fmt: skip
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise BackboneError("weights file is missing", where=path, mend="set backbone.weights")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the parsers of foreign bytes raise many kinds
+        raise BackboneError(f"weights cannot be read ({type(error).__name__})", where=path,
+                            mend="give a .safetensors file or a plain state dict (.pt); a "
+                            "TorchScript archive has to be converted first") from None  # fmt: skip
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise BackboneError("not a state dict", where=path, mend="save model.state_dict()")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _canonical(model: nn.Module) -> dict[str, Tensor]:
+    """Rename to our towers' keys: `vision.*`, `text.*`, `logit_scale`."""
+    state: dict[str, Tensor] = {}
+    for key, value in model.state_dict().items():
+        tensor = value.detach().float()
+        if key.endswith("attn_mask"):
+            continue
+        if key == "logit_scale":
+            state[key] = tensor.reshape(())
+        elif key.startswith("visual."):
+            state[f"vision.{key.removeprefix('visual.')}"] = tensor
+        elif key.endswith("text_projection.weight"):  # a bias-free nn.Linear in some configs
+            state["text.text_projection"] = tensor.T
+        else:
+            state[f"text.{key.removeprefix('text.')}"] = tensor
+    return {key: value.contiguous() for key, value in sorted(state.items())}
+
+
+def import_backbone(
+    out: Path, name: str, pretrained: str | None = None, weights: Path | None = None
+) -> BackboneSpec:
+    """Write `out`/spec.json and `out`/weights.safetensors for an open_clip model.
+
+    Raises
+    ------
+    BackboneError
+        When the architecture is not supported or our forward differs from open_clip's.
+    """
+    model = open_clip_model(name, pretrained, weights)
+    spec = describe(model, name, pretrained if weights is None else "local")
+    state = _canonical(model)
+    content = save(state)
+    spec = spec.model_copy(update={"tower_sha256": sha256_bytes(content)})
+    backbone = Backbone.from_state(spec, state)
+    _assert_equal(model, backbone)
+    save_backbone(out, spec, content)
+    return spec
+
+
+@torch.no_grad()
+def _assert_equal(model: Any, backbone: Backbone) -> None:
+    """Compare both towers on a fixed image and a fixed text."""
+    spec = backbone.spec
+    size = spec.vision.image_size
+    ramp = torch.linspace(-2, 2, 3 * size * size).sin().reshape(1, 3, size, size)
+    ids = torch.zeros(1, spec.text.context_length, dtype=torch.long)
+    ids[0, :5] = torch.tensor([spec.text.vocabulary - 2, 320, 1125, 539, spec.text.vocabulary - 1])
+    pairs = {
+        "image tower": (model.encode_image(ramp, normalize=True), backbone.vision.features(ramp)),
+        "text tower": (model.encode_text(ids, normalize=True), backbone.text.features(ids)),
+    }
+    for tower, (theirs, ours) in pairs.items():
+        difference = float((theirs - ours).abs().max())
+        if not math.isfinite(difference) or difference > _TOLERANCE:
+            raise BackboneError(f"our {tower} differs from open_clip's by {difference:.2g}",
+                                where="backbone.name", value=spec.name,
+                                mend="this architecture has parts the towers do not know; use a "
+                                "plain CLIP ViT")  # fmt: skip

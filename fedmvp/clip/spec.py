@@ -1,0 +1,64 @@
+"""What a backbone is: sizes, activation, preprocessing and the hash of its weights.
+
+Written once by the backbone stage and asserted on every load, so that no run can silently use
+another activation, another input size or other weights.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["BackboneSpec", "TextSpec", "VisionSpec"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VisionSpec(_Frozen):
+    """Sizes of the image tower (a plain ViT)."""
+
+    image_size: int = Field(ge=1, description="Side of the square input in pixels.")
+    patch_size: int = Field(ge=1, description="Side of a patch in pixels.")
+    width: int = Field(ge=1, description="d_v, token width.")
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    mlp_width: int = Field(ge=1)
+    pre_norm: bool = Field(description="Whether tokens pass ln_pre before the first block.")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patch grid."""
+        side = self.image_size // self.patch_size
+        return side, side
+
+    @property
+    def patches(self) -> int:
+        """Number of patch tokens b."""
+        rows, columns = self.grid
+        return rows * columns
+
+
+class TextSpec(_Frozen):
+    """Sizes of the text tower (a causal transformer over CLIP's BPE)."""
+
+    context_length: int = Field(ge=2, description="L, tokens of a text.")
+    vocabulary: int = Field(ge=2)
+    width: int = Field(ge=1, description="d_t, token width.")
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    mlp_width: int = Field(ge=1)
+
+
+class BackboneSpec(_Frozen):
+    """A frozen CLIP model, fully described."""
+
+    name: str
+    pretrained: str | None
+    embed_dim: int = Field(ge=1, description="Width of the joint embedding.")
+    quick_gelu: bool
+    vision: VisionSpec
+    text: TextSpec
+    mean: tuple[float, float, float] = Field(description="RGB mean of the input, on [0, 1].")
+    std: tuple[float, float, float]
+    tower_sha256: str = Field(description="SHA-256 of weights.safetensors beside the spec.")

@@ -1,0 +1,70 @@
+"""Decode one image file as CLIP's evaluation preprocessing does, short of normalisation.
+
+Resize the short side (bicubic), crop the centre, RGB (facts: datasets.md §1b). Written with
+Pillow alone: importing torchvision costs seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from fedmvp.errors import DataError
+
+__all__ = ["decode_image"]
+
+# SyntaxError, ValueError and EOFError: what Pillow raises on damaged headers and chunks.
+_DAMAGED = (OSError, Image.DecompressionBombError, SyntaxError, ValueError, EOFError)
+_MEND = "replace the file, or remove the dataset's folder to fetch it again"
+
+
+def decode_image(path: Path, size_px: int) -> NDArray[np.uint8]:
+    """Return the image as RGB, ``(size_px, size_px, 3)``.
+
+    Rotation by EXIF is applied, transparency is laid on white, and greyscale, 16-bit, palette and
+    CMYK images become RGB. The format is told from the content, not the name.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, truncated, no image or absurdly large.
+    """
+    try:
+        with Image.open(path) as opened:
+            upright = ImageOps.exif_transpose(opened)
+            image = _centre_crop(_resize(_to_rgb(upright), size_px), size_px)
+            return np.asarray(image, dtype=np.uint8)
+    except FileNotFoundError:
+        raise DataError("image is missing", where=path, mend=_MEND) from None
+    except _DAMAGED as error:
+        raise DataError(f"image cannot be decoded ({error})", where=path, mend=_MEND) from None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow clips 16-bit values to 255 instead of scaling them.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _resize(image: Image.Image, size_px: int) -> Image.Image:
+    width, height = image.size
+    # The long side is cut, not rounded, as torchvision does.
+    size = (
+        (size_px, int(size_px * height / width))
+        if width <= height
+        else (int(size_px * width / height), size_px)
+    )
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _centre_crop(image: Image.Image, size_px: int) -> Image.Image:
+    left = round((image.width - size_px) / 2.0)
+    top = round((image.height - size_px) / 2.0)
+    return image.crop((left, top, left + size_px, top + size_px))

@@ -1,0 +1,125 @@
+"""Decoded images as memory-mapped uint8 arrays: each list of images is decoded once per size.
+
+A cache file is named by what determines its content and appears in one rename, so a killed run
+leaves none that is incomplete. Nothing else knows its format: it may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import PIL
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from fedmvp.data.decode import decode_image
+from fedmvp.data.manifest import Manifest
+from fedmvp.data.paths import cache_root
+from fedmvp.data.sources import ensure_raw
+from fedmvp.data.spec import load_spec
+from fedmvp.data.splits import Split
+from fedmvp.errors import DataError
+from fedmvp.files import sha256_json
+
+__all__ = ["load_images"]
+
+_FORMAT = 1
+"""Raised when the preprocessing changes, so that old cache files are not used."""
+
+
+def load_images(
+    manifest: Manifest, ids: Sequence[str], size_px: int, split: Split | Literal["all"]
+) -> NDArray[np.uint8]:
+    """Return decoded images, from the cache where they are in it.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Images of this manifest, in the order wanted.
+    size_px : int
+        Side of the square the model sees.
+    split : {"train", "val", "test", "all"}
+        The split all images must be in: training that asks for a test image is a bug. "all" is
+        for settings that split by domain (`fedmvp.settings.partition.Partition.train_split`).
+
+    Returns
+    -------
+    ndarray of uint8, shape (len(ids), size_px, size_px, 3)
+        RGB, memory-mapped copy on write: rows are read when touched, and changes stay private.
+
+    Raises
+    ------
+    DataError
+        When an image is unknown, not in `split`, or cannot be decoded.
+    SourceError
+        When the raw images are gone and cannot be fetched again.
+    """
+    images = [manifest.image(image_id) for image_id in ids]
+    if split != "all" and (stray := next((i for i in images if i.split != split), None)):
+        raise DataError(
+            f"image is not in split {split!r} but in {stray.split!r}",
+            where=manifest.dataset,
+            value=stray.id,
+            mend="run `dvc repro`: the partition is older than the manifest",
+        )
+    shape = (len(images), size_px, size_px, 3)
+    if not images:
+        return np.empty(shape, dtype=np.uint8)
+    key = sha256_json(
+        [_FORMAT, PIL.__version__, manifest.content, size_px, [i.path for i in images]]
+    )
+    path = cache_root() / "images" / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
+    cached = _open(path, shape)
+    if cached is None:
+        root = ensure_raw(load_spec(manifest.dataset))
+        _decode_all([root / i.path for i in images], path, shape)
+        cached = _open(path, shape)
+    if cached is None:
+        raise DataError(
+            "image cache cannot be read back",
+            where=path,
+            mend="check the disk, or set FEDMVP_CACHE to another folder",
+        )
+    return cached
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    try:
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    # Not as written: an older format, or damaged.
+    return array if array.shape == shape and array.dtype == np.uint8 else None
+
+
+def _decode_all(files: Sequence[Path], path: Path, shape: tuple[int, ...]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        array = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+
+        def fill(row: int) -> None:
+            array[row] = decode_image(files[row], shape[1])
+
+        # Pillow releases the interpreter lock while it decodes and resizes.
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            for _ in pool.map(fill, range(len(files))):
+                pass
+        array.flush()
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"image cache cannot be written ({error})",
+            where=path.parent,
+            mend="free disk space, or set FEDMVP_CACHE to another folder",
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""Images with their labels among a class list: what training and evaluation ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmvp.data.images import load_images
+from fedmvp.data.manifest import load_manifest
+from fedmvp.data.paths import manifest_path
+from fedmvp.data.splits import Split
+from fedmvp.files import sha256_json
+
+__all__ = ["ImageSource", "LoadImages"]
+
+
+class LoadImages(Protocol):
+    """Loads labelled images."""
+
+    def __call__(
+        self, dataset: str, ids: Sequence[str], classes: Sequence[str]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return images [N, S, S, 3] and their positions in `classes`, [N]."""
+        ...
+
+    def key(self, dataset: str, ids: Sequence[str]) -> str:
+        """Return a hash of what determines these images' pixels."""
+        ...
+
+
+class ImageSource:
+    """Images of some datasets, all of one split.
+
+    Parameters
+    ----------
+    datasets : iterable of str
+    size_px : int
+        S, side of the square the model sees.
+    split : {"train", "val", "test", "all"}
+        An image of another split is refused.
+    """
+
+    def __init__(
+        self, datasets: Iterable[str], size_px: int, split: Split | Literal["all"]
+    ) -> None:
+        self.manifests = {name: load_manifest(manifest_path(name)) for name in datasets}
+        self.size_px = size_px
+        self.split = split
+
+    def __call__(
+        self, dataset: str, ids: Sequence[str], classes: Sequence[str]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return images and labels; see `LoadImages`.
+
+        Raises
+        ------
+        DataError
+            When an image is unknown, in another split, of another class, or cannot be decoded.
+        """
+        manifest = self.manifests[dataset]
+        images = load_images(manifest, ids, self.size_px, self.split)
+        return images, manifest.labels(ids, classes)
+
+    def key(self, dataset: str, ids: Sequence[str]) -> str:
+        """Return a hash of what determines these images' pixels."""
+        return sha256_json([self.manifests[dataset].content, self.size_px, list(ids)])

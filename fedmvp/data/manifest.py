@@ -1,0 +1,239 @@
+"""The list of a dataset's images with labels, domains and splits: what every later stage reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmvp.data.readers import Found, read_layout
+from fedmvp.data.sources import ensure_raw, source_checksums, verify_shipped
+from fedmvp.data.spec import DatasetSpec
+from fedmvp.data.splits import Split, assign_splits
+from fedmvp.errors import DataError
+from fedmvp.files import read_json, sha256_json, write_text
+
+__all__ = ["Image", "Manifest", "build_manifest", "load_manifest", "save_manifest"]
+
+_COLUMNS = ["path", "label", "domain", "split"]
+_SPLITS: tuple[str, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of a dataset.
+
+    Parameters
+    ----------
+    id : str
+        ``<dataset>/<path>``: unique over all datasets and the same on every machine.
+    path : str
+        Relative to the dataset's raw folder, with forward slashes.
+    label : int
+        Index into the dataset's classes.
+    domain : str
+        One of the dataset's domains.
+    split : {"train", "val", "test"}
+        Settings that split by domain ignore it.
+    """
+
+    id: str
+    path: str
+    label: int
+    domain: str
+    split: Split
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dataset's images, ordered by label, domain and path.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        In label order.
+    content : str
+        SHA-256 over the files' paths, lengths and the checksums of their sources: changes when
+        the images do.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    images: tuple[Image, ...]
+    content: str
+
+    @cached_property
+    def by_id(self) -> dict[str, Image]:
+        """Images by id."""
+        return {image.id: image for image in self.images}
+
+    def image(self, image_id: str) -> Image:
+        """Return the image with this id.
+
+        Raises
+        ------
+        DataError
+            When the dataset has none.
+        """
+        try:
+            return self.by_id[image_id]
+        except KeyError:
+            raise DataError(
+                "no such image in the manifest",
+                where=self.dataset,
+                value=image_id,
+                mend="run `dvc repro`: the partition is older than the manifest",
+            ) from None
+
+    def labels(self, ids: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+        """Return each image's index into `classes`, a selection of the dataset's classes.
+
+        Returns
+        -------
+        ndarray of int64, shape (len(ids),)
+
+        Raises
+        ------
+        DataError
+            When an image is unknown, or its class is not among `classes`.
+        """
+        position = {name: i for i, name in enumerate(classes)}
+        names = [self.classes[self.image(image_id).label] for image_id in ids]
+        if stray := next((name for name in names if name not in position), None):
+            raise DataError(
+                "an image's class is not among the classes it is classified among",
+                where=self.dataset,
+                value=stray,
+                mend="run `dvc repro`: the partition is older than the manifest",
+            )
+        return np.array([position[name] for name in names], dtype=np.int64)
+
+    def by_class(
+        self, *, domains: Collection[str] | None = None, split: Split | None = None
+    ) -> dict[str, list[Image]]:
+        """Return the images of some domains and split by class, in label order.
+
+        Classes without such an image are left out.
+        """
+        groups: dict[str, list[Image]] = {}
+        for image in self.images:
+            inside = domains is None or image.domain in domains
+            if inside and (split is None or image.split == split):
+                groups.setdefault(self.classes[image.label], []).append(image)
+        return groups
+
+
+def build_manifest(spec: DatasetSpec, split_seed: int) -> Manifest:
+    """List a dataset's images, fetching them first where needed.
+
+    Raises
+    ------
+    SourceError
+        When the images cannot be fetched, or an archive of the repository is damaged.
+    DataError
+        When what is on disk is not what the catalog declares.
+    """
+    verify_shipped(spec)
+    root = ensure_raw(spec)
+    found = read_layout(spec, root)
+    order = {domain: i for i, domain in enumerate(spec.domain_names)}
+    found.sort(key=lambda f: (f.label, order[f.domain], f.path))
+    groups = [(spec.class_names[f.label], f.domain) for f in found]
+    splits = assign_splits(spec.name, groups, spec.split, split_seed)
+    images = tuple(
+        Image(f"{spec.name}/{f.path}", f.path, f.label, f.domain, split)
+        for f, split in zip(found, splits, strict=True)
+    )
+    _check_counts(spec, images, root)
+    content = _content(spec, found)
+    return Manifest(spec.name, spec.class_names, spec.domain_names, images, content)
+
+
+def save_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as JSON, one image per line, the same bytes for the same manifest."""
+    head = {
+        "dataset": manifest.dataset,
+        "content": manifest.content,
+        "classes": manifest.classes,
+        "domains": manifest.domains,
+        "columns": _COLUMNS,
+    }
+    rows = [[i.path, i.label, i.domain, i.split] for i in manifest.images]
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
+    write_text(path, f'{text},\n "images": [\n{lines}\n ]\n}}\n')
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and validate a manifest.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or is no valid manifest.
+    """
+    value = read_json(path)
+    try:
+        if value["columns"] != _COLUMNS:
+            raise ValueError(f"columns are not {_COLUMNS}")
+        images = tuple(Image(f"{value['dataset']}/{row[0]}", *row) for row in value["images"])
+        manifest = Manifest(
+            value["dataset"],
+            tuple(value["classes"]),
+            tuple(value["domains"]),
+            images,
+            value["content"],
+        )
+        _check(manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"not a valid manifest ({type(error).__name__}: {error})",
+            where=path,
+            mend="delete it and run `dvc repro download`",
+        ) from None
+    return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    if len(set(manifest.classes)) != len(manifest.classes):
+        raise ValueError("a class is listed twice")
+    if len(manifest.by_id) != len(manifest.images):
+        raise ValueError("an image is listed twice")
+    known_labels, known_domains = range(len(manifest.classes)), frozenset(manifest.domains)
+    for image in manifest.images:
+        known = type(image.label) is int and image.label in known_labels
+        if not known or image.domain not in known_domains or image.split not in _SPLITS:
+            raise ValueError(f"label, domain or split of {image.path!r} is unknown")
+
+
+def _check_counts(spec: DatasetSpec, images: Sequence[Image], root: Path) -> None:
+    counts, splits = spec.counts, Counter(image.split for image in images)
+    domains = Counter(image.domain for image in images)
+    rows = [
+        ("all", counts.images, len(images)),
+        ("train", counts.train, splits["train"]),
+        ("val", counts.val, splits["val"]),
+        ("test", counts.test, splits["test"]),
+        *((domain, count, domains[domain]) for domain, count in counts.domains.items()),
+    ]
+    for name, declared, actual in rows:
+        if declared is not None and actual != declared:
+            raise DataError(
+                f"number of images ({name}) is not the declared {declared}",
+                where=root,
+                value=actual,
+                mend="complete the folder, or remove it to fetch it again",
+            )
+
+
+def _content(spec: DatasetSpec, found: Sequence[Found]) -> str:
+    files = [[f.path, f.size_bytes] for f in found]
+    return sha256_json({"files": files, "sources": source_checksums(spec)})

@@ -1,0 +1,239 @@
+"""What a dataset is: one YAML of ``fedmvp/data/catalog`` per dataset, validated.
+
+A user's own entries live in the folder ``FEDMVP_CATALOG`` names; they are read like the shipped
+ones. A dataset is added by its YAML alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from fedmvp.config import Section, load_yaml, parse_section
+from fedmvp.data.source_spec import RelativePath, Source
+from fedmvp.errors import ConfigError
+
+__all__ = [
+    "DEFAULT_DOMAIN",
+    "ClassFolders",
+    "Counts",
+    "DatasetSpec",
+    "DomainClassFolders",
+    "Named",
+    "SentenceParts",
+    "SentenceSpec",
+    "SplitRule",
+    "dataset_names",
+    "load_spec",
+]
+
+DEFAULT_DOMAIN = "default"
+"""The one domain of a dataset that declares none."""
+
+_SHIPPED = Path(__file__).parent / "catalog"
+
+
+def _no_edge_spaces(text: str) -> str:
+    if text != text.strip():
+        raise ValueError("must not begin or end with a space")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_no_edge_spaces)]
+DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+
+
+class _Folders(Section):
+    folder: RelativePath = Field(default=".", description="Folder that holds the tree.")
+    ignore: tuple[str, ...] = Field(default=(), description="Sub-folders that are no class.")
+
+
+class ClassFolders(_Folders):
+    """``<folder>/<class>/<image>``."""
+
+    reader: Literal["class_folders"]
+
+
+class DomainClassFolders(_Folders):
+    """``<folder>/<domain>/<class>/<image>``."""
+
+    reader: Literal["domain_class_folders"]
+
+
+Layout = Annotated[ClassFolders | DomainClassFolders, Field(discriminator="reader")]
+
+
+class Named(Section):
+    """A class or domain: the name people read and the folder it has on disk."""
+
+    name: Text
+    folder: Text
+
+
+def _named(value: Any) -> Any:
+    """Let a plain name stand for a folder of that name."""
+    if isinstance(value, str):
+        return {"name": value, "folder": value}
+    if isinstance(value, dict) and "name" in value:
+        return {"folder": value["name"], **value}
+    return value
+
+
+NamedEntry = Annotated[Named, BeforeValidator(_named)]
+
+
+class SentenceParts(Section):
+    """Start of an attribute sentence: ``{prefix} {class}, {suffix}{clause}``."""
+
+    prefix: Text
+    suffix: str = ""
+
+
+class SentenceSpec(SentenceParts):
+    """Sentence parts of a dataset, with other parts for some domains (facts: methods.md §2.2)."""
+
+    domains: dict[str, SentenceParts] = Field(default_factory=dict)
+
+
+class SplitRule(Section):
+    """Random split by fractions; what neither train nor val takes is test."""
+
+    rule: Literal["fractions"]
+    train: float = Field(gt=0, lt=1)
+    val: float = Field(default=0.0, ge=0, lt=1)
+    within: Literal["class", "class_and_domain"] = Field(
+        default="class", description="The groups each of which is split by the fractions."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_a_test_part(self) -> SplitRule:
+        if self.train + self.val >= 1:
+            raise ValueError("train + val must be below 1: the rest is the test part")
+        return self
+
+
+class Counts(Section):
+    """Declared sizes; each that is given is checked."""
+
+    images: int | None = Field(default=None, ge=1)
+    train: int | None = Field(default=None, ge=1)
+    val: int | None = Field(default=None, ge=0)
+    test: int | None = Field(default=None, ge=1)
+    domains: dict[str, int] = Field(default_factory=dict)
+
+
+class DatasetSpec(Section):
+    """A catalog entry."""
+
+    name: DatasetName
+    title: Text
+    licence: Text
+    homepage: str = ""
+    folder: RelativePath | None = Field(
+        default=None, description="Folder below the data root; the dataset's name if not given."
+    )
+    sources: tuple[Source, ...] = Field(default=(), description="In order of preference.")
+    layout: Layout
+    template: Text = Field(description="Hand-written prompt; {} stands for the class.")
+    sentence: SentenceSpec
+    split: SplitRule
+    counts: Counts = Counts()
+    domains: tuple[NamedEntry, ...] = ()
+    classes: tuple[NamedEntry, ...] = Field(min_length=2, description="In label order.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetSpec:
+        _require_distinct("class", (c.name for c in self.classes))
+        _require_distinct("class folder", (c.folder for c in self.classes))
+        _require_distinct("domain", (d.name for d in self.domains))
+        _require_distinct("domain folder", (d.folder for d in self.domains))
+        if [self.template.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
+            raise ValueError("template must hold {} once, for the class")
+        with_domains = isinstance(self.layout, DomainClassFolders)
+        if with_domains != bool(self.domains):
+            raise ValueError("domains must be listed for domain_class_folders, and only for it")
+        for key in (*self.sentence.domains, *self.counts.domains):
+            if key not in self.domain_names:
+                raise ValueError(f"{key!r} is not one of the domains")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def domain_names(self) -> tuple[str, ...]:
+        """Domain names; the one default domain where the dataset declares none."""
+        return tuple(d.name for d in self.domains) or (DEFAULT_DOMAIN,)
+
+    @property
+    def raw_folder(self) -> str:
+        """Folder of the raw images below the data root."""
+        return self.folder or self.name
+
+    def sentence_parts(self, domain: str | None = None) -> SentenceParts:
+        """Return prefix and suffix of attribute sentences; `domain` may have its own."""
+        return self.sentence.domains.get(domain or "", self.sentence)
+
+
+def load_spec(name: str) -> DatasetSpec:
+    """Read the catalog entry of a dataset.
+
+    Raises
+    ------
+    ConfigError
+        When no catalog holds `name` (the message names the nearest), when two do, or when the
+        entry is not valid.
+    """
+    paths = [folder / f"{name}.yaml" for folder in _folders()]
+    found = [path for path in paths if path.is_file()]
+    if not found:
+        known = dataset_names()
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            "unknown dataset",
+            where="data catalog",
+            value=name,
+            mend=f"{hint}known: {', '.join(known)}",
+        )
+    if len(found) > 1:
+        raise ConfigError(
+            "dataset has two catalog entries",
+            where=found[1],
+            value=name,
+            mend="rename your entry: a shipped one is never replaced",
+        )
+    spec = parse_section(DatasetSpec, load_yaml(found[0]), str(found[0]))
+    if spec.name != name:
+        raise ConfigError(
+            "name differs from the file's name",
+            where=f"{found[0]}: name",
+            value=spec.name,
+            mend=f"write name: {name}",
+        )
+    return spec
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Return the names of all catalog entries, sorted."""
+    return tuple(sorted({path.stem for folder in _folders() for path in folder.glob("*.yaml")}))
+
+
+def _folders() -> list[Path]:
+    extra = os.environ.get("FEDMVP_CATALOG")
+    return [_SHIPPED, Path(extra)] if extra else [_SHIPPED]
+
+
+def _require_distinct(what: str, values: Iterable[Hashable]) -> None:
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value!r} is listed twice")
+        seen.add(value)

@@ -1,0 +1,77 @@
+"""Errors a user can mend: every message says what is wrong, where, with which value, and the mend."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AttributeTextError",
+    "BackboneError",
+    "CheckpointError",
+    "ClientFailure",
+    "ConfigError",
+    "DataError",
+    "FedMVPError",
+    "SourceError",
+]
+
+
+class FedMVPError(Exception):
+    """Base of all errors with a mend; the command line prints them in one line and exits with 2.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, e.g. ``"unknown key"``.
+    where : object
+        The file, params key or item it was found in.
+    value : object, optional
+        The offending value; shortened in the message.
+    mend : str
+        What the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: object, value: object = None, mend: str) -> None:
+        self.what, self.where, self.value, self.mend = what, str(where), value, mend
+        super().__init__(what, self.where, value, mend)
+
+    def __str__(self) -> str:
+        parts = [f"{_one_line(self.where)}: {_one_line(self.what)}"]
+        if self.value is not None:
+            parts.append(f"got {_one_line(repr(self.value), 120)}")
+        return "; ".join([*parts, f"mend: {_one_line(self.mend, 600)}"])
+
+
+def _one_line(text: str, limit: int = 300) -> str:
+    """Printable one-line form of `text`, cut in the middle so both ends stay readable."""
+    flat = "".join(c if c.isprintable() else " " for c in text)
+    if len(flat) <= limit:
+        return flat
+    half = (limit - 1) // 2
+    return f"{flat[:half]}…{flat[-half:]}"
+
+
+class ConfigError(FedMVPError):
+    """params.yaml, a settings file or a catalog entry is not valid."""
+
+
+class DataError(FedMVPError):
+    """A manifest, an image, a split or a class list is not as declared."""
+
+
+class SourceError(DataError):
+    """A dataset could not be fetched, verified or extracted."""
+
+
+class AttributeTextError(FedMVPError):
+    """An attribute list is missing, malformed or names its own class."""
+
+
+class BackboneError(FedMVPError):
+    """CLIP weights cannot be used: missing, wrong shape, unsupported architecture."""
+
+
+class CheckpointError(FedMVPError):
+    """Saved tensors do not fit: missing, extra, misshapen or corrupted."""
+
+
+class ClientFailure(FedMVPError):
+    """A client's update cannot be aggregated."""

@@ -1,0 +1,1 @@
+"""Evaluation: accuracy per target, and the metrics of each protocol."""

@@ -1,0 +1,110 @@
+"""What a method's cross-attention looks at, and the prompts it makes, for a few images.
+
+Shapes: b patches, n bank texts, m prompts, d vision width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fedmvp.data.labelled import LoadImages
+from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.base import Method
+from fedmvp.methods.classes import ClassSet
+from fedmvp.settings.partition import Partition, Target
+
+__all__ = ["Explanation", "explain"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Entries of explain.json, and the visual prompts [m, d] of the same images by id."""
+
+    images: list[dict[str, Any]] = field(default_factory=list)
+    prompts: dict[str, Tensor] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def explain(
+    partition: Partition,
+    method: Method,
+    load_fold: Callable[[str], None],
+    banks: TextBanks,
+    load_images: LoadImages,
+    *,
+    images: int,
+    attributes: int = 3,
+) -> Explanation:
+    """Look into the method on a few test images.
+
+    Images are taken in turn from the first fold's targets that are neither local nor source, at
+    fixed places in their lists; of the bank, the `attributes` texts with the strongest single
+    patch. Methods without cross-attention give no entries; those without per-image prompts no
+    prompts.
+    """
+    fold = partition.folds[0]
+    load_fold(fold)
+    method.enter(None)
+    targets = [t for t in partition.targets_of(fold) if t.group not in ("local", "source")]
+    explanation = Explanation()
+    for number in range(images):
+        target = targets[number % len(targets)]
+        image_id = target.images[_place(number, len(targets)) % len(target.images)]
+        if image_id in explanation.prompts:
+            continue
+        classes = banks.select(target.dataset, target.domain, target.classes)
+        pixels, labels = load_images(target.dataset, (image_id,), classes.names)
+        batch = method.backbone.normalise(pixels)
+        prompts = method.prompts(batch, classes)
+        if prompts is not None:
+            explanation.prompts[image_id] = prompts[0].float().cpu().contiguous()
+        attended = _attended(method, batch, classes, attributes)
+        if attended is not None:
+            predicted = int(method.logits(batch, classes).argmax())
+            entry = _entry(image_id, target, classes, int(labels[0]), predicted)
+            grid = list(method.backbone.spec.vision.grid)
+            explanation.images.append({**entry, "grid": grid, "attributes": attended})
+    return explanation
+
+
+def _place(number: int, targets: int) -> int:
+    """Spread over a target's list, in which images of one class stand together."""
+    return (number // targets) * 37 + 11 * number
+
+
+def _entry(
+    image_id: str, target: Target, classes: ClassSet, label: int, predicted: int
+) -> dict[str, Any]:
+    return {
+        "id": image_id,
+        "dataset": target.dataset,
+        "class": classes.names[label],
+        "predicted": classes.names[predicted],
+    }
+
+
+def _attended(
+    method: Method, batch: Tensor, classes: ClassSet, count: int
+) -> list[dict[str, Any]] | None:
+    """Return the attributes with the strongest single patch, with their weights per patch."""
+    attention = method.explain(batch, classes)
+    texts = [text for part in classes.texts("attributes") for text in part]
+    # A bank of other texts (sentences, names, random: ablations) is not attributes.
+    if attention is None or attention.shape[-1] != len(texts):
+        return None
+    weights = attention[0].float().cpu()
+    owner = classes.features("attributes").index
+    strongest = weights.amax(dim=0).argsort(descending=True, stable=True)[:count]
+    return [
+        {
+            "class": classes.names[int(owner[i])],
+            "text": texts[int(i)],
+            "weights": [round(float(w), 4) for w in weights[:, int(i)]],
+        }
+        for i in strongest
+    ]

@@ -1,0 +1,92 @@
+"""From accuracies of targets to the metrics of a setting (facts/methods.md §1.3).
+
+Naming law: every metric is a fraction in [0, 1], higher is better. ``local``, ``base``, ``new``
+and their three-way harmonic mean ``hm`` for base-to-new; ``mean`` and one entry per target for
+the transfer settings; ``<metric>/<dataset>`` beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from fedmvp.errors import DataError
+
+__all__ = ["base_to_new_metrics", "harmonic_mean", "metrics_of", "transfer_metrics"]
+
+_BASE_TO_NEW = ("local", "base", "new")
+
+
+def harmonic_mean(values: Sequence[float]) -> float:
+    """Return n / Σ 1/v, and 0 if any value is 0.
+
+    Examples
+    --------
+    >>> round(harmonic_mean([0.8189, 0.7537, 0.7782]), 4)   # FedMVP's published row
+    0.7827
+    """
+    return 0.0 if min(values) <= 0 else len(values) / sum(1 / value for value in values)
+
+
+def _grouped(rows: Iterable[Mapping[str, Any]], *keys: str) -> dict[tuple[str, ...], list[float]]:
+    groups: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(float(row["accuracy"]))
+    return groups
+
+
+def base_to_new_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return local, base, new and hm, over all datasets and per dataset.
+
+    Local is a mean over a dataset's clients first, then over datasets.
+    """
+    means = {key: fmean(values) for key, values in _grouped(rows, "group", "dataset").items()}
+    datasets = sorted({dataset for _, dataset in means})
+    metrics: dict[str, float] = {}
+    for group in _BASE_TO_NEW:
+        values = {name: means[group, name] for name in datasets if (group, name) in means}
+        if not values:
+            raise DataError(f"no target of group {group}", where="partition",
+                            mend="give the setting local, base and new targets")  # fmt: skip
+        metrics[group] = fmean(values.values())
+        metrics |= {f"{group}/{name}": value for name, value in values.items()}
+    metrics["hm"] = harmonic_mean([metrics[group] for group in _BASE_TO_NEW])
+    for name in datasets:
+        parts = [metrics.get(f"{group}/{name}") for group in _BASE_TO_NEW]
+        known = [value for value in parts if value is not None]
+        if len(known) == len(_BASE_TO_NEW):
+            metrics[f"hm/{name}"] = harmonic_mean(known)
+    return metrics
+
+
+def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return each target's accuracy and their mean.
+
+    A target that spans datasets is the mean over them. Targets of group ``source`` (what was
+    trained on) are listed and stay out of the mean, as in the published tables.
+    """
+    per_dataset = {key: fmean(v) for key, v in _grouped(rows, "group", "name", "dataset").items()}
+    metrics: dict[str, float] = {}
+    targets: dict[str, float] = {}
+    for group, name in sorted({(group, name) for group, name, _ in per_dataset}):
+        parts = {d: v for (g, n, d), v in per_dataset.items() if (g, n) == (group, name)}
+        value = fmean(parts.values())
+        if name in metrics:
+            raise DataError("two targets share a name", where="partition", value=name,
+                            mend="rename one of them in the setting")  # fmt: skip
+        metrics[name] = value
+        if len(parts) > 1:
+            metrics |= {f"{name}/{dataset}": part for dataset, part in parts.items()}
+        if group != "source":
+            targets[name] = value
+    metrics["mean"] = fmean(targets.values())
+    return metrics
+
+
+PROTOCOLS = {"base_to_new": base_to_new_metrics, "transfer": transfer_metrics}
+
+
+def metrics_of(protocol: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the metrics of a setting's protocol, sorted by name."""
+    return dict(sorted(PROTOCOLS[protocol](rows).items()))

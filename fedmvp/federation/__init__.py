@@ -1,0 +1,1 @@
+"""The federation: client update, cohort, aggregation, the round loop, checkpoints."""

@@ -1,0 +1,143 @@
+"""Aggregation rules: pure functions from the global tensors and the clients' updates.
+
+Every tensor is aggregated over the clients that sent it. Clients in different phases send
+different tensors, so each phase is averaged over its own clients and the rest stays as it was:
+phase-aware FedAvg (facts/methods.md §2.8, §5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from fedmvp.config import FederationParams
+from fedmvp.errors import ClientFailure
+from fedmvp.federation.aggregation_clipping import clip_update
+from fedmvp.federation.aggregation_robust import RULES, robust_average
+from fedmvp.federation.aggregation_server import STEPS, server_step
+from fedmvp.federation.client import ClientUpdate
+from fedmvp.federation.privacy import private_average
+
+__all__ = ["Aggregator", "check_update", "federated_average"]
+
+_DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16}
+
+
+def check_update(update: ClientUpdate, current: Mapping[str, Tensor]) -> None:
+    """Refuse an update that would poison the average.
+
+    Raises
+    ------
+    ClientFailure
+        For unknown or misshapen tensors and for values that are not finite.
+    """
+    where = f"update of client {update.client}"
+    mend = "inspect the client's data, or set federation.on_client_failure: skip"
+    for name, tensor in update.tensors.items():
+        if name not in current:
+            raise ClientFailure("unknown tensor", where=where, value=name, mend=mend)
+        if tensor.shape != current[name].shape:
+            raise ClientFailure(f"tensor {name} has shape {tuple(tensor.shape)}, expected "
+                                f"{tuple(current[name].shape)}", where=where, mend=mend)  # fmt: skip
+        if not bool(torch.isfinite(tensor).all()):
+            raise ClientFailure(f"tensor {name} has values that are not finite", where=where,
+                                mend=mend)  # fmt: skip
+
+
+def federated_average(
+    current: Mapping[str, Tensor],
+    updates: Iterable[ClientUpdate],
+    *,
+    weighting: str = "uniform",
+    dtype: str = "float64",
+) -> dict[str, Tensor]:
+    """FedAvg: the weighted mean of each tensor over the clients that sent it.
+
+    Sums are streamed in the order given, so memory does not grow with the clients. In float64 the
+    mean of equal updates is that update bit for bit.
+
+    Parameters
+    ----------
+    current : mapping of str to Tensor
+        Global tensors w_t; those nobody sent stay.
+    weighting : {"uniform", "samples"}
+        What FedTPG and FedMVP do, or n_i / Σ n_i.
+    dtype : {"float64", "float32", "float16"}
+        Arithmetic of the sums; float16 is the official code's (bug B19).
+    """
+    means = _means(updates, weighting, dtype)
+    return {
+        name: means[name].to(tensor.dtype) if name in means else tensor
+        for name, tensor in current.items()
+    }
+
+
+def _means(updates: Iterable[ClientUpdate], weighting: str, dtype: str) -> dict[str, Tensor]:
+    """Return the weighted mean of each tensor over its senders, in `dtype`."""
+    kind = _DTYPES[dtype]
+    sums: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    for update in updates:
+        weight = float(update.images) if weighting == "samples" else 1.0
+        for name, tensor in update.tensors.items():
+            term = tensor.to(kind) * weight
+            sums[name] = sums[name].add_(term) if name in sums else term
+            weights[name] = weights.get(name, 0.0) + weight
+    return {name: total / weights[name] for name, total in sums.items()}
+
+
+class Aggregator:
+    """The server's rule with its state from round to round.
+
+    Norm clipping comes before every rule. FedProx is FedAvg here: its term is the client's.
+
+    Parameters
+    ----------
+    federation : FederationParams
+    state : dict of str to Tensor
+        Server optimizer state to go on from; empty at the start.
+    seed : int
+        Of the rule's random draws.
+    """
+
+    def __init__(self, federation: FederationParams, state: dict[str, Tensor], seed: int) -> None:
+        self.federation = federation
+        self.state = state
+        self.seed = seed
+
+    def __call__(
+        self,
+        current: Mapping[str, Tensor],
+        updates: Iterable[ClientUpdate],
+        round_index: int,
+        clients: int,
+    ) -> dict[str, Tensor]:
+        """Return the next global tensors.
+
+        Parameters
+        ----------
+        updates : iterable of ClientUpdate
+            In client order; streamed unless a rule needs all at once.
+        clients : int
+            Clients selected, whether or not their updates arrive.
+        """
+        params = self.federation
+        if params.clip_norm is not None:
+            bound = params.clip_norm
+            updates = (clip_update(update, current, bound) for update in updates)
+        if params.privacy is not None:
+            return private_average(
+                current, updates, params.privacy,
+                clients=clients, seed=self.seed, round_index=round_index,
+            )  # fmt: skip
+        if params.aggregation in RULES:
+            return robust_average(current, list(updates), params)
+        if params.aggregation in STEPS:
+            means = _means(updates, params.weighting, params.aggregation_dtype)
+            tensors, self.state = server_step(current, means, self.state, params)
+            return tensors
+        return federated_average(
+            current, updates, weighting=params.weighting, dtype=params.aggregation_dtype
+        )

@@ -1,0 +1,125 @@
+"""Who runs a cohort: the seam between the round loop and the place clients compute.
+
+The in-process backend trains one client after the other in a shared workspace. Its memory does not
+grow with the number of clients beyond what each client keeps (its phase; its momentum if
+``client_state: persistent``).
+"""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from fedmvp.config import FederationParams
+from fedmvp.errors import FedMVPError
+from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
+from fedmvp.methods.base import Method
+
+__all__ = ["Backend", "Failure", "InProcessBackend"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A client that gave no usable update in a round."""
+
+    client: str
+    round_index: int
+    error: str
+    trace: str
+
+    @classmethod
+    def of(cls, client: str, round_index: int, error: BaseException) -> Failure:
+        """Describe `error` without absolute paths: outputs hold none."""
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in frames]
+        return cls(client, round_index, f"{type(error).__name__}: {error}", " > ".join(lines))
+
+
+class Backend(Protocol):
+    """Runs the clients of a round."""
+
+    states: dict[str, ClientState]
+
+    def run(
+        self,
+        tensors: Mapping[str, Tensor],
+        clients: Sequence[str],
+        round_index: int,
+        learning_rate: float,
+    ) -> Iterator[ClientUpdate | Failure]:
+        """Yield each client's update, in the order of `clients`.
+
+        A client that fails raises, or yields a `Failure` under ``on_client_failure: skip``.
+        """
+        ...
+
+
+class InProcessBackend:
+    """Trains clients one by one in this process.
+
+    Parameters
+    ----------
+    method : Method
+        Workspace; overwritten by every client.
+    load : callable
+        Maps a client id to its data; called once per client.
+    clients : sequence of str
+    federation : FederationParams
+    seed : int
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        load: Callable[[str], ClientData],
+        clients: Sequence[str],
+        federation: FederationParams,
+        seed: int,
+    ) -> None:
+        self.method = method
+        self.load = load
+        self.federation = federation
+        self.seed = seed
+        self.states = {client: ClientState(method.first_phase) for client in clients}
+        self._data: dict[str, ClientData] = {}
+
+    def run(
+        self,
+        tensors: Mapping[str, Tensor],
+        clients: Sequence[str],
+        round_index: int,
+        learning_rate: float,
+    ) -> Iterator[ClientUpdate | Failure]:
+        """Yield each client's update in turn; see `Backend.run`."""
+        for client in clients:
+            before = copy.copy(self.states[client])
+            try:
+                yield self._train(client, tensors, round_index, learning_rate)
+            except (FedMVPError, RuntimeError, ValueError, OSError) as error:
+                if self.federation.on_client_failure == "fail":
+                    raise
+                self.states[client] = before
+                yield Failure.of(client, round_index, error)
+
+    def _train(
+        self, client: str, tensors: Mapping[str, Tensor], round_index: int, learning_rate: float
+    ) -> ClientUpdate:
+        if client not in self._data:
+            self._data[client] = self.load(client)
+        return train_client(
+            self.method,
+            client,
+            self._data[client],
+            tensors,
+            self.states[client],
+            self.federation,
+            learning_rate=learning_rate,
+            seed=self.seed,
+            round_index=round_index,
+        )

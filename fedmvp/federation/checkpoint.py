@@ -1,0 +1,130 @@
+"""One atomic checkpoint per round, with everything that affects the rounds to come.
+
+Global tensors, server optimizer, client phases and momenta, the log so far. Random draws are
+derived from (seed, purpose, client, round), so no generator state is needed. A file's name holds
+the hash of its content: a truncated or altered checkpoint is passed over and the round before it
+taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from fedmvp.federation.client import ClientState
+from fedmvp.files import sha256_bytes, write_bytes
+
+__all__ = ["Checkpoint", "CheckpointFolder"]
+
+_KEEP = 2
+
+
+@dataclass
+class Checkpoint:
+    """The state of a federation after some rounds.
+
+    Parameters
+    ----------
+    rounds_done : int
+    tensors : dict of str to Tensor
+        Global tensors.
+    server : dict of str to Tensor
+        Server optimizer state.
+    states : dict of str to ClientState
+    rows, failures : list of dict
+        What was logged so far.
+    """
+
+    rounds_done: int
+    tensors: dict[str, Tensor]
+    server: dict[str, Tensor] = field(default_factory=dict)
+    states: dict[str, ClientState] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_bytes(self) -> bytes:
+        """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
+        import torch
+
+        meta = {
+            "rounds_done": self.rounds_done,
+            "phases": {client: state.phase for client, state in self.states.items()},
+            "rows": self.rows,
+            "failures": self.failures,
+        }
+        flat = {f"global/{name}": tensor for name, tensor in self.tensors.items()}
+        flat |= {f"server/{name}": tensor for name, tensor in self.server.items()}
+        for client, state in self.states.items():
+            flat |= {f"momentum/{client}\n{name}": t for name, t in state.momentum.items()}
+            flat |= {f"personal/{client}\n{name}": t for name, t in state.personal.items()}
+        flat["meta"] = torch.frombuffer(bytearray(json.dumps(meta).encode()), dtype=torch.uint8)
+        return save({name: tensor.detach().cpu().contiguous() for name, tensor in flat.items()})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Checkpoint:
+        """Read what `to_bytes` wrote."""
+        flat = load(content)
+        meta = json.loads(flat.pop("meta").numpy().tobytes())
+        states = {client: ClientState(phase) for client, phase in meta["phases"].items()}
+        for kind in ("momentum", "personal"):
+            for key, tensor in _part(flat, f"{kind}/").items():
+                client, name = key.split("\n", 1)
+                getattr(states[client], kind)[name] = tensor
+        return cls(
+            rounds_done=meta["rounds_done"],
+            tensors=_part(flat, "global/"),
+            server=_part(flat, "server/"),
+            states=states,
+            rows=meta["rows"],
+            failures=meta["failures"],
+        )
+
+
+def _part(flat: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in flat.items() if k.startswith(prefix)}
+
+
+class CheckpointFolder:
+    """Git-ignored scratch of one federation; the newest two rounds are kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _files(self) -> list[Path]:
+        return sorted(self.path.glob("round-*.safetensors"))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint atomically, then forget all but the newest two.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written; older checkpoints stay.
+        """
+        content = checkpoint.to_bytes()
+        name = f"round-{checkpoint.rounds_done:06d}-{sha256_bytes(content)[:16]}.safetensors"
+        write_bytes(self.path / name, content)
+        for old in self._files()[:-_KEEP]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole, or None."""
+        for path in reversed(self._files()):
+            with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
+                content = path.read_bytes()
+                if sha256_bytes(content)[:16] == path.stem.rsplit("-", 1)[-1]:
+                    return Checkpoint.from_bytes(content)
+        return None
+
+    def remove(self) -> None:
+        """Delete the folder; its results are written."""
+        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,263 @@
+"""One client's local training: the tensors it downloads, its batches, the update it sends.
+
+Shapes: B images of a batch, N images of a client, e joint embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.config import FederationParams
+from fedmvp.errors import ClientFailure
+from fedmvp.federation.optimizers import OPTIMIZERS
+from fedmvp.methods.base import Batch, Local, Method
+from fedmvp.methods.classes import ClassSet
+from fedmvp.seeds import numpy_generator, torch_generator
+
+__all__ = ["ClientData", "ClientState", "ClientUpdate", "load_tensors", "train_client"]
+
+
+class ClientData:
+    """The training images of one client and what is computed of them once.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    images : ndarray of shape [N, S, S, 3], uint8
+        May be memory-mapped.
+    labels : ndarray of int, shape [N]
+        Positions in `classes`.
+    classes : ClassSet
+        The client's own classes.
+    chunk : int
+        Images per forward of the frozen tower.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        images: np.ndarray,
+        labels: np.ndarray,
+        classes: ClassSet,
+        chunk: int = 128,
+    ) -> None:
+        self.backbone = backbone
+        self.images = images
+        self.labels = torch.as_tensor(labels, dtype=torch.long).to(backbone.device)
+        self.classes = classes
+        self.chunk = chunk
+        self._frozen: dict[bool, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: np.ndarray, generator: torch.Generator) -> Batch:
+        """Return the images of `rows` as a training batch."""
+        index = torch.from_numpy(rows).to(self.backbone.device)
+
+        def frozen(flips: Tensor) -> Tensor:
+            mask = flips.to(index.device)[:, None]
+            return torch.where(mask, self._features(True)[index], self._features(False)[index])
+
+        images = self.backbone.normalise(self.images[rows])
+        return Batch(images, self.labels[index], frozen, generator)
+
+    def _features(self, flipped: bool) -> Tensor:
+        """Return frozen features of all images of one view, [N, e]; computed once."""
+        if flipped not in self._frozen:
+            self._frozen[flipped] = self.backbone.frozen_features(self._views(flipped))
+        return self._frozen[flipped]
+
+    def _views(self, flipped: bool) -> Iterator[Tensor]:
+        for start in range(0, len(self), self.chunk):
+            images = self.backbone.normalise(self.images[start : start + self.chunk])
+            yield images.flip(-1) if flipped else images
+
+
+@dataclass
+class ClientState:
+    """What a client keeps from round to round.
+
+    Parameters
+    ----------
+    phase : str
+    momentum : dict of str to Tensor
+        Kept only under ``client_state: persistent``.
+    personal : dict of str to Tensor
+        Tensors it trains and never sends (personalised methods).
+    """
+
+    phase: str
+    momentum: dict[str, Tensor] = field(default_factory=dict)
+    personal: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClientUpdate:
+    """What one client sends after a round, and what is logged of it.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Copies of the communicated tensors after training, fp32.
+    images : int
+        n_i, its number of training images.
+    phase : str
+        The phase it trained in.
+    metrics : mapping of str to float
+        Means over all its images of the round.
+    """
+
+    client: str
+    tensors: Mapping[str, Tensor]
+    images: int
+    phase: str
+    metrics: Mapping[str, float]
+    bytes_down: int
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes of the tensors as they travel, fp32."""
+        return sum(tensor.numel() * 4 for tensor in self.tensors.values())
+
+
+@torch.no_grad()
+def load_tensors(method: Method, tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors into the method's parameters of the same names."""
+    own = method.tensors()
+    for name, tensor in tensors.items():
+        own[name].copy_(tensor)
+
+
+def train_client(
+    method: Method,
+    client: str,
+    data: ClientData,
+    downloaded: Mapping[str, Tensor],
+    state: ClientState,
+    federation: FederationParams,
+    *,
+    learning_rate: float,
+    seed: int,
+    round_index: int,
+) -> ClientUpdate:
+    """Train `method` on one client, starting at the downloaded tensors.
+
+    `method` is a workspace shared by all clients: it is overwritten. `state` is changed in place.
+
+    Raises
+    ------
+    ClientFailure
+        When the loss is not finite.
+    """
+    load_tensors(method, {**downloaded, **state.personal})
+    phase = state.phase
+    method.enter(phase)
+    if federation.client_state == "fresh":
+        state.momentum = {}
+    names = method.trainable(phase)
+    own = method.tensors()
+    anchor = {name: own[name].detach().clone() for name in names} if _proximal(federation) else {}
+    meter = _Meter()
+    for epoch in range(federation.local_epochs):
+        order = numpy_generator(seed, "batches", client, round_index, epoch).permutation(len(data))
+        views = torch_generator(seed, "views", client, round_index, epoch)
+        batches = [order[i : i + federation.batch_size]
+                   for i in range(0, len(order), federation.batch_size)]  # fmt: skip
+        for rows in batches[-1:] if method.last_batch_only else batches:
+            batch = data.batch(rows, views)
+            loss = method.loss(batch, data.classes)
+            value = meter.add(loss.total, loss.parts, loss.logits, batch.labels, epoch)
+            if not math.isfinite(value):
+                raise ClientFailure("loss is not finite", where=f"client {client}, round "
+                                    f"{round_index}", value=value,
+                                    mend="lower federation.learning_rate")  # fmt: skip
+            step = names
+            if method.switch_before_step:
+                later = method.next_phase(phase, meter.local())
+                step = [name for name in names if name in method.trainable(later)]
+            _descend(own, names, step, loss.total, state.momentum, anchor, federation,
+                     learning_rate)  # fmt: skip
+    state.phase = method.next_phase(phase, meter.local())
+    if federation.client_state == "fresh":
+        state.momentum = {}
+    sent = {name: own[name].detach().clone() for name in method.communicated(phase)}
+    state.personal |= {name: own[name].detach().clone() for name in names if name not in sent}
+    down = sum(downloaded[name].numel() * 4 for name in method.downloaded(phase))
+    return ClientUpdate(client, sent, len(data), phase, meter.means(), down)
+
+
+def _proximal(federation: FederationParams) -> bool:
+    return federation.aggregation == "fedprox" and federation.proximal_weight > 0
+
+
+def _descend(
+    own: Mapping[str, torch.nn.Parameter],
+    names: Sequence[str],
+    step: Sequence[str],
+    total: Tensor,
+    momentum: dict[str, Tensor],
+    anchor: Mapping[str, Tensor],
+    federation: FederationParams,
+    learning_rate: float,
+) -> None:
+    """Take one step on the tensors of `step`; FedProx adds mu (w - w_t) to the gradient."""
+    parameters = [own[name] for name in names]
+    gradients: Sequence[Tensor | None] = torch.autograd.grad(total, parameters, allow_unused=True)
+    chosen = {name: gradient for name, gradient in zip(names, gradients, strict=True)
+              if gradient is not None and name in step}  # fmt: skip
+    with torch.no_grad():
+        if anchor:
+            chosen = {
+                name: gradient + federation.proximal_weight * (own[name] - anchor[name])
+                for name, gradient in chosen.items()
+            }
+        OPTIMIZERS[federation.client_optimizer](own, chosen, momentum, federation, learning_rate)
+
+
+class _Meter:
+    """Image-weighted means of what a client sees in one round."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.sums: dict[str, float] = {}
+        self.first_epoch: list[float] = [0.0, 0.0]
+        self.last = math.inf
+
+    def add(
+        self,
+        total: Tensor,
+        parts: Mapping[str, Tensor],
+        logits: Tensor,
+        labels: Tensor,
+        epoch: int,
+    ) -> float:
+        """Count one batch; return its total loss."""
+        count = len(labels)
+        values: dict[str, Any] = {"loss": total, **parts}
+        values["accuracy"] = (logits.argmax(dim=1) == labels).double().mean()
+        numbers = {name: float(value.detach()) for name, value in values.items()}
+        for name, number in numbers.items():
+            self.sums[name] = self.sums.get(name, 0.0) + count * number
+        self.images += count
+        self.last = numbers["loss"]
+        if epoch == 0:
+            self.first_epoch[0] += count * self.last
+            self.first_epoch[1] += count
+        return self.last
+
+    def local(self) -> Local:
+        """Return the losses phase decisions are made on."""
+        return Local(self.first_epoch[0] / max(self.first_epoch[1], 1), self.last)
+
+    def means(self) -> dict[str, float]:
+        """Return the means over all images of the round."""
+        return {name: value / self.images for name, value in self.sums.items()}

@@ -1,0 +1,148 @@
+"""The round loop: select a cohort, run it, aggregate, log, checkpoint.
+
+It knows neither the method nor where clients run; it resumes from the newest whole checkpoint, and
+a resumed run ends in the same bytes as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fedmvp.config import FederationParams
+from fedmvp.errors import ClientFailure
+from fedmvp.federation.aggregation import Aggregator, check_update
+from fedmvp.federation.backend import Backend, Failure
+from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
+from fedmvp.federation.client import ClientUpdate
+from fedmvp.federation.schedule import cohort, learning_rate
+
+__all__ = ["FederationResult", "RoundReport", "run_federation"]
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What the progress display is told after each client and round."""
+
+    round_index: int
+    client: int
+    clients: int
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class FederationResult:
+    """The global tensors after the last round, and the log.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+    rows : list of dict
+        One per selected client and round: round, client, phase, images, loss parts, accuracy,
+        learning_rate, bytes_up, bytes_down.
+    failures : list of dict
+        Clients that gave no usable update: client, round_index, error, trace.
+    """
+
+    tensors: dict[str, Tensor]
+    rows: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
+
+
+def run_federation(
+    initial: dict[str, Tensor],
+    backend: Backend,
+    clients: Sequence[str],
+    federation: FederationParams,
+    *,
+    seed: int,
+    checkpoints: CheckpointFolder | None = None,
+    progress: Callable[[RoundReport], None] | None = None,
+) -> FederationResult:
+    """Train for ``federation.rounds`` rounds.
+
+    Raises
+    ------
+    ClientFailure
+        When an update is unusable, or fewer than ``min_clients`` are left in a round.
+    """
+    state = (checkpoints.newest() if checkpoints else None) or Checkpoint(0, dict(initial))
+    backend.states.update(state.states)
+    aggregator = Aggregator(federation, state.server, seed)
+    for index in range(state.rounds_done, federation.rounds):
+        rate = learning_rate(
+            federation.schedule, federation.learning_rate, index, federation.rounds
+        )
+        chosen = cohort(clients, federation.participation, seed, index)
+        good = _Collected(state, index, rate, len(chosen), federation, progress)
+        updates = good(backend.run(state.tensors, chosen, index, rate))
+        tensors = aggregator(state.tensors, updates, index, len(chosen))
+        if good.count < federation.min_clients:
+            raise ClientFailure(f"round {index} has {good.count} usable updates of "
+                                f"{len(chosen)}", where="federation.min_clients",
+                                value=federation.min_clients,
+                                mend="see the failed clients above, or lower min_clients")  # fmt: skip
+        state.tensors = tensors
+        state.server = aggregator.state
+        state.states = backend.states
+        state.rounds_done = index + 1
+        if checkpoints:
+            checkpoints.save(state)
+    return FederationResult(state.tensors, state.rows, state.failures)
+
+
+class _Collected:
+    """Passes usable updates on to the aggregation, logging each as it comes."""
+
+    def __init__(
+        self,
+        state: Checkpoint,
+        index: int,
+        rate: float,
+        clients: int,
+        federation: FederationParams,
+        progress: Callable[[RoundReport], None] | None,
+    ) -> None:
+        self.state, self.index, self.rate, self.clients = state, index, rate, clients
+        self.skip = federation.on_client_failure == "skip"
+        self.progress = progress
+        self.count = 0
+
+    def __call__(self, results: Iterator[ClientUpdate | Failure]) -> Iterator[ClientUpdate]:
+        for number, result in enumerate(results):
+            update = self._checked(result)
+            if update is None:
+                continue
+            self.count += 1
+            self.state.rows.append(
+                {
+                    "round": self.index,
+                    "client": update.client,
+                    "phase": update.phase,
+                    "images": update.images,
+                    **update.metrics,
+                    "learning_rate": self.rate,
+                    "bytes_up": update.bytes_up,
+                    "bytes_down": update.bytes_down,
+                }
+            )
+            if self.progress:
+                self.progress(
+                    RoundReport(self.index, number + 1, self.clients, update.metrics.get("loss"))
+                )
+            yield update
+
+    def _checked(self, result: ClientUpdate | Failure) -> ClientUpdate | None:
+        if isinstance(result, ClientUpdate):
+            try:
+                check_update(result, self.state.tensors)
+                return result
+            except ClientFailure as error:
+                if not self.skip:
+                    raise
+                result = Failure.of(result.client, self.index, error)
+        self.state.failures.append(asdict(result))
+        return None

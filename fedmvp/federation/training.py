@@ -1,0 +1,153 @@
+"""Training one method on one setting: a federation per fold, resumable.
+
+Nothing here reads a test image: images are asked for by the ids of the clients' train lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fedmvp.config import FederationParams
+from fedmvp.data.labelled import LoadImages
+from fedmvp.errors import CheckpointError
+from fedmvp.federation.backend import InProcessBackend
+from fedmvp.federation.checkpoint import CheckpointFolder
+from fedmvp.federation.client import ClientData
+from fedmvp.federation.rounds import RoundReport, run_federation
+from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.base import Method
+from fedmvp.settings.partition import Client, Partition
+
+__all__ = [
+    "ROUND_COLUMNS",
+    "Progress",
+    "TrainingResult",
+    "fold_tensors",
+    "personal_tensors",
+    "train",
+]
+
+Progress = Callable[[str, RoundReport], None]
+"""Told the fold and what happened."""
+
+ROUND_COLUMNS = (
+    "fold", "round", "client", "phase", "images", "loss", "loss_ce", "loss_con", "accuracy",
+    "learning_rate", "bytes_up", "bytes_down",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training leaves.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        ``<fold>/<name>`` → global tensor after the last round; personal tensors of client c as
+        ``<fold>/<name>@<c>``.
+    rows : list of dict
+        Of rounds.csv.
+    failures : list of dict
+    """
+
+    tensors: dict[str, Tensor]
+    rows: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
+
+
+def train(
+    partition: Partition,
+    create: Callable[[], Method],
+    banks: TextBanks,
+    load_images: LoadImages,
+    federation: FederationParams,
+    *,
+    seed: int,
+    scratch: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Run one federation per fold of the partition.
+
+    Parameters
+    ----------
+    create : callable
+        Makes the method with its initial tensors.
+    scratch : Path, optional
+        Folder of checkpoints; a run that finds its own goes on from there.
+
+    Raises
+    ------
+    ClientFailure
+        See `run_federation`.
+    """
+    result = TrainingResult({}, [], [])
+    for fold in partition.folds:
+        method = create().to(banks.backbone.device)
+        clients = {client.id: client for client in partition.clients_of(fold)}
+
+        def load(name: str, clients: Mapping[str, Client] = clients) -> ClientData:
+            return _client_data(clients[name], banks, load_images)
+
+        backend = InProcessBackend(method, load, list(clients), federation, seed)
+        initial = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
+        outcome = run_federation(
+            initial,
+            backend,
+            list(clients),
+            federation,
+            seed=seed,
+            checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
+            progress=(lambda report, fold=fold: progress(fold, report)) if progress else None,
+        )
+        result.tensors.update({f"{fold}/{name}": t for name, t in outcome.tensors.items()})
+        for client, state in backend.states.items():
+            personal = {f"{fold}/{name}@{client}": t for name, t in state.personal.items()}
+            result.tensors.update(personal)
+        result.rows.extend({"fold": fold, **row} for row in outcome.rows)
+        result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
+    return result
+
+
+def _client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
+    classes = banks.select(client.dataset, client.domain, client.classes)
+    images, labels = load_images(client.dataset, client.train, classes.names)
+    return ClientData(banks.backbone, images, labels, classes)
+
+
+def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> dict[str, Tensor]:
+    """Return the global tensors of one fold, complete for `method`.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first missing or misshapen tensor.
+    """
+    own = method.tensors()
+    found = {}
+    for name, parameter in own.items():
+        key = f"{fold}/{name}"
+        mend = "train again: `dvc repro --force train`"
+        if key not in tensors:
+            raise CheckpointError("tensor is missing", where="weights.safetensors", value=key,
+                                  mend=mend)  # fmt: skip
+        if tensors[key].shape != parameter.shape:
+            raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
+                                  f"{tuple(parameter.shape)}", where="weights.safetensors",
+                                  mend=mend)  # fmt: skip
+        found[name] = tensors[key]
+    return found
+
+
+def personal_tensors(tensors: Mapping[str, Tensor], fold: str, client: str) -> dict[str, Tensor]:
+    """Return the tensors a client of a fold kept to itself; empty for most methods."""
+    start, end = f"{fold}/", f"@{client}"
+    return {
+        key.removeprefix(start).removesuffix(end): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(start) and key.endswith(end)
+    }

@@ -1,0 +1,145 @@
+"""Atomic, byte-reproducible files: JSON, CSV, bytes; and their hashes.
+
+A reader never sees half a file: everything is written beside its target and renamed over it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedmvp.errors import DataError
+
+__all__ = ["read_csv", "read_json", "sha256_bytes", "sha256_file", "sha256_json", "write_bytes",
+           "write_csv", "write_json", "write_text"]  # fmt: skip
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically, making parent folders.
+
+    Raises
+    ------
+    OSError
+        When the disk is full or the folder read-only; the old file is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; outputs are as readable as any other file.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text with the line ends it has, atomically."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: Any, *, sort_keys: bool = True, indent: int | None = 1) -> None:
+    """Write JSON that is the same byte for byte on every run.
+
+    Parameters
+    ----------
+    sort_keys : bool, default=True
+        Set False where the order of a mapping carries meaning (label order).
+
+    Raises
+    ------
+    ValueError
+        On NaN or infinity: they are not JSON.
+    """
+    text = json.dumps(value, sort_keys=sort_keys, indent=indent, ensure_ascii=False,
+                      allow_nan=False)  # fmt: skip
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read strict JSON: no duplicate keys, no NaN.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or not strict JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique,
+                          parse_constant=_no_constant)  # fmt: skip
+    except FileNotFoundError:
+        raise DataError("file is missing", where=path,
+                        mend="run `dvc repro` to build it") from None  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not valid JSON ({error})", where=path,
+                        mend="restore the file, or delete it and run the stage again") from None  # fmt: skip
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise ValueError(f"duplicate key {key!r}")
+        seen[key] = value
+    return seen
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows with Unix line ends; floats in shortest round-trip form, None as empty."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file with a header line.
+
+    Raises
+    ------
+    DataError
+        When the file is missing.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise DataError("file is missing", where=path,
+                        mend="run `dvc repro` to build it") from None  # fmt: skip
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Return the hex SHA-256 of `content`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hex SHA-256 of a file, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Return the hex SHA-256 of a JSON value in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False,
+                      allow_nan=False)  # fmt: skip
+    return sha256_bytes(text.encode())

@@ -1,0 +1,176 @@
+"""What a method is: a small module over a shared frozen backbone.
+
+The round loop and the evaluation know only this interface. A method has phases (FedMVP: the
+PromptFormer, then LoRA; most have one); a phase says which tensors a client trains and which it
+sends.
+
+Shapes: B images, K classes, e joint embedding.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.config import Section
+from fedmvp.methods.classes import ClassSet
+from fedmvp.seeds import torch_generator
+
+__all__ = ["Batch", "Local", "Loss", "Method", "MethodParams"]
+
+
+class MethodParams(Section):
+    """Base of a method's section in params.yaml."""
+
+    federation: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Entries of the federation section this method overrides.",
+    )
+
+    def federation_overrides(self) -> dict[str, Any]:
+        """Return the entries of the federation section this method overrides."""
+        return self.federation
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the section as it is logged: every choice filled in."""
+        return self.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training images of one client.
+
+    Parameters
+    ----------
+    images : Tensor of shape [B, 3, S, S]
+        Normalised, un-augmented.
+    labels : Tensor of shape [B]
+        Positions in the client's class set.
+    frozen : callable
+        Maps a boolean flip mask [B] to the frozen un-prompted features of the (flipped) images,
+        [B, e]; each view is computed once per client and kept.
+    generator : torch.Generator
+        Draws of this batch (CPU).
+    """
+
+    images: Tensor
+    labels: Tensor
+    frozen: Callable[[Tensor], Tensor]
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A training loss: the scalar to descend, its named parts, and the logits [B, K]."""
+
+    total: Tensor
+    logits: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Local:
+    """What a client saw in one round, for phase decisions.
+
+    Parameters
+    ----------
+    first_epoch_loss : float
+        Mean total loss over the first local epoch.
+    last_batch_loss : float
+        Total loss of the last batch.
+    """
+
+    first_epoch_loss: float
+    last_batch_loss: float
+
+
+class Method(nn.Module):
+    """Base class of methods.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Shared and frozen; not part of the method's state.
+    params : MethodParams
+        The validated section of params.yaml.
+    seed : int
+        Seed of the initial parameters.
+    """
+
+    Params: ClassVar[type[MethodParams]] = MethodParams
+    trained: ClassVar[bool] = True
+    first_phase: ClassVar[str] = "all"
+    #: Whether a client classifies with tensors it never sends (`ClientState.personal`).
+    personal: ClassVar[bool] = False
+
+    #: Whether each batch takes a step, or only a pass's last one (the official code's bug B4).
+    last_batch_only: bool = False
+    #: Whether a phase switch decided on a loss already narrows that loss's own step (bug B9).
+    switch_before_step: bool = False
+
+    def __init__(self, backbone: Backbone, params: MethodParams, seed: int) -> None:
+        super().__init__()
+        # In a tuple, so that nn.Module does not take the backbone for a part of the method.
+        self._backbone = (backbone,)
+        self.params = params
+        self.seed = seed
+
+    @property
+    def backbone(self) -> Backbone:
+        """The shared frozen CLIP."""
+        return self._backbone[0]
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return the generator of this method's initial values."""
+        return torch_generator(self.seed, f"initialise/{purpose}")
+
+    @abstractmethod
+    def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
+        """Return class scores of normalised images, [B, 3, S, S] → [B, K]."""
+
+    def loss(self, batch: Batch, classes: ClassSet) -> Loss:
+        """Return the training loss; cross-entropy over the client's classes by default."""
+        logits = self.logits(batch.images, classes)
+        loss = nn.functional.cross_entropy(logits, batch.labels)
+        return Loss(loss, logits, {"loss_ce": loss})
+
+    def tensors(self) -> dict[str, nn.Parameter]:
+        """Return every learned tensor the server keeps, by name, in a fixed order."""
+        return dict(self.named_parameters())
+
+    def trainable(self, phase: str) -> list[str]:
+        """Return the names of the tensors a client in `phase` trains."""
+        return list(self.tensors())
+
+    def communicated(self, phase: str) -> list[str]:
+        """Return the names of the tensors a client in `phase` sends."""
+        return self.trainable(phase)
+
+    def downloaded(self, phase: str) -> list[str]:
+        """Return the names of the tensors the server sends to a client in `phase`.
+
+        Every tensor some client communicates: a client needs the whole global model.
+        """
+        return self.communicated(phase)
+
+    def enter(self, phase: str | None) -> None:
+        """Compute as a client in `phase`, or as the evaluating server for None."""
+
+    def next_phase(self, phase: str, local: Local) -> str:
+        """Return a client's next phase, given what it saw this round."""
+        return phase
+
+    def explain(self, images: Tensor, classes: ClassSet) -> Tensor | None:
+        """Return how much each patch attends to each attribute, [B, b, n]; None without it."""
+        return None
+
+    def prompts(self, images: Tensor, classes: ClassSet) -> Tensor | None:
+        """Return the visual prompts of the images, [B, m, d]; None without per-image prompts."""
+        return None

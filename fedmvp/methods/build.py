@@ -1,0 +1,54 @@
+"""From a section of params.yaml to a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.config import FederationParams, parse_section
+from fedmvp.errors import ConfigError
+from fedmvp.methods import load_method
+from fedmvp.methods.base import Method, MethodParams
+
+__all__ = ["build_method", "method_params", "resolved_federation"]
+
+
+def method_params(name: str, section: Mapping[str, Any]) -> MethodParams:
+    """Validate ``methods.<name>``.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, its value and the mend.
+    """
+    return parse_section(load_method(name).Params, dict(section), f"params.yaml: methods.{name}")
+
+
+def resolved_federation(
+    name: str, params: MethodParams, federation: FederationParams
+) -> FederationParams:
+    """Return the federation section with the method's overrides.
+
+    Raises
+    ------
+    ConfigError
+        For an override the section does not have.
+    """
+    merged = {**federation.model_dump(), **params.federation_overrides()}
+    return parse_section(FederationParams, merged, f"params.yaml: methods.{name}.federation")
+
+
+def build_method(name: str, backbone: Backbone, params: MethodParams, seed: int) -> Method:
+    """Create a method with its initial tensors.
+
+    Raises
+    ------
+    ConfigError
+        When the section asks for sizes this backbone cannot have.
+    """
+    try:
+        return load_method(name)(backbone, params, seed).to(backbone.device)
+    except ValueError as error:
+        raise ConfigError(str(error), where=f"params.yaml: methods.{name}",
+                          mend=f"choose sizes that fit {backbone.spec.name}") from None  # fmt: skip

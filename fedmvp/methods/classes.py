@@ -1,0 +1,176 @@
+"""The classes a model chooses among: their names, their texts, and the texts' features.
+
+A `TextBank` holds every text of one dataset (and domain); its features are computed once, for all
+classes together, and shared by every client. A `ClassSet` is a view of some of its classes, in
+label order. Classes may have any number of texts each.
+
+Shapes: K classes, n texts, e joint embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.errors import DataError
+
+__all__ = ["ClassSet", "Ragged", "TextBank", "class_mean"]
+
+Texts = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Features of any number of texts per class.
+
+    Parameters
+    ----------
+    values : Tensor of shape [n, e]
+        L2-normalised, in class-major order.
+    index : Tensor of shape [n]
+        Position of each text's class in the class set, ascending.
+    classes : int
+        K.
+    """
+
+    values: Tensor
+    index: Tensor
+    classes: int
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Mean feature of each class, NOT renormalised, [K, e].
+
+        Its product with an image feature is the mean of the similarities (§2.3 step 8).
+        """
+        return class_mean(self.values, self.index, self.classes)
+
+
+def class_mean(values: Tensor, index: Tensor, classes: int) -> Tensor:
+    """Return the mean of `values` [n, e] per class, [K, e]; as a product, so it is deterministic."""
+    member = torch.nn.functional.one_hot(index, classes).T.to(values.dtype)
+    return (member @ values) / member.sum(dim=1, keepdim=True)
+
+
+class TextBank:
+    """Every text of one dataset and domain.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    dataset : str
+    names : sequence of str
+        Class names in label order.
+    template : str
+        Hand template with one ``{}``.
+    attributes, sentences : mapping of class name to sequence of str
+        Raw attributes and the sentences built of them.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        dataset: str,
+        names: Sequence[str],
+        template: str,
+        attributes: Mapping[str, Sequence[str]],
+        sentences: Mapping[str, Sequence[str]],
+    ) -> None:
+        self.backbone = backbone
+        self.dataset = dataset
+        self.names = tuple(names)
+        self.template = template
+        self._position = {name: i for i, name in enumerate(self.names)}
+        if len(self._position) != len(self.names):
+            raise DataError("two classes share a name", where=f"dataset {dataset}",
+                            mend="rename one of them in the catalog entry")  # fmt: skip
+        self._texts: dict[str, Texts] = {
+            "names": tuple((name.replace("_", " "),) for name in self.names),
+            "template": tuple((self.fill(name),) for name in self.names),
+            "attributes": tuple(tuple(attributes[name]) for name in self.names),
+            "sentences": tuple(tuple(sentences[name]) for name in self.names),
+        }
+        self._features: dict[str, Ragged] = {}
+
+    def fill(self, name: str, template: str | None = None) -> str:
+        """Return the hand template with the class name in it, underscores as spaces."""
+        return (template or self.template).replace("{}", name.replace("_", " "))
+
+    def define(self, kind: str, texts: Sequence[Sequence[str]]) -> None:
+        """Add a kind of text: one sequence per class, in label order."""
+        if len(texts) != len(self.names) or not all(texts):
+            raise DataError(f"every class needs {kind} texts", where=f"dataset {self.dataset}",
+                            mend="give at least one text per class")  # fmt: skip
+        self._texts[kind] = tuple(tuple(part) for part in texts)
+
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of text there are."""
+        return frozenset(self._texts)
+
+    def texts(self, kind: str) -> Texts:
+        """Return the texts of a kind, per class in label order."""
+        return self._texts[kind]
+
+    def features(self, kind: str) -> Ragged:
+        """Return the features of a kind's texts over all classes; computed once."""
+        if kind not in self._features:
+            texts = self._texts[kind]
+            values = self.backbone.encode_texts([text for part in texts for text in part])
+            counts = torch.tensor([len(part) for part in texts], device=values.device)
+            index = torch.repeat_interleave(torch.arange(len(texts), device=values.device), counts)
+            self._features[kind] = Ragged(values, index, len(texts))
+        return self._features[kind]
+
+    def select(self, names: Sequence[str]) -> ClassSet:
+        """Return the view of some classes, in the order given.
+
+        Raises
+        ------
+        DataError
+            For a class the dataset does not have.
+        """
+        unknown = [name for name in names if name not in self._position]
+        if unknown:
+            raise DataError("class is not in the dataset", where=f"dataset {self.dataset}",
+                            value=unknown[0],
+                            mend="run the partition stage again: `dvc repro partition`")  # fmt: skip
+        return ClassSet(self, tuple(names), tuple(self._position[name] for name in names))
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """Candidate classes, in label order: a frozen view of a `TextBank`."""
+
+    bank: TextBank
+    names: tuple[str, ...]
+    positions: tuple[int, ...]
+    _cache: dict[str, Ragged] = field(default_factory=dict, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def texts(self, kind: str) -> Texts:
+        """Return the texts of each class of this set."""
+        every = self.bank.texts(kind)
+        return tuple(every[i] for i in self.positions)
+
+    def features(self, kind: str) -> Ragged:
+        """Return the features of this set's texts (a slice of the bank's)."""
+        if kind not in self._cache:
+            every = self.bank.features(kind)
+            rows, index = [], []
+            for new, old in enumerate(self.positions):
+                found = torch.nonzero(every.index == old).flatten()
+                rows.append(found)
+                index.append(torch.full_like(found, new))
+            self._cache[kind] = Ragged(every.values[torch.cat(rows)], torch.cat(index), len(self))
+        return self._cache[kind]
+
+    def single(self, kind: str) -> Tensor:
+        """Return the features of a kind with one text per class, [K, e]."""
+        return self.features(kind).values

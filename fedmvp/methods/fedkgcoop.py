@@ -1,0 +1,42 @@
+"""FedKgCoOp: PromptFL whose texts are kept near the hand template's (facts/methods.md §3.3).
+
+Shapes: B images, K classes, e joint embedding.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from pydantic import Field
+
+from fedmvp.config import Float
+from fedmvp.methods.base import Batch, Loss, MethodParams
+from fedmvp.methods.classes import ClassSet
+from fedmvp.methods.frozen_image import frozen_batch
+from fedmvp.methods.promptfl import PromptFL
+from fedmvp.methods.text_prompts import ContextParams
+
+__all__ = ["FedKgCoOp", "FedKgCoOpParams"]
+
+
+class FedKgCoOpParams(ContextParams):
+    """``methods.fedkgcoop`` of params.yaml."""
+
+    knowledge_weight: Float = Field(default=8.0, ge=0, description="lambda of the distance.")
+
+
+class FedKgCoOp(PromptFL):
+    """L = L_ce + lambda · L_con, L_con = 1 - mean_k cos(t_k, t_k^hand)."""
+
+    Params: ClassVar[type[MethodParams]] = FedKgCoOpParams
+    params: FedKgCoOpParams
+
+    def loss(self, batch: Batch, classes: ClassSet) -> Loss:
+        """Return cross-entropy and the weighted distance to the hand template's features."""
+        texts = self.text_features(classes)
+        logits = self.backbone.scale * frozen_batch(batch) @ texts.T
+        cross_entropy = F.cross_entropy(logits, batch.labels)
+        distance = 1 - (texts * classes.single("template")).sum(dim=-1).mean()
+        total = cross_entropy + self.params.knowledge_weight * distance
+        return Loss(total, logits, {"loss_ce": cross_entropy, "loss_con": distance})

@@ -1,0 +1,243 @@
+"""FedMVP: multimodal visual prompts made by a federated PromptFormer (arXiv 2504.20860).
+
+Formulas in facts/methods.md §2; the differences between the paper and the official code are flags,
+bundled by ``variant`` (§2.8), each of which can be set alone.
+
+Shapes: B images, K classes, n bank texts, b patches, m prompts, e joint embedding, d vision width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.config import Float, Section
+from fedmvp.methods.base import Batch, Local, Loss, Method, MethodParams
+from fedmvp.methods.classes import ClassSet, Ragged
+from fedmvp.methods.fedmvp_texts import bank_features, classifier_weights
+from fedmvp.methods.promptformer import Conditioning, PromptFormer
+
+__all__ = ["BUNDLES", "FedMVP", "FedMVPFlags", "FedMVPParams"]
+
+
+class FedMVPFlags(Section):
+    """The points in which the paper and its official code differ (§2.6, §2.7), resolved."""
+
+    step_mode: Literal["per_batch", "last_batch"]
+    switch_timing: Literal["between_rounds", "before_step"]
+    lora_site: Literal["weights", "inputs"]
+    lora_init: Literal["zero_up", "gauss"]
+    lora_trains_linear: bool
+    lora_trigger: Literal["epoch_mean", "last_batch_total"]
+    lora_eval: bool
+    lora_payload: Literal["lora", "full"]
+    attr_bank: Literal["attributes", "sentences", "official", "names", "random"]
+    truncate: Literal["tokens77", "chars77"]
+    con_view: Literal["per_sample", "batch_flip"]
+    classifier: Literal["per_attribute_mean", "concat", "template"]
+    value_norm: bool
+
+
+BUNDLES: dict[str, dict[str, Any]] = {
+    "paper": {
+        "step_mode": "per_batch",
+        "switch_timing": "between_rounds",
+        "lora_site": "weights",
+        "lora_init": "zero_up",
+        "lora_trains_linear": False,
+        "lora_trigger": "epoch_mean",
+        "lora_eval": True,
+        "lora_payload": "lora",
+        "attr_bank": "attributes",
+        "truncate": "tokens77",
+        "con_view": "per_sample",
+        "classifier": "per_attribute_mean",
+        "value_norm": False,
+    },
+    "official-code": {
+        "step_mode": "last_batch",
+        "switch_timing": "before_step",
+        "lora_site": "inputs",
+        "lora_init": "gauss",
+        "lora_trains_linear": True,
+        "lora_trigger": "last_batch_total",
+        "lora_eval": False,
+        "lora_payload": "full",
+        "attr_bank": "official",
+        "truncate": "chars77",
+        "con_view": "batch_flip",
+        "classifier": "per_attribute_mean",
+        "value_norm": False,
+    },
+}
+"""The flags of each variant (facts/methods.md §2.8)."""
+
+_FEDERATION: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "official-code": {
+        "weighting": "uniform",
+        "aggregation_dtype": "float16",
+        "client_state": "persistent",
+    },
+}
+
+
+class FedMVPParams(MethodParams):
+    """``methods.fedmvp`` of params.yaml; a flag left null is taken from the variant."""
+
+    variant: Literal["paper", "official-code"] = "paper"
+    n_prompts: int = Field(default=4, ge=1, description="m, visual prompts.")
+    heads: int = Field(default=4, ge=1, description="Heads of the cross-attention.")
+    rank: int = Field(default=8, ge=1, description="r of LoRA.")
+    consistency_weight: Float = Field(default=10.0, ge=0, description="alpha; 0 skips the term.")
+    switch_loss: Float | None = Field(
+        default=0.5, description="sigma: a client whose loss is below it trains LoRA; null: never."
+    )
+    conditioning: Conditioning = "multimodal"
+    step_mode: Literal["per_batch", "last_batch"] | None = None
+    switch_timing: Literal["between_rounds", "before_step"] | None = None
+    lora_site: Literal["weights", "inputs"] | None = None
+    lora_init: Literal["zero_up", "gauss"] | None = None
+    lora_trains_linear: bool | None = None
+    lora_trigger: Literal["epoch_mean", "last_batch_total"] | None = None
+    lora_eval: bool | None = None
+    lora_payload: Literal["lora", "full"] | None = None
+    attr_bank: Literal["attributes", "sentences", "official", "names", "random"] | None = None
+    truncate: Literal["tokens77", "chars77"] | None = None
+    con_view: Literal["per_sample", "batch_flip"] | None = None
+    classifier: Literal["per_attribute_mean", "concat", "template"] | None = None
+    value_norm: bool | None = None
+
+    @property
+    def flags(self) -> FedMVPFlags:
+        """The variant's flags with those set alone in their place."""
+        own = {name: getattr(self, name) for name in FedMVPFlags.model_fields}
+        chosen = {name: value for name, value in own.items() if value is not None}
+        return FedMVPFlags(**{**BUNDLES[self.variant], **chosen})
+
+    def federation_overrides(self) -> dict[str, Any]:
+        """Return the federation entries the variant and the section override."""
+        return {**_FEDERATION[self.variant], **self.federation}
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the section with every flag filled in, as it is logged."""
+        return {**self.model_dump(mode="json"), **self.flags.model_dump(mode="json")}
+
+
+class FedMVP(Method):
+    """PromptFormer prompts for the frozen image tower; phase 2 trains LoRA only."""
+
+    Params: ClassVar[type[MethodParams]] = FedMVPParams
+    first_phase: ClassVar[str] = "promptformer"
+    params: FedMVPParams
+
+    def __init__(self, backbone: Backbone, params: FedMVPParams, seed: int) -> None:
+        super().__init__(backbone, params, seed)
+        flags = self.flags = params.flags
+        self.last_batch_only = flags.step_mode == "last_batch"
+        self.switch_before_step = flags.switch_timing == "before_step"
+        spec = backbone.spec
+        self.promptformer = PromptFormer(
+            width=spec.vision.width,
+            embed_dim=spec.embed_dim,
+            prompts=params.n_prompts,
+            heads=params.heads,
+            rank=params.rank,
+            value_norm=flags.value_norm,
+            lora_on_inputs=flags.lora_site == "inputs",
+            lora_zero_up=flags.lora_init == "zero_up",
+            conditioning=params.conditioning,
+            generator=self.generator("promptformer"),
+        )
+
+    def _names(self, part: str) -> list[str]:
+        """Return the tensor names of θ ("promptformer"), of LoRA or of the bank projection."""
+        names = list(self.tensors())
+        lora = [name for name in names if name.startswith("promptformer.lora.")]
+        return {
+            "promptformer": [name for name in names if name not in lora],
+            "lora": lora,
+            "bank": [name for name in names if name.startswith("promptformer.bank.")],
+        }[part]
+
+    def trainable(self, phase: str) -> list[str]:
+        """Phase 1: all but LoRA. Phase 2: LoRA (and the bank projection, in the official code)."""
+        if phase == "promptformer":
+            return self._names("promptformer")
+        return self._names("lora") + (self._names("bank") if self.flags.lora_trains_linear else [])
+
+    def communicated(self, phase: str) -> list[str]:
+        """What the phase trains; everything in the official code."""
+        if self.flags.lora_payload == "full":
+            return list(self.tensors())
+        return self._names(phase)
+
+    def downloaded(self, phase: str) -> list[str]:
+        """The PromptFormer, and LoRA for clients that use it; everything in the official code."""
+        if self.flags.lora_payload == "full" or phase == "lora":
+            return list(self.tensors())
+        return self._names("promptformer")
+
+    def enter(self, phase: str | None) -> None:
+        """Switch LoRA on for its phase; for the server as ``lora_eval`` says."""
+        self.promptformer.use_lora = self.flags.lora_eval if phase is None else phase == "lora"
+
+    def next_phase(self, phase: str, local: Local) -> str:
+        """Stay in LoRA for good once the trigger loss falls below sigma (§2.5, D7)."""
+        if phase == "lora" or self.params.switch_loss is None:
+            return phase
+        by_epoch = self.flags.lora_trigger == "epoch_mean"
+        loss = local.first_epoch_loss if by_epoch else local.last_batch_loss
+        return "lora" if loss < self.params.switch_loss else phase
+
+    def _bank(self, classes: ClassSet) -> Ragged:
+        return bank_features(classes, self.flags.attr_bank, self.flags.truncate, self.seed)
+
+    def prompts(self, images: Tensor, classes: ClassSet) -> Tensor:
+        """Return the visual prompts, [B, 3, S, S] → [B or 1, m, d]."""
+        embedded = self.backbone.vision.embed(images)
+        return self._prompts(embedded, classes)
+
+    def _prompts(self, embedded: Tensor, classes: ClassSet) -> Tensor:
+        prompts: Tensor = self.promptformer(embedded[:, 1:], self._bank(classes).values)
+        return prompts
+
+    def _prompted(self, images: Tensor, classes: ClassSet) -> Tensor:
+        """Return normalised prompted features v, [B, 3, S, S] → [B, e]."""
+        with self.backbone.autocast():
+            embedded = self.backbone.vision.embed(images)
+            features = self.backbone.vision(embedded, self._prompts(embedded, classes))
+        return F.normalize(features.float(), dim=-1)
+
+    def _classify(self, features: Tensor, classes: ClassSet) -> Tensor:
+        weights = classifier_weights(classes, self.flags.classifier, self.flags.truncate)
+        return self.backbone.scale * features @ weights.T
+
+    def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
+        """Return class scores (§2.3 step 8), [B, 3, S, S] → [B, K]."""
+        return self._classify(self._prompted(images, classes), classes)
+
+    def loss(self, batch: Batch, classes: ClassSet) -> Loss:
+        """Return L_ce + alpha · L_con, L_con = 1 - mean cos(v, v0) (§2.4)."""
+        features = self._prompted(batch.images, classes)
+        logits = self._classify(features, classes)
+        cross_entropy = F.cross_entropy(logits, batch.labels)
+        if self.params.consistency_weight == 0:
+            return Loss(cross_entropy, logits, {"loss_ce": cross_entropy})
+        count = 1 if self.flags.con_view == "batch_flip" else len(features)
+        flips = torch.rand(count, generator=batch.generator) < 0.5
+        target = batch.frozen(flips.expand(len(features)))
+        consistency = 1 - (features * target).sum(dim=-1).mean()
+        total = cross_entropy + self.params.consistency_weight * consistency
+        return Loss(total, logits, {"loss_ce": cross_entropy, "loss_con": consistency})
+
+    @torch.no_grad()
+    def explain(self, images: Tensor, classes: ClassSet) -> Tensor | None:
+        """Return how much each patch attends to each bank text, [B, b, n]."""
+        embedded = self.backbone.vision.embed(images)
+        return self.promptformer.weights(embedded[:, 1:], self._bank(classes).values)

@@ -1,0 +1,92 @@
+"""Which texts feed FedMVP's attribute bank and its classifier (facts/methods.md §2.2, D1, D2).
+
+Shapes: K classes, n texts, e joint embedding.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fedmvp.methods.classes import ClassSet, Ragged
+from fedmvp.seeds import torch_generator
+
+__all__ = ["bank_features", "classifier_weights"]
+
+#: Datasets whose bank the official code fills with raw attributes (§2.2).
+_RAW_BANK_PREFIXES = ("officehome", "terra")
+
+
+def _sentences(classes: ClassSet, truncate: str) -> Ragged:
+    """Return sentence features; ``chars77`` cuts at 77 characters as the official code (B11)."""
+    bank = classes.bank
+    if truncate == "tokens77":  # the tokenizer cuts
+        return classes.features("sentences")
+    if "sentences/chars77" not in bank.kinds():
+        cut = [tuple(text[:77] for text in part) for part in bank.texts("sentences")]
+        bank.define("sentences/chars77", cut)
+    return classes.features("sentences/chars77")
+
+
+def bank_features(classes: ClassSet, source: str, truncate: str, seed: int) -> Ragged:
+    """Return the attribute bank A.
+
+    Parameters
+    ----------
+    source : {"attributes", "sentences", "official", "names", "random"}
+        Raw attributes (the paper); full sentences; what the official code does per dataset; class
+        names only (n = K); or random directions of the attributes' number (controls, §2.10).
+    truncate : {"tokens77", "chars77"}
+    seed : int
+        Of the random directions.
+    """
+    if source == "official":
+        raw = classes.bank.dataset.startswith(_RAW_BANK_PREFIXES)
+        source = "attributes" if raw else "sentences"
+    if source == "sentences":
+        return _sentences(classes, truncate)
+    if source == "random":
+        return _random(classes, seed)
+    return classes.features(source)
+
+
+def _random(classes: ClassSet, seed: int) -> Ragged:
+    """Draw each class's directions from its own name, so they do not depend on the set."""
+    parts, index = [], []
+    for position, (name, texts) in enumerate(
+        zip(classes.names, classes.texts("attributes"), strict=True)
+    ):
+        generator = torch_generator(seed, "random_bank", classes.bank.dataset, name)
+        width = classes.bank.backbone.spec.embed_dim
+        parts.append(F.normalize(torch.randn(len(texts), width, generator=generator), dim=-1))
+        index += [position] * len(texts)
+    device = classes.bank.backbone.device
+    return Ragged(torch.cat(parts).to(device), torch.tensor(index, device=device), len(classes))
+
+
+def classifier_weights(classes: ClassSet, classifier: str, truncate: str) -> Tensor:
+    """Return the text side of the logits, [K, e].
+
+    Parameters
+    ----------
+    classifier : {"per_attribute_mean", "concat", "template"}
+        The un-renormalised mean of the class's sentences (the official code); one text of the
+        template and all attributes (the paper's notation, D2); or the template alone (ablation).
+    """
+    if classifier == "template":
+        return classes.single("template")
+    if classifier == "per_attribute_mean":
+        return _sentences(classes, truncate).mean
+    bank = classes.bank
+    if "concat" not in bank.kinds():
+        bank.define(
+            "concat",
+            [
+                (", ".join([template.rstrip("."), *attributes]),)
+                for (template,), attributes in zip(
+                    bank.texts("template"), bank.texts("attributes"), strict=True
+                )
+            ],
+        )
+    return classes.single("concat")

@@ -1,0 +1,74 @@
+"""FedVLP: independent text and visual prompts (facts/methods.md §3.6, caution).
+
+The vision-language baseline of the FedTPG repository. Its places differ from MaPLe's: text prompts
+overwrite tokens 1..n after positions are added, visual ones are appended after ln_pre.
+
+Shapes: B images, K classes, n prompts, D prompted blocks, d_t text and d_v vision width, e joint
+embedding.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.methods.base import Method, MethodParams
+from fedmvp.methods.classes import ClassSet
+from fedmvp.methods.text_prompts import PromptTexts, TextMemory, gaussian
+
+__all__ = ["FedVLP", "FedVLPParams"]
+
+
+class FedVLPParams(MethodParams):
+    """``methods.fedvlp`` of params.yaml."""
+
+    n_context: int = Field(default=4, ge=1, description="n, prompts per block of both towers.")
+    depth: int = Field(default=1, ge=1, description="D, prompted blocks of both towers.")
+    text_chunk: int = Field(default=128, ge=1, description="Texts per pass of the text tower.")
+
+
+class FedVLP(Method):
+    """Prompts of both towers without a coupling; learned with CE, all sent."""
+
+    Params: ClassVar[type[MethodParams]] = FedVLPParams
+    params: FedVLPParams
+
+    def __init__(self, backbone: Backbone, params: FedVLPParams, seed: int) -> None:
+        super().__init__(backbone, params, seed)
+        spec = backbone.spec
+        blocks = min(spec.text.layers, spec.vision.layers)
+        if params.depth > blocks:
+            raise ValueError(f"depth {params.depth} is more than the {blocks} blocks both towers "
+                             "have")  # fmt: skip
+        self.texts = PromptTexts(backbone, params.n_context, chunk=params.text_chunk)
+        self.memory = TextMemory()
+        shape = params.depth, params.n_context
+        self.text_prompt = gaussian(
+            *shape, spec.text.width, generator=self.generator("text_prompt")
+        )
+        self.visual_prompt = gaussian(
+            *shape, spec.vision.width, generator=self.generator("visual_prompt")
+        )
+
+    def text_features(self, classes: ClassSet) -> Tensor:
+        """Return the feature of each class, [K, e]."""
+        deep = dict(enumerate(self.text_prompt))
+        return self.memory(
+            self.texts.texts(classes),
+            [self.text_prompt],
+            lambda: self.texts.encode(classes, None, deep),
+        )
+
+    def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
+        """Return s · cos(v, t_k), [B, 3, S, S] → [B, K]."""
+        tower = self.backbone.vision
+        first, *others = (prompts[None] for prompts in self.visual_prompt)
+        deep = dict(enumerate(others, start=1))
+        with self.backbone.autocast():
+            features = tower(tower.embed(images), first, deep=deep, after_norm=True)
+        texts = self.text_features(classes)
+        return self.backbone.scale * F.normalize(features.float(), dim=-1) @ texts.T

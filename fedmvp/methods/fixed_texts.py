@@ -1,0 +1,48 @@
+"""Features of class names in fixed templates, for methods that do not learn the text side.
+
+Shapes: K classes, e joint embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
+from torch import Tensor
+
+from fedmvp.methods.classes import ClassSet, Ragged
+
+__all__ = ["Template", "template_features", "templates_features"]
+
+
+def _one_place(text: str) -> str:
+    if [text.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
+        raise ValueError("template must hold {} once, for the class")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_one_place)]
+"""A text with one ``{}`` for the class name."""
+
+
+def template_features(classes: ClassSet, template: str | None) -> Tensor:
+    """Return L2-normalised features of each class in `template`, [K, e].
+
+    Parameters
+    ----------
+    template : str or None
+        None is the dataset's own hand template.
+    """
+    if template is None:
+        return classes.single("template")
+    return templates_features(classes, (template,)).values
+
+
+def templates_features(classes: ClassSet, templates: Sequence[str]) -> Ragged:
+    """Return the features of every class in each of `templates`."""
+    bank = classes.bank
+    kind = "\n".join(["templates", *templates])
+    if kind not in bank.kinds():
+        bank.define(kind, [[bank.fill(name, text) for text in templates] for name in bank.names])
+    return classes.features(kind)

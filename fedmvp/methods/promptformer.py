@@ -1,0 +1,126 @@
+"""PromptFormer: image patches × class attributes → m visual prompts (facts/methods.md §2.3).
+
+The bank's keys and values do not depend on the image, so they are computed once for a batch and
+all B·b queries attend over them together; the bank is never expanded to the batch.
+
+Shapes: B images, b patches, n bank texts, e joint embedding, d vision width, m prompts.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedmvp.methods.cross_attention import CrossAttention, GatedFeedForward, Linear, LowRank
+
+__all__ = ["Conditioning", "PromptFormer"]
+
+Conditioning = Literal["multimodal", "image", "text"]
+
+
+class PromptFormer(nn.Module):
+    """Cross-attention of patches over the attribute bank, feed-forward, pooling to m prompts.
+
+    Parameters
+    ----------
+    width : int
+        d, the image tower's width.
+    embed_dim : int
+        e, width of the bank's features.
+    prompts : int
+        m.
+    heads : int
+    rank : int
+        r of LoRA.
+    value_norm : bool
+        Whether values pass the layer norm (they do not in the official code).
+    lora_on_inputs : bool
+        LoRA on the block's inputs (official code) instead of on W_q, W_k, W_v (paper).
+    lora_zero_up : bool
+    conditioning : {"multimodal", "image", "text"}
+        Ablation (§2.10): "image" takes keys and values from the patches themselves (no bank
+        projection); "text" queries with m learned tokens, so prompts depend on the classes only.
+    generator : torch.Generator
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        embed_dim: int,
+        prompts: int,
+        heads: int,
+        rank: int,
+        value_norm: bool,
+        lora_on_inputs: bool,
+        lora_zero_up: bool,
+        conditioning: Conditioning,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.prompts = prompts
+        self.conditioning = conditioning
+        self.lora_on_inputs = lora_on_inputs
+        self.use_lora = False
+        self.attention = CrossAttention(width, heads, generator, value_norm=value_norm)
+        self.feed_forward = GatedFeedForward(width, generator)
+        if conditioning != "image":
+            self.bank = Linear(embed_dim, width, generator)
+        if conditioning == "text":
+            self.queries = nn.Parameter(torch.randn(prompts, width, generator=generator) * 0.02)
+        self.lora = LowRank(width, rank, generator, zero_up=lora_zero_up)
+
+    def _pool(self, tokens: Tensor) -> Tensor:
+        """Average b raster-order tokens to m disjoint blocks, [B, b, x] → [B, m, x].
+
+        Where m does not divide b the bins overlap by the floor/ceil rule of adaptive pooling.
+        """
+        count = tokens.shape[1]
+        if count % self.prompts == 0:
+            return tokens.unflatten(1, (self.prompts, -1)).mean(dim=2)
+        return F.adaptive_avg_pool1d(tokens.transpose(1, 2), self.prompts).transpose(1, 2)
+
+    def forward(self, patches: Tensor, bank: Tensor) -> Tensor:
+        """Return the prompts.
+
+        Parameters
+        ----------
+        patches : Tensor of shape [B, b, d]
+            E: patch embeddings with positions, before ln_pre.
+        bank : Tensor of shape [n, e]
+            A: features of the classes' attributes.
+
+        Returns
+        -------
+        Tensor of shape [B, m, d], or [1, m, d] for text conditioning
+        """
+        lora = self.lora if self.use_lora else None
+        site = {"lora_on_inputs": self.lora_on_inputs}
+        if self.conditioning == "text":
+            return self.feed_forward(self.attention(self.queries, self.bank(bank), lora, **site))[
+                None
+            ]
+        if self.conditioning == "image":
+            attended = self.attention(patches, patches, lora, **site)
+        else:
+            # Fold the batch into the query axis: one attention over one shared bank.
+            attended = self.attention(patches.flatten(0, 1), self.bank(bank), lora, **site)
+            attended = attended.unflatten(0, patches.shape[:2])
+        return self.feed_forward.pooled(attended, self._pool)
+
+    def weights(self, patches: Tensor, bank: Tensor) -> Tensor | None:
+        """Return how much each patch attends to each bank text, [B, b, n].
+
+        None where patches do not attend to texts.
+        """
+        if self.conditioning != "multimodal":
+            return None
+        return self.attention.weights(
+            patches,
+            self.bank(bank).expand(len(patches), -1, -1),
+            self.lora if self.use_lora else None,
+            lora_on_inputs=self.lora_on_inputs,
+        )

@@ -1,0 +1,190 @@
+"""From file names to a predictor."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fedmvp.clip.backbone import Backbone, load_backbone
+from fedmvp.errors import CheckpointError, ConfigError
+from fedmvp.files import sha256_file
+from fedmvp.methods import load_method
+from fedmvp.methods.base import Method, MethodParams
+from fedmvp.methods.build import build_method, method_params
+from fedmvp.prediction.backbones import STAGE_FOLDER, BackboneChoice, prepare_backbone
+from fedmvp.prediction.candidates import choose_candidates
+from fedmvp.prediction.predictor import Predictor
+from fedmvp.prediction.weights import Learned, read_learned
+
+__all__ = ["PredictionWarning", "assemble", "load_predictor", "section_of"]
+
+_NOTHING = Learned(None, {})
+_SPEC = "spec.json"
+
+
+class PredictionWarning(UserWarning):
+    """A prediction that can be made but may not be what was meant."""
+
+
+def load_predictor(
+    weights: Path | None = None,
+    *,
+    backbone: BackboneChoice | None = None,
+    dataset: str | None = None,
+    domain: str | None = None,
+    classes: Path | None = None,
+    attributes: Path | None = None,
+    method: str | None = None,
+    variant: str | None = None,
+    lora: bool | None = None,
+    fold: str | None = None,
+    device: torch.device | str = "cpu",
+) -> Predictor:
+    """Return a predictor; whatever is left out is taken from the run that made the weights.
+
+    Parameters
+    ----------
+    weights : Path, optional
+        A result's weights.safetensors (or its folder) or an imported file; none for methods
+        without training.
+    backbone : BackboneChoice, optional
+    dataset, domain, classes, attributes
+        See `fedmvp.prediction.candidates.choose_candidates`.
+    method : str, optional
+        By default what the weights say; ``zero_shot`` without weights.
+    variant : str, optional
+        Bundle of a method's flags; flags that the weights do not fix are taken from it.
+    lora : bool, optional
+        Whether FedMVP's LoRA is applied; by default as weights and variant say.
+    fold : str, optional
+        Of weights with several.
+
+    Raises
+    ------
+    FedMVPError
+        Naming what is missing or does not fit, and the mend.
+    """
+    learned = _NOTHING if weights is None else read_learned(weights, fold)
+    name = method or learned.method or ("zero_shot" if weights is None else None)
+    if name is None:
+        raise ConfigError("the weights do not name their method", where=weights,
+                          mend="give --method NAME")  # fmt: skip
+    trained = load_method(name).trained
+    if trained and weights is None:
+        raise ConfigError("method needs its learned tensors", where="--method", value=name,
+                          mend="give --weights FILE")  # fmt: skip
+    params = section_of(name, learned, variant=variant, lora=lora)
+    if dataset is None and classes is None:
+        dataset = _only_dataset(learned.run, required=attributes is None)
+    candidates = choose_candidates(
+        dataset=dataset, domain=domain, classes=classes, attributes=attributes
+    )
+    precision = _run_params(learned).get("precision", "fp32")
+    folder = _backbone_folder(backbone, learned)
+    tower = load_backbone(folder, precision=precision, device=device)
+    return Predictor(
+        assemble(name, tower, params, learned.tensors if trained else {}, weights), candidates
+    )
+
+
+def _run_params(learned: Learned) -> Mapping[str, Any]:
+    """Return the backbone section of the run's params."""
+    section: Mapping[str, Any] = learned.run.get("params", {}).get("backbone", {})
+    return section
+
+
+def _backbone_folder(choice: BackboneChoice | None, learned: Learned) -> Path:
+    """Return the files of the backbone: the one asked for, else the one of the run."""
+    wanted = learned.run.get("inputs", {}).get((STAGE_FOLDER / _SPEC).as_posix())
+    if choice is None:
+        choice = BackboneChoice()
+        section = _run_params(learned)
+        if section and _hash(STAGE_FOLDER / _SPEC) != wanted:
+            weights = section.get("weights")
+            choice = BackboneChoice(
+                section.get("name"), Path(weights) if weights else None, section.get("pretrained")
+            )
+    folder = prepare_backbone(choice)
+    if wanted is not None and _hash(folder / _SPEC) != wanted:
+        warnings.warn(
+            "the weights were trained on another backbone than the one in use",
+            PredictionWarning,
+            stacklevel=3,
+        )
+    return folder
+
+
+def _hash(path: Path) -> str | None:
+    return sha256_file(path) if path.is_file() else None
+
+
+def _only_dataset(run: Mapping[str, Any], *, required: bool) -> str | None:
+    """Return the dataset of a run that has one; None where there is no run."""
+    paths = [PurePosixPath(key) for key in run.get("inputs", {})]
+    names = sorted(path.stem for path in paths if path.parent.name == "attributes")
+    if len(names) > 1 and required:
+        raise ConfigError("the run has several datasets", where="--dataset",
+                          mend=f"choose one: {', '.join(names)}")  # fmt: skip
+    return names[0] if len(names) == 1 else None
+
+
+def section_of(
+    name: str, learned: Learned, *, variant: str | None = None, lora: bool | None = None
+) -> MethodParams:
+    """Return the method's validated section: the run's, the weights' own, and the options.
+
+    Raises
+    ------
+    ConfigError
+        For an option the method does not have.
+    """
+    fields = load_method(name).Params.model_fields
+    for option, value, key in (("--variant", variant, "variant"), ("--lora", lora, "lora_eval")):
+        if value is not None and key not in fields:
+            raise ConfigError(f"method {name} has no {key}", where=option, value=value,
+                              mend=f"drop {option}")  # fmt: skip
+    own = learned.method == name
+    section = dict(learned.resolved) if own else {}
+    if variant is not None:
+        # Entries whose default is null are the variant's to fill.
+        section = {key: value for key, value in section.items() if fields[key].default is not None}
+        section["variant"] = variant
+    section |= learned.fixed if own else {}
+    if lora is not None:
+        section["lora_eval"] = lora
+    return method_params(name, section)
+
+
+def assemble(
+    name: str,
+    backbone: Backbone,
+    params: MethodParams,
+    tensors: Mapping[str, Tensor],
+    where: Path | str | None,
+) -> Method:
+    """Return the method with its learned tensors in place.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first tensor that is missing, extra or misshapen.
+    """
+    method = build_method(name, backbone, params, seed=0)
+    own = method.tensors()
+    mend = f"use the weights of a {name} trained on {backbone.spec.name}, or name their backbone"
+    for key in sorted(own.keys() ^ tensors.keys()):
+        kind = "missing" if key in own else "extra"
+        raise CheckpointError(f"tensor is {kind}", where=where, value=key, mend=mend)
+    for key, parameter in own.items():
+        found = tensors[key].shape
+        if found != parameter.shape:
+            raise CheckpointError(f"{key} has shape {tuple(found)} instead of "
+                                  f"{tuple(parameter.shape)}", where=where, mend=mend)  # fmt: skip
+        with torch.no_grad():
+            parameter.copy_(tensors[key])
+    return method

@@ -1,0 +1,128 @@
+"""A picture of which attributes an image's patches attend to, with Pillow alone.
+
+One row per image: the image, the attribute each patch attends to most, and heat maps of the
+attributes with the strongest single patch.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fedmvp.prediction.predictor import Attended
+
+__all__ = ["Explained", "draw_overlay"]
+
+_CELL_PX, _GAP_PX, _LINE_PX, _LINES = 192, 12, 15, 3
+_HEATS, _COLOURS = 3, 6
+# A colour-blind-safe palette (Okabe and Ito) for the patches' attributes, and grey for the rest.
+_PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (0, 114, 178),
+            (240, 228, 66))  # fmt: skip
+_REST = (150, 150, 150)
+_HEAT = np.array((213, 94, 0), dtype=np.float32)
+_STRONGEST = 0.8
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One image with what its patches attend to.
+
+    Parameters
+    ----------
+    image : ndarray of shape [S, S, 3], uint8
+        As the model sees it.
+    title : str
+        Two lines at most: the file and the predicted class.
+    """
+
+    image: NDArray[np.uint8]
+    title: str
+    attended: Attended
+
+
+def draw_overlay(rows: Sequence[Explained]) -> bytes:
+    """Return a PNG with one row per image."""
+    strips = [_strip(row) for row in rows]
+    width = max(strip.width for strip in strips)
+    sheet = Image.new("RGB", (width, sum(strip.height for strip in strips)), "white")
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _strip(row: Explained) -> Image.Image:
+    base = Image.fromarray(row.image).resize((_CELL_PX, _CELL_PX), Image.Resampling.BICUBIC)
+    weights = row.attended.weights
+    strongest = np.argsort(-weights.max(axis=0), kind="stable")[:_HEATS]
+    winners = _winners(weights)
+    cells = [(base, row.title), (_mosaic(base, row.attended, winners), "attribute per patch")]
+    for index in strongest:
+        name, text = row.attended.texts[index]
+        heat = _heat(base, row.attended, weights[:, index])
+        cells.append((heat, f"{name}: {text} (up to {weights[:, index].max():.1%})"))
+    legend = [(_PALETTE[i], row.attended.texts[index]) for i, index in enumerate(winners)]
+    height = _GAP_PX + _CELL_PX + (_LINES + len(legend) + 1) * _LINE_PX
+    strip = Image.new("RGB", (len(cells) * (_CELL_PX + _GAP_PX) + _GAP_PX, height), "white")
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(size=12)
+    for column, (cell, caption) in enumerate(cells):
+        left = _GAP_PX + column * (_CELL_PX + _GAP_PX)
+        strip.paste(cell, (left, _GAP_PX))
+        for line, text in enumerate(_wrap(caption, font)):
+            y = _GAP_PX + _CELL_PX + 2 + line * _LINE_PX
+            draw.text((left, y), text, fill="black", font=font)
+    for line, (colour, (name, text)) in enumerate(legend):
+        y = _GAP_PX + _CELL_PX + (_LINES + line) * _LINE_PX + 4
+        draw.rectangle((_GAP_PX, y + 2, _GAP_PX + 10, y + 12), fill=colour)
+        draw.text((_GAP_PX + 16, y), f"{name}: {text}", fill="black", font=font)
+    return strip
+
+
+def _winners(weights: NDArray[np.float32]) -> list[int]:
+    """Return the attributes that win most patches, most first; ties in the bank's order."""
+    wins = Counter(int(index) for index in weights.argmax(axis=1))
+    return sorted(wins, key=lambda index: (-wins[index], index))[:_COLOURS]
+
+
+def _mosaic(base: Image.Image, attended: Attended, winners: Sequence[int]) -> Image.Image:
+    """Tint every patch with the colour of the attribute it attends to most."""
+    colours = dict(zip(winners, _PALETTE, strict=False))
+    won = attended.weights.argmax(axis=1)
+    patches = np.array([colours.get(int(index), _REST) for index in won], dtype=np.uint8)
+    tint = Image.fromarray(patches.reshape(*attended.grid, 3))
+    return Image.blend(base, tint.resize(base.size, Image.Resampling.NEAREST), 0.6)
+
+
+def _heat(base: Image.Image, attended: Attended, weights: NDArray[np.float32]) -> Image.Image:
+    """Blend the heat colour over the image, strongest where the weight is largest."""
+    grid = weights.reshape(attended.grid)
+    span = float(grid.max() - grid.min())
+    opacity = _STRONGEST * (grid - grid.min()) / span if span > 0 else np.zeros_like(grid)
+    fine = Image.fromarray(opacity.astype(np.float32)).resize(base.size, Image.Resampling.NEAREST)
+    alpha = np.asarray(fine)[..., None]
+    blended = np.asarray(base, dtype=np.float32) * (1 - alpha) + _HEAT * alpha
+    return Image.fromarray(blended.round().astype(np.uint8))
+
+
+def _wrap(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
+    """Break a caption into lines that fit a cell; what does not fit is cut."""
+    lines: list[str] = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= _CELL_PX or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    if len(lines) > _LINES:
+        lines[_LINES - 1] += " …"
+    return lines[:_LINES]

@@ -1,0 +1,141 @@
+"""Attention of image patches to attributes, drawn over the images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from fedmvp.errors import DataError
+from fedmvp.report.results import AttributeMap, ExplainedImage
+from fedmvp.report.study import Study
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Gallery", "ImageLoader", "Map", "Plate", "galleries"]
+
+# Returns an image of (dataset, image id), square as the model saw it: PIL, or PNG or JPEG bytes.
+ImageLoader = Callable[[str, str], "Image.Image | bytes"]
+
+_MOST_IMAGES = 6
+_MOST_MAPS = 8
+_STRONGEST = 0.85
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+
+@dataclass(frozen=True)
+class Map:
+    """An overlay, its attribute, and how far its peak stands out of the mean."""
+
+    class_name: str
+    text: str
+    peak: float
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Plate:
+    """An image with its overlays."""
+
+    image: ExplainedImage
+    svg: Markup
+    maps: tuple[Map, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The plates of one method in one setting; `total` counts those not shown, too."""
+
+    setting: str
+    method: str
+    seed: int
+    plates: tuple[Plate, ...]
+    total: int
+
+
+def galleries(study: Study, load_image: ImageLoader) -> tuple[list[Gallery], Markup]:
+    """Return the galleries and the hidden definitions their images are drawn from.
+
+    Every image is embedded once, whatever the number of overlays on it. Of the seeds of a method
+    the lowest is shown.
+
+    Raises
+    ------
+    DataError
+        When `load_image` returns bytes that are neither PNG nor JPEG.
+    """
+    names: dict[tuple[str, str], str] = {}
+    found = []
+    for setting, scores in study.scores.items():
+        for method in scores.methods:
+            runs = [run for run in study.runs_of(setting, method) if run.explained]
+            if runs:
+                shown = runs[0].explained[:_MOST_IMAGES]
+                for image in shown:
+                    names.setdefault((image.dataset, image.image_id), f"image-{len(names) + 1}")
+                plates = tuple(_plate(i, names[i.dataset, i.image_id]) for i in shown)
+                total = len(runs[0].explained)
+                found.append(Gallery(setting, method, runs[0].seed, plates, total))
+    images = "".join(
+        f'<image id="{name}" width="1" height="1" preserveAspectRatio="none"'
+        f' href="{_data_uri(load_image(*key), key)}"/>'
+        for key, name in names.items()
+    )
+    # Bytes are base64 and names are ours.
+    hidden = f'<svg class="definitions" aria-hidden="true"><defs>{images}</defs></svg>'
+    return found, Markup(hidden if images else "")  # noqa: S704
+
+
+def _plate(image: ExplainedImage, name: str) -> Plate:
+    maps = tuple(_map(image.grid, a, name) for a in image.attributes[:_MOST_MAPS])
+    picture = _picture(f"{image.class_name}, image of {image.dataset}", (1, 1), name, "")
+    return Plate(image, picture, maps)
+
+
+def _map(grid: tuple[int, int], attribute: AttributeMap, name: str) -> Map:
+    weights = attribute.weights
+    low, high = min(weights), max(weights)
+    mean = sum(weights) / len(weights)
+    peak = high / mean if mean > 0 else 1.0
+    title = f"{attribute.text}: peak {peak:.1f} times the mean"
+    heat = _heat(grid, weights, low, high) if high > low else ""
+    return Map(attribute.class_name, attribute.text, peak, _picture(title, grid, name, heat))
+
+
+def _heat(grid: tuple[int, int], weights: Sequence[float], low: float, high: float) -> str:
+    cells = []
+    for index, weight in enumerate(weights):
+        y, x = divmod(index, grid[1])
+        opacity = f"{_STRONGEST * (weight - low) / (high - low):.2f}".lstrip("0")
+        if opacity != ".00":
+            cells.append(f'<rect x="{x}" y="{y}" width="1" height="1" fill-opacity="{opacity}"/>')
+    return f'<g class="heat">{"".join(cells)}</g>'
+
+
+def _picture(title: str, grid: tuple[int, int], name: str, heat: str) -> Markup:
+    rows, columns = grid
+    # Colours of the image would be taken for heat.
+    grey = ' class="grey"' if heat else ""
+    # The title is escaped, the rest is numbers and names of ours.
+    return Markup(  # noqa: S704
+        f'<svg class="picture" viewBox="0 0 {columns} {rows}" role="img"'
+        f' aria-label="{escape(title)}"><title>{escape(title)}</title>'
+        f'<use{grey} href="#{name}" transform="scale({columns} {rows})"/>{heat}</svg>'
+    )
+
+
+def _data_uri(image: Image.Image | bytes, key: tuple[str, str]) -> str:
+    if not isinstance(image, bytes):
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, format="PNG", optimize=True)
+        image = buffer.getvalue()
+    for signature, mime in _SIGNATURES.items():
+        if image.startswith(signature):
+            return f"data:{mime};base64,{base64.b64encode(image).decode()}"
+    raise DataError("image is neither PNG nor JPEG", where="/".join(key), value=image[:8],
+                    mend="return a PIL image or PNG bytes from load_image")  # fmt: skip

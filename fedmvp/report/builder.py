@@ -1,0 +1,57 @@
+"""From results to the report folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedmvp.files import write_text
+from fedmvp.report.attention import ImageLoader
+from fedmvp.report.page import render
+from fedmvp.report.study import Subject, load_study
+from fedmvp.report.tables import write_tables
+
+__all__ = ["build"]
+
+
+def build(
+    results_dir: Path,
+    partitions_dir: Path,
+    out_dir: Path,
+    subject: Subject,
+    *,
+    settings: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    load_image: ImageLoader | None = None,
+) -> None:
+    """Write ``index.html``, ``metrics.json``, ``tables/*.csv`` and ``plots/*.csv``.
+
+    The same input gives the same bytes: no time, host or absolute path is in them. Nothing is
+    written before everything was read and rendered.
+
+    Parameters
+    ----------
+    results_dir : Path
+        Holds ``<setting>/<method>/seed<k>/`` folders.
+    partitions_dir : Path
+        Holds ``<setting>.json``.
+    subject : Subject
+        Profile, title, suite and backbone.
+    settings, methods, seeds : sequence, optional
+        What to report, in this order; by default all that was found. A combination without
+        results is named on the page.
+    load_image : callable, optional
+        ``load_image(dataset, image_id)`` returns a PIL image, or PNG or JPEG bytes, square as the
+        model saw it. Without it the attention maps are left out.
+
+    Raises
+    ------
+    DataError
+        When there are no results, or a file is missing or not as declared.
+    """
+    study = load_study(results_dir, partitions_dir, subject,
+                       settings=settings, methods=methods, seeds=seeds)  # fmt: skip
+    page = render(study, load_image)
+    write_tables(study, out_dir)
+    write_text(out_dir / "index.html", page)

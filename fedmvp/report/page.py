@@ -1,0 +1,133 @@
+"""Renders the report: one HTML file without script, fonts or anything else from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from fedmvp.report import figures, views, words
+from fedmvp.report.attention import ImageLoader, galleries
+from fedmvp.report.protocols import fold_text, method_title, setting_note, setting_title
+from fedmvp.report.published import EVIDENCE
+from fedmvp.report.results import Run
+from fedmvp.report.study import Study
+
+__all__ = ["render"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# Tables longer than this are folded away, closed.
+_LONG_TABLE = 16
+
+
+def render(study: Study, load_image: ImageLoader | None) -> str:
+    """Return the page as text.
+
+    Parameters
+    ----------
+    load_image : callable, optional
+        Source of the images under the attention maps; None leaves that part out.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["method_title"] = method_title
+    environment.globals["setting_title"] = setting_title
+    environment.globals["fold_text"] = fold_text
+    plates, definitions = galleries(study, load_image) if load_image else ([], Markup(""))
+    # The style sheet is ours; escaping would break its selectors.
+    style = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
+    return environment.get_template("report.html.j2").render(
+        style=style,
+        subject=study.subject,
+        headline=words.headline(study),
+        compared=words.compared(study),
+        tiles=words.tiles(study),
+        legend=[(style, method_title(method)) for method, style in study.styles.items()],
+        setting_columns=[
+            (setting, setting_title(setting), scores.protocol.title(scores.protocol.primary))
+            for setting, scores in study.scores.items()
+        ],
+        summary=views.summary_table(study),
+        overview=figures.overview_panels(study),
+        missing=study.missing,
+        sections=[_section(study, setting) for setting in study.scores],
+        galleries=plates,
+        definitions=definitions,
+        protocol=[_protocol(study, setting) for setting in study.scores],
+        parameters=views.parameters(study),
+        provenance=[_origin(run) for run in study.runs],
+        failures=[(run, failure) for run in study.runs for failure in run.failures],
+        evidence=EVIDENCE,
+        any_published=any(study.published.values()),
+        long_table=_LONG_TABLE,
+    )
+
+
+def _section(study: Study, setting: str) -> dict[str, Any]:
+    scores = study.scores[setting]
+    measured, published = views.main_table(study, setting)
+    by_dataset = scores.protocol.part == "dataset"
+    targets, published_targets = ([], []) if by_dataset else views.target_table(study, setting)
+    shown = figures.target_methods(study, setting)
+    used = set(scores.methods)
+    return {
+        "name": setting,
+        "title": setting_title(setting),
+        "long_title": study.subject.setting_titles.get(setting, ""),
+        "note": setting_note(setting),
+        "metrics": scores.protocol.metrics,
+        "measured": measured,
+        "published": published,
+        "metric_panels": figures.metric_panels(study, setting),
+        "dataset_tables": views.dataset_tables(study, setting) if by_dataset else [],
+        "targets": targets,
+        "target_methods": [method_title(method) for method in scores.methods],
+        "published_targets": [row.title for row in published_targets],
+        "legend": [(style, method_title(m)) for m, style in study.styles.items() if m in used],
+        "trained_legend": [
+            (study.styles[m], method_title(m)) for m in study.trained_in(setting)
+        ],
+        "curves": figures.curve_panels(study, setting),
+        "traffic": figures.traffic_panel(study, setting),
+        "communication": views.communication(study, setting),
+        "folds": len(study.partitions[setting].folds),
+        "training_notes": views.training_notes(study, setting),
+        "part_panels": figures.target_panels(study, setting),
+        "part_legend": [(study.styles[m], method_title(m)) for m in shown],
+        "part_rows": views.part_rows(study, setting),
+        "by_client": any(
+            target.group == "local" for run in study.runs
+            if run.setting == setting for target in run.targets
+        ),
+    }  # fmt: skip
+
+
+def _protocol(study: Study, setting: str) -> dict[str, Any]:
+    partition = study.partitions[setting]
+    return {
+        "name": setting,
+        "title": setting_title(setting),
+        "counts": views.protocol_rows(partition),
+        "clients": partition.clients,
+    }
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    seeded = f"{run.setting}-{run.method}-{run.seed}"
+    stages = [f"train@{seeded}", f"evaluate@{seeded}"]
+    return {
+        "setting": run.setting,
+        "method": run.method,
+        "seed": run.seed,
+        "stages": stages if run.trained else [f"zero_shot@{run.setting}-{run.method}"],
+        "file": run.metrics_path,
+        "sha256": run.metrics_sha256,
+    }

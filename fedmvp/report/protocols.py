@@ -1,0 +1,164 @@
+"""The law of metric names, and how settings and methods are called on the page.
+
+``metrics.json`` of a run is flat, all values are fractions in [0, 1]:
+
+* base-to-new protocol: ``local``, ``base``, ``new``, ``hm`` and ``<metric>/<dataset>``;
+* transfer protocol (cross-dataset, domain generalisation): ``mean``, ``<target>`` and, where a
+  target spans several datasets, ``<target>/<dataset>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fedmvp.settings.spec import MAIN_FOLD
+
+__all__ = ["Metric", "Protocol", "fold_text", "method_title", "protocol_of", "setting_note",
+           "setting_title", "split_metric"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A headline metric: its key in metrics.json, its column title and what it measures."""
+
+    key: str
+    title: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a setting is scored.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+        The headline metrics in the order they are printed.
+    primary : str
+        Key of the metric methods are ranked by.
+    part : str
+        What the detailed scores are split by: ``"dataset"`` or ``"target"``.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    primary: str
+    part: str
+
+    def title(self, key: str) -> str:
+        """Return the column title of the headline metric `key`."""
+        return next(metric.title for metric in self.metrics if metric.key == key)
+
+
+_BASE_TO_NEW = Protocol(
+    name="base_to_new",
+    metrics=(
+        Metric("local", "Local", "test images of each client's own classes, among these classes"),
+        Metric("base", "Base", "test images of all trained classes of a dataset, among them"),
+        Metric("new", "New", "test images of the other classes, unseen in training, among them"),
+        Metric("hm", "HM", "harmonic mean of Local, Base and New"),
+    ),
+    primary="hm",
+    part="dataset",
+)
+_TRANSFER = Protocol(
+    name="transfer",
+    metrics=(Metric("mean", "Mean", "mean accuracy over the targets"),),
+    primary="mean",
+    part="target",
+)
+
+_METHOD_TITLES = {
+    "fedclip": "FedCLIP",
+    "fedcocoop": "FedCoCoOp",
+    "fedkgcoop": "FedKgCoOp",
+    "fedmaple": "FedMaPLe",
+    "fedmvp": "FedMVP",
+    "fedotp": "FedOTP",
+    "fedtpg": "FedTPG",
+    "fedvlp": "FedVLP",
+    "fedvpt": "FedVPT",
+    "fedvpt_deep": "FedVPT, deep",
+    "promptfl": "PromptFL",
+    "zero_shot": "Zero-shot",
+    "zero_shot_attributes": "Zero-shot, attributes",
+    "zero_shot_ensemble": "Zero-shot, ensemble",
+}
+
+_BENCHMARKS = {
+    "domainnet": "DomainNet",
+    "officehome": "OfficeHome",
+    "pacs": "PACS",
+    "terraincognita": "TerraIncognita",
+    "vlcs": "VLCS",
+}
+# Longest prefix first: `msst_pacs` is found under `msst`.
+_SETTINGS = {
+    "imagenet_variants": ("ImageNet variants", "Trained on ImageNet, tested on its variants."),
+    "cross_dataset": (
+        "Cross-dataset",
+        "Trained on one dataset, tested on all classes of others the clients never saw.",
+    ),
+    "base_to_new": (
+        "Base to new",
+        "Clients hold disjoint base classes; tested on their own, on all base, on unseen classes.",
+    ),
+    "msst": (
+        "Multi-source domains",
+        "Trained on several domains, tested on the one left out (MSST).",
+    ),
+    "ssmt": (
+        "Single-source domains",
+        "Trained on one domain, tested on the others (SSMT).",
+    ),
+}
+
+
+def protocol_of(name: str) -> Protocol:
+    """Return how settings of protocol `name` are scored; all but base-to-new are transfer."""
+    return _BASE_TO_NEW if name == _BASE_TO_NEW.name else _TRANSFER
+
+
+def method_title(method: str) -> str:
+    """Return a method's name as the field writes it; an unknown one is shown as it is."""
+    return _METHOD_TITLES.get(method, method)
+
+
+def setting_title(setting: str) -> str:
+    """Return a setting's title, e.g. ``msst_pacs`` as ``Multi-source domains: PACS``."""
+    for prefix, (title, _) in _SETTINGS.items():
+        if setting == prefix:
+            return title
+        if setting.startswith(f"{prefix}_"):
+            rest = setting.removeprefix(f"{prefix}_")
+            return f"{title}: {_BENCHMARKS.get(rest, rest.replace('_', ' '))}"
+    return setting.replace("_", " ").capitalize()
+
+
+def setting_note(setting: str) -> str:
+    """Return one sentence on what the setting measures, empty for an unknown one."""
+    for prefix, (_, note) in _SETTINGS.items():
+        if setting == prefix or setting.startswith(f"{prefix}_"):
+            return note
+    return ""
+
+
+def fold_text(fold: str) -> str:
+    """Return a fold's name, a dash for the only fold of a setting without folds."""
+    return "—" if fold in ("", MAIN_FOLD) else fold
+
+
+def split_metric(key: str, known: Iterable[str]) -> tuple[str, str]:
+    """Split a metric key into the longest other key it extends and the rest.
+
+    Examples
+    --------
+    >>> split_metric("hm/food", ["hm", "hm/food"])
+    ('hm', 'food')
+    >>> split_metric("noto", ["mean", "noto"])
+    ('', 'noto')
+    """
+    parents = [name for name in known if key.startswith(f"{name}/")]
+    parent = max(parents, key=len, default="")
+    return (parent, key[len(parent) + 1 :]) if parent else ("", key)

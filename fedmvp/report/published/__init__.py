@@ -1,0 +1,97 @@
+"""Numbers printed in papers, kept apart from what this pipeline measured.
+
+A published number is never averaged, ranked or compared in bold with a measured one: it has its
+own type, its own rows and its own CSV file. It is shown only for the suite (a folder here) and
+the backbone it was published for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmvp.config import load_yaml
+from fedmvp.errors import DataError
+
+__all__ = ["EVIDENCE", "Published", "PublishedRow", "PublishedTable", "published_tables"]
+
+# How we know a number, weakest last.
+EVIDENCE: Mapping[str, str] = {
+    "log": "read in the authors' published run log",
+    "secondary": "read in a public note about the paper, not in the paper itself",
+    "recalled": "recalled, not checked against the paper; averages were recomputed and agree",
+}
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number from a paper, as a fraction."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """The published numbers of one method, by metric key of the measured metrics."""
+
+    title: str
+    method: str
+    evidence: str
+    values: Mapping[str, Published]
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """Numbers from one source for one setting."""
+
+    setting: str
+    source: str
+    conditions: str
+    rows: tuple[PublishedRow, ...]
+
+
+def published_tables(
+    suite: str, backbone: str, pretrained: str, folder: Path = _FOLDER
+) -> tuple[PublishedTable, ...]:
+    """Return the published tables of a suite, none for another backbone.
+
+    Parameters
+    ----------
+    backbone, pretrained : str
+        Name of the CLIP model and of its weights.
+
+    Raises
+    ------
+    DataError
+        When a data file lacks a key, or holds no percentage or an unknown evidence.
+    """
+    tables: list[PublishedTable] = []
+    for path in sorted((folder / suite).glob("*.yaml")) if suite else ():
+        content = load_yaml(path)
+        try:
+            if backbone in content["backbones"] and pretrained == content["pretrained"]:
+                tables += [_table(table, path) for table in content["tables"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"not a table of published numbers ({error!r})", where=path.name,
+                            mend="restore it with `git checkout`") from None  # fmt: skip
+    return tuple(tables)
+
+
+def _table(table: Mapping[str, Any], path: Path) -> PublishedTable:
+    rows = tuple(_row(row, path) for row in table["rows"])
+    return PublishedTable(table["setting"], table["source"], table["conditions"], rows)
+
+
+def _row(row: Mapping[str, Any], path: Path) -> PublishedRow:
+    if row["evidence"] not in EVIDENCE:
+        raise DataError("unknown evidence", where=path.name, value=row["evidence"],
+                        mend=f"use one of {', '.join(EVIDENCE)}")  # fmt: skip
+    for key, value in row["percent"].items():
+        if not 0 <= value <= 100:
+            raise DataError(f"{key!r} is no percentage", where=path.name, value=value,
+                            mend="write percent, e.g. 78.27")  # fmt: skip
+    values = {key: Published(value / 100) for key, value in row["percent"].items()}
+    return PublishedRow(row["title"], row["method"], row["evidence"], values)

@@ -1,0 +1,181 @@
+"""The tables and plot data as files: fractions and bytes, fixed decimals, sorted as on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmvp.files import write_csv, write_json
+from fedmvp.report.estimates import Estimate, estimate
+from fedmvp.report.format import fixed
+from fedmvp.report.protocols import split_metric
+from fedmvp.report.results import TargetScore
+from fedmvp.report.study import Study
+from fedmvp.report.training import CURVES, summarise, traffic
+
+__all__ = ["TargetRow", "target_rows", "write_tables"]
+
+Rows = Iterable[dict[str, Any]]
+_ESTIMATE = ("mean", "std", "seeds")
+
+
+@dataclass(frozen=True)
+class TargetRow:
+    """A group of test images and what every method scores on it."""
+
+    target: TargetScore
+    by_method: dict[str, Estimate]
+
+
+def target_rows(study: Study, setting: str) -> tuple[TargetRow, ...]:
+    """Return the rows of targets.csv estimated over seeds, in file order."""
+    values: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    first: dict[tuple[str, ...], TargetScore] = {}
+    for method in study.scores[setting].methods:
+        for run in study.runs_of(setting, method):
+            for score in run.targets:
+                key = (score.fold, score.group, score.name, score.dataset, score.domain)
+                first.setdefault(key, score)
+                values.setdefault(key, {}).setdefault(method, []).append(score.accuracy)
+    return tuple(
+        TargetRow(first[key], {method: estimate(v) for method, v in by_method.items()})
+        for key, by_method in values.items()
+    )
+
+
+def write_tables(study: Study, out_dir: Path) -> None:
+    """Write ``tables/*.csv``, ``plots/*.csv`` and ``metrics.json`` below `out_dir`."""
+    tables, plots = out_dir / "tables", out_dir / "plots"
+    write_csv(tables / "summary.csv",
+              ["setting", "method", "metric", *_ESTIMATE], _summary(study))  # fmt: skip
+    write_csv(tables / "per_dataset.csv",
+              ["setting", "method", "metric", "part", *_ESTIMATE], _per_dataset(study))  # fmt: skip
+    write_csv(tables / "ranking.csv",
+              ["setting", "metric", "method", "rank", "methods", "mean"],
+              _ranking(study))  # fmt: skip
+    write_csv(tables / "targets.csv",
+              ["setting", "fold", "group", "name", "dataset", "domain", "classes", "images",
+               "method", *_ESTIMATE], _targets(study))  # fmt: skip
+    write_csv(tables / "communication.csv",
+              ["setting", "method", "rounds", "clients_per_round", "up_per_client",
+               "down_per_client", "up_per_round", "down_per_round", "up_total", "down_total"],
+              _communication(study))  # fmt: skip
+    write_csv(tables / "provenance.csv",
+              ["setting", "method", "seed", "file", "sha256", "fingerprint"],
+              _provenance(study))  # fmt: skip
+    write_csv(tables / "published.csv",
+              ["setting", "source", "title", "method", "evidence", "metric", "value"],
+              _published(study))  # fmt: skip
+    write_csv(plots / "rounds.csv",
+              ["setting", "method", "seed", "round", *CURVES, "bytes_up", "bytes_down"],
+              _rounds(study))  # fmt: skip
+    write_csv(plots / "scores.csv",
+              ["setting", "method", "metric", "seed", "value"], _scores(study))  # fmt: skip
+    write_json(out_dir / "metrics.json", _metrics(study), sort_keys=False)
+
+
+def _cells(value: Estimate) -> dict[str, Any]:
+    return {"mean": fixed(value.mean), "std": fixed(value.std), "seeds": value.seeds}
+
+
+def _summary(study: Study) -> Rows:
+    for setting, scores in study.scores.items():
+        for method in scores.methods:
+            for metric in scores.protocol.metrics:
+                yield {"setting": setting, "method": method, "metric": metric.key,
+                       **_cells(scores.table[method][metric.key])}  # fmt: skip
+
+
+def _per_dataset(study: Study) -> Rows:
+    for setting, scores in study.scores.items():
+        headline = {metric.key for metric in scores.protocol.metrics}
+        for method in scores.methods:
+            keys = scores.table[method]
+            for key in keys:
+                if key not in headline:
+                    metric, part = split_metric(key, keys)
+                    yield {"setting": setting, "method": method,
+                           "metric": metric or "accuracy", "part": part,
+                           **_cells(keys[key])}  # fmt: skip
+
+
+def _ranking(study: Study) -> Rows:
+    for setting, ranks in study.ranks.items():
+        scores = study.scores[setting]
+        for method in sorted(scores.methods, key=lambda m: (ranks[m], m)):
+            yield {"setting": setting, "metric": scores.protocol.primary, "method": method,
+                   "rank": fixed(ranks[method], 1), "methods": len(ranks),
+                   "mean": fixed(scores.primary(method).mean)}  # fmt: skip
+
+
+def _targets(study: Study) -> Rows:
+    for setting in study.scores:
+        for row in target_rows(study, setting):
+            target = row.target
+            for method, value in row.by_method.items():
+                yield {"setting": setting, "fold": target.fold, "group": target.group,
+                       "name": target.name, "dataset": target.dataset, "domain": target.domain,
+                       "classes": target.classes, "images": target.images, "method": method,
+                       **_cells(value)}  # fmt: skip
+
+
+def _communication(study: Study) -> Rows:
+    for setting in study.scores:
+        for method in study.trained_in(setting):
+            t = traffic(study.runs_of(setting, method))
+            yield {"setting": setting, "method": method, "rounds": t.rounds,
+                   "clients_per_round": fixed(t.clients, 2),
+                   "up_per_client": fixed(t.up_client, 0),
+                   "down_per_client": fixed(t.down_client, 0),
+                   "up_per_round": fixed(t.up_round, 0),
+                   "down_per_round": fixed(t.down_round, 0),
+                   "up_total": fixed(t.up_total, 0),
+                   "down_total": fixed(t.down_total, 0)}  # fmt: skip
+
+
+def _provenance(study: Study) -> Rows:
+    for run in study.runs:
+        yield {"setting": run.setting, "method": run.method, "seed": run.seed,
+               "file": run.metrics_path, "sha256": run.metrics_sha256,
+               "fingerprint": run.fingerprint}  # fmt: skip
+
+
+def _published(study: Study) -> Rows:
+    for setting, tables in study.published.items():
+        for table in tables:
+            for row in table.rows:
+                for metric, number in row.values.items():
+                    yield {"setting": setting, "source": table.source, "title": row.title,
+                           "method": row.method, "evidence": row.evidence, "metric": metric,
+                           "value": fixed(number.value)}  # fmt: skip
+
+
+def _rounds(study: Study) -> Rows:
+    for run in study.runs:
+        for number, summary in summarise(run).items():
+            yield {"setting": run.setting, "method": run.method, "seed": run.seed, "round": number,
+                   **{name: fixed(value) for name, value in summary.means.items()},
+                   "bytes_up": summary.bytes_up, "bytes_down": summary.bytes_down}  # fmt: skip
+
+
+def _scores(study: Study) -> Rows:
+    for run in study.runs:
+        for metric in study.scores[run.setting].protocol.metrics:
+            yield {"setting": run.setting, "method": run.method, "metric": metric.key,
+                   "seed": run.seed, "value": fixed(run.metrics[metric.key])}  # fmt: skip
+
+
+def _metrics(study: Study) -> dict[str, Any]:
+    """Return setting → method → headline metric → mean, what `dvc metrics diff` compares."""
+    return {
+        setting: {
+            method: {
+                metric.key: round(scores.table[method][metric.key].mean, 6)
+                for metric in scores.protocol.metrics
+            }
+            for method in scores.methods
+        }
+        for setting, scores in study.scores.items()
+    }

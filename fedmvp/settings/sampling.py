@@ -1,0 +1,62 @@
+"""The two rules that make clients: contiguous class blocks, and few shots per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from fedmvp.seeds import numpy_generator
+
+__all__ = ["base_count", "class_blocks", "draw_shots"]
+
+_T = TypeVar("_T")
+
+
+def base_count(classes: int) -> int:
+    """Return how many of a dataset's classes are base classes: half of them, rounded up.
+
+    Examples
+    --------
+    >>> base_count(37)
+    19
+    """
+    return -(-classes // 2)
+
+
+def class_blocks(classes: Sequence[_T], per_client: int) -> list[tuple[_T, ...]]:
+    """Cut classes in label order into one contiguous block per client.
+
+    The number of clients is ``numpy.around(len(classes) / per_client)`` (halves to even), at
+    least 1; the last client takes all the remainder (facts: methods.md §1.2).
+
+    Examples
+    --------
+    >>> [len(block) for block in class_blocks(range(50), 20)]
+    [20, 30]
+    """
+    clients = max(1, int(np.around(len(classes) / per_client)))
+    last = (clients - 1) * per_client
+    blocks = [tuple(classes[start : start + per_client]) for start in range(0, last, per_client)]
+    return [*blocks, tuple(classes[last:])]
+
+
+def draw_shots(
+    images: Sequence[_T], shots: int, seed: int, dataset: str, domain: str, class_name: str
+) -> list[_T]:
+    """Draw ``min(shots, len(images))`` images of one class, kept in the order given.
+
+    The draw depends on the words alone, not on other classes or clients, and the images of fewer
+    shots are among those of more.
+
+    Parameters
+    ----------
+    seed : int
+        ``partition.seed``.
+    domain : str
+        The client's domain, or "" for a client with all domains.
+    """
+    generator = numpy_generator(seed, "shots", dataset, domain, class_name)
+    chosen = sorted(generator.permutation(len(images))[:shots].tolist())
+    return [images[i] for i in chosen]

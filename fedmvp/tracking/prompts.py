@@ -1,0 +1,115 @@
+"""The texts a run was prompted with, as artifacts and as versioned prompts of the registry.
+
+Learned prompts are tensors, which the registry cannot hold; they travel as safetensors artifacts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fedmvp.attributes.class_attributes import ClassAttributes, load_attributes
+from fedmvp.attributes.sentences import class_texts
+from fedmvp.attributes.templating import load_template, template_names
+from fedmvp.data.spec import DatasetSpec, load_spec
+from fedmvp.files import sha256_file
+
+__all__ = ["described_datasets", "prompt_artifacts", "register_prompts", "registry_texts"]
+
+_ATTRIBUTES = "data/attributes"
+
+
+def described_datasets(root: Path, inputs: Mapping[str, str]) -> list[ClassAttributes]:
+    """Return the attributes a run read, by dataset; those rebuilt differently since are left out.
+
+    Parameters
+    ----------
+    inputs : mapping of path to sha256
+        As in run.json.
+    """
+    paths = [key for key in sorted(inputs) if str(PurePosixPath(key).parent) == _ATTRIBUTES]
+    return [
+        load_attributes(root / path)
+        for path in paths
+        if (root / path).is_file() and sha256_file(root / path) == inputs[path]
+    ]
+
+
+def prompt_artifacts(described: Iterable[ClassAttributes]) -> dict[str, bytes]:
+    """Return artifact path to content: attributes, templates and rendered sentences."""
+    artifacts: dict[str, bytes] = {}
+    templates: dict[str, Any] = {}
+    for attributes in described:
+        name = attributes.dataset
+        spec = load_spec(name)
+        templates[name] = _templates(spec, attributes)
+        artifacts[f"prompts/attributes/{name}.json"] = _json(dict(attributes.classes))
+        artifacts[f"prompts/sentences/{name}.json"] = _json(_sentences(spec, attributes))
+    if templates:
+        artifacts["prompts/templates.json"] = _json(templates)
+    return artifacts
+
+
+def _templates(spec: DatasetSpec, attributes: ClassAttributes) -> dict[str, Any]:
+    return {
+        "hand": spec.template,
+        "sentence": spec.sentence.model_dump(),
+        "question": {"name": attributes.template, "text": _question(attributes.template)},
+        "answered_by": {"provider": attributes.provider, "model": attributes.model},
+    }
+
+
+def _question(name: str) -> str | None:
+    return load_template(name).text if name in template_names() else None
+
+
+def _sentences(spec: DatasetSpec, attributes: ClassAttributes) -> dict[str, dict[str, list[str]]]:
+    """Return sentences by domain (``""`` for all without their own parts) and class."""
+    found: dict[str, dict[str, list[str]]] = {}
+    names = tuple(attributes.classes)
+    for domain in ("", *spec.sentence.domains):
+        parts = spec.sentence_parts(domain)
+        texts = class_texts(names, attributes.classes, prefix=parts.prefix, suffix=parts.suffix)
+        found[domain] = {name: [] for name in names}
+        for label, text in zip(texts.class_index, texts.sentences, strict=True):
+            found[domain][names[label]].append(text)
+    return found
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def registry_texts(described: Iterable[ClassAttributes]) -> dict[str, str]:
+    """Return prompt name to template with ``{{variables}}``, as the registry keeps them."""
+    texts: dict[str, str] = {}
+    for attributes in described:
+        spec = load_spec(attributes.dataset)
+        texts[f"fedmvp.hand.{spec.name}"] = spec.template.replace("{}", "{{class}}")
+        for domain in ("", *spec.sentence.domains):
+            parts = spec.sentence_parts(domain)
+            kind = parts.suffix.strip().rstrip(",").rstrip()
+            pieces = [f"{parts.prefix} {{{{class}}}}", *([kind] if kind else []), "{{clause}}"]
+            texts[".".join(filter(None, ("fedmvp.sentence", spec.name, domain)))] = ", ".join(
+                pieces
+            )
+        question = _question(attributes.template)
+        if question is not None:
+            texts[f"fedmvp.question.{attributes.template}"] = question
+    return texts
+
+
+def register_prompts(client: Any, texts: Mapping[str, str]) -> list[str]:
+    """Register the texts that differ from their newest version; return their names."""
+    changed = []
+    for name, text in sorted(texts.items()):
+        # A cached version would make a text registered twice within one process.
+        newest = client.load_prompt(
+            f"prompts:/{name}@latest", allow_missing=True, cache_ttl_seconds=0
+        )
+        if newest is None or newest.template != text:
+            client.register_prompt(name, text)
+            changed.append(name)
+    return changed

@@ -1,0 +1,213 @@
+"""Where the tracking store is, how it is opened, and how two writers stay out of each other's way.
+
+mlflow takes 3.5 s to import, so it is imported where a client is opened and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from fedmvp.errors import ConfigError
+
+__all__ = [
+    "CONTENT_TAG",
+    "FINGERPRINT_TAG",
+    "locked",
+    "open_client",
+    "open_experiment",
+    "recorded_contents",
+    "tracking_uri",
+    "ui_command",
+]
+
+FINGERPRINT_TAG = "fedmvp.fingerprint"
+CONTENT_TAG = "fedmvp.content"
+"""Tag with the hash of all that was projected; a run without it is incomplete."""
+
+_SQLITE = "sqlite:///"
+_LOCK_TIMEOUT_S = 600.0
+# An unreachable server must not hold up a pipeline for the quarter of an hour of the defaults.
+_HTTP_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def tracking_uri(root: Path, uri: str | None = None) -> str:
+    """Return the store's URI: `uri`, FEDMVP_TRACKING_URI, MLFLOW_TRACKING_URI or the default.
+
+    The default is ``<root>/.fedmvp/mlflow.db`` as an absolute sqlite URI: mlflow's own default
+    depends on the working directory.
+    """
+    given = uri or os.environ.get("FEDMVP_TRACKING_URI") or os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"{_SQLITE}{_state(root) / 'mlflow.db'}"
+
+
+def _state(root: Path) -> Path:
+    return root.resolve() / ".fedmvp"
+
+
+def _database(uri: str) -> Path | None:
+    """Return the file behind a sqlite URI, None for servers."""
+    return Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the store for writing: sqlite refuses two writers, and two may not create one run.
+
+    Raises
+    ------
+    ConfigError
+        When another process holds it for ten minutes.
+    """
+    path = _state(root) / "mlflow.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=_LOCK_TIMEOUT_S):
+            yield
+    except Timeout:
+        raise ConfigError(
+            "another process keeps the tracking store locked",
+            where=path,
+            mend="let it end, or end it, and run `fedmvp track sync`",
+        ) from None
+
+
+def open_client(uri: str) -> Any:
+    """Open the store, creating a database that is not there; hold `locked` meanwhile.
+
+    Returns
+    -------
+    mlflow.MlflowClient
+
+    Raises
+    ------
+    ConfigError
+        When the store cannot be reached.
+    """
+    for key, value in (_HTTP_DEFAULTS | _QUIET).items():
+        os.environ.setdefault(key, value)
+    database = _database(uri)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    # The schema's migrations are logged line by line otherwise.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    try:
+        client = MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise ConfigError(
+            f"the tracking store cannot be opened ({type(error).__name__})",
+            where="FEDMVP_TRACKING_URI",
+            value=without_secret(uri),
+            mend="start the server, correct the URI, or unset it to use .fedmvp/mlflow.db (delete "
+            "that file if it is broken: it is rebuilt from the results, which are safe)",
+        ) from error
+    return client
+
+
+def without_secret(uri: str) -> str:
+    """Return a URI fit for messages: no user name, no password."""
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else uri
+
+
+def open_experiment(client: Any, uri: str, profile: str) -> str:
+    """Return the id of the profile's experiment, creating or restoring it.
+
+    With sqlite its artifacts lie beside the database; a server decides for itself.
+    """
+    name = f"fedmvp-{profile}"
+    known = client.get_experiment_by_name(name)
+    if known is not None:
+        if known.lifecycle_stage == "deleted":
+            client.restore_experiment(known.experiment_id)
+        return str(known.experiment_id)
+    database = _database(uri)
+    location = None if database is None else (database.parent / "mlruns" / name).as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def recorded_contents(uri: str) -> dict[str, str] | None:
+    """Return content by fingerprint of all active runs, read without mlflow; None if unknown.
+
+    It makes a sync with nothing to do a matter of milliseconds. It reads two tables of mlflow's
+    schema, so whatever it cannot make sense of is left to mlflow.
+    """
+    database = _database(uri)
+    if database is None or not database.is_file():
+        return None
+    query = (
+        "SELECT f.value, c.value FROM runs r "
+        "JOIN tags f ON f.run_uuid = r.run_uuid AND f.key = ? "
+        "JOIN tags c ON c.run_uuid = r.run_uuid AND c.key = ? "
+        "WHERE r.lifecycle_stage = 'active'"
+    )
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as store:
+            rows = store.execute(query, (FINGERPRINT_TAG, CONTENT_TAG)).fetchall()
+    except sqlite3.Error:
+        return None
+    # A fingerprint with two runs is for mlflow to sort out.
+    return dict(rows) if len(dict(rows)) == len(rows) else None
+
+
+def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[str]:
+    """Return the command that serves the store to this machine only.
+
+    The server has no log-in, so it never listens elsewhere; look at it from another machine
+    through ``ssh -L``.
+
+    Raises
+    ------
+    ConfigError
+        When the port is impossible, or the store is a server, which has a page of its own.
+    """
+    if not 1 <= port <= 65535:
+        raise ConfigError("no such port", where="--port", value=port, mend="use 1 to 65535")
+    store = tracking_uri(root, uri)
+    if store.startswith(("http://", "https://", "databricks")):
+        raise ConfigError(
+            "the tracking store is a server",
+            where="FEDMVP_TRACKING_URI",
+            value=without_secret(store),
+            mend="open this address in a browser",
+        )
+    if importlib.util.find_spec("mlflow") is None:
+        raise ConfigError("mlflow is not installed", where=sys.executable, mend="run `make env`")
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]

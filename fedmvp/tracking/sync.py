@@ -1,0 +1,140 @@
+"""Brings the tracking store in line with the result files."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedmvp.config import load_params
+from fedmvp.files import read_json
+from fedmvp.tracking.attention import attention_maps, local_images
+from fedmvp.tracking.projection import Projection, project, result_folders
+from fedmvp.tracking.prompts import (
+    described_datasets,
+    prompt_artifacts,
+    register_prompts,
+    registry_texts,
+)
+from fedmvp.tracking.store import (
+    locked,
+    open_client,
+    open_experiment,
+    recorded_contents,
+    tracking_uri,
+    without_secret,
+)
+from fedmvp.tracking.upsert import upsert
+
+__all__ = ["SyncReport", "sync"]
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a sync did.
+
+    Attributes
+    ----------
+    uri : str
+        The store, without user name and password.
+    created, updated, unchanged : tuple of str
+        Names of runs.
+    prompts : tuple of str
+        Names of the prompts that got a new version.
+    """
+
+    uri: str
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        counts = ", ".join(
+            f"{len(getattr(self, name))} {name}" for name in ("created", "updated", "unchanged")
+        )
+        return f"tracking: {counts} at {self.uri}"
+
+
+def sync(
+    root: Path, store: str | None = None, *, folders: Sequence[Path] | None = None
+) -> SyncReport:
+    """Upsert one run per complete result; a second call changes nothing.
+
+    Parameters
+    ----------
+    root : Path
+        The repository's folder, which holds params.yaml and results.
+    store : str, optional
+        The store; see `fedmvp.tracking.store.tracking_uri` for the default.
+    folders : sequence of Path, optional
+        Result folders to project; all complete ones under ``results`` by default.
+
+    Raises
+    ------
+    ConfigError
+        When the store cannot be opened, or stays locked.
+    DataError
+        When a result file is not as declared.
+    """
+    uri = tracking_uri(root, store)
+    chosen = result_folders(root / "results") if folders is None else folders
+    projections = [project(folder) for folder in chosen]
+    with locked(root):
+        recorded = recorded_contents(uri)
+        if recorded is not None and all(
+            recorded.get(p.fingerprint) == p.content for p in projections
+        ):
+            names = tuple(projection.name for projection in projections)
+            return SyncReport(without_secret(uri), unchanged=names)
+        return _write(root, uri, projections)
+
+
+def _write(root: Path, uri: str, projections: Iterable[Projection]) -> SyncReport:
+    client = open_client(uri)
+    experiment = open_experiment(client, uri, load_params(root / "params.yaml").profile)
+    origin = _origin(root)
+    outcomes: dict[str, list[str]] = {"created": [], "updated": [], "unchanged": []}
+    texts: dict[str, str] = {}
+    for projection in projections:
+        described = described_datasets(root, projection.inputs)
+        texts |= registry_texts(described)
+        extras = prompt_artifacts(described) | _pictures(root, projection)
+        outcome = upsert(client, experiment, projection, extras=extras, origin=origin)
+        outcomes[outcome].append(projection.name)
+    prompts = register_prompts(client, texts)
+    done = {key: tuple(names) for key, names in outcomes.items()}
+    return SyncReport(without_secret(uri), **done, prompts=tuple(prompts))
+
+
+def _pictures(root: Path, projection: Projection) -> dict[str, bytes]:
+    path = projection.files.get("result/explain.json")
+    return {} if path is None else attention_maps(read_json(path), local_images(root))
+
+
+def _origin(root: Path) -> dict[str, str]:
+    """Return where and with what a run was first recorded; none of it changes a result."""
+    tags = {
+        "env.python": platform.python_version(),
+        "env.platform": platform.platform(),
+        "env.torch": importlib.metadata.version("torch"),
+    }
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit:
+        dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+        tags |= {"git.commit": commit, "git.dirty": str(dirty).lower()}
+    return tags
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return git's answer, empty outside a repository or without git."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "-C", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() if done.returncode == 0 else ""

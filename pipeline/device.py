@@ -1,0 +1,50 @@
+"""The device and determinism of a stage, from the environment: never from tracked params.
+
+FEDMVP_DEVICE: cpu (default), cuda, cuda:1 …. FEDMVP_DETERMINISM: strict (default) or fast, which
+lets the GPU choose faster kernels whose sums are not ordered. FEDMVP_THREADS: CPU threads; the
+default, 2, is fixed because the order of a sum depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from fedmvp.errors import ConfigError
+
+__all__ = ["prepare_device"]
+
+
+def prepare_device() -> torch.device:
+    """Set threads and determinism; return the device.
+
+    Raises
+    ------
+    ConfigError
+        When the environment names a device this machine does not have.
+    """
+    name = os.environ.get("FEDMVP_DEVICE") or "cpu"
+    level = os.environ.get("FEDMVP_DETERMINISM") or "strict"
+    if level not in ("strict", "fast"):
+        raise ConfigError("unknown determinism level", where="FEDMVP_DETERMINISM", value=level,
+                          mend="use strict or fast")  # fmt: skip
+    threads = os.environ.get("FEDMVP_THREADS") or "2"
+    if not threads.isdecimal() or int(threads) < 1:
+        raise ConfigError("not a number of threads", where="FEDMVP_THREADS", value=threads,
+                          mend="use a whole number of at least 1")  # fmt: skip
+    torch.set_num_threads(int(threads))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError("unknown device", where="FEDMVP_DEVICE", value=name,
+                          mend="use cpu, cuda or cuda:<n>") from None  # fmt: skip
+    if device.type == "cuda":
+        if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
+            raise ConfigError("this machine has no such GPU", where="FEDMVP_DEVICE", value=name,
+                              mend="use cpu, or a machine with CUDA")  # fmt: skip
+        # cuBLAS sums in a fixed order only with a fixed workspace.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if level == "strict":
+        torch.use_deterministic_algorithms(True)
+    return device

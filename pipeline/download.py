@@ -1,0 +1,33 @@
+"""Stage ``download``: a dataset's images on this machine, and data/manifests/<dataset>.json.
+
+Run as ``python -m pipeline.download DATASET``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from fedmvp.config import load_params
+from fedmvp.data.manifest import build_manifest, save_manifest
+from fedmvp.data.paths import manifest_path
+from fedmvp.data.spec import load_spec
+from pipeline.stage import run_stage
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
+    """Fetch and verify one dataset, and list its images."""
+    (dataset,) = arguments
+    manifest = build_manifest(load_spec(dataset), load_params().data.split_seed)
+    save_manifest(manifest, manifest_path(dataset))
+    splits = Counter(image.split for image in manifest.images)
+    print(
+        f"{dataset}: {len(manifest.classes)} classes, {len(manifest.domains)} domains, "
+        f"{len(manifest.images)} images ({splits['train']} train, {splits['val']} val, "
+        f"{splits['test']} test)"
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,67 @@
+"""Stage ``evaluate``: learned tensors, test images → metrics.json, targets.csv, explain.json.
+
+And prompts.safetensors: the visual prompts made for the explained images, [m, d] each.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from fedmvp.errors import CheckpointError
+from fedmvp.evaluation.explain import explain
+from fedmvp.evaluation.metrics import metrics_of
+from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
+from fedmvp.federation.client import load_tensors
+from fedmvp.federation.training import fold_tensors, personal_tensors
+from fedmvp.files import write_bytes, write_csv, write_json
+from pipeline.stage import run_stage
+from pipeline.workbench import Workbench, result_folder
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
+    """Evaluate one trained run."""
+    setting, name, seed = arguments[0], arguments[1], int(arguments[2])
+    bench = Workbench(setting, name)
+    folder = result_folder(setting, name, seed)
+    path = folder / "weights.safetensors"
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
+                              mend="train again: `dvc repro --force train`") from None  # fmt: skip
+    method = bench.create(seed)
+    parts = (
+        bench.partition,
+        method,
+        lambda fold: load_tensors(method, fold_tensors(method, tensors, fold)),
+        bench.banks,
+        bench.test_images,
+    )
+    params = bench.params.evaluation
+
+    def load_personal(fold: str, client: str) -> None:
+        # A client that was never selected has the initial tensors.
+        load_tensors(method, fold_tensors(method, tensors, fold))
+        load_tensors(method, personal_tensors(tensors, fold, client))
+
+    rows = evaluate(*parts, batch_size=params.batch_size, load_personal=load_personal)
+    write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
+    explained = explain(*parts, images=params.explain_images)
+    write_json(folder / "explain.json", {"images": explained.images})
+    write_bytes(folder / "prompts.safetensors", save(explained.prompts))
+    metrics = metrics_of(bench.partition.protocol, rows)
+    write_json(folder / "metrics.json", metrics)
+    print(f"{setting} {name} seed {seed}: " + _headline(metrics))
+
+
+def _headline(metrics: dict[str, float]) -> str:
+    keys = [key for key in ("local", "base", "new", "hm", "mean") if key in metrics]
+    return ", ".join(f"{key} {100 * metrics[key]:.2f} %" for key in keys)
+
+
+if __name__ == "__main__":
+    run_stage(main)

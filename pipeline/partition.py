@@ -1,0 +1,45 @@
+"""Stage ``partition``: manifests → data/partitions/<setting>.json, the clients and targets.
+
+Run as ``python -m pipeline.partition SETTING``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from fedmvp.config import load_params
+from fedmvp.data.manifest import load_manifest
+from fedmvp.data.paths import manifest_path, partition_path
+from fedmvp.settings.build import build_partition
+from fedmvp.settings.folds import datasets_of
+from fedmvp.settings.partition import save_partition
+from fedmvp.settings.spec import load_setting
+from pipeline.stage import run_stage
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
+    """Make the partition of one setting."""
+    (name,) = arguments
+    params = load_params()
+    setting = load_setting(params.run.suite, name)
+    datasets = datasets_of(setting, params.data.datasets)
+    manifests = {dataset: load_manifest(manifest_path(dataset)) for dataset in datasets}
+    partition = build_partition(
+        name,
+        setting,
+        manifests,
+        classes_per_client=params.partition.classes_per_client,
+        shots=params.partition.shots,
+        seed=params.partition.seed,
+    )
+    save_partition(partition, partition_path(name))
+    images = sum(len(client.train) for client in partition.clients)
+    print(
+        f"{name}: {len(partition.folds)} folds, {len(partition.clients)} clients with {images} "
+        f"training images, {len(partition.targets)} targets"
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,62 @@
+"""Stage ``report``: all results → report/index.html, metrics.json, tables and plots.
+
+Run as ``python -m pipeline.report``.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from fedmvp.config import load_params
+from fedmvp.data.images import load_images
+from fedmvp.data.manifest import Manifest, load_manifest
+from fedmvp.data.paths import manifest_path
+from fedmvp.report import Subject, build
+from fedmvp.settings.spec import load_setting
+from pipeline.stage import run_stage
+
+# Enough for a thumbnail; a photograph at the model's 224 px would triple the page.
+IMAGE_PX = 128
+
+
+def main() -> None:
+    """Write the report of params.yaml's profile."""
+    params = load_params()
+    run, backbone = params.run, params.backbone
+    subject = Subject(
+        profile=params.profile,
+        title=params.report.title,
+        suite=run.suite,
+        backbone=backbone.name,
+        pretrained=backbone.pretrained or "",
+        setting_titles={name: load_setting(run.suite, name).title for name in run.settings},
+    )
+    build(
+        Path("results"),
+        Path("data/partitions"),
+        Path("report"),
+        subject,
+        settings=run.settings,
+        methods=(*run.zero_shot, *run.trained),
+        seeds=run.seeds,
+        load_image=_load_image,
+    )
+    print("report/index.html")
+
+
+def _load_image(dataset: str, image_id: str) -> Image.Image:
+    # "all": a domain setting tests on images of every split.
+    pixels = load_images(_manifest(dataset), [image_id], IMAGE_PX, "all")
+    return Image.fromarray(pixels[0])
+
+
+@cache
+def _manifest(dataset: str) -> Manifest:
+    return load_manifest(manifest_path(dataset))
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,52 @@
+"""Stage ``train``: partition, texts, train images → results/<setting>/<method>/seed<k>/.
+
+Writes rounds.csv, weights.safetensors, failures.json and run.json. Checkpoints of finished rounds
+stand in git-ignored scratch until then, so an interrupted stage goes on where it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from safetensors.torch import save
+
+from fedmvp.federation.checkpoint import CheckpointFolder
+from fedmvp.federation.privacy import privacy_reports
+from fedmvp.federation.training import ROUND_COLUMNS, train
+from fedmvp.files import write_bytes, write_csv, write_json
+from pipeline.display import TrainingDisplay
+from pipeline.stage import run_stage
+from pipeline.workbench import Workbench, result_folder, scratch_folder
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
+    """Train one method on one setting with one seed."""
+    setting, method, seed = arguments[0], arguments[1], int(arguments[2])
+    bench = Workbench(setting, method)
+    federation = bench.federation
+    identity = bench.identity(seed, trained=True)
+    privacy = privacy_reports(bench.partition, federation)
+    scratch = scratch_folder(identity["fingerprint"])
+    with TrainingDisplay(f"{setting} {method} seed {seed}", bench.partition, federation) as display:
+        result = train(
+            bench.partition,
+            lambda: bench.create(seed),
+            bench.banks,
+            bench.train_images,
+            federation,
+            seed=seed,
+            scratch=scratch,
+            progress=display.update,
+        )
+    folder = result_folder(setting, method, seed)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
+    write_bytes(folder / "weights.safetensors", save(tensors))
+    write_csv(folder / "rounds.csv", ROUND_COLUMNS, result.rows)
+    write_json(folder / "failures.json", result.failures)
+    write_json(folder / "run.json", {**identity, **privacy})
+    CheckpointFolder(scratch).remove()
+
+
+if __name__ == "__main__":
+    run_stage(main)

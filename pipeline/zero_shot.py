@@ -1,0 +1,49 @@
+"""Stage ``zero_shot``: a method without training → results/<setting>/<method>/seed<k>/.
+
+It draws nothing, so every seed's folder holds the same numbers.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+
+from fedmvp.errors import ConfigError
+from fedmvp.evaluation.metrics import metrics_of
+from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
+from fedmvp.files import write_csv, write_json
+from fedmvp.methods import load_method
+from pipeline.stage import run_stage
+from pipeline.workbench import Workbench, result_folder
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
+    """Evaluate one method that is not trained."""
+    setting, name = arguments[0], arguments[1]
+    bench = Workbench(setting, name)
+    if load_method(name).trained:
+        raise ConfigError("method needs training", where="params.yaml: run.zero_shot", value=name,
+                          mend="list it under run.trained")  # fmt: skip
+    rows = evaluate(
+        bench.partition,
+        bench.create(0),
+        lambda fold: None,
+        bench.banks,
+        bench.test_images,
+        batch_size=bench.params.evaluation.batch_size,
+    )
+    metrics = metrics_of(bench.partition.protocol, rows)
+    shutil.rmtree(result_folder(setting, name, 0).parent, ignore_errors=True)
+    for seed in bench.params.run.seeds:
+        folder = result_folder(setting, name, seed)
+        write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "run.json", bench.identity(seed, trained=False))
+    print(f"{setting} {name}: " + ", ".join(
+        f"{key} {100 * metrics[key]:.2f} %"
+        for key in ("local", "base", "new", "hm", "mean") if key in metrics))  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_stage(main)

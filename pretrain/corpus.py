@@ -1,0 +1,131 @@
+"""The training set in memory: images, captions, text embeddings and what is drawn how often."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pretrain.recipe import WORK, Icons
+from pretrain.select import Icon, read_icons
+
+__all__ = ["Corpus", "line_art", "load_corpus"]
+
+_EXACT_BONUS = 2.0  # an icon called "horse" against one called "horse trailer"
+_LINE_ART_SHARE = 0.2  # of the draws of a colour emoji
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What the training loop draws from.
+
+    Attributes
+    ----------
+    images : ndarray
+        RGBA uint8 [rows, s, s, 4].
+    mono : Tensor
+        bool [rows].
+    slots, slot_shares, slot_named : Tensor
+        int64, float32 and bool [rows, slots]: text ids (-1: none), their probabilities, and
+        whether they name colours.
+    embeddings : Tensor
+        float32 [texts, 384].
+    weights : Tensor
+        float64 [rows], sums to 1.
+    text_weights : Tensor
+        float64 [texts], how often each text is drawn as a caption; sums to 1.
+    """
+
+    images: NDArray[np.uint8]
+    mono: Tensor
+    slots: Tensor
+    slot_shares: Tensor
+    slot_named: Tensor
+    embeddings: Tensor
+    weights: Tensor
+    text_weights: Tensor
+
+    def batch(self, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor,
+                                                              Tensor]:  # fmt: skip
+        """Draw a batch.
+
+        Returns
+        -------
+        images, mono, keep_colour, texts, others
+            RGBA uint8 [n, s, s, 4]; bool [n]; bool [n]; int64 [n] caption drawn; int64
+            [n, slots] all captions of the icon (-1: none).
+        """
+        rows = torch.multinomial(self.weights, size, replacement=True, generator=draw)
+        slot = torch.multinomial(self.slot_shares[rows], 1, generator=draw)
+        texts = self.slots[rows].gather(1, slot)[:, 0]
+        named = self.slot_named[rows].gather(1, slot)[:, 0]
+        images = torch.from_numpy(self.images[rows.numpy()])
+        return images, self.mono[rows], named, texts, self.slots[rows]
+
+
+def line_art(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return black contours of RGBA drawings, uint8 of the same shape."""
+    rgb = images[..., :3].astype(np.float32) / 255
+    alpha = images[..., 3:].astype(np.float32) / 255
+    planes = np.concatenate([rgb * alpha, alpha], axis=-1)
+    dy = np.abs(np.diff(planes, axis=1, prepend=0)).max(-1)
+    dx = np.abs(np.diff(planes, axis=2, prepend=0)).max(-1)
+    strength = np.clip(np.maximum(dx, dy) * 2.5, 0, 1)
+    thick = np.maximum(strength, np.roll(strength, 1, axis=2) * 0.7)
+    result = np.zeros_like(images)
+    result[..., 3] = (thick * 255).astype(np.uint8)
+    return result
+
+
+def _row_weights(icons: list[Icon], kept: NDArray[np.bool_], rules: Icons) -> NDArray[np.float64]:
+    """Share the draws among groups, then among concepts, then among a concept's icons."""
+    weights = np.zeros(len(icons))
+    for group, share in rules.shares.items():
+        rows = [i for i, icon in enumerate(icons) if icon.group == group and kept[i]]
+        counts = Counter(icons[i].concept for i in rows)
+        base: dict[str, float] = defaultdict(float)
+        for i in rows:
+            base[icons[i].concept] += _EXACT_BONUS if icons[i].exact else 1.0
+        for i in rows:
+            concept = icons[i].concept
+            own = (_EXACT_BONUS if icons[i].exact else 1.0) / base[concept]
+            weights[i] = own * counts[concept] ** rules.concept_power
+        weights[rows] *= share / weights[rows].sum()
+    return weights / weights.sum()
+
+
+def load_corpus(rules: Icons) -> Corpus:
+    """Read the outputs of the earlier stages."""
+    icons = read_icons()
+    kept = np.load(WORK / "kept.npy")
+    images = np.load(WORK / "images.npy", mmap_mode="r")
+    captions = np.load(WORK / "captions.npz")
+    mono = np.load(WORK / "mono.npy")
+    weights = _row_weights(icons, kept, rules)
+    used = np.flatnonzero(weights)
+    drawn = np.array([i for i in used if icons[i].group in ("emoji", "colour") and not mono[i]])
+    pictures = np.concatenate([images[used], line_art(images[drawn])])
+    rows = np.concatenate([used, drawn])
+    share = np.concatenate([weights[used], weights[drawn] * _LINE_ART_SHARE])
+    share[: len(used)][np.isin(used, drawn)] *= 1 - _LINE_ART_SHARE
+    slot_shares = captions["share"][rows].copy()
+    named = captions["named"][rows]
+    slot_shares[len(used) :][named[len(used) :]] = 0  # contours have lost their colours
+    ids = captions["ids"][rows].astype(np.int64)
+    flows = (share[:, None] * slot_shares / slot_shares.sum(1, keepdims=True))[ids >= 0]
+    embeddings = torch.from_numpy(np.load(WORK / "embeddings.npy").astype(np.float32))
+    texts = np.bincount(ids[ids >= 0], weights=flows, minlength=len(embeddings))
+    return Corpus(
+        images=pictures,
+        mono=torch.from_numpy(np.concatenate([mono[used], np.ones(len(drawn), dtype=bool)])),
+        slots=torch.from_numpy(ids),
+        slot_shares=torch.from_numpy(slot_shares),
+        slot_named=torch.from_numpy(named),
+        embeddings=embeddings,
+        weights=torch.from_numpy(share / share.sum()),
+        text_weights=torch.from_numpy(texts / texts.sum()),
+    )

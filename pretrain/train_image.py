@@ -1,0 +1,186 @@
+"""First phase: the image tower learns to meet a projection of its captions' embeddings.
+
+Sampled softmax over all captions: each image's caption against thousands of others, none of them
+another caption of the same icon or nearly the same sentence. Stops on a signal or a time limit,
+resumes from the last checkpoint, which lives outside the tree.
+Run: `python -m pretrain.train_image [--minutes M]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pretrain.augment import Augmenter
+from pretrain.checkpoints import checkpoint_folder, load_checkpoint, save_checkpoint
+from pretrain.corpus import Corpus, load_corpus
+from pretrain.optimise import MovingAverage, make_optimizers, multiplier
+from pretrain.probes import Probe, encode, load_probes, top1
+from pretrain.recipe import Recipe, load_recipe
+from pretrain.tower import build, image_features, init_mimetic
+from pretrain.workers import average_gradients, generator, is_first, launch, share, stop_together
+
+__all__ = ["ImageStudent", "sampled_softmax", "train"]
+
+_MAX_LOG_SCALE = 4.6052  # ln 100, as in CLIP
+_NEAR_DUPLICATE = 0.9  # cosine of sentence embeddings above which a text is no negative
+_NEGATIVE_POWER = 0.75
+
+
+class ImageStudent(nn.Module):
+    """The image tower, and the projection of sentence embeddings to its space."""
+
+    def __init__(self, visual: nn.Module, projection: Tensor, mean: Tensor) -> None:
+        super().__init__()
+        self.visual = visual
+        self.register_buffer("mean", mean)
+        self.projection = nn.Parameter(projection)
+        self.log_scale = nn.Parameter(torch.tensor(2.659))  # ln(1 / 0.07), as in CLIP
+
+    def texts(self, embeddings: Tensor) -> Tensor:
+        """Return unit text targets, float32 [n, d]."""
+        return functional.normalize((embeddings - self.mean) @ self.projection, dim=1)
+
+
+def principal_projection(corpus: Corpus, width: int) -> tuple[Tensor, Tensor]:
+    """Return the first principal axes of the captions as drawn, and their mean.
+
+    The axes are scaled by the fourth root of their inverse variance: half-way to white, so that
+    the few directions in which sentences vary most do not drown the rest.
+
+    Returns
+    -------
+    projection, mean
+        float32 [384, width] and [384].
+    """
+    weights = corpus.text_weights.float()[:, None]
+    mean = (weights * corpus.embeddings).sum(0)
+    centred = corpus.embeddings - mean
+    variances, axes = torch.linalg.eigh(centred.T @ (weights * centred))
+    scale = variances.flip(0)[:width] ** -0.25
+    return (axes.flip(1)[:, :width] * scale).contiguous(), mean
+
+
+def shared_slots(others: Tensor, negatives: Tensor) -> Tensor:
+    """Return which negatives are captions of the image's own icon, bool [n, negatives].
+
+    `negatives` is sorted and without repeats; `others` is padded with -1.
+    """
+    place = torch.searchsorted(negatives, others).clamp_(max=len(negatives) - 1)
+    hit = negatives[place] == others
+    mask = torch.zeros(len(others), len(negatives), dtype=torch.bool)
+    rows = torch.arange(len(mask))[:, None].expand_as(place)
+    mask[rows[hit], place[hit]] = True
+    return mask
+
+
+def sampled_softmax(features: Tensor, positives: Tensor, negatives: Tensor, excluded: Tensor,
+                    scale: Tensor) -> Tensor:  # fmt: skip
+    """Cross-entropy of each image's caption against the negatives that are not excluded."""
+    right = (features * positives).sum(1, keepdim=True)
+    wrong = (features.bfloat16() @ negatives.T.bfloat16()).float()
+    wrong = wrong.masked_fill(excluded, -1e4)
+    logits = scale * torch.cat([right, wrong], dim=1)
+    return functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+
+
+def _step(student: ImageStudent, corpus: Corpus, augment: Augmenter, recipe: Recipe,
+          draw: torch.Generator) -> Tensor:  # fmt: skip
+    phase = recipe.image_phase
+    images, mono, keep_colour, texts, others = corpus.batch(share(phase.batch_size), draw)
+    negatives = torch.multinomial(corpus.text_weights**_NEGATIVE_POWER, phase.negatives,
+                                  generator=draw).sort().values  # fmt: skip
+    patches, places = augment(images, mono, keep_colour)
+    features = functional.normalize(
+        image_features(student.visual, patches.bfloat16(), places), dim=1
+    )
+    right, wrong = corpus.embeddings[texts], corpus.embeddings[negatives]
+    near = right.bfloat16() @ wrong.T.bfloat16() > _NEAR_DUPLICATE
+    excluded = near | shared_slots(others, negatives)
+    scale = student.log_scale.clamp(max=_MAX_LOG_SCALE).exp()
+    return sampled_softmax(features, student.texts(right), student.texts(wrong), excluded, scale)
+
+
+def probe(student: ImageStudent, probes: list[Probe], recipe: Recipe) -> dict[str, float]:
+    """Return zero-shot accuracy by probe."""
+    student.eval()
+    scores = {}
+    for task in probes:
+        features = encode(student.visual, task.images, recipe.model, torch.bfloat16)
+        with torch.no_grad():
+            texts = student.texts(task.embeddings)
+        scores[task.name] = round(top1(features, task.labels, task.styles, texts), 4)
+    return scores
+
+
+def train(recipe: Recipe, corpus: Corpus, probes: list[Probe], minutes: float) -> None:
+    """Train, or go on training, until the recipe's number of images or the time limit."""
+    phase = recipe.image_phase
+    folder = checkpoint_folder("image")
+    torch.manual_seed(phase.seed)
+    model = build(recipe.model)
+    init_mimetic(model.visual, recipe.model.image_size, recipe.model.patch_size)
+    student = ImageStudent(model.visual, *principal_projection(corpus, recipe.model.embed_dim))
+    optimizers = make_optimizers(student.named_parameters(), phase.muon_learning_rate,
+                                 phase.adam_learning_rate, phase.weight_decay)  # fmt: skip
+    average = MovingAverage(student.state_dict(), phase.ema_decay)
+    done = load_checkpoint(folder, student, optimizers, average)
+    draw = generator(phase.seed, "image phase", done)
+    shadow = ImageStudent(build(recipe.model).visual, student.projection.detach().clone(),
+                          student.mean.clone())  # fmt: skip
+    augment = Augmenter(recipe.model.image_size, recipe.model.patch_size, phase.keep_tokens, draw)
+    base = [phase.muon_learning_rate, phase.adam_learning_rate]
+    start = last = time.monotonic()
+    first, losses = done, torch.zeros(())
+    ended = False
+    while not ended:
+        factor = multiplier(done // phase.batch_size, phase.images // phase.batch_size,
+                            phase.warmup_steps, phase.cooldown_fraction)  # fmt: skip
+        for optimizer, rate in zip(optimizers, base, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        loss = _step(student, corpus, augment, recipe, draw)
+        loss.backward()
+        average_gradients(student.parameters())
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        average.update(student.state_dict())
+        losses = losses.lerp(loss.detach(), 0.02)
+        done += phase.batch_size
+        ended = done >= phase.images or stop_together(time.monotonic() - start > minutes * 60)
+        if is_first() and (ended or time.monotonic() - last > phase.checkpoint_minutes * 60):
+            last = time.monotonic()
+            save_checkpoint(folder, student, optimizers, average, done)
+            shadow.load_state_dict(average.values)
+            row: dict[str, Any] = {
+                "images": done, "loss": round(losses.item(), 4), "lr": round(factor, 4),
+                "scale": round(student.log_scale.exp().item(), 2),
+                "images_per_s": round((done - first) / (last - start)),
+                **probe(shadow, probes, recipe)}  # fmt: skip
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+
+
+def main() -> None:
+    """Parse the limits and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    recipe = load_recipe()
+    corpus = load_corpus(recipe.icons)
+    launch(train, options.workers, recipe, corpus, load_probes(every=4), options.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""``fedmvp attributes`` and the stage of the pipeline, in a folder with its own answer store."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from fedmvp.attributes import store
+from fedmvp.cli.attributes import app
+from fedmvp.errors import FedMVPError
+from tests.imports import ROOT
+from tests.unit.attributes.conftest import GOOD, ChatServer
+
+CATALOG = {
+    "name": "things",
+    "title": "Things in photos",
+    "licence": "none",
+    "layout": {"reader": "class_folders"},
+    "template": "a photo of a {}.",
+    "sentence": {"prefix": "a photo of a", "suffix": "a type of thing,"},
+    "split": {"rule": "fractions", "train": 0.5},
+    "classes": list(GOOD),
+}
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "things.yaml").write_text(yaml.safe_dump(CATALOG))
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "list.json").write_text(json.dumps(GOOD))
+    monkeypatch.setenv("FEDMVP_CATALOG", str(tmp_path / "catalog"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(store, "RECORDED", tmp_path / "store")
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    def invoke(*arguments: str, fails: bool = False) -> Result:
+        result = CliRunner().invoke(app, list(arguments))
+        assert (result.exit_code != 0) is fails, result.output
+        return result
+
+    return invoke
+
+
+def test_import_show_and_stats(run: Run) -> None:
+    imported = run("import", "things", "list.json", "--model", "claude")
+    assert "3 classes recorded, 0 recorded before" in imported.output
+    assert "0 classes recorded, 3" in run(
+        "import", "things", "list.json", "--model", "claude"
+    ).output  # fmt: skip
+    listed = run("show", "things").output
+    assert listed.index("heron") < listed.index("kettle") < listed.index("rose")
+    one = run("show", "things", "rose").output
+    assert "a photo of a rose, a type of thing, which has thorny green stem" in one
+    assert json.loads(run("show", "things", "rose", "--json").output) == {"rose": GOOD["rose"]}
+    assert "attributes   9 (3 to 3 per class)" in run("stats", "things").output
+    assert json.loads(run("stats", "things", "--json").output)["classes"] == 3
+
+
+def test_live_generation(run: Run, server: ChatServer, folder: Path) -> None:
+    pytest.importorskip("openai")
+    options = ("--provider", "openai", "--model", "m", "--per-class", "3")
+    priced = ("--price-in", "1", "--price-out", "10")
+    dry = run("generate", "things", *options, *priced, "--dry-run").output
+    assert "3 of 3 classes to ask, 3 calls, about" in dry and "USD" in dry
+    assert not server.requests and not (folder / "store").exists()
+    done = run("generate", "things", *options, *priced)
+    assert "9 attributes of 3 classes" in done.output
+    assert len(server.requests) == 3
+    assert "0 of 3 classes to ask" in run("generate", "things", *options, "--dry-run").output
+    recorded = (folder / "store" / "things.jsonl").read_text().splitlines()
+    assert [json.loads(line)["class"] for line in recorded] == sorted(GOOD)
+    assert "thorny" in run("show", "things", "rose", *options[:4]).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("show", "things"), "no recorded answer"),
+        (("show", "thinks"), "did you mean 'things'"),
+        (("stats", "things", "--provider", "nobody"), "got 'nobody'"),
+        (("generate", "things", "--template", "none"), "visual-v1"),
+        (("generate", "things", "--provider", "file"), "needs path"),
+        (("generate", "things", "--provider", "file", "--path", "none.json"), "missing"),
+        (("import", "things", "list.json", "--model", "m", "--naming", "maybe"), "naming"),
+    ],
+)
+def test_errors_say_what_to_do(run: Run, arguments: tuple[str, ...], what: str) -> None:
+    result = run(*arguments, fails=True)
+    assert isinstance(result.exception, FedMVPError)
+    assert what in str(result.exception) and "mend:" in str(result.exception)
+
+
+def test_unknown_class_names_the_nearest(run: Run) -> None:
+    run("import", "things", "list.json", "--model", "claude")
+    result = run("show", "things", "ketle", fails=True)
+    assert "did you mean 'kettle'" in str(result.exception)
+
+
+def _stage(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.attributes", *arguments],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_stage_writes_the_shipped_answers_twice_the_same(folder: Path) -> None:
+    path = folder / "data" / "attributes" / "animals.json"
+    first = _stage("animals", folder=folder)
+    assert first.returncode == 0, first.stderr
+    content = path.read_bytes()
+    value = json.loads(content)
+    assert value["dataset"] == "animals"
+    assert (value["provider"], value["model"]) == ("recorded", "claude")
+    assert next(iter(value["classes"])) == "ant" and len(value["classes"]["ant"]) == 8
+    assert _stage("animals", folder=folder).returncode == 0
+    assert path.read_bytes() == content
+    assert str(folder) not in content.decode()
+
+
+def test_stage_fails_in_one_line(folder: Path) -> None:
+    result = _stage("things", folder=folder)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "3 of 3 classes" in result.stderr
+    assert not (folder / "data" / "attributes" / "things.json").exists()
+    assert _stage(folder=folder).returncode == 2

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedmvp.attributes.parsing import AnswerError, parse_answer
+from fedmvp.attributes.schema import complaint
+
+THREE = ("long beak", "grey neck", "thin legs")
+
+
+def parse(text: str, count: int = 3) -> tuple[str, ...]:
+    return parse_answer(text, class_name="heron", count=count)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"attributes": THREE}),
+        json.dumps(THREE),
+        "```json\n" + json.dumps({"attributes": THREE}) + "\n```",
+        "- long beak\n- grey neck\n- thin legs",
+        "Sure! Here they are:\n\n* **long beak**\n* grey neck.\n* thin legs\n\nEnjoy",
+        '1. "long beak"\r\n2) grey neck\r\n(3) thin legs',
+        "• long beak\n• long  beak\n• the heron itself\n• grey neck\n• thin legs\n• one too many",
+    ],
+)
+def test_json_and_bullets(text: str) -> None:
+    assert parse(text) == THREE
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "empty"),
+        ("```\n```", "empty"),
+        ("long beak, grey neck, thin legs", "neither a JSON object nor"),
+        ('{"attributes": ["long beak", ', "not valid JSON"),
+        ('{"features": ["long beak"]}', "not a JSON object"),
+        ('{"attributes": "long beak"}', "not a JSON object"),
+        ('{"attributes": [1, 2, 3]}', "not a JSON object"),
+        ("[" * 100_000, "characters long"),
+        ("[" * 60_000, "not valid JSON"),
+        ("- long beak\n- grey neck", "2 usable attributes instead of 3"),
+        ("- long beak\n- Long beak\n- thin legs", "1 attributes are repeated"),
+        ("- a heron\n- grey neck\n- thin legs", "'a heron' names its own class"),
+        ("- a\x00b\n- grey neck\n- thin legs", "U+0000"),
+        ("- " + "very " * 20 + "long\n- grey neck\n- thin legs", "more than 12 words"),
+        ("- " + "x" * 65_000, "characters, more than"),
+        ("x" * 1_000_000, "1000000 characters long"),
+    ],
+)
+def test_bad_answers_get_a_complaint(text: str, told: str) -> None:
+    with pytest.raises(AnswerError) as caught:
+        parse(text)
+    assert told in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@given(st.text(max_size=300), st.integers(1, 3))
+def test_nothing_unclean_ever_passes(text: str, count: int) -> None:
+    for candidate in (text, f"- {text}", json.dumps({"attributes": text.split(",")})):
+        try:
+            attributes = parse(candidate, count)
+        except AnswerError:
+            continue
+        assert len(set(attributes)) == count
+        assert all(complaint(item, "heron") is None for item in attributes)

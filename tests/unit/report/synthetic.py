@@ -1,0 +1,231 @@
+"""Made-up results in the true layout of data/partitions/ and results/, drawn from a fixed seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from fedmvp.files import write_bytes, write_csv, write_json
+
+ROUND_COLUMNS = ("fold", "round", "client", "phase", "images", "loss", "loss_ce", "loss_con",
+                 "accuracy", "learning_rate", "bytes_up", "bytes_down")  # fmt: skip
+TARGET_COLUMNS = ("fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy")
+STYLES = ("twemoji", "noto", "openmoji")
+DATASETS = {"animals": 78, "food": 64, "objects": 128, "travel": 109, "activities": 42}
+BASELINES = ("promptfl", "fedkgcoop", "fedcocoop", "fedvpt", "fedmaple", "fedvlp", "fedtpg",
+             "fedclip", "fedotp")  # fmt: skip
+BYTES = {"fedmvp": 39_383_040, "fedmaple": 14_220_288, "fedtpg": 16_824_320, "fedclip": 2_101_248}
+
+
+@dataclass(frozen=True)
+class World:
+    """What to make up; `gain` moves the trained methods, so that FedMVP may win or lose."""
+
+    settings: Sequence[str] = ("base_to_new", "cross_dataset", "msst", "ssmt")
+    zero_shot: Sequence[str] = ("zero_shot", "zero_shot_attributes")
+    trained: Sequence[str] = ("fedmvp",)
+    seeds: Sequence[int] = (1, 2, 3)
+    rounds: int = 12
+    gain: float = 0.03
+    class_name: str = "red panda"
+    attributes: Sequence[str] = ("long ringed tail", "white markings on the face",
+                                 "reddish brown fur", "rounded ears", "black legs")  # fmt: skip
+    datasets: dict[str, int] = field(default_factory=lambda: dict(DATASETS))
+    failures: Sequence[dict[str, Any]] = ()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return (*self.zero_shot, *self.trained)
+
+    def write(self, root: Path) -> tuple[Path, Path]:
+        """Write ``root/results`` and ``root/partitions`` and return both."""
+        for setting in self.settings:
+            partition = _partition(self, setting)
+            write_json(root / "partitions" / f"{setting}.json", partition)
+            for method in self.methods:
+                for seed in self.seeds:
+                    folder = root / "results" / setting / method / f"seed{seed}"
+                    _write_run(self, folder, partition, setting, method, seed)
+        return root / "results", root / "partitions"
+
+
+def draw_image(dataset: str, image_id: str) -> Image.Image:
+    """Return a little face: something to lay attention over."""
+    generator = random.Random(f"{dataset}/{image_id}")
+    image = Image.new("RGB", (96, 96), "white")
+    pen = ImageDraw.Draw(image)
+    hue = [generator.randrange(60, 240) for _ in range(3)]
+    pen.polygon([(14, 10), (40, 24), (20, 44)], fill=(120, 70, 40))
+    pen.polygon([(82, 10), (56, 24), (76, 44)], fill=(120, 70, 40))
+    pen.ellipse([12, 16, 84, 88], fill=tuple(hue))
+    pen.ellipse([30, 40, 40, 52], fill="black")
+    pen.ellipse([56, 40, 66, 52], fill="black")
+    pen.arc([32, 48, 64, 76], 20, 160, fill="black", width=4)
+    return image
+
+
+def _partition(world: World, setting: str) -> dict[str, Any]:
+    clients: list[dict[str, Any]] = []
+    targets: list[dict[str, Any]] = []
+    if setting == "base_to_new":
+        for dataset, classes in world.datasets.items():
+            count = max(1, round(classes / 20))
+            for number in range(count):
+                size = 20 if number < count - 1 else classes - 20 * (count - 1)
+                name = f"{dataset}-{number:02d}"
+                clients.append(_client(world, name, "main", dataset, None, size))
+                targets.append(_target(name, "main", "local", dataset, None, size))
+            targets.append(_target(dataset, "main", "base", dataset, None, classes))
+            targets.append(_target(dataset, "main", "new", dataset, None, classes))
+    elif setting.startswith("cross_dataset"):
+        source, *others = world.datasets
+        clients = [_client(world, f"{source}-{n:02d}", "main", source, None, 20) for n in range(8)]
+        targets = [_target(name, "main", "target", name, None, 2 * world.datasets[name])
+                   for name in others]  # fmt: skip
+        targets.append(_target(source, "main", "source", source, None, 2 * world.datasets[source]))
+    else:
+        single = setting.startswith("ssmt")
+        for fold in STYLES:
+            sources = [fold] if single else [style for style in STYLES if style != fold]
+            held_out = [style for style in STYLES if style != fold] if single else [fold]
+            for dataset in ("animals", "food"):
+                clients += [
+                    _client(world, f"{fold}.{dataset}-{style}-000", fold, dataset, style, 40)
+                    for style in sources
+                ]
+                targets += [_target(f"{fold}-to-{style}" if single else style, fold, "target",
+                                    dataset, style, 156) for style in held_out]  # fmt: skip
+    protocol = "base_to_new" if setting == "base_to_new" else "transfer"
+    split = "by_image" if protocol == "base_to_new" else "by_domain"
+    return {"setting": setting, "protocol": protocol, "split": split, "clients": clients,
+            "targets": targets}  # fmt: skip
+
+
+def _client(
+    world: World, name: str, fold: str, dataset: str, domain: str | None, classes: int
+) -> dict[str, Any]:
+    return {"id": name, "fold": fold, "dataset": dataset, "domain": domain,
+            "classes": [f"{world.class_name} {name} {n}" for n in range(classes)],
+            "train": [f"{dataset}/{name}/{n}" for n in range(8 * classes)]}  # fmt: skip
+
+
+def _target(
+    name: str, fold: str, group: str, dataset: str, domain: str | None, classes: int
+) -> dict[str, Any]:
+    return {"name": name, "fold": fold, "group": group, "dataset": dataset, "domain": domain,
+            "classes": [f"class {n}" for n in range(classes)],
+            "images": [f"{dataset}/{name}/test/{n}" for n in range(3 * classes)]}  # fmt: skip
+
+
+def _write_run(
+    world: World, folder: Path, partition: dict[str, Any], setting: str, method: str, seed: int
+) -> None:
+    trained = method in world.trained
+    # Zero-shot draws nothing: its seeds are copies.
+    draw = random.Random(f"{setting}/{method}/{seed if trained else 0}")
+    scores = [_score(world, target, method, draw) for target in partition["targets"]]
+    rows = [
+        {**target, "classes": len(target["classes"]), "images": len(target["images"]),
+         "domain": target["domain"] or "", "accuracy": repr(score)}
+        for target, score in zip(partition["targets"], scores, strict=True)
+    ]  # fmt: skip
+    write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
+    write_json(folder / "metrics.json", _metrics(partition, scores))
+    write_json(folder / "run.json", {
+        "fingerprint": f"{seed:064x}", "setting": setting, "method": method, "seed": seed,
+        "inputs": {}, "params": {
+            "backbone": {"name": "pictoclip"}, "seed": seed, "methods": {method: {"alpha": 10.0}},
+            "federation": {"rounds": world.rounds, "learning_rate": 0.003} if trained else {},
+        }})  # fmt: skip
+    if trained:
+        write_csv(folder / "rounds.csv", ROUND_COLUMNS, _rounds(world, partition, method, draw))
+        write_json(folder / "failures.json", list(world.failures))
+        write_bytes(folder / "weights.safetensors", b"the report never opens it")
+        images = _explained(world, draw) if method == "fedmvp" else []
+        write_json(folder / "explain.json", {"images": images})
+
+
+def _score(world: World, target: dict[str, Any], method: str, draw: random.Random) -> float:
+    place = random.Random(f"{target['name']}/{target['group']}").uniform(-0.06, 0.06)
+    level = 0.42 - 0.06 * math.log10(len(target["classes"])) + place
+    method_gain = random.Random(method).uniform(-0.02, 0.02)
+    if method in world.trained:
+        method_gain += world.gain * (0.3 if target["group"] == "new" else 1.0)
+        method_gain += 0.4 * world.gain if method == "fedmvp" else 0.0
+        method_gain += draw.gauss(0, 0.004)
+    return min(max(level + method_gain, 0.0), 1.0)
+
+
+def _metrics(partition: dict[str, Any], scores: Sequence[float]) -> dict[str, float]:
+    pairs = list(zip(partition["targets"], scores, strict=True))
+    if partition["protocol"] != "base_to_new":
+        return _transfer_metrics(pairs)
+    metrics: dict[str, float] = {}
+    datasets = dict.fromkeys(target["dataset"] for target, _ in pairs)
+    for dataset in datasets:
+        for group in ("local", "base", "new"):
+            own = [s for t, s in pairs if t["dataset"] == dataset and t["group"] == group]
+            metrics[f"{group}/{dataset}"] = math.fsum(own) / len(own)
+        parts = [metrics[f"{group}/{dataset}"] for group in ("local", "base", "new")]
+        metrics[f"hm/{dataset}"] = 3 / sum(1 / part for part in parts)
+    for group in ("local", "base", "new"):
+        metrics[group] = math.fsum(metrics[f"{group}/{d}"] for d in datasets) / len(datasets)
+    metrics["hm"] = 3 / sum(1 / metrics[group] for group in ("local", "base", "new"))
+    return metrics
+
+
+def _transfer_metrics(pairs: Sequence[tuple[dict[str, Any], float]]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for name in dict.fromkeys(target["name"] for target, _ in pairs):
+        parts = {t["dataset"]: s for t, s in pairs if t["name"] == name}
+        metrics[name] = math.fsum(parts.values()) / len(parts)
+        if len(parts) > 1:
+            metrics |= {f"{name}/{dataset}": score for dataset, score in parts.items()}
+    means = [metrics[t["name"]] for t, _ in pairs if t["group"] == "target"]
+    return {"mean": math.fsum(means) / len(means), **metrics}
+
+
+def _rounds(
+    world: World, partition: dict[str, Any], method: str, draw: random.Random
+) -> list[dict[str, Any]]:
+    rows = []
+    size = BYTES.get(method, 8_192)
+    switch = world.rounds * 2 // 3 if method == "fedmvp" else world.rounds
+    for client in partition["clients"]:
+        for number in range(world.rounds):
+            lora = number >= switch
+            cross_entropy = 1.2 + 1.4 * math.exp(-number / 4) + draw.gauss(0, 0.05)
+            consistency = 0.05 + 0.1 * (1 - math.exp(-number / 5)) + draw.gauss(0, 0.002)
+            has_consistency = method == "fedmvp"
+            loss = cross_entropy + (10 * consistency if has_consistency else 0.0)
+            rows.append({
+                "fold": client["fold"], "round": number, "client": client["id"],
+                "phase": "lora" if lora else "full", "images": len(client["train"]),
+                "loss": loss, "loss_ce": cross_entropy,
+                "loss_con": consistency if has_consistency else "",
+                "accuracy": 0.75 - 0.35 * math.exp(-number / 5) + draw.gauss(0, 0.01),
+                "learning_rate": 0.003, "bytes_up": 147_456 if lora else size,
+                "bytes_down": size})  # fmt: skip
+    return rows
+
+
+def _explained(world: World, draw: random.Random) -> list[dict[str, Any]]:
+    return [
+        {"id": f"test/{number}", "dataset": "animals", "class": world.class_name,
+         "predicted": world.class_name if number % 3 else "raccoon", "grid": [8, 8],
+         "attributes": [{"class": world.class_name, "text": text, "weights": _blob(draw)}
+                        for text in world.attributes]}
+        for number in range(4)
+    ]  # fmt: skip
+
+
+def _blob(draw: random.Random) -> list[float]:
+    x, y = draw.uniform(1, 6), draw.uniform(1, 6)
+    raw = [math.exp(-((c - x) ** 2 + (r - y) ** 2) / 6) + 0.2 for r in range(8) for c in range(8)]
+    return [round(w / sum(raw), 4) for w in raw]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedmvp.errors import DataError
+from fedmvp.report.published import PublishedTable, published_tables
+
+TABLES = published_tables("paper", "ViT-B-16-quickgelu", "openai")
+TARGETS = ("caltech101", "oxford_flowers", "fgvc_aircraft", "ucf101", "oxford_pets", "food101",
+           "dtd", "stanford_cars", "sun397", "eurosat")  # fmt: skip
+
+
+def full_rows(setting: str) -> list[tuple[str, dict[str, float]]]:
+    return [
+        (row.title, {key: number.value for key, number in row.values.items()})
+        for table in TABLES
+        if table.setting == setting
+        for row in table.rows
+    ]
+
+
+def test_only_for_the_suite_and_the_backbone_they_were_published_for() -> None:
+    assert TABLES
+    assert published_tables("emoji", "ViT-B-16-quickgelu", "openai") == ()
+    assert published_tables("paper", "pictoclip", "") == ()
+    assert published_tables("paper", "ViT-B-16", "laion2b_s34b_b88k") == ()
+    assert published_tables("", "", "") == ()
+
+
+def test_harmonic_means_agree_with_their_parts() -> None:
+    rows = [values for _, values in full_rows("base_to_new") if len(values) == 4]
+    assert len(rows) == 7
+    for row in rows:
+        assert row["hm"] == pytest.approx(
+            3 / sum(1 / row[key] for key in ("local", "base", "new")), abs=3e-4
+        )
+
+
+def test_means_agree_with_their_targets() -> None:
+    rows = [values for _, values in full_rows("cross_dataset") if "mean" in values]
+    assert len(rows) == 7
+    for row in rows:
+        assert row["mean"] == pytest.approx(sum(row[t] for t in TARGETS) / 10, abs=2e-4)
+    variants = [values for _, values in full_rows("imagenet_variants")]
+    assert len(variants) == 7
+    for row in variants:
+        names = ("imagenet_v2", "imagenet_sketch", "imagenet_a", "imagenet_r")
+        assert row["mean"] == pytest.approx(sum(row[n] for n in names) / 4, abs=2e-4)
+
+
+def test_domain_settings_average_to_the_printed_mean() -> None:
+    sets = ("pacs", "officehome", "vlcs", "terraincognita", "domainnet")
+    means = [dict(full_rows(f"msst_{name}"))["FedMVP"]["mean"] for name in sets]
+    assert sum(means) / 5 == pytest.approx(0.7302, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c}]}",
+         "not a table"),
+        ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
+         "[{method: m, title: t, evidence: hearsay, percent: {hm: 1}}]}]}", "unknown evidence"),
+        ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
+         "[{method: m, title: t, evidence: log, percent: {hm: 178}}]}]}", "no percentage"),
+    ],
+)  # fmt: skip
+def test_a_wrong_data_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "wrong.yaml").write_text(text)
+    with pytest.raises(DataError, match=complaint) as caught:
+        published_tables("suite", "b", "w", tmp_path)
+    assert "wrong.yaml" in str(caught.value)
+
+
+def test_every_table_says_where_it_comes_from() -> None:
+    table: PublishedTable
+    for table in TABLES:
+        assert table.source
+        assert table.conditions

@@ -1,0 +1,96 @@
+"""dvc.yaml says what each stage depends on: no code, data or parameter too many or too few."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+
+from tests.code_deps import covered, listing, matrix_values, needed, params, reachable, stages
+from tests.imports import OURS, ROOT, closure, module_file
+
+STAGES = stages()
+# Sections a stage's helper modules can read but this stage does not, with the reason.
+UNREAD = {
+    # Only a trained run's identity holds them (pipeline.workbench).
+    "evaluate": {"attributes", "data", "federation", "partition", "run"},
+    "zero_shot": {"federation"},
+    # The dataset's name comes with the command.
+    "attributes": set(),
+}
+
+
+def expanded(entries: list[str], stage: dict[str, Any]) -> list[str]:
+    """Return dependencies for every method the stage runs for."""
+    methods = matrix_values(stage, "method") or [None]
+    return [e.replace("${item.method}", str(m)) for e in entries for m in methods]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_code_dependencies_are_the_import_closure(name: str) -> None:
+    listed = covered(expanded(STAGES[name]["deps"], STAGES[name]))
+    missing, surplus = needed(name) - listed, listed - needed(name)
+    assert not missing and not surplus, (
+        f"dvc.yaml, stage {name}: missing {sorted(missing)}, not needed {sorted(surplus)}; "
+        "its code should be\n" + "\n".join(f"      - {line}" for line in listing(name))
+    )
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_code_is_listed_in_the_shortest_form(name: str) -> None:
+    code = [
+        entry
+        for entry in STAGES[name]["deps"]
+        if entry.endswith(".py") or (entry.split("/")[0] in OURS and (ROOT / entry).is_dir())
+    ]
+    assert [e for e in code if covered(expanded([e], STAGES[name]))] == listing(name)
+
+
+def test_a_method_depends_on_no_other_method() -> None:
+    for name in ("train", "evaluate", "zero_shot"):
+        methods = matrix_values(STAGES[name], "method") or []
+        for method in methods:
+            others = {f"fedmvp.methods.{m}" for m in params()["methods"]} - {
+                f"fedmvp.methods.{method}"
+            }
+            assert not reachable(name, method) & others
+
+
+def test_report_code_is_no_dependency_of_what_it_reports() -> None:
+    for name in set(STAGES) - {"report", "track"}:
+        assert not {m for m in needed(name) if m.startswith(("fedmvp.report.", "fedmvp.cli."))}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_tracked_sections_are_those_read(name: str) -> None:
+    """The sections named in the stage's module and in the helpers of pipeline/ it uses."""
+    read: set[str] = set()
+    for module in closure(f"pipeline.{name}"):
+        if module.startswith("pipeline."):
+            file = module_file(module)
+            assert file is not None
+            read |= _sections(ast.parse(file.read_text(encoding="utf-8")))
+    tracked = {entry.split(".")[0] for entry in STAGES[name].get("params", [])}
+    assert tracked == read - UNREAD.get(name, set())
+
+
+def _sections(tree: ast.AST) -> set[str]:
+    """Return the names read off something called params: ``bench.params.run`` gives ``run``."""
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value).split(".")[-1] in ("params", "load_params()")
+        and node.attr in params()
+    }
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_nothing_volatile_is_in_a_stage(name: str) -> None:
+    stage = STAGES[name]
+    assert stage["cmd"].startswith(f"python -m pipeline.{name}")
+    assert not {"always_changed", "frozen", "wdir", "vars"} & set(stage)
+    for out in stage["outs"]:
+        assert isinstance(out, str), f"{name}: {out} has options; outs are cached, never persisted"
+    assert len(stage["deps"]) == len(set(stage["deps"]))

@@ -1,0 +1,135 @@
+"""The architecture, as rules a change cannot break unseen."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.imports import OURS, ROOT, closure, imported, module_file, modules, third_party
+
+# Lowest first; a module imports from its own row or rows above it. The longest prefix counts.
+LAYERS = (
+    ("fedmvp", "fedmvp.errors", "fedmvp.files", "fedmvp.seeds"),
+    # The schema of a section may live with the package it configures.
+    ("fedmvp.config", "fedmvp.attributes.config"),
+    ("fedmvp.clip", "fedmvp.attributes", "fedmvp.settings", "fedmvp.data"),
+    ("fedmvp.methods",),
+    ("fedmvp.federation", "fedmvp.evaluation", "fedmvp.tracking", "fedmvp.report"),
+    ("fedmvp.cli", "pipeline"),
+)
+# Libraries that only these modules may import, and only inside functions: each costs seconds.
+OWNERS = {
+    "mlflow": "fedmvp.tracking",
+    "open_clip": "fedmvp.clip.importing",
+    "flwr": "fedmvp.federation.flower",
+    "transformers": "fedmvp.attributes.providers.local_model",
+}
+# torchvision and torch.optim classes cost seconds; pickle runs foreign code; `random` is global.
+BANNED = ("torchvision", "pickle", "dill", "joblib", "random", "timm")
+TORCH_FREE_STAGES = ("download", "attributes", "partition", "report", "track")
+MAX_LINES, MAX_STAGE_LINES = 300, 80
+
+ALL = modules()
+
+
+def layer(module: str) -> int:
+    """Return the row of LAYERS with the longest prefix of `module`."""
+    best = max(
+        (
+            (len(p), row)
+            for row, prefixes in enumerate(LAYERS)
+            for p in prefixes
+            if module == p or module.startswith(f"{p}.")
+        ),
+    )
+    return best[1]
+
+
+def is_stage(file: Path) -> bool:
+    """Tell whether a module of pipeline/ is run by itself; the others help those."""
+    return file.parent.name == "pipeline" and '__name__ == "__main__"' in file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("module", ALL)
+def test_imports_point_downwards(module: str) -> None:
+    ours = {name.removesuffix(".*") for name in imported(module) if name.split(".")[0] in OURS}
+    upwards = sorted(name for name in ours if layer(name) > layer(module))
+    assert not upwards, f"{module} imports from a layer above its own: {upwards}"
+
+
+@pytest.mark.parametrize("module", ALL)
+def test_libraries_have_one_owner(module: str) -> None:
+    for library, owner in OWNERS.items():
+        if library in third_party([module]):
+            assert module == owner or module.startswith(f"{owner}."), (
+                f"{module} imports {library}; only {owner} may"
+            )
+        assert library not in third_party([module], eager=True), (
+            f"{module} imports {library} when loaded; import it inside the function that needs it"
+        )
+    assert not third_party([module]) & set(BANNED)
+
+
+@pytest.mark.parametrize("stage", TORCH_FREE_STAGES)
+def test_stages_without_tensors_load_no_heavy_library(stage: str) -> None:
+    module = f"pipeline.{stage}"
+    if module_file(module) is None:
+        pytest.fail(f"{module} is missing")
+    loaded = closure(module, eager=True)
+    heavy = {"torch", "mlflow", "open_clip", "sklearn", "scipy", "pandas", "safetensors"}
+    assert not third_party(loaded, eager=True) & heavy, {
+        name: sorted(third_party([name], eager=True) & heavy)
+        for name in loaded
+        if third_party([name], eager=True) & heavy
+    }
+
+
+def test_no_import_cycles() -> None:
+    """A package may be used by its neighbours in a layer, but never both ways."""
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"import cycle: {' -> '.join((*path, module))}"
+        if module in done:
+            return
+        for name in sorted(imported(module, eager=True)):
+            # `from package import sibling` names the package, whose loading is under way.
+            if module_file(name) and not f"{module}.".startswith(f"{name}."):
+                visit(name, (*path, module))
+        done.add(module)
+
+    for module in ALL:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", ALL)
+def test_one_concept_a_file(module: str) -> None:
+    file = module_file(module)
+    assert file is not None
+    limit = MAX_STAGE_LINES if is_stage(file) else MAX_LINES
+    lines = len(file.read_text(encoding="utf-8").splitlines())
+    assert lines <= limit, f"{module} has {lines} lines, more than {limit}"
+    assert file.stem not in ("utils", "util", "helpers", "common", "misc")
+
+
+@pytest.mark.parametrize("module", ALL)
+def test_modules_say_what_they_are_for(module: str) -> None:
+    file = module_file(module)
+    assert file is not None
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), f"{module} has no docstring"
+
+
+def test_every_package_is_one() -> None:
+    folders = {file.parent for top in OURS for file in (ROOT / top).rglob("*.py")}
+    assert not [f for f in folders if not (f / "__init__.py").exists()]
+
+
+def test_stages_are_what_dvc_runs() -> None:
+    """Every stage of dvc.yaml has its module, and what runs in pipeline/ is a stage."""
+    import yaml
+
+    stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    assert stages == {file.stem for file in (ROOT / "pipeline").glob("*.py") if is_stage(file)}

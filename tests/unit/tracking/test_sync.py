@@ -1,0 +1,312 @@
+"""The store after any sequence of changes: one run per fingerprint, equal to its files."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedmvp.errors import ConfigError
+from fedmvp.tracking.live import live_run
+from fedmvp.tracking.projection import project, result_folders
+from fedmvp.tracking.store import (
+    CONTENT_TAG,
+    FINGERPRINT_TAG,
+    open_client,
+    recorded_contents,
+    tracking_uri,
+    ui_command,
+)
+from fedmvp.tracking.sync import sync
+from tests.unit.tracking.samples import rounds
+
+Writer = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database with mlflow's tables, made once: creating them takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    open_client(f"sqlite:///{folder / 'mlflow.db'}")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store(root: Path, empty_store: Path) -> Any:
+    """Return a client of the root's default store."""
+    (root / ".fedmvp").mkdir()
+    shutil.copy(empty_store, root / ".fedmvp/mlflow.db")
+    return open_client(tracking_uri(root))
+
+
+def active(client: Any) -> list[Any]:
+    ids = [e.experiment_id for e in client.search_experiments()]
+    return list(client.search_runs(ids))
+
+
+def assert_equal_to_files(client: Any, root: Path) -> None:
+    """Every result has exactly one run, with its params, metrics and curves, and no other."""
+    runs = {run.data.tags[FINGERPRINT_TAG]: run for run in active(client)}
+    assert len(runs) == len(active(client))
+    for projection in map(project, result_folders(root / "results")):
+        run = runs[projection.fingerprint]
+        assert run.data.params == dict(projection.params)
+        wanted = {key: {projection.last_round: v} for key, v in projection.metrics.items()}
+        wanted |= {key: dict(curve) for key, curve in projection.series.items()}
+        assert set(run.data.metrics) == set(wanted)
+        for key, curve in wanted.items():
+            history = client.get_metric_history(run.info.run_id, key)
+            assert [(m.step, m.value) for m in history] == list(curve.items())
+        assert run.info.status == "FINISHED"
+        assert run.info.run_name == projection.name
+        assert run.data.tags[CONTENT_TAG] == projection.content
+
+
+@pytest.mark.slow
+def test_first_sync_records_everything(store: Any, root: Path, write_result: Writer) -> None:
+    write_result(seed=1)
+    write_result(seed=2)
+    write_result("zero_shot", trained=False)
+    report = sync(root)
+    assert (len(report.created), len(report.updated), len(report.unchanged)) == (3, 0, 0)
+    assert_equal_to_files(store, root)
+    assert store.get_experiment_by_name("fedmvp-tiny") is not None
+    run = next(r for r in active(store) if r.data.params["method"] == "fedmvp")
+    listed = {a.path for folder in ("result", "prompts", "attention")
+              for a in store.list_artifacts(run.info.run_id, folder)}  # fmt: skip
+    assert listed == {
+        "result/run.json", "result/metrics.json", "result/rounds.csv", "result/targets.csv",
+        "result/weights.safetensors", "result/explain.json", "prompts/attributes",
+        "prompts/sentences", "prompts/templates.json", "attention/00-animals-bear.png",
+    }  # fmt: skip
+    assert [d.dataset.name for d in run.inputs.dataset_inputs] == ["data/attributes/animals.json"]
+    assert report.prompts == (
+        "fedmvp.hand.animals", "fedmvp.question.visual-v1", "fedmvp.sentence.animals",
+    )  # fmt: skip
+    place = root / ".fedmvp/mlruns/fedmvp-tiny" / run.info.run_id
+    assert (place / "artifacts/result/weights.safetensors").read_bytes() == b"weights of seed 2"[
+        :-1
+    ] + (run.data.params["seed"].encode())
+
+
+@pytest.mark.slow
+def test_second_sync_changes_nothing(store: Any, root: Path, write_result: Writer) -> None:
+    write_result()
+    sync(root)
+    before = (root / ".fedmvp/mlflow.db").read_bytes()
+    report = sync(root)
+    assert (report.created, report.updated, len(report.unchanged)) == ((), (), 1)
+    assert (root / ".fedmvp/mlflow.db").read_bytes() == before
+    # Also when the quick look into the database is no use.
+    (root / "params.yaml").touch()
+    client_report = sync(root, folders=[*result_folders(root / "results"), write_result(seed=2)])
+    assert (len(client_report.created), len(client_report.unchanged)) == (1, 1)
+    assert client_report.prompts == ()
+
+
+@pytest.mark.slow
+def test_redone_evaluation_replaces_the_numbers(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    write_result(hm=0.5)
+    sync(root)
+    write_result(hm=0.75)
+    report = sync(root)
+    assert (len(report.created), len(report.updated)) == (0, 1)
+    assert_equal_to_files(store, root)
+
+
+@pytest.mark.slow
+def test_changed_parameters_are_another_run(store: Any, root: Path, write_result: Writer) -> None:
+    write_result(lr=0.1)
+    sync(root)
+    write_result(lr=0.2)
+    assert len(sync(root).created) == 1
+    assert {run.data.params["federation.learning_rate"] for run in active(store)} == {"0.1", "0.2"}
+    # Back to the first: its run is still there.
+    write_result(lr=0.1)
+    assert len(sync(root).unchanged) == 1
+    assert len(active(store)) == 2
+
+
+@pytest.mark.slow
+def test_deleted_runs_come_back_and_duplicates_go(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    write_result()
+    sync(root)
+    store.delete_run(active(store)[0].info.run_id)
+    assert len(sync(root).created) == 1
+    first = active(store)[0]
+    twin = store.create_run(
+        first.info.experiment_id,
+        run_name="twin",
+        tags={FINGERPRINT_TAG: first.data.tags[FINGERPRINT_TAG], CONTENT_TAG: "other"},
+    )
+    sync(root)
+    assert twin.info.run_id not in {run.info.run_id for run in active(store)}
+    assert_equal_to_files(store, root)
+
+
+@pytest.mark.slow
+def test_prompts_get_a_version_only_when_their_text_changes(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    write_result(seed=1)
+    assert len(sync(root).prompts) == 3
+    write_result(seed=2)
+    assert sync(root).prompts == ()
+    assert store.load_prompt("prompts:/fedmvp.hand.animals@latest").version == 1
+
+
+@pytest.mark.slow
+def test_live_run_is_completed_by_sync(
+    store: Any, root: Path, write_result: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEDMVP_TRACKING", "live")
+    projection = project(write_result(seed=1))
+    identity = {"setting": "base_to_new", "method": "fedmvp", "seed": 1}
+    parameters = {
+        "federation": {"learning_rate": 0.1, "rounds": 3}, "tags": ["a", "b"], "none": None,
+    }  # fmt: skip
+    by_round = [[row for row in rounds(1) if row["round"] == step] for step in range(3)]
+
+    def train(steps: range) -> None:
+        with live_run(root, profile="tiny", fingerprint=projection.fingerprint,
+                      params=parameters, **identity) as live:  # fmt: skip
+            for step in steps:
+                live.log_round("animals", by_round[step])
+            if steps.stop < 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(range(0, 2))
+    (killed,) = active(store)
+    assert killed.info.status == "KILLED"
+    # Resumed at a checkpoint before the last logged round.
+    train(range(1, 3))
+    (run,) = active(store)
+    history = store.get_metric_history(run.info.run_id, "train/loss/animals")
+    assert [m.step for m in history] == [0, 1, 2]
+    assert len(sync(root).updated) == 1
+    assert [r.info.run_id for r in active(store)] == [run.info.run_id]
+    assert_equal_to_files(store, root)
+
+
+@pytest.mark.slow
+def test_live_tracking_never_costs_the_training(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEDMVP_TRACKING", "live")
+    (root / ".fedmvp").write_text("a file where the folder should be", encoding="utf-8")
+    done = []
+    with pytest.warns(UserWarning, match="training goes on"), live_run(
+        root, profile="tiny", setting="s", method="m", seed=1, fingerprint="f", params={}
+    ) as live:  # fmt: skip
+        live.log_round("f", rounds())
+        done.append(True)
+    assert done
+
+
+def test_live_tracking_is_off_by_default(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live_run(
+        root, profile="tiny", setting="s", method="m", seed=1, fingerprint="f", params={}
+    ) as live:
+        live.log_round("f", rounds())
+    assert not (root / ".fedmvp").exists()
+    monkeypatch.setenv("FEDMVP_TRACKING", "yes")
+    with pytest.raises(ConfigError, match="FEDMVP_TRACKING"), live_run(
+        root, profile="tiny", setting="s", method="m", seed=1, fingerprint="f", params={}
+    ):  # fmt: skip
+        pass
+
+
+@pytest.mark.slow
+def test_two_syncs_at_once_both_succeed(root: Path, write_result: Writer) -> None:
+    """Neither finds the database there; one creates it, the other waits."""
+    for seed in range(1, 4):
+        write_result(seed=seed)
+    code = (
+        "import sys, pathlib; from fedmvp.tracking.sync import sync;sync(pathlib.Path(sys.argv[1]))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-W", "error::ResourceWarning", "-c", code, str(root)],
+                         stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]  # fmt: skip
+    complaints = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], complaints
+    assert_equal_to_files(open_client(tracking_uri(root)), root)
+
+
+@pytest.mark.slow
+def test_nothing_to_do_takes_no_time(store: Any, root: Path, write_result: Writer) -> None:
+    write_result()
+    sync(root)
+    known = recorded_contents(tracking_uri(root))
+    assert known == {
+        p.fingerprint: p.content for p in map(project, result_folders(root / "results"))
+    }
+    started = time.perf_counter()
+    sync(root)
+    assert time.perf_counter() - started < 1
+
+
+def test_unreadable_databases_are_left_to_mlflow(root: Path) -> None:
+    uri = tracking_uri(root)
+    assert recorded_contents(uri) is None
+    (root / ".fedmvp").mkdir()
+    (root / ".fedmvp/mlflow.db").write_bytes(b"not a database at all" * 100)
+    assert recorded_contents(uri) is None
+    assert recorded_contents("https://example.org") is None
+
+
+@pytest.mark.slow
+def test_unopenable_store_is_one_clear_error(root: Path, write_result: Writer) -> None:
+    write_result()
+    (root / ".fedmvp").mkdir()
+    (root / ".fedmvp/mlflow.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        sync(root)
+
+
+def test_uri_precedence(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tracking_uri(root) == f"sqlite:///{root}/.fedmvp/mlflow.db"
+    assert Path(tracking_uri(root).removeprefix("sqlite:///")).is_absolute()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow")
+    assert tracking_uri(root) == "http://mlflow"
+    monkeypatch.setenv("FEDMVP_TRACKING_URI", "http://fedmvp")
+    assert tracking_uri(root) == "http://fedmvp"
+    assert tracking_uri(root, "http://given") == "http://given"
+
+
+def test_the_page_is_served_to_this_machine_only(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ui_command(root, port=5001)
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert command[command.index("--port") + 1] == "5001"
+    with pytest.raises(ConfigError, match="no such port"):
+        ui_command(root, port=0)
+    with pytest.raises(ConfigError) as caught:
+        ui_command(root, uri="https://name:secret@host.example/path")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_nan_metrics_survive(store: Any, root: Path, write_result: Writer) -> None:
+    folder = write_result()
+    text = (folder / "rounds.csv").read_text(encoding="utf-8")
+    (folder / "rounds.csv").write_text(text.replace("0.5,,0.5", "nan,,0.5"), encoding="utf-8")
+    sync(root)
+    (run,) = active(store)
+    history = store.get_metric_history(run.info.run_id, "train/loss_ce")
+    assert all(math.isnan(m.value) for m in history)
+    assert len(sync(root).unchanged) == 1
