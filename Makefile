@@ -26,7 +26,7 @@ env: ## build .venv from requirements.txt (PYTHON=… chooses the interpreter)
 
 repro: env ## train and evaluate everything that is not up to date, then print the report's path
 	@dvc repro
-	@python -m fedmvp.tracking
+	@fedmvp track sync
 	@echo "report: $(CURDIR)/report/index.html"
 
 check: env ## the fast inner loop: format, lint, types, quick tests
@@ -42,7 +42,8 @@ test: env ## every check and test
 	@pytest
 
 ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… changes it)
-	@python -m fedmvp.tracking --ui --port $(or $(PORT),5000)
+	@fedmvp track sync
+	@fedmvp track ui --port $(or $(PORT),5000)
 
 lock: env ## renew requirements.txt from pyproject.toml
 	@uv pip compile --quiet --upgrade --extra dev pyproject.toml --output-file requirements.txt

@@ -221,8 +221,11 @@ def load_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
     except FileNotFoundError:
-        raise ConfigError("file is missing", where=path,
-                          mend="run from the repository root, or restore it with `git checkout`") from None  # fmt: skip
+        raise ConfigError(
+            "file is missing",
+            where=path,
+            mend="run from the repository root, or restore it with `git checkout`",
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"not valid YAML: {error}", where=path, mend="correct the file") from None
 

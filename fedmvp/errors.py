@@ -1,4 +1,4 @@
-"""Errors a user can mend: every message says what is wrong, where, with which value, and the mend."""
+"""Errors a user can mend: a message says what is wrong, where, with which value, and the mend."""
 
 from __future__ import annotations
 

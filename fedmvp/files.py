@@ -82,8 +82,11 @@ def read_json(path: Path) -> Any:
         raise DataError("file is missing", where=path,
                         mend="run `dvc repro` to build it") from None  # fmt: skip
     except (ValueError, RecursionError) as error:
-        raise DataError(f"not valid JSON ({error})", where=path,
-                        mend="restore the file, or delete it and run the stage again") from None  # fmt: skip
+        raise DataError(
+            f"not valid JSON ({error})",
+            where=path,
+            mend="restore the file, or delete it and run the stage again",
+        ) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stage `attributes`: write data/attributes/<dataset>.json from recorded or live answers.
+"""Stage ``attributes``: recorded or live answers → data/attributes/<dataset>.json.
 
 Run as ``python -m pipeline.attributes DATASET``. With provider `recorded` nothing is ever called.
 """
@@ -6,42 +6,26 @@ Run as ``python -m pipeline.attributes DATASET``. With provider `recorded` nothi
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from fedmvp.attributes.class_attributes import attributes_path, save_attributes
 from fedmvp.attributes.generate import DatasetClasses, collect_attributes
 from fedmvp.config import load_params
 from fedmvp.data.spec import load_spec
-from fedmvp.errors import FedMVPError
+from pipeline.stage import run_stage
 
 
-def run(dataset: str) -> None:
-    """Collect the attributes of every class of `dataset` and write them in label order.
-
-    Raises
-    ------
-    ConfigError
-        When params.yaml or the catalog entry is not valid.
-    AttributeTextError
-        When a class has no valid attributes.
-    """
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
+    """Collect the attributes of every class of one dataset and write them in label order."""
+    (dataset,) = arguments
     params = load_params()
     spec = load_spec(dataset)
     classes = DatasetClasses(spec.name, spec.title, spec.class_names)
-    save_attributes(attributes_path(dataset), collect_attributes(classes, params.attributes))
-
-
-def main(arguments: list[str]) -> int:
-    """Run the stage; return its exit code."""
-    if len(arguments) != 1:
-        print("usage: python -m pipeline.attributes DATASET", file=sys.stderr)
-        return 2
-    try:
-        run(arguments[0])
-    except FedMVPError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    attributes = collect_attributes(classes, params.attributes)
+    save_attributes(attributes_path(dataset), attributes)
+    total = sum(map(len, attributes.classes.values()))
+    print(f"{dataset}: {total} attributes of {len(attributes.classes)} classes")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_stage(main)

@@ -35,9 +35,10 @@ def scratch_folder(fingerprint: str) -> Path:
     """Return the checkpoint folder of a run: its fingerprint and the code that is running."""
     root = Path(os.environ.get("FEDMVP_SCRATCH") or ".fedmvp/scratch")
     files = sorted(
-        Path(module.__file__)
+        Path(file)
         for name, module in sys.modules.items()
-        if name.split(".")[0] in ("fedmvp", "pipeline") and getattr(module, "__file__", None)
+        if name.split(".")[0] in ("fedmvp", "pipeline")
+        and (file := getattr(module, "__file__", None))
     )
     code = sha256_json([sha256_file(path) for path in files])
     return root / f"{fingerprint[:24]}-{code[:8]}"

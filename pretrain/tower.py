@@ -37,14 +37,14 @@ def model_config(model: Model) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def build(model: Model) -> nn.Module:
+def build(model: Model) -> Any:
     """Return open_clip's `CLIP` for this configuration, freshly initialised."""
     from open_clip.model import CLIP
 
     return CLIP(**model_config(model))
 
 
-def init_mimetic(visual: nn.Module, image_size: int, patch_size: int) -> None:
+def init_mimetic(visual: Any, image_size: int, patch_size: int) -> None:
     """Start attention near what trained transformers look like.
 
     Query-key products start near the identity, value-output products near minus the identity,
@@ -101,7 +101,7 @@ def _norm(x: Tensor, layer: nn.LayerNorm) -> Tensor:
                                  layer.bias.to(x.dtype), layer.eps)  # fmt: skip
 
 
-def _block(block: nn.Module, x: Tensor, queries: int | None = None, causal: bool = False) -> Tensor:
+def _block(block: Any, x: Tensor, queries: int | None = None, causal: bool = False) -> Tensor:
     """One residual block on [n, t, w]; `queries` limits the outputs to the first so many tokens."""
     n, t, width = x.shape
     attention = block.attn
@@ -128,7 +128,7 @@ def _block(block: nn.Module, x: Tensor, queries: int | None = None, causal: bool
     return x + _linear(hidden, block.mlp.c_proj.weight, block.mlp.c_proj.bias)
 
 
-def image_features(visual: nn.Module, patches: Tensor, places: Tensor) -> Tensor:
+def image_features(visual: Any, patches: Tensor, places: Tensor) -> Tensor:
     """Return image features of kept patches.
 
     Parameters
@@ -156,15 +156,20 @@ def image_features(visual: nn.Module, patches: Tensor, places: Tensor) -> Tensor
     return _norm(x[:, 0].float(), visual.ln_post) @ visual.proj
 
 
-def text_features(model: nn.Module, tokens: Tensor, dtype: torch.dtype) -> Tensor:
+def text_features(model: Any, tokens: Tensor, dtype: torch.dtype, chunks: int = 4) -> Tensor:
     """Return text features, float32 [n, embed_dim], not normalised.
 
-    The columns after the longest text are cut off: attention is causal, so they change nothing.
+    The columns after a text's end are cut off: attention is causal, so they change nothing. Texts
+    of like length go together, in `chunks` groups, so that little padding is computed.
     """
-    ends = tokens.argmax(dim=-1)
-    tokens = tokens[:, : int(ends.max()) + 1]
-    x = (model.token_embedding(tokens) + model.positional_embedding[: tokens.shape[1]]).to(dtype)
-    for block in model.transformer.resblocks:
-        x = _block(block, x, causal=True)
-    pooled = x[torch.arange(len(x), device=x.device), ends].float()
+    order = tokens.argmax(dim=-1).argsort()
+    parts = []
+    for rows in order.tensor_split(min(chunks, len(order))):
+        last = tokens[rows].argmax(dim=-1)
+        ids = tokens[rows, : int(last.max()) + 1]
+        x = (model.token_embedding(ids) + model.positional_embedding[: ids.shape[1]]).to(dtype)
+        for block in model.transformer.resblocks:
+            x = _block(block, x, causal=True)
+        parts.append(x[torch.arange(len(x), device=x.device), last].float())
+    pooled = torch.cat(parts)[order.argsort()]
     return _norm(pooled, model.ln_final) @ model.text_projection

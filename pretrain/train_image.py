@@ -40,13 +40,14 @@ class ImageStudent(nn.Module):
     def __init__(self, visual: nn.Module, projection: Tensor, mean: Tensor) -> None:
         super().__init__()
         self.visual = visual
+        self.mean: Tensor
         self.register_buffer("mean", mean)
         self.projection = nn.Parameter(projection)
         self.log_scale = nn.Parameter(torch.tensor(2.659))  # ln(1 / 0.07), as in CLIP
 
     def texts(self, embeddings: Tensor) -> Tensor:
         """Return unit text targets, float32 [n, d]."""
-        return functional.normalize((embeddings - self.mean) @ self.projection, dim=1)
+        return functional.normalize((embeddings - self.mean) @ self.projection, dim=-1)
 
 
 def principal_projection(corpus: Corpus, width: int) -> tuple[Tensor, Tensor]:
@@ -81,31 +82,54 @@ def shared_slots(others: Tensor, negatives: Tensor) -> Tensor:
     return mask
 
 
-def sampled_softmax(features: Tensor, positives: Tensor, negatives: Tensor, excluded: Tensor,
-                    scale: Tensor) -> Tensor:  # fmt: skip
-    """Cross-entropy of each image's caption against the negatives that are not excluded."""
-    right = (features * positives).sum(1, keepdim=True)
-    wrong = (features.bfloat16() @ negatives.T.bfloat16()).float()
-    wrong = wrong.masked_fill(excluded, -1e4)
-    logits = scale * torch.cat([right, wrong], dim=1)
-    return functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+def sampled_softmax(features: Tensor, captions: Tensor, shares: Tensor, negatives: Tensor,
+                    excluded: Tensor, scale: Tensor) -> Tensor:  # fmt: skip
+    """Cross-entropy of each caption of an image against the negatives that are not excluded.
+
+    Parameters
+    ----------
+    features, negatives : Tensor
+        Unit vectors [n, d] and [k, d].
+    captions, shares : Tensor
+        Unit vectors [n, slots, d] and their weights [n, slots].
+    excluded : Tensor
+        bool [n, k].
+    """
+    right = scale * torch.einsum("nd,nsd->ns", features, captions)
+    wrong = scale * (features.bfloat16() @ negatives.T.bfloat16()).float()
+    rest = wrong.masked_fill(excluded, -1e4).logsumexp(1, keepdim=True)
+    return (shares * functional.softplus(rest - right)).sum(1).mean()
+
+
+def excluded_negatives(corpus: Corpus, texts: Tensor, negatives: Tensor) -> Tensor:
+    """Return which negatives are no negatives of an icon, bool [n, k].
+
+    Its own captions, and those that nearly say its name.
+    """
+    names = corpus.embeddings[texts[:, 0]].bfloat16()
+    near = names @ corpus.embeddings[negatives].T.bfloat16() > _NEAR_DUPLICATE
+    return near | shared_slots(texts, negatives)
+
+
+def draw_negatives(corpus: Corpus, count: int, draw: torch.Generator) -> Tensor:
+    """Return different texts, common ones more often, sorted int64 [count]."""
+    weights = corpus.text_weights**_NEGATIVE_POWER
+    return torch.multinomial(weights, count, generator=draw).sort().values
 
 
 def _step(student: ImageStudent, corpus: Corpus, augment: Augmenter, recipe: Recipe,
           draw: torch.Generator) -> Tensor:  # fmt: skip
     phase = recipe.image_phase
-    images, mono, keep_colour, texts, others = corpus.batch(share(phase.batch_size), draw)
-    negatives = torch.multinomial(corpus.text_weights**_NEGATIVE_POWER, phase.negatives,
-                                  generator=draw).sort().values  # fmt: skip
-    patches, places = augment(images, mono, keep_colour)
+    batch = corpus.batch(share(phase.batch_size), draw)
+    negatives = draw_negatives(corpus, phase.negatives, draw)
+    patches, places = augment(batch.images, batch.mono, batch.keep_colour)
     features = functional.normalize(
-        image_features(student.visual, patches.bfloat16(), places), dim=1
-    )
-    right, wrong = corpus.embeddings[texts], corpus.embeddings[negatives]
-    near = right.bfloat16() @ wrong.T.bfloat16() > _NEAR_DUPLICATE
-    excluded = near | shared_slots(others, negatives)
+        image_features(student.visual, patches.bfloat16(), places), dim=1)
+    captions = student.texts(corpus.embeddings[batch.texts.clamp(min=0)])
+    wrong = student.texts(corpus.embeddings[negatives])
     scale = student.log_scale.clamp(max=_MAX_LOG_SCALE).exp()
-    return sampled_softmax(features, student.texts(right), student.texts(wrong), excluded, scale)
+    return sampled_softmax(features, captions, batch.shares, wrong,
+                           excluded_negatives(corpus, batch.texts, negatives), scale)  # fmt: skip
 
 
 def probe(student: ImageStudent, probes: list[Probe], recipe: Recipe) -> dict[str, float]:

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pretrain.augment import Augmenter
@@ -27,37 +27,37 @@ from pretrain.probes import Probe, encode, load_probes, top1
 from pretrain.prompts import tokenize_prompts
 from pretrain.recipe import Recipe, load_recipe
 from pretrain.tower import build, image_features, text_features
-from pretrain.train_image import sampled_softmax, shared_slots
+from pretrain.train_image import draw_negatives, excluded_negatives, sampled_softmax
 from pretrain.train_text import TextCorpus, load_texts
 from pretrain.workers import average_gradients, generator, is_first, launch, share, stop_together
 
 __all__ = ["train"]
 
 _MAX_LOG_SCALE = 4.6052
-_NEAR_DUPLICATE = 0.9
-_NEGATIVE_POWER = 0.75
+_CAPTIONS = 2  # drawn of each icon
 
 
-def _texts(clip: nn.Module, tokens: Tensor) -> Tensor:
+def _texts(clip: Any, tokens: Tensor) -> Tensor:
     return functional.normalize(text_features(clip, tokens, torch.bfloat16), dim=1)
 
 
-def _step(clip: nn.Module, corpus: Corpus, texts: TextCorpus, teacher: tuple[Tensor, Tensor],
+def _step(clip: Any, corpus: Corpus, texts: TextCorpus, teacher: tuple[Tensor, Tensor],
           augment: Augmenter, recipe: Recipe, draw: torch.Generator) -> Tensor:  # fmt: skip
     phase = recipe.joint_phase
-    images, mono, keep_colour, captions, others = corpus.batch(share(phase.batch_size), draw)
-    negatives = torch.multinomial(corpus.text_weights**_NEGATIVE_POWER, phase.negatives,
-                                  generator=draw).sort().values  # fmt: skip
-    patches, places = augment(images, mono, keep_colour)
+    batch = corpus.batch(share(phase.batch_size), draw)
+    slots = torch.multinomial(batch.shares, _CAPTIONS, generator=draw, replacement=True)
+    captions = batch.texts.gather(1, slots)
+    negatives = draw_negatives(corpus, phase.negatives, draw)
+    patches, places = augment(batch.images, batch.mono, batch.keep_colour)
     features = functional.normalize(
         image_features(clip.visual, patches.bfloat16(), places), dim=1)
-    rows = torch.cat([captions, negatives])
+    rows = torch.cat([captions.flatten(), negatives])
     encoded = _texts(clip, texts.tokens.sample(rows.tolist(), draw))
-    right, wrong = encoded.split([len(captions), len(negatives)])
-    near = corpus.embeddings[captions] @ corpus.embeddings[negatives].T > _NEAR_DUPLICATE
-    excluded = near | shared_slots(others, negatives)
+    right, wrong = encoded[: captions.numel()], encoded[captions.numel() :]
     scale = clip.logit_scale.clamp(max=_MAX_LOG_SCALE).exp()
-    loss = sampled_softmax(features, right, wrong, excluded, scale)
+    loss = sampled_softmax(features, right.view(*captions.shape, -1),
+                           torch.full(captions.shape, 1 / _CAPTIONS), wrong,
+                           excluded_negatives(corpus, batch.texts, negatives), scale)  # fmt: skip
     tokens, embeddings = texts.sample(phase.distilled, draw)
     projection, mean = teacher
     targets = functional.normalize((torch.cat([corpus.embeddings[rows], embeddings]) - mean)
@@ -67,7 +67,7 @@ def _step(clip: nn.Module, corpus: Corpus, texts: TextCorpus, teacher: tuple[Ten
 
 
 @torch.no_grad()
-def probe(clip: nn.Module, probes: list[Probe], recipe: Recipe) -> dict[str, float]:
+def probe(clip: Any, probes: list[Probe], recipe: Recipe) -> dict[str, float]:
     """Return zero-shot accuracy by probe, with "an icon of a {}."."""
     scores = {}
     for task in probes:

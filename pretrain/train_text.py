@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,14 +35,14 @@ _LEXICON_SHARE = 0.5  # of the batch; the rest are captions of icons
 class TextStudent(nn.Module):
     """The text half of open_clip's CLIP, ending in MiniLM's 384 dimensions."""
 
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, clip: Any) -> None:
         super().__init__()
         self.token_embedding = clip.token_embedding
         self.positional_embedding = clip.positional_embedding
         self.transformer = clip.transformer
         self.ln_final = clip.ln_final
         width = clip.ln_final.normalized_shape[0]
-        self.text_projection = nn.Parameter(torch.randn(width, 384) * width**-0.5)
+        self.text_projection = nn.Parameter(torch.randn(width, 384) * (width * 384) ** -0.5)
 
 
 class TextCorpus:
@@ -56,9 +57,9 @@ class TextCorpus:
     def sample(self, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return token ids [n, longest] and target embeddings [n, 384]."""
         lexicon = int(size * _LEXICON_SHARE)
-        total = len(self.embeddings)
-        rows = torch.cat([torch.randint(self.captions, (size - lexicon,), generator=draw),
-                          torch.randint(self.captions, total, (lexicon,), generator=draw)])  # fmt: skip
+        captions = torch.randint(self.captions, (size - lexicon,), generator=draw)
+        others = torch.randint(self.captions, len(self.embeddings), (lexicon,), generator=draw)
+        rows = torch.cat([captions, others])
         return self.tokens.sample(rows.tolist(), draw), self.embeddings[rows]
 
 
@@ -67,7 +68,7 @@ def load_texts() -> TextCorpus:
     texts: list[str] = json.loads((WORK / "texts.json").read_text(encoding="utf-8"))
     entries = json.loads((WORK / "lexicon.json").read_text(encoding="utf-8"))
     # A caption of six words or more, or with punctuation, is a definition.
-    caption_names = [len(t.split()) < 6 and ";" not in t or ", which " in t for t in texts]
+    caption_names = [(len(t.split()) < 6 and ";" not in t) or ", which " in t for t in texts]
     templated = np.array(caption_names + [bool(name) for _, name in entries])
     table = TokenTable([*texts, *(text for text, _ in entries)], templated)
     embeddings = np.concatenate([np.load(WORK / "embeddings.npy"),

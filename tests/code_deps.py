@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import ast
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from tests.imports import OURS, ROOT, closure, is_trivial, module_file, module_n
 # Tracking observes: it is told results and gives none back, so it is no dependency of what it
 # watches. Only the stage that is about tracking depends on it.
 OBSERVER, ITS_STAGE = "fedmvp.tracking", "track"
-# Packages whose data files all belong to the stages that import them. The data of the others
-# (catalog, settings, recorded answers, weights) is listed beside the code, as far as it is read.
-OWN_DATA = ("fedmvp/report",)
+# Packages listed as one folder where all of their code is needed: whoever runs all of it reads its
+# data files, too (or, of clip's weights, what the backbone stage made of them). The data of the
+# others (settings, recorded answers) is listed beside the code, as far as it is read.
+WITH_DATA = ("fedmvp/clip", "fedmvp/data", "fedmvp/report")
 
 
+@cache
 def stages() -> dict[str, dict[str, Any]]:
     """Return the stages of dvc.yaml."""
     text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
@@ -25,21 +29,34 @@ def stages() -> dict[str, dict[str, Any]]:
     return loaded
 
 
+@cache
 def params() -> dict[str, Any]:
     """Return params.yaml."""
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     return loaded
 
 
-def matrix_values(stage: Mapping[str, Any], axis: str) -> list[Any] | None:
-    """Return what an axis of a stage's matrix runs over, None if it has no such axis."""
-    source = stage.get("matrix", {}).get(axis)
-    if source is None:
-        return None
-    value: Any = params()
-    for key in source.removeprefix("${").removesuffix("}").split("."):
-        value = value[key]
-    return list(value)
+@cache
+def methods(name: str) -> tuple[str, ...]:
+    """Return the registered methods a stage can run for, in any profile; empty for the others."""
+    axis = stages()[name].get("matrix", {}).get("method")
+    if axis is None:
+        return ()
+    assert axis in ("${run.trained}", "${run.zero_shot}")
+    return tuple(m for m in _registered() if _is_trained(m) == (axis == "${run.trained}"))
+
+
+def _registered() -> list[str]:
+    tree = ast.parse((ROOT / "fedmvp/methods/__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "METHODS":
+            return list(ast.literal_eval(ast.unparse(node.value or ast.Dict([], []))))
+    raise LookupError("fedmvp.methods has no METHODS")
+
+
+def _is_trained(method: str) -> bool:
+    source = (ROOT / f"fedmvp/methods/{method}.py").read_text(encoding="utf-8")
+    return "trained: ClassVar[bool] = False" not in source
 
 
 def reachable(name: str, method: str | None = None) -> frozenset[str]:
@@ -51,10 +68,13 @@ def reachable(name: str, method: str | None = None) -> frozenset[str]:
     )
 
 
+@cache
 def needed(name: str) -> frozenset[str]:
-    """Return the modules a stage can import for any method its matrix runs over."""
-    methods = matrix_values(stages()[name], "method")
-    return frozenset().union(*(reachable(name, m) for m in (methods if methods else [None])))
+    """Return the modules a stage can import for any method: the list in dvc.yaml serves them all.
+
+    A method's own module apart, which is listed by the matrix item.
+    """
+    return frozenset().union(*(reachable(name, m) for m in (methods(name) or [None])))
 
 
 def covered(deps: Collection[str]) -> frozenset[str]:
@@ -72,19 +92,27 @@ def covered(deps: Collection[str]) -> frozenset[str]:
 def listing(name: str) -> list[str]:
     """Return the shortest list of a stage's code: whole packages where all of one is needed.
 
-    A method's own module is written with the matrix item, so that it concerns that method alone.
+    A method's own module is written with the matrix item, so that it concerns that method alone;
+    a method another one builds on concerns them all.
     """
-    wanted = needed(name)
-    methods = matrix_values(stages()[name], "method")
-    own = {f"fedmvp.methods.{m}" for m in methods or []}
-    lines = {"fedmvp/methods/${item.method}.py"} if own else set()
-    for module in wanted - own:
-        file = module_file(module)
-        assert file is not None
-        above = file.relative_to(ROOT).parents
-        whole = [folder for folder in above if _whole(folder, wanted - own)]
-        lines.add((whole[-1] if whole else file.relative_to(ROOT)).as_posix())
+    wanted = set(needed(name))
+    lines = set()
+    if methods(name):
+        lines.add("fedmvp/methods/${item.method}.py")
+        wanted -= {_own(m) for m in methods(name)}
+        wanted |= {_own(m) for m in methods(name) for n in methods(name)
+                   if m != n and _own(m) in reachable(name, n)}  # fmt: skip
+    files = [file.relative_to(ROOT) for m in wanted if (file := module_file(m))]
+    folders = {folder for file in files for folder in file.parents}
+    whole = {folder for folder in folders if _whole(folder, wanted)}
+    for file in files:
+        above = [folder for folder in file.parents if folder in whole]
+        lines.add((above[-1] if above else file).as_posix())
     return sorted(lines)
+
+
+def _own(method: str) -> str:
+    return f"fedmvp.methods.{method}"
 
 
 def _whole(folder: Path, wanted: Collection[str]) -> bool:
@@ -94,7 +122,7 @@ def _whole(folder: Path, wanted: Collection[str]) -> bool:
     ]
     return (
         len(folder.parts) > 1
-        and (folder.as_posix() in OWN_DATA or all(p.suffix == ".py" for p in content))
+        and (folder.as_posix() in WITH_DATA or all(p.suffix == ".py" for p in content))
         and covered([folder.as_posix()]) <= set(wanted)
     )
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 OURS = ("fedmvp", "pipeline")
 
 
+@cache
 def module_file(module: str) -> Path | None:
     """Return the file of one of our modules, None for a name that is none."""
     path = ROOT.joinpath(*module.split("."))
@@ -138,6 +139,7 @@ def third_party(names: Collection[str], *, eager: bool = False) -> frozenset[str
     return frozenset(tops - set(OURS))
 
 
+@cache
 def is_trivial(module: str) -> bool:
     """Tell whether a module only says what it is: docstring, version, ``__all__``."""
     file = module_file(module)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from fedmvp.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,7 +125,7 @@ def show(
     if len(chosen) < len(names):
         raise _no_class(dataset, names[0], list(attributes))
     if as_json:
-        typer.echo(json.dumps(chosen, ensure_ascii=False, indent=1))
+        print_json(chosen)
         return
     for name, texts in chosen.items():
         typer.echo(name)
@@ -135,41 +136,44 @@ def show(
 
 @app.command()
 def stats(
-    dataset: Dataset,
+    dataset: Annotated[
+        str | None, typer.Argument(help="Name in the catalog; all of params.yaml's if left out.")
+    ] = None,
     provider: Provider = None,
     model: Model = None,
     template: Template = None,
     path: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print counts, lengths, estimated tokens, and what several classes share."""
+    """Print counts, lengths, tokens (estimated), and what several classes share."""
     from dataclasses import asdict
 
     from fedmvp.attributes.stats import attribute_stats
+    from fedmvp.config import load_params
 
-    figures = attribute_stats(_offline(dataset, provider, model, template, path))
+    names = load_params().data.datasets if dataset is None else (dataset,)
+    figures = {
+        name: attribute_stats(_offline(name, provider, model, template, path)) for name in names
+    }
     if as_json:
-        typer.echo(json.dumps(asdict(figures), ensure_ascii=False, indent=1))
+        rows = {name: asdict(own) for name, own in figures.items()}
+        print_json(rows if dataset is None else rows[dataset])
         return
-    fewest, most = figures.per_class
-    typer.echo(f"classes      {figures.classes}")
-    typer.echo(f"attributes   {figures.attributes} ({fewest} to {most} per class)")
-    for label, (mean, top) in (
-        ("characters", figures.characters),
-        ("words", figures.words),
-        ("tokens", figures.tokens),
-    ):
-        estimated = ", estimated without CLIP's tokenizer" if label == "tokens" else ""
-        typer.echo(f"{label:<12} {mean:.1f} on average, at most {top}{estimated}")
-    typer.echo(f"shared       {len(figures.shared)} attributes by several classes")
-    for text, names in figures.shared.items():
-        typer.echo(f"  {text}: {', '.join(names)}")
-    typer.echo(f"identical    {len(figures.identical)} groups of classes with the same attributes")
-    for group in figures.identical:
-        typer.echo(f"  {', '.join(group)}")
-    typer.echo(f"naming       {len(figures.naming)} attributes name their own class")
-    for name, text in figures.naming:
-        typer.echo(f"  {name}: {text}")
+    print_table(
+        ("dataset", "classes", "attributes", "fewest", "most", "characters", "words", "tokens~",
+         "shared", "identical", "naming"),
+        [(name, own.classes, own.attributes, *own.per_class, own.characters[0], own.words[0],
+          own.tokens[0], len(own.shared), len(own.identical), len(own.naming))
+         for name, own in figures.items()],
+    )  # fmt: skip
+    if dataset is None:
+        return
+    for text, owners in figures[dataset].shared.items():
+        typer.echo(f"shared: {text}: {', '.join(owners)}")
+    for group in figures[dataset].identical:
+        typer.echo(f"identical: {', '.join(group)}")
+    for name, text in figures[dataset].naming:
+        typer.echo(f"names its class: {name}: {text}")
 
 
 def _params(

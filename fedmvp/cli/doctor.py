@@ -14,7 +14,8 @@ def doctor(
 ) -> None:
     """Check that everything is in place.
 
-    Environment, parameters, data, weights, disk and device, each with its mend. The exit code is 2 when there is a problem.
+    Environment, parameters, data, weights, disk and device, each with its mend. The exit code is
+    2 when there is a problem.
     """
     from dataclasses import asdict
 

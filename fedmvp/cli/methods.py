@@ -22,8 +22,9 @@ def methods(
 ) -> None:
     """List methods and their parameter counts.
 
-    How many parameters each trains and sends in a round. Sizes follow the sections of params.yaml. A method with several phases shows its first, then
-    the others; one with variants of its own shows those that params.yaml does not choose, too.
+    How many parameters each trains and sends in a round, for the sections of params.yaml. A method
+    with several phases shows its first, then the others; one with variants of its own shows those
+    that params.yaml does not choose, too.
     """
     from fedmvp.cli.output import print_json, print_table
     from fedmvp.clip.backbone import Backbone

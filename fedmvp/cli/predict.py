@@ -57,7 +57,9 @@ def predict(
         bool | None, typer.Option("--lora/--no-lora", help="fedmvp: apply LoRA or not.")
     ] = None,
     fold: Annotated[str | None, typer.Option(help="Fold of weights with several.")] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="Give logits, not probabilities.")] = False,
+    logits: Annotated[
+        bool, typer.Option("--logits", help="Give logits, not probabilities.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     explain: Annotated[
         Path | None,
@@ -66,8 +68,9 @@ def predict(
 ) -> None:
     """Classify image files.
 
-    With a trained method, imported weights or zero-shot CLIP. What is left out is taken from the run that made the weights, where its run.json stands beside
-    them. All images are decoded before any is classified.
+    With a trained method, imported weights or zero-shot CLIP. What is left out is taken from the
+    run that made the weights, where its run.json stands beside them. All images are decoded before
+    any is classified.
     """
     from fedmvp.cli.output import print_json
     from fedmvp.errors import DataError

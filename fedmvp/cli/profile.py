@@ -52,7 +52,9 @@ def list_profiles(
 @app.command()
 def use(
     name: Annotated[str, typer.Argument(help="A name that `fedmvp profile list` shows.")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an edited params.yaml.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite an edited params.yaml.")
+    ] = False,
 ) -> None:
     """Write a profile to params.yaml, and say which entries change.
 

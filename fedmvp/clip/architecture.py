@@ -11,6 +11,8 @@ from fedmvp.errors import BackboneError
 
 __all__ = ["describe"]
 
+_VOCABULARY = 49408  # CLIP's BPE, the only tokenizer there is
+
 
 def _require(condition: bool, what: str, name: str) -> None:
     if not condition:
@@ -41,8 +43,15 @@ def describe(model: nn.Module, name: str, pretrained: str | None) -> BackboneSpe
     blocks, text_blocks = visual.transformer.resblocks, text.transformer.resblocks
     size, patch = visual.image_size, visual.patch_size
     _require(size[0] == size[1] and patch[0] == patch[1], "image is not square", name)
-    gelus = {type(block.mlp[1]).__name__ for block in (*blocks, *text_blocks)}
-    _require(len(gelus) == 1 and gelus <= {"GELU", "QuickGELU"}, "activation", name)
+    every = (*blocks, *text_blocks)
+    gelus = {type(block.mlp[1]).__name__ for block in every}
+    exact = all(getattr(block.mlp[1], "approximate", "none") == "none" for block in every)
+    _require(len(gelus) == 1 and gelus <= {"GELU", "QuickGELU"} and exact, "activation", name)
+    plain = all(isinstance(scale, nn.Identity) for b in every for scale in (b.ls_1, b.ls_2))
+    _require(plain, "layer scale", name)
+    norms = (module for module in model.modules() if isinstance(module, nn.LayerNorm))
+    _require(all(norm.eps == 1e-5 for norm in norms), "layer norm's epsilon", name)
+    _require(text.token_embedding.num_embeddings == _VOCABULARY, "vocabulary is not CLIP's", name)
     preprocess = getattr(visual, "preprocess_cfg", None) or {}
     default_mean = (0.48145466, 0.4578275, 0.40821073)
     default_std = (0.26862954, 0.26130258, 0.27577711)

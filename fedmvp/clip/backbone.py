@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from fedmvp.clip.feature_cache import cached_features
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.text import TextTower
-from fedmvp.clip.feature_cache import cached_features
 from fedmvp.clip.vision import VisionTower
 from fedmvp.errors import BackboneError
 from fedmvp.files import read_json, sha256_bytes, write_bytes, write_json
@@ -64,8 +64,12 @@ class Backbone(nn.Module):
         expected = backbone.state_dict()
         for key in sorted(expected.keys() ^ state.keys()):
             kind = "missing" if key in expected else "extra"
-            raise BackboneError(f"tensor is {kind}", where="backbone weights", value=key,
-                                mend="run the backbone stage again: `dvc repro backbone`")  # fmt: skip
+            raise BackboneError(
+                f"tensor is {kind}",
+                where="backbone weights",
+                value=key,
+                mend="run the backbone stage again: `dvc repro backbone`",
+            )
         for key, tensor in state.items():
             if tensor.shape != expected[key].shape:
                 raise BackboneError(f"tensor {key} has shape {tuple(tensor.shape)}",
@@ -82,7 +86,7 @@ class Backbone(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """s = exp(logit_scale), the inverse temperature (about 100)."""
+        """Inverse temperature s = exp(logit_scale), about 100."""
         return self.logit_scale.exp()
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
@@ -100,10 +104,10 @@ class Backbone(nn.Module):
         return (pixels - self.mean) / self.std
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return L2-normalised features of fixed texts, float32 [T, e], from the disk cache if there.
+        """Return L2-normalised features of fixed texts, float32 [T, e].
 
-        The key is the hash of the weights, the precision and the texts in their order, so a cached
-        result is the computed one bit for bit.
+        They are read from the disk cache if they are there. The key is the hash of the weights, the
+        precision and the texts in their order, so a cached result is the computed one bit for bit.
         """
 
         def compute() -> Tensor:

@@ -60,7 +60,7 @@ class _Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """[B, N, d] → [B, H, N, d / H]."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from every token: [B, N, d] → [B, N, d]."""

@@ -24,7 +24,8 @@ def cached_features(key: Mapping[str, Any], compute: Callable[[], Tensor]) -> Te
     """Return the tensor stored under `key`, computing and storing it on a miss."""
     path = cache_root() / "features" / f"{sha256_json(key)}.safetensors"
     try:
-        return load(path.read_bytes())["value"]
+        value: Tensor = load(path.read_bytes())["value"]
+        return value
     except (OSError, SafetensorError, KeyError):
         value = compute()
     # A cache that cannot be written costs time, not the result.

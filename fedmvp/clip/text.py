@@ -37,8 +37,11 @@ class TextTower(nn.Module):
         text = spec.text
         self.width = text.width
         self.context_length = text.context_length
-        self.token_embedding = nn.Embedding.from_pretrained(
-            torch.empty(text.vocabulary, text.width), freeze=True
+        self.token_embedding = nn.Embedding(
+            text.vocabulary,
+            text.width,
+            _weight=torch.empty(text.vocabulary, text.width),
+            _freeze=True,
         )
         self.positional_embedding = nn.Parameter(
             torch.empty(text.context_length, text.width), requires_grad=False
@@ -113,7 +116,7 @@ class TextTower(nn.Module):
         end-of-text position. The chunk size is fixed, so the bits do not depend on the caller.
         """
         parts = []
-        for rows in ids.split(chunk):
+        for rows in torch.split(ids, chunk):
             end = end_of_text(rows)
             rows = rows[:, : int(end.max()) + 1]
             parts.append(F.normalize(self(self.embed(rows), end), dim=-1))

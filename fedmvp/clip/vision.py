@@ -134,6 +134,7 @@ class VisionTower(nn.Module):
             if deep is not None and index in deep:
                 replacement = deep[index].to(x.dtype).expand(batch, -1, -1)
                 x = torch.cat([x[:, : -replacement.shape[1]], replacement], dim=1)
+            assert isinstance(block, Block)
             x = block.first(x) if first_only and index == len(blocks) - 1 else block(x)
         return x
 

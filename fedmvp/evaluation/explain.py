@@ -104,7 +104,7 @@ def _attended(
         {
             "class": classes.names[int(owner[i])],
             "text": texts[int(i)],
-            "weights": [round(float(w), 4) for w in weights[:, int(i)]],
+            "weights": [float(f"{float(w):.4g}") for w in weights[:, int(i)]],
         }
         for i in strongest
     ]

@@ -39,8 +39,8 @@ def check_update(update: ClientUpdate, current: Mapping[str, Tensor]) -> None:
         if name not in current:
             raise ClientFailure("unknown tensor", where=where, value=name, mend=mend)
         if tensor.shape != current[name].shape:
-            raise ClientFailure(f"tensor {name} has shape {tuple(tensor.shape)}, expected "
-                                f"{tuple(current[name].shape)}", where=where, mend=mend)  # fmt: skip
+            shapes = f"{tuple(tensor.shape)}, expected {tuple(current[name].shape)}"
+            raise ClientFailure(f"tensor {name} has shape {shapes}", where=where, mend=mend)
         if not bool(torch.isfinite(tensor).all()):
             raise ClientFailure(f"tensor {name} has values that are not finite", where=where,
                                 mend=mend)  # fmt: skip

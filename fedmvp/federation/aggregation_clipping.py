@@ -15,7 +15,10 @@ __all__ = ["clip_factor", "clip_update", "deltas"]
 
 def deltas(update: ClientUpdate, current: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return Δ_i = w_i - w_t of every tensor a client sent, float64."""
-    return {name: tensor.double() - current[name] for name, tensor in update.tensors.items()}
+    return {
+        name: tensor.double() - current[name].to(tensor.device)
+        for name, tensor in update.tensors.items()
+    }
 
 
 def clip_factor(delta: Mapping[str, Tensor], bound: float) -> float:
@@ -31,7 +34,7 @@ def clip_update(update: ClientUpdate, current: Mapping[str, Tensor], bound: floa
     if factor == 1:
         return update
     clipped = {
-        name: (current[name] + factor * tensor).to(update.tensors[name].dtype)
+        name: (current[name].to(tensor.device) + factor * tensor).to(update.tensors[name].dtype)
         for name, tensor in delta.items()
     }
     return replace(update, tensors=clipped)

@@ -81,7 +81,7 @@ def server_step(
     step = STEPS[federation.aggregation]
     tensors, after = dict(current), dict(state)
     for name, mean in means.items():
-        start = current[name].double()
+        start = current[name].to(mean.device).double()
         zero = torch.zeros_like(start)
         keys = f"momentum/{name}", f"second/{name}"
         moments = state.get(keys[0], zero).to(zero.device), state.get(keys[1], zero).to(zero.device)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fedmvp.config import FederationParams
 from fedmvp.errors import FedMVPError
+from fedmvp.federation.aggregation import check_update
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
 from fedmvp.methods.base import Method
 
@@ -97,12 +98,14 @@ class InProcessBackend:
         learning_rate: float,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update in turn; see `Backend.run`."""
+        skip = self.federation.on_client_failure == "skip"
         for client in clients:
-            before = copy.copy(self.states[client])
+            # Training changes the state's tensors in place: a failed client goes back to a copy.
+            before = copy.deepcopy(self.states[client]) if skip else None
             try:
                 yield self._train(client, tensors, round_index, learning_rate)
             except (FedMVPError, RuntimeError, ValueError, OSError) as error:
-                if self.federation.on_client_failure == "fail":
+                if before is None:
                     raise
                 self.states[client] = before
                 yield Failure.of(client, round_index, error)
@@ -112,7 +115,7 @@ class InProcessBackend:
     ) -> ClientUpdate:
         if client not in self._data:
             self._data[client] = self.load(client)
-        return train_client(
+        update = train_client(
             self.method,
             client,
             self._data[client],
@@ -123,3 +126,5 @@ class InProcessBackend:
             seed=self.seed,
             round_index=round_index,
         )
+        check_update(update, tensors)  # here, where a refused client can still go back
+        return update

@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -50,10 +51,19 @@ class Checkpoint:
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
 
+    def to(self, device: torch.device) -> Checkpoint:
+        """Return it with all tensors on `device`; files are read to the CPU."""
+        states = {
+            client: ClientState(
+                state.phase, _moved(state.momentum, device), _moved(state.personal, device)
+            )
+            for client, state in self.states.items()
+        }
+        tensors, server = _moved(self.tensors, device), _moved(self.server, device)
+        return replace(self, tensors=tensors, server=server, states=states)
+
     def to_bytes(self) -> bytes:
         """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
-        import torch
-
         meta = {
             "rounds_done": self.rounds_done,
             "phases": {client: state.phase for client, state in self.states.items()},
@@ -66,7 +76,8 @@ class Checkpoint:
             flat |= {f"momentum/{client}\n{name}": t for name, t in state.momentum.items()}
             flat |= {f"personal/{client}\n{name}": t for name, t in state.personal.items()}
         flat["meta"] = torch.frombuffer(bytearray(json.dumps(meta).encode()), dtype=torch.uint8)
-        return save({name: tensor.detach().cpu().contiguous() for name, tensor in flat.items()})
+        content: bytes = save({name: t.detach().cpu().contiguous() for name, t in flat.items()})
+        return content
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Checkpoint:
@@ -86,6 +97,10 @@ class Checkpoint:
             rows=meta["rows"],
             failures=meta["failures"],
         )
+
+
+def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def _part(flat: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -165,7 +165,9 @@ def train_client(
         state.momentum = {}
     names = method.trainable(phase)
     own = method.tensors()
-    anchor = {name: own[name].detach().clone() for name in names} if _proximal(federation) else {}
+    # FedProx pulls to the global model; personal tensors have no part in it.
+    shared = [name for name in names if name in method.communicated(phase)]
+    anchor = {name: own[name].detach().clone() for name in shared} if _proximal(federation) else {}
     meter = _Meter()
     for epoch in range(federation.local_epochs):
         order = numpy_generator(seed, "batches", client, round_index, epoch).permutation(len(data))
@@ -215,11 +217,8 @@ def _descend(
     chosen = {name: gradient for name, gradient in zip(names, gradients, strict=True)
               if gradient is not None and name in step}  # fmt: skip
     with torch.no_grad():
-        if anchor:
-            chosen = {
-                name: gradient + federation.proximal_weight * (own[name] - anchor[name])
-                for name, gradient in chosen.items()
-            }
+        for name in chosen.keys() & anchor.keys():
+            chosen[name] = chosen[name] + federation.proximal_weight * (own[name] - anchor[name])
         OPTIMIZERS[federation.client_optimizer](own, chosen, momentum, federation, learning_rate)
 
 

@@ -65,7 +65,7 @@ def private_average(
     for name, total in sums.items():
         generator = torch_generator(seed, "privacy_noise", round_index, name)
         noise = torch.randn(total.shape, generator=generator, dtype=torch.float64).to(total.device)
-        moved = current[name] + (total + scale * noise) / clients
+        moved = current[name].to(total.device) + (total + scale * noise) / clients
         result[name] = moved.to(current[name].dtype)
     return result
 

@@ -69,7 +69,7 @@ def run_federation(
     ClientFailure
         When an update is unusable, or fewer than ``min_clients`` are left in a round.
     """
-    state = (checkpoints.newest() if checkpoints else None) or Checkpoint(0, dict(initial))
+    state = _begin(initial, checkpoints)
     backend.states.update(state.states)
     aggregator = Aggregator(federation, state.server, seed)
     for index in range(state.rounds_done, federation.rounds):
@@ -81,10 +81,12 @@ def run_federation(
         updates = good(backend.run(state.tensors, chosen, index, rate))
         tensors = aggregator(state.tensors, updates, index, len(chosen))
         if good.count < federation.min_clients:
-            raise ClientFailure(f"round {index} has {good.count} usable updates of "
-                                f"{len(chosen)}", where="federation.min_clients",
-                                value=federation.min_clients,
-                                mend="see the failed clients above, or lower min_clients")  # fmt: skip
+            raise ClientFailure(
+                f"round {index} has {good.count} usable updates of {len(chosen)}",
+                where="federation.min_clients",
+                value=federation.min_clients,
+                mend="see the failed clients above, or lower min_clients",
+            )
         state.tensors = tensors
         state.server = aggregator.state
         state.states = backend.states
@@ -92,6 +94,19 @@ def run_federation(
         if checkpoints:
             checkpoints.save(state)
     return FederationResult(state.tensors, state.rows, state.failures)
+
+
+def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> Checkpoint:
+    """Return the newest checkpoint, or the start.
+
+    Files hold tensors sorted by name and on the CPU; sums over tensors want the method's order.
+    """
+    found = checkpoints.newest() if checkpoints else None
+    if found is None:
+        return Checkpoint(0, dict(initial))
+    state = found.to(next(iter(initial.values())).device)
+    state.tensors = {name: state.tensors[name] for name in initial}
+    return state
 
 
 class _Collected:
@@ -114,6 +129,9 @@ class _Collected:
     def __call__(self, results: Iterator[ClientUpdate | Failure]) -> Iterator[ClientUpdate]:
         for number, result in enumerate(results):
             update = self._checked(result)
+            if self.progress:
+                loss = update.metrics.get("loss") if update else None
+                self.progress(RoundReport(self.index, number + 1, self.clients, loss))
             if update is None:
                 continue
             self.count += 1
@@ -129,10 +147,6 @@ class _Collected:
                     "bytes_down": update.bytes_down,
                 }
             )
-            if self.progress:
-                self.progress(
-                    RoundReport(self.index, number + 1, self.clients, update.metrics.get("loss"))
-                )
             yield update
 
     def _checked(self, result: ClientUpdate | Failure) -> ClientUpdate | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def train(
             federation,
             seed=seed,
             checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
-            progress=(lambda report, fold=fold: progress(fold, report)) if progress else None,
+            progress=partial(progress, fold) if progress else None,
         )
         result.tensors.update({f"{fold}/{name}": t for name, t in outcome.tensors.items()})
         for client, state in backend.states.items():

@@ -52,7 +52,7 @@ class Ragged:
 
 
 def class_mean(values: Tensor, index: Tensor, classes: int) -> Tensor:
-    """Return the mean of `values` [n, e] per class, [K, e]; as a product, so it is deterministic."""
+    """Return the mean of `values` [n, e] per class, [K, e]; a product, so it is deterministic."""
     member = torch.nn.functional.one_hot(index, classes).T.to(values.dtype)
     return (member @ values) / member.sum(dim=1, keepdim=True)
 
@@ -136,9 +136,12 @@ class TextBank:
         """
         unknown = [name for name in names if name not in self._position]
         if unknown:
-            raise DataError("class is not in the dataset", where=f"dataset {self.dataset}",
-                            value=unknown[0],
-                            mend="run the partition stage again: `dvc repro partition`")  # fmt: skip
+            raise DataError(
+                "class is not in the dataset",
+                where=f"dataset {self.dataset}",
+                value=unknown[0],
+                mend="run the partition stage again: `dvc repro partition`",
+            )
         return ClassSet(self, tuple(names), tuple(self._position[name] for name in names))
 
 

@@ -129,7 +129,7 @@ class CrossAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """[..., N, d] → [..., H, N, d / H]."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(-3, -2)
 
     def paths(
         self,

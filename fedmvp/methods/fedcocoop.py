@@ -64,9 +64,7 @@ class FedCoCoOp(FrozenImageMethod):
         if hidden == 0:
             raise ValueError(f"reduction {params.reduction} leaves no unit of the joint width "
                              f"{spec.embed_dim}")  # fmt: skip
-        self.texts = PromptTexts(
-            backbone, params.n_context, opening=params.context_init, chunk=params.text_chunk
-        )
+        self.texts = PromptTexts(backbone, params.n_context, opening=params.context_init)
         self.context = initial_context(backbone, params, self.generator("context"))
         self.meta_net = MetaNet(spec.embed_dim, hidden, spec.text.width, self.generator("meta_net"))
 
@@ -103,13 +101,14 @@ class FedCoCoOp(FrozenImageMethod):
     def chunk_size(self, length: int) -> int:
         """Return how many texts of `length` tokens one pass may hold within the budget.
 
-        Counted per token and block, in numbers the backward pass reads: 12 vectors of the text
-        width (inputs of the norms and of the four projections, the two residual sums), four of
-        the MLP's hidden width (its activation's factors and result) and a row of attention
-        weights per head. Without gradient only one block's are alive.
+        Counted per token in numbers. Each block keeps for the backward pass the inputs of its two
+        norms, query, key, value and their mixture, the activation's factors, and a row of
+        attention weights per head; one block's intermediate results are alive besides. Without
+        gradient nothing is kept.
         """
         text = self.backbone.spec.text
-        block = 12 * text.width + 4 * text.mlp_width + 2 * text.heads * length
-        blocks = text.layers if torch.is_grad_enabled() else 1
-        bytes_per_text = 4 * length * (blocks * block + 4 * text.width)
+        kept = 6 * text.width + 2 * text.mlp_width + text.heads * length
+        alive = 8 * text.width + 4 * text.mlp_width + 2 * text.heads * length
+        blocks = text.layers if torch.is_grad_enabled() else 0
+        bytes_per_text = 4 * length * (blocks * kept + alive)
         return max(1, int(self.params.memory_budget_mib * 2**20 / bytes_per_text))

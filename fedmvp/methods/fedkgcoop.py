@@ -14,13 +14,12 @@ from fedmvp.config import Float
 from fedmvp.methods.base import Batch, Loss, MethodParams
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.frozen_image import frozen_batch
-from fedmvp.methods.promptfl import PromptFL
-from fedmvp.methods.text_prompts import ContextParams
+from fedmvp.methods.promptfl import PromptFL, PromptFLParams
 
 __all__ = ["FedKgCoOp", "FedKgCoOpParams"]
 
 
-class FedKgCoOpParams(ContextParams):
+class FedKgCoOpParams(PromptFLParams):
     """``methods.fedkgcoop`` of params.yaml."""
 
     knowledge_weight: Float = Field(default=8.0, ge=0, description="lambda of the distance.")

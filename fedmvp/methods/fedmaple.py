@@ -19,6 +19,7 @@ from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.cross_attention import Linear
 from fedmvp.methods.text_prompts import (
+    ChunkParams,
     ContextParams,
     PromptTexts,
     TextMemory,
@@ -29,7 +30,7 @@ from fedmvp.methods.text_prompts import (
 __all__ = ["FedMaPLe", "FedMaPLeParams"]
 
 
-class FedMaPLeParams(ContextParams):
+class FedMaPLeParams(ContextParams, ChunkParams):
     """``methods.fedmaple`` of params.yaml."""
 
     n_context: int = Field(default=2, ge=1, description="n, prompts per block of both towers.")

@@ -172,20 +172,21 @@ class FedMVP(Method):
         return self._names("lora") + (self._names("bank") if self.flags.lora_trains_linear else [])
 
     def communicated(self, phase: str) -> list[str]:
-        """What the phase trains; everything in the official code."""
+        """Return what the phase trains; everything in the official code."""
         if self.flags.lora_payload == "full":
             return list(self.tensors())
-        return self._names(phase)
+        return self.trainable(phase)
 
     def downloaded(self, phase: str) -> list[str]:
-        """The PromptFormer, and LoRA for clients that use it; everything in the official code."""
+        """Return the PromptFormer, and LoRA if used; everything in the official code."""
         if self.flags.lora_payload == "full" or phase == "lora":
             return list(self.tensors())
         return self._names("promptformer")
 
     def enter(self, phase: str | None) -> None:
-        """Switch LoRA on for its phase; for the server as ``lora_eval`` says."""
-        self.promptformer.use_lora = self.flags.lora_eval if phase is None else phase == "lora"
+        """Switch LoRA on for its phase; for the server as ``lora_eval`` says, if it is trained."""
+        evaluate = self.flags.lora_eval and self.params.switch_loss is not None
+        self.promptformer.use_lora = evaluate if phase is None else phase == "lora"
 
     def next_phase(self, phase: str, local: Local) -> str:
         """Stay in LoRA for good once the trigger loss falls below sigma (§2.5, D7)."""
@@ -238,6 +239,11 @@ class FedMVP(Method):
 
     @torch.no_grad()
     def explain(self, images: Tensor, classes: ClassSet) -> Tensor | None:
-        """Return how much each patch attends to each bank text, [B, b, n]."""
+        """Return how much each patch attends to each bank text, [B, b, n].
+
+        None for a bank that does not hold the attributes: names, random directions.
+        """
+        if self.flags.attr_bank in ("names", "random"):
+            return None
         embedded = self.backbone.vision.embed(images)
         return self.promptformer.weights(embedded[:, 1:], self._bank(classes).values)

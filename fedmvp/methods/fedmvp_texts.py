@@ -42,7 +42,7 @@ def bank_features(classes: ClassSet, source: str, truncate: str, seed: int) -> R
         Of the random directions.
     """
     if source == "official":
-        raw = classes.bank.dataset.startswith(_RAW_BANK_PREFIXES)
+        raw = classes.bank.dataset.replace("_", "").startswith(_RAW_BANK_PREFIXES)
         source = "attributes" if raw else "sentences"
     if source == "sentences":
         return _sentences(classes, truncate)

@@ -20,13 +20,13 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.config import Float
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
-from fedmvp.methods.text_prompts import PromptTexts, TextMemory, gaussian
+from fedmvp.methods.text_prompts import ChunkParams, PromptTexts, TextMemory, gaussian
 from fedmvp.methods.transport import transport_plan
 
 __all__ = ["FedOTP", "FedOTPParams"]
 
 
-class FedOTPParams(MethodParams):
+class FedOTPParams(ChunkParams):
     """``methods.fedotp`` of params.yaml."""
 
     n_context: int = Field(default=16, ge=1, description="n, tokens of each of the two contexts.")
@@ -40,7 +40,6 @@ class FedOTPParams(MethodParams):
     memory_budget_mib: Float = Field(
         default=512.0, gt=0, description="Memory of one transport of (image, class) pairs, MiB."
     )
-    text_chunk: int = Field(default=128, ge=1, description="Texts per pass of the text tower.")
 
 
 class FedOTP(Method):

@@ -15,18 +15,17 @@ from fedmvp.methods.base import MethodParams
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.cross_attention import CrossAttention, GatedFeedForward, Linear
 from fedmvp.methods.frozen_image import PromptedTextMethod
-from fedmvp.methods.text_prompts import PromptTexts, TextMemory, gaussian
+from fedmvp.methods.text_prompts import ChunkParams, PromptTexts, TextMemory, gaussian
 
 __all__ = ["FedTPG", "FedTPGParams"]
 
 
-class FedTPGParams(MethodParams):
+class FedTPGParams(ChunkParams):
     """``methods.fedtpg`` of params.yaml."""
 
     n_context: int = Field(default=4, ge=1, description="n, context tokens.")
     depth: int = Field(default=1, ge=1, description="D, text blocks with context of their own.")
     heads: int = Field(default=4, ge=1, description="Heads of the cross-attention.")
-    text_chunk: int = Field(default=128, ge=1, description="Texts per pass of the text tower.")
 
 
 class FedTPG(PromptedTextMethod):

@@ -18,17 +18,16 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
-from fedmvp.methods.text_prompts import PromptTexts, TextMemory, gaussian
+from fedmvp.methods.text_prompts import ChunkParams, PromptTexts, TextMemory, gaussian
 
 __all__ = ["FedVLP", "FedVLPParams"]
 
 
-class FedVLPParams(MethodParams):
+class FedVLPParams(ChunkParams):
     """``methods.fedvlp`` of params.yaml."""
 
     n_context: int = Field(default=4, ge=1, description="n, prompts per block of both towers.")
     depth: int = Field(default=1, ge=1, description="D, prompted blocks of both towers.")
-    text_chunk: int = Field(default=128, ge=1, description="Texts per pass of the text tower.")
 
 
 class FedVLP(Method):

@@ -13,12 +13,18 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.methods.base import MethodParams
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.frozen_image import PromptedTextMethod
-from fedmvp.methods.text_prompts import ContextParams, PromptTexts, TextMemory, initial_context
+from fedmvp.methods.text_prompts import (
+    ChunkParams,
+    ContextParams,
+    PromptTexts,
+    TextMemory,
+    initial_context,
+)
 
 __all__ = ["PromptFL", "PromptFLParams"]
 
 
-class PromptFLParams(ContextParams):
+class PromptFLParams(ContextParams, ChunkParams):
     """``methods.promptfl`` of params.yaml."""
 
 
@@ -26,9 +32,9 @@ class PromptFL(PromptedTextMethod):
     """t_k = E_t([SOS; ctx; class .]); the context is learned with cross-entropy and sent."""
 
     Params: ClassVar[type[MethodParams]] = PromptFLParams
-    params: ContextParams
+    params: PromptFLParams
 
-    def __init__(self, backbone: Backbone, params: ContextParams, seed: int) -> None:
+    def __init__(self, backbone: Backbone, params: PromptFLParams, seed: int) -> None:
         super().__init__(backbone, params, seed)
         self.texts = PromptTexts(
             backbone, params.n_context, opening=params.context_init, chunk=params.text_chunk

@@ -80,7 +80,7 @@ class PromptFormer(nn.Module):
         """
         count = tokens.shape[1]
         if count % self.prompts == 0:
-            return tokens.unflatten(1, (self.prompts, -1)).mean(dim=2)
+            return torch.unflatten(tokens, 1, (self.prompts, -1)).mean(dim=2)
         return F.adaptive_avg_pool1d(tokens.transpose(1, 2), self.prompts).transpose(1, 2)
 
     def forward(self, patches: Tensor, bank: Tensor) -> Tensor:
@@ -100,9 +100,9 @@ class PromptFormer(nn.Module):
         lora = self.lora if self.use_lora else None
         site = {"lora_on_inputs": self.lora_on_inputs}
         if self.conditioning == "text":
-            return self.feed_forward(self.attention(self.queries, self.bank(bank), lora, **site))[
-                None
-            ]
+            attended = self.attention(self.queries, self.bank(bank), lora, **site)
+            prompts: Tensor = self.feed_forward(attended)
+            return prompts[None]
         if self.conditioning == "image":
             attended = self.attention(patches, patches, lora, **site)
         else:

@@ -26,26 +26,38 @@ from fedmvp.clip.tokens import tokenize
 from fedmvp.methods.base import MethodParams
 from fedmvp.methods.classes import ClassSet
 
-__all__ = ["ContextParams", "PromptTexts", "TextMemory", "gaussian", "initial_context"]
+__all__ = [
+    "ChunkParams",
+    "ContextParams",
+    "PromptTexts",
+    "TextMemory",
+    "gaussian",
+    "initial_context",
+]
 
 #: Start-of-text, one token of a class name, the full stop and end-of-text need room, too.
 _OTHER_TOKENS = 4
 
 
+class ChunkParams(MethodParams):
+    """How many texts a method encodes at a time; bounds memory, not results."""
+
+    text_chunk: int = Field(
+        default=128,
+        ge=1,
+        description="Texts per pass of the text tower. Where classes need more than one pass, "
+        "activations are computed again in the backward pass instead of being kept.",
+    )
+
+
 class ContextParams(MethodParams):
-    """What every method with learned words in its texts has."""
+    """Learned words in front of the class name."""
 
     n_context: int = Field(default=4, ge=1, description="n, learned context tokens.")
     context_init: str | None = Field(
         default=None,
         description="Words whose embeddings the context starts at, e.g. `a photo of a`; those "
         "beyond n stay fixed. null: N(0, 0.02²).",
-    )
-    text_chunk: int = Field(
-        default=128,
-        ge=1,
-        description="Texts per pass of the text tower. Where classes need more than one pass, "
-        "activations are computed again in the backward pass instead of being kept.",
     )
 
 
@@ -85,8 +97,8 @@ class PromptTexts:
         n.
     opening : str, optional
         Words the texts begin with; n times "X" by default. The first n tokens are replaced.
-    chunk : int
-        Texts per pass of the text tower.
+    chunk : int, optional
+        Texts per pass of the text tower; all in one by default.
 
     Raises
     ------
@@ -95,7 +107,12 @@ class PromptTexts:
     """
 
     def __init__(
-        self, backbone: Backbone, slots: int, *, opening: str | None = None, chunk: int
+        self,
+        backbone: Backbone,
+        slots: int,
+        *,
+        opening: str | None = None,
+        chunk: int | None = None,
     ) -> None:
         length = backbone.spec.text.context_length
         if slots + _OTHER_TOKENS > length:
@@ -163,7 +180,7 @@ class PromptTexts:
     ) -> Tensor:
         """Return the feature of each class with a shared context, [K, e]; see `features`."""
         ids, end = self.tokens(classes)
-        if len(ids) <= self.chunk:
+        if self.chunk is None or len(ids) <= self.chunk:
             return self.features(ids, end, context, deep)
         chunks = list(zip(torch.split(ids, self.chunk), torch.split(end, self.chunk), strict=True))
         if not torch.is_grad_enabled():

@@ -1,5 +1,10 @@
 """Classify images with a trained method: without the pipeline, its manifests or MLflow.
 
-`fedmvp.prediction.load.load_predictor` puts backbone, learned tensors and candidate classes
-together; ``fedmvp predict`` and the MLflow model are two faces of it.
+`load_predictor` puts backbone, learned tensors and candidate classes together; ``fedmvp predict``
+and the MLflow model are two faces of it.
 """
+
+from fedmvp.prediction.load import load_predictor
+from fedmvp.prediction.predictor import Predictor
+
+__all__ = ["Predictor", "load_predictor"]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
+import re
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fedmvp.data.decode import decode_image
 from fedmvp.errors import DataError
 
-__all__ = ["decode_files"]
+__all__ = ["decode_files", "decode_values"]
+
+_GIVE = "give a whole PNG, JPEG, WebP, GIF, BMP or TIFF file"
+_SEND = "send base64 of an image file, or pixels [H][W][3] in 0..255"
+_DATA_URL = re.compile(r"^data:[\w/+.-]*;base64,")
 
 
 def decode_files(paths: Sequence[Path], size_px: int) -> NDArray[np.uint8]:
@@ -32,10 +42,67 @@ def decode_files(paths: Sequence[Path], size_px: int) -> NDArray[np.uint8]:
     return images
 
 
+def decode_values(values: Sequence[Any], size_px: int) -> NDArray[np.uint8]:
+    """Return the images of a request as RGB, ``(len(values), size_px, size_px, 3)``.
+
+    Parameters
+    ----------
+    values : sequence
+        Each a base64 text (or data URL) or the bytes of an image file, or pixels [H, W, 3] in
+        0..255.
+
+    Raises
+    ------
+    DataError
+        Naming the first that is no image by its place.
+    """
+    images = np.empty((len(values), size_px, size_px, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory(prefix="fedmvp-") as folder:
+        for place, value in enumerate(values):
+            path = _to_file(value, Path(folder), place)
+            try:
+                images[place] = decode_image(path, size_px)
+            except DataError:
+                raise _no_image(place, "image cannot be decoded") from None
+    return images
+
+
 def _decode(path: Path, size_px: int) -> NDArray[np.uint8]:
     try:
         return decode_image(path, size_px)
     except DataError as error:
-        raise DataError(
-            error.what, where=path, mend="give a whole PNG, JPEG, WebP, GIF, BMP or TIFF file"
-        ) from None
+        raise DataError(error.what, where=path, mend=_GIVE) from None
+
+
+def _to_file(value: Any, folder: Path, place: int) -> Path:
+    """Write one image of a request to a file, for the decoder that all images go through."""
+    path = folder / f"image-{place}"
+    if isinstance(value, str):
+        try:
+            value = base64.b64decode(_DATA_URL.sub("", value, count=1), validate=True)
+        except (binascii.Error, ValueError):
+            raise _no_image(place, "text is not base64") from None
+    if isinstance(value, bytes | bytearray):
+        path.write_bytes(value)
+        return path
+    Image.fromarray(_pixels(value, place)).save(path, format="PNG")
+    return path
+
+
+def _pixels(value: Any, place: int) -> NDArray[np.uint8]:
+    try:
+        pixels = np.asarray(value if isinstance(value, np.ndarray) else list(value))
+        if pixels.dtype == object:
+            pixels = np.asarray(pixels.tolist())
+    except (TypeError, ValueError):
+        raise _no_image(place, "neither text nor pixels") from None
+    whole = np.issubdtype(pixels.dtype, np.number) and bool((pixels == np.round(pixels)).all())
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size or not whole:
+        raise _no_image(place, f"pixels of shape {pixels.shape} are not [H, W, 3] whole numbers")
+    if pixels.min() < 0 or pixels.max() > 255:
+        raise _no_image(place, "pixels are outside 0..255")
+    return pixels.astype(np.uint8)
+
+
+def _no_image(place: int, what: str) -> DataError:
+    return DataError(what, where=f"image {place} of the request", mend=_SEND)

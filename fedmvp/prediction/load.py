@@ -21,7 +21,7 @@ from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.predictor import Predictor
 from fedmvp.prediction.weights import Learned, read_learned
 
-__all__ = ["PredictionWarning", "assemble", "load_predictor", "section_of"]
+__all__ = ["PredictionWarning", "assemble", "load_predictor", "run_datasets", "section_of"]
 
 _NOTHING = Learned(None, {})
 _SPEC = "spec.json"
@@ -87,9 +87,9 @@ def load_predictor(
     precision = _run_params(learned).get("precision", "fp32")
     folder = _backbone_folder(backbone, learned)
     tower = load_backbone(folder, precision=precision, device=device)
-    return Predictor(
-        assemble(name, tower, params, learned.tensors if trained else {}, weights), candidates
-    )
+    tensors = learned.tensors if trained else {}
+    seed = int(learned.run.get("seed", 0))
+    return Predictor(assemble(name, tower, params, tensors, seed=seed, where=weights), candidates)
 
 
 def _run_params(learned: Learned) -> Mapping[str, Any]:
@@ -123,10 +123,15 @@ def _hash(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() else None
 
 
+def run_datasets(run: Mapping[str, Any]) -> list[str]:
+    """Return the datasets a run read, sorted; empty without a run."""
+    paths = [PurePosixPath(key) for key in run.get("inputs", {})]
+    return sorted(path.stem for path in paths if path.parent.name == "attributes")
+
+
 def _only_dataset(run: Mapping[str, Any], *, required: bool) -> str | None:
     """Return the dataset of a run that has one; None where there is no run."""
-    paths = [PurePosixPath(key) for key in run.get("inputs", {})]
-    names = sorted(path.stem for path in paths if path.parent.name == "attributes")
+    names = run_datasets(run)
     if len(names) > 1 and required:
         raise ConfigError("the run has several datasets", where="--dataset",
                           mend=f"choose one: {', '.join(names)}")  # fmt: skip
@@ -165,16 +170,25 @@ def assemble(
     backbone: Backbone,
     params: MethodParams,
     tensors: Mapping[str, Tensor],
+    *,
+    seed: int,
     where: Path | str | None,
 ) -> Method:
     """Return the method with its learned tensors in place.
+
+    Parameters
+    ----------
+    seed : int
+        Of the run: what a method draws and does not learn (a random bank) depends on it.
+    where : Path or str
+        For messages.
 
     Raises
     ------
     CheckpointError
         Naming the first tensor that is missing, extra or misshapen.
     """
-    method = build_method(name, backbone, params, seed=0)
+    method = build_method(name, backbone, params, seed)
     own = method.tensors()
     mend = f"use the weights of a {name} trained on {backbone.spec.name}, or name their backbone"
     for key in sorted(own.keys() ^ tensors.keys()):

@@ -30,23 +30,31 @@ class Copy:
 
     root: Path
 
-    def set_param(self, key: str, value: object) -> None:
-        """Change one entry of params.yaml, given as a dotted key that exists."""
+    def set_param(self, key: str, value: object) -> object:
+        """Change one entry of params.yaml, given as a dotted key; return what it was."""
         path = self.root / "params.yaml"
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
         *sections, last = key.split(".")
         place = params
         for section in sections:
             place = place[section]
-        assert last in place, f"params.yaml has no {key}"
-        assert place[last] != value, f"{key} is {value!r} already"
+        before = place.get(last)
+        assert before != value, f"{key} is {value!r} already"
         place[last] = value
         path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        return before
 
     def append(self, file: str, text: str = "\n# changed\n") -> None:
         """Add a line to a source file."""
         path = self.root / file
         path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+    def stages(self) -> set[str]:
+        """Return the names of all stages, matrix items included."""
+        from dvc.repo import Repo
+
+        with contextlib.chdir(self.root), Repo() as repo:
+            return {stage.addressing for stage in repo.index.stages}
 
     def repro(self) -> set[str]:
         """Reproduce; return the names of the stages that ran, matrix items included."""
@@ -67,9 +75,13 @@ class Copy:
 def small_params() -> dict[str, Any]:
     """Return params.yaml with a short matrix and a second trained method."""
     params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"]["datasets"] = ["animals", "food"]
-    params["run"] |= {"settings": ["base_to_new", "msst"], "zero_shot": ["zero_shot"],
-                      "trained": ["fedmvp", "other"], "seeds": [1]}  # fmt: skip
+    params["data"]["datasets"] = ["animals"]
+    params["run"] |= {
+        "settings": ["base_to_new"],
+        "zero_shot": ["zero_shot"],
+        "trained": ["fedmvp", "other"],
+        "seeds": [1],
+    }
     params["methods"]["other"] = {"strength": 1.0}
     return params
 

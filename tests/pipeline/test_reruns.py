@@ -8,31 +8,27 @@ from tests.pipeline.conftest import Copy
 
 pytestmark = pytest.mark.pipeline
 
-DATASETS, SETTINGS = ("animals", "food"), ("base_to_new", "msst")
-DOWNLOAD = {f"download@{d}" for d in DATASETS}
-ATTRIBUTES = {f"attributes@{d}" for d in DATASETS}
-PARTITION = {f"partition@{s}" for s in SETTINGS}
-ZERO_SHOT = {f"zero_shot@{s}-zero_shot" for s in SETTINGS}
+
+def trained(*methods: str, setting: str = "base_to_new", seed: int = 1) -> set[str]:
+    """Return the training and evaluation of some methods."""
+    return {f"{s}@{setting}-{m}-{seed}" for s in ("train", "evaluate") for m in methods}
+
+
+def only(stage: str, names: set[str]) -> set[str]:
+    """Return the names that belong to a stage."""
+    return {name for name in names if name.startswith(f"{stage}@")}
+
+
 END = {"report", "track"}
-
-
-def trained(stage: str, *methods: str) -> set[str]:
-    """Return the names of a stage for some methods."""
-    return {f"{stage}@{s}-{m}-1" for s in SETTINGS for m in methods}
-
-
-TRAIN = trained("train", "fedmvp", "other")
-EVALUATE = trained("evaluate", "fedmvp", "other")
-FEDMVP = trained("train", "fedmvp") | trained("evaluate", "fedmvp")
-OTHER = trained("train", "other") | trained("evaluate", "other")
-EVERYTHING = {"backbone"} | DOWNLOAD | ATTRIBUTES | PARTITION | TRAIN | EVALUATE | ZERO_SHOT | END
+ZERO_SHOT = {"zero_shot@base_to_new-zero_shot"}
+METHODS = trained("fedmvp", "other")
+EVALUATE = only("evaluate", METHODS)
+SCORES = METHODS | ZERO_SHOT | END
+PREPARATION = {"backbone", "download@animals", "attributes@animals", "partition@base_to_new"}
 
 
 def test_the_whole_pipeline(copy: Copy) -> None:
-    from dvc.repo import Repo
-
-    with Repo(str(copy.root)) as repo:
-        assert {stage.addressing for stage in repo.index.stages} == EVERYTHING
+    assert copy.stages() == PREPARATION | SCORES
 
 
 def test_nothing_runs_twice(copy: Copy) -> None:
@@ -45,22 +41,19 @@ def test_nothing_runs_twice(copy: Copy) -> None:
     [
         ("evaluation.explain_images", 1, EVALUATE | END),
         ("evaluation.batch_size", 7, EVALUATE | ZERO_SHOT | END),
-        ("methods.fedmvp.consistency_weight", 0.5, FEDMVP | END),
-        ("methods.other.strength", 2.0, OTHER | END),
-        ("federation.rounds", 3, TRAIN | EVALUATE | END),
-        ("attributes.template", "paper-v1", ATTRIBUTES | TRAIN | EVALUATE | ZERO_SHOT | END),
-        ("partition.shots", 4, PARTITION | TRAIN | EVALUATE | ZERO_SHOT | END),
+        ("methods.fedmvp.consistency_weight", 0.5, trained("fedmvp") | END),
+        ("methods.zero_shot.federation", {}, ZERO_SHOT | END),
+        ("federation.rounds", 3, METHODS | END),
+        ("attributes.template", "paper-v1", {"attributes@animals"} | SCORES),
+        ("partition.shots", 4, {"partition@base_to_new"} | SCORES),
+        ("data.split_seed", 2, PREPARATION - {"backbone", "attributes@animals"} | SCORES),
+        ("backbone.precision", "bf16", {"backbone"} | SCORES),
         ("report.title", "Another title", {"report"}),
         ("profile", "another", {"report"}),
-        ("run.seeds", [1, 2], ZERO_SHOT | END | {
-            f"{stage}@{s}-{m}-2"
-            for stage in ("train", "evaluate") for s in SETTINGS for m in ("fedmvp", "other")
-        }),
+        ("run.seeds", [1, 2], trained("fedmvp", "other", seed=2) | ZERO_SHOT | END),
         ("run.trained", ["fedmvp"], END),
-        ("run.settings", ["base_to_new"], END),
-        ("backbone.precision", "bf16", {"backbone"} | TRAIN | EVALUATE | ZERO_SHOT | END),
     ],
-)  # fmt: skip
+)
 def test_params(copy: Copy, key: str, value: object, rerun: set[str]) -> None:
     copy.set_param(key, value)
     assert copy.status() != {}
@@ -72,20 +65,17 @@ def test_params(copy: Copy, key: str, value: object, rerun: set[str]) -> None:
     ("file", "rerun"),
     [
         ("fedmvp/report/tables.py", {"report"}),
+        ("fedmvp/report/templates/report.html.j2", {"report"}),
         ("fedmvp/tracking/upsert.py", {"track"}),
         ("fedmvp/evaluation/metrics.py", EVALUATE | ZERO_SHOT | END),
-        ("fedmvp/federation/aggregation.py", TRAIN | EVALUATE | END),
-        ("fedmvp/methods/other.py", OTHER | END),
+        ("fedmvp/federation/aggregation.py", METHODS | END),
+        ("fedmvp/methods/other.py", trained("other") | END),
         ("fedmvp/methods/zero_shot.py", ZERO_SHOT | END),
-        ("fedmvp/settings/emoji/msst.yaml", {
-            "partition@msst", "zero_shot@msst-zero_shot",
-            "train@msst-fedmvp-1", "train@msst-other-1",
-            "evaluate@msst-fedmvp-1", "evaluate@msst-other-1",
-        } | END),
-        ("pipeline/train.py", TRAIN | EVALUATE | END),
+        ("fedmvp/attributes/sentences.py", SCORES),
+        ("fedmvp/settings/emoji/base_to_new.yaml", {"partition@base_to_new"} | SCORES),
     ],
-)  # fmt: skip
-def test_code(copy: Copy, file: str, rerun: set[str]) -> None:
+)
+def test_code_and_its_data(copy: Copy, file: str, rerun: set[str]) -> None:
     copy.append(file)
     assert copy.repro() == rerun
 
@@ -94,9 +84,10 @@ def test_what_is_no_input_reruns_nothing(copy: Copy, monkeypatch: pytest.MonkeyP
     for name in ("OPENAI_BASE_URL", "FEDMVP_DEVICE", "FEDMVP_TRACKING_URI", "FEDMVP_DATA"):
         monkeypatch.setenv(name, "something")
     copy.append("params.yaml", "# a comment\n")
+    copy.append("fedmvp/settings/emoji/msst.yaml")
+    copy.append("fedmvp/attributes/recorded/food.jsonl", "\n")
+    copy.append("fedmvp/cli/track.py")
     (copy.root / "README.md").write_text("words", encoding="utf-8")
-    (copy.root / "fedmvp/cli").mkdir(exist_ok=True)
-    (copy.root / "fedmvp/cli/another.py").write_text("pass\n", encoding="utf-8")
     cache = copy.root / "fedmvp/clip/__pycache__"
     cache.mkdir(exist_ok=True)
     (cache / "vision.pyc").write_bytes(b"compiled")
@@ -104,13 +95,13 @@ def test_what_is_no_input_reruns_nothing(copy: Copy, monkeypatch: pytest.MonkeyP
 
 
 def test_going_back_restores_from_the_cache(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy.set_param("federation.rounds", 3)
+    before = copy.set_param("federation.rounds", 3)
     copy.repro()
 
     def refuse(stage: object, **_: object) -> None:
         raise AssertionError(f"{stage} ran")
 
-    copy.set_param("federation.rounds", 10)
+    copy.set_param("federation.rounds", before)
     monkeypatch.setattr("dvc.stage.run.cmd_run", refuse)
-    assert copy.repro() >= TRAIN
+    assert copy.repro() >= METHODS
     assert copy.status() == {}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Reply
 from fedmvp.attributes.record import Question, RecordedAnswer
+from fedmvp.attributes.schema import spoken_name
 from fedmvp.attributes.store import AnswerStore
 from fedmvp.errors import AttributeTextError
 
@@ -15,6 +16,8 @@ __all__ = ["RecordedProvider", "RememberingProvider"]
 
 class RecordedProvider:
     """Answers from a store: same class, model and template text.
+
+    Underscores and spaces in class names are the same.
 
     Sampling parameters and dataset title decide only between several recorded answers, so texts
     written by hand serve any of them.
@@ -104,4 +107,4 @@ class RememberingProvider:
 
 
 def _source(question: Question) -> tuple[str, str, str]:
-    return question.class_name, question.model, question.template_sha256
+    return spoken_name(question.class_name), question.model, question.template_sha256

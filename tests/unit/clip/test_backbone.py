@@ -43,7 +43,7 @@ def test_other_weights_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["spec.json", "weights.safetensors"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises((BackboneError, DataError), match="mend: .*dvc repro"):
+    with pytest.raises((BackboneError, DataError), match=r"mend: .*dvc repro"):
         load_backbone(folder)
 
 
@@ -59,7 +59,10 @@ def test_a_damaged_spec_is_refused(folder: Path) -> None:
     [
         (lambda state: state.pop("vision.proj"), "tensor is missing.*vision.proj"),
         (lambda state: state.update({"vision.more": torch.zeros(1)}), "tensor is extra.*vision.mo"),
-        (lambda state: state.update({"vision.proj": torch.zeros(2, 2)}), r"proj has shape \(2, 2\)"),
+        (
+            lambda state: state.update({"vision.proj": torch.zeros(2, 2)}),
+            r"proj has shape \(2, 2\)",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(tiny: Backbone, change: object, message: str) -> None:

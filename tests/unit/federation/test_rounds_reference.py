@@ -72,7 +72,7 @@ def test_one_client_update(
     whole = toy_client(toy_bank(shaped), NAMES[:3], per_class=1)
     count = 2 if shape == "vit_b16" else 3
     data = ClientData(shaped, whole.images[:count], whole.labels[:count].tolist(), whole.classes)
-    params = section(variant, batch_size=count - 1, local_epochs=1 if shape == "vit_b16" else 2)
+    params = section(variant, batch_size=count - 1, local_epochs=2 if shape == "tiny" else 1)
     start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
     state = ClientState(phase)
     update = train_client(method, "a", data, start, state, params, learning_rate=0.05, seed=SEED,

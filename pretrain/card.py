@@ -1,0 +1,170 @@
+"""Write the model card from the files that hold its numbers.
+
+Run: `python -m pretrain.card` (after `pretrain.export` and `pretrain.evaluate`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from fedmvp.files import write_text
+from pretrain.checkpoints import checkpoint_folder
+from pretrain.export import FOLDER_OF_WEIGHTS
+from pretrain.recipe import WORK, Recipe, load_recipe
+
+__all__ = ["accuracy_table", "card", "progress", "set_table"]
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def accuracy_table(report: dict[str, Any], kind: str) -> str:
+    """Return one row a dataset: chance, mean over styles, each style, in percent."""
+    datasets = report["datasets"]
+    styles = sorted({style for row in datasets.values() for style in row[kind]} - {"mean"})
+    lines = ["| dataset | classes | chance | **mean** | " + " | ".join(styles) + " |",
+             "|---" * (4 + len(styles)) + "|"]  # fmt: skip
+    for name, row in datasets.items():
+        cells = [_percent(row[kind][style]) if style in row[kind] else "" for style in styles]
+        lines.append(f"| {name} | {row['classes']} | {_percent(1 / row['classes'])} | "
+                     f"**{_percent(row[kind]['mean'])}** | {' | '.join(cells)} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def set_table(sets: dict[str, Any]) -> str:
+    """Return one row a licence: icons and sets."""
+    by_licence: dict[str, list[str]] = defaultdict(list)
+    for name, entry in sets.items():
+        if entry["group"] != "validation":
+            by_licence[entry["licence"]].append(name)
+    lines = ["| licence | icons | sets |", "|---|---|---|"]
+    for licence, names in sorted(by_licence.items(), key=lambda pair: -len(pair[1])):
+        count = sum(sets[name]["icons"] for name in names)
+        lines.append(f"| {licence} | {count} | {', '.join(sorted(names))} |")
+    return "\n".join(lines)
+
+
+def progress(folder: Path, unit: str) -> str:
+    """Say how far a phase has come, from its log."""
+    log = folder / "log.jsonl"
+    if not log.exists():
+        return "not run"
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return f"{rows[-1][unit]:,} {unit}"
+
+
+def card(recipe: Recipe, report: dict[str, Any], screen: dict[str, Any], sets: dict[str, Any],
+         note: str = "") -> str:  # fmt: skip
+    """Return the model card, Markdown; `note` goes to its top."""
+    model = recipe.model
+    phases = {phase: progress(checkpoint_folder(phase), unit) for phase, unit in
+              (("image", "images"), ("text", "texts"), ("joint", "images"))}  # fmt: skip
+    emoji = sum(screen["copies_by_set"].get(name, 0) for name in recipe.icons.emoji)
+    attributes = ""
+    if all("attributes only" in row for row in report["datasets"].values()):
+        attributes = ("\n### Attribute phrases alone, without the class name\n\n"
+                      + accuracy_table(report, "attributes only") + "\n")  # fmt: skip
+    remark = f"\n> {note}\n" if note else ""
+    return f"""# PictoCLIP
+{remark}
+A small CLIP for drawings of things: icons, pictograms, emoji. It is open_clip's own `CLIP` class:
+
+```python
+import open_clip
+model, _, preprocess = open_clip.create_model_and_transforms("local-dir:<this folder>")
+tokenizer = open_clip.get_tokenizer("local-dir:<this folder>")
+```
+
+Image tower: ViT, {model.image_size} px, patch {model.patch_size}, width {model.width}, \
+{model.layers} blocks. Text tower: CLIP's vocabulary and context, width {model.text_width}, \
+{model.text_layers} blocks. Joint space: {model.embed_dim} dimensions. Weights in fp16.
+
+## Accuracy
+
+Zero-shot top-1 in percent, all classes of a dataset as candidates, mean over drawing styles.
+Every number comes from `python -m pretrain.evaluate`, which loads this folder with open_clip and
+reads the benchmark's archives in `data/emoji`.
+
+### "an icon of a {{}}."
+
+{accuracy_table(report, "icon")}
+
+### Plain class name
+
+{accuracy_table(report, "plain")}
+{attributes}
+## Data
+
+{screen["icons"]:,} icons of the npm package @iconify/json {recipe.sources.iconify}, rendered at \
+{recipe.icons.size_px} px, with their names, aliases, WordNet 3.0 synonyms, definitions and \
+parents, and colour words read off the drawing as captions. Sets named in \
+`pretrain/params.yaml` are left out: brands, file types, licences that forbid commercial use or \
+are GPL. Sentence embeddings of captions come from all-MiniLM-L6-v2 (Apache-2.0).
+
+{set_table(sets)}
+
+CC-BY sets ask for attribution: each set's author is in the package's `collections.json`. Some
+sets are share-alike (CC-BY-SA, in the table); no image of theirs is shipped here, and whether
+weights inherit such terms is unsettled: leave those sets out in `params.yaml` where that matters.
+
+## No benchmark image in training
+
+The eight benchmark styles ({", ".join(recipe.icons.benchmark)}) are left out by name. Every
+remaining icon was compared with all benchmark images: perceptual hash within \
+{recipe.screen.phash_bits} of 64 bits, or 16 px thumbnails within {recipe.screen.thumb_rms} RMS. \
+{screen["copies"]:,} icons matched and were dropped ({screen["copies_by_hash"]:,} by hash, \
+{screen["copies_by_thumbnail"]:,} by thumbnail), {emoji} of them emoji. Note that older emoji \
+sets remain in training under the same names (noto-v1, emojione-v1, emojione-monotone, \
+streamline-emojis): the test is of new drawing styles, not of unseen things, and \
+emojione-monotone holds black silhouettes of drawings whose colour versions the benchmark's \
+emojione style contains, so that style is the easiest. The benchmark's attribute texts were not \
+used in training.
+
+## Recipe
+
+`pretrain/params.yaml` holds every number; `dvc repro pretrain/dvc.yaml` runs it.
+
+1. Image tower against projected sentence embeddings of all captions of each icon, sampled
+   softmax with {recipe.image_phase.negatives:,} negatives, patches without ink dropped first \
+({recipe.image_phase.keep_tokens} of {(model.image_size // model.patch_size) ** 2} kept), \
+augmentation of ground, ink, colour, pose and line art; Muon and AdamW; averaged weights.
+   So far: {phases["image"]}.
+2. Text tower against the sentence embeddings, in random templates, on captions, WordNet and a
+   small grammar of visual phrases. So far: {phases["text"]}.
+3. Both together on captions through the text tower. So far: {phases["joint"]}.
+
+Hyper-parameters were set beforehand, without a search. During training, zero-shot accuracy was
+watched on two held-out icon sets ({", ".join(recipe.icons.validation)}) and on every fourth
+image of the benchmark; what was seen there led to one change of the image phase's loss and patch
+dropping, so the benchmark is not wholly untouched by development. Trained on two CPU cores
+shared with other work.
+
+## Limits
+
+Drawings on plain grounds only; photographs are out of its domain. English nouns; words that
+neither the captions nor the lexicon hold have hardly trained embeddings. Names are those of icon
+sets, with their biases and mistakes; it must not be used to judge people.
+"""
+
+
+def main() -> None:
+    """Write the card beside the weights."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--note", default="", help="a remark on these weights")
+    note = parser.parse_args().note
+    text = card(load_recipe(), _read(FOLDER_OF_WEIGHTS / "evaluation.json"),
+                _read(WORK / "screen.json"), _read(WORK / "sets.json"), note)  # fmt: skip
+    write_text(FOLDER_OF_WEIGHTS / "MODEL_CARD.md", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The real stages, from data to MLflow, on a tiny model: what DVC is told is what they do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fedmvp.tracking.projection import project, result_folders
+from fedmvp.tracking.store import recorded_contents, tracking_uri
+from tests.imports import ROOT
+from tests.outputs import files
+from tests.pipeline.conftest import COPIED
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+
+# A CLIP that knows nothing: what is learned is no matter here, where it goes is.
+MODEL = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+def tiny_params() -> dict[str, Any]:
+    """Return params.yaml for two minutes less."""
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["datasets"] = ["activities"]
+    params["run"] |= {"settings": ["base_to_new"], "zero_shot": ["zero_shot"], "seeds": [1]}
+    params["run"]["trained"] = ["fedmvp"]
+    params["partition"] |= {"classes_per_client": 30, "shots": 1}
+    params["federation"]["rounds"] = 2
+    params["evaluation"]["explain_images"] = 1
+    return params
+
+
+def write_weights(folder: Path) -> None:
+    """Write random weights where PictoCLIP's are."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**MODEL)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"model_cfg": MODEL}), encoding="utf-8")
+    state = {key: value.contiguous() for key, value in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the repository with a tiny model and tiny params, nothing run yet."""
+    root = tmp_path_factory.mktemp("tiny") / "Jürgen's copy"
+    for name in (*COPIED, "data/emoji/activities.zip"):
+        source, target = ROOT / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+        else:
+            shutil.copyfile(source, target)
+    write_weights(root / "fedmvp/clip/weights/pictoclip")
+    text = yaml.safe_dump(tiny_params(), sort_keys=False)
+    (root / "params.yaml").write_text(text, encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    return root
+
+
+def dvc(root: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run dvc as the Makefile does: this environment's python first on the PATH."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FEDMVP_", "MLFLOW_"))}
+    tools = str(Path(sys.executable).parent)
+    environment = kept | {
+        "PATH": f"{tools}{os.pathsep}{kept.get('PATH', '')}",
+        "PYTHONPATH": str(root),
+        "SHELL": "/bin/sh",
+        "DVC_NO_ANALYTICS": "1",
+        **extra,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(project_folder: Path) -> Path:
+    """Return the copy after `dvc repro`."""
+    run = dvc(project_folder, "repro")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return project_folder
+
+
+def test_every_output_is_there_and_nothing_else_is_dirty(done: Path) -> None:
+    status = dvc(done, "status", "--json")
+    assert json.loads(status.stdout) == {}
+    names = {path.relative_to(done).as_posix() for path in files(done)}
+    run = "results/base_to_new/fedmvp/seed1"
+    assert {
+        "report/index.html",
+        "report/metrics.json",
+        "report/tracking.json",
+        "data/partitions/base_to_new.json",
+        f"{run}/rounds.csv",
+        f"{run}/weights.safetensors",
+        f"{run}/metrics.json",
+        "results/base_to_new/zero_shot/seed1/metrics.json",
+    } <= names
+    # All that a stage leaves in a result folder is declared.
+    written = {p.relative_to(done).as_posix() for p in (done / "results").rglob("*.*")}
+    assert written <= names
+    ignored = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=all"],
+        cwd=done, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    made = ("results/", "data/manifests", "data/attributes", "data/partitions", "data/backbone")
+    assert not [line for line in ignored.splitlines() if line[3:].strip('"').startswith(made)]
+
+
+def test_a_second_repro_runs_nothing(done: Path) -> None:
+    again = dvc(done, "repro")
+    assert again.returncode == 0
+    assert "Running stage" not in again.stdout
+
+
+def test_every_result_is_in_mlflow(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEDMVP_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    results = [project(folder) for folder in result_folders(done / "results")]
+    assert len(results) == 2
+    assert recorded_contents(tracking_uri(done)) == {p.fingerprint: p.content for p in results}
+
+
+def test_training_again_gives_the_same_bytes(done: Path) -> None:
+    """Whatever the hash seed, the locale, the time zone and the scratch folder."""
+    before = {path: path.read_bytes() for path in files(done)}
+    stages = ("download", "attributes", "partition", "train", "evaluate", "zero_shot", "report")
+    again = dvc(
+        done, "repro", "--force", "--no-run-cache", "--single-item", *stages,
+        PYTHONHASHSEED="7", TZ="Asia/Kathmandu", LC_ALL="C",
+        FEDMVP_CACHE=str(done.parent / "cache"), FEDMVP_SCRATCH=str(done.parent / "scratch"),
+    )  # fmt: skip
+    assert again.returncode == 0, again.stdout + again.stderr
+    changed = [str(p) for p, content in before.items() if p.read_bytes() != content]
+    assert not changed
+
+
+def test_a_misspelt_parameter_is_one_clear_line(project_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project_folder, root, symlinks=True)
+    path = root / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("classes_per_client", "classes_per_cleint"), encoding="utf-8")
+    run = dvc(root, "repro", "partition")
+    assert run.returncode != 0
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert "partition.classes_per_cleint" in line
+    assert "unknown key" in line
+    assert "Traceback" not in run.stderr

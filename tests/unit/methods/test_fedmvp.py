@@ -1,0 +1,328 @@
+"""What FedMVP promises beside its formulas: counts, phases, payloads, switches, ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.errors import ConfigError
+from fedmvp.methods.base import Local, Method
+from fedmvp.methods.build import build_method, method_params, resolved_federation
+from fedmvp.methods.classes import TextBank
+from fedmvp.methods.fedmvp import BUNDLES, FedMVPFlags, FedMVPParams
+from fedmvp.methods.fedmvp_texts import bank_features, classifier_weights
+from tests.random_clip import random_backbone
+from tests.toys import NAMES, federation, fedmvp, toy_bank, toy_client
+
+pytestmark = pytest.mark.usefixtures("words")
+
+
+def count(method: Method, names: list[str]) -> int:
+    tensors = method.tensors()
+    return sum(tensors[name].numel() for name in names)
+
+
+@pytest.fixture(scope="module")
+def full_size(backbone: Callable[..., Backbone]) -> Backbone:
+    """ViT-B/16's widths; the depth does not matter to the counts."""
+    return backbone("vit_b16", layers=1)
+
+
+@pytest.mark.parametrize(
+    ("params", "trained", "lora_trained", "lora_sent"),
+    [
+        ({"variant": "paper"}, 9_845_760, 36_864, 36_864),
+        ({"variant": "official-code"}, 9_845_760, 430_848, 9_882_624),
+        ({"conditioning": "image"}, 9_451_776, 36_864, 36_864),
+        ({"conditioning": "text"}, 9_848_832, 36_864, 36_864),
+        ({"rank": 4}, 9_845_760, 18_432, 18_432),
+        # The bank projection is trained and therefore sent: 36,864 + 393,984.
+        ({"lora_trains_linear": True}, 9_845_760, 430_848, 430_848),
+    ],
+)
+def test_parameter_counts(
+    full_size: Backbone, params: dict[str, Any], trained: int, lora_trained: int, lora_sent: int
+) -> None:
+    """facts/methods.md §1.5, §2.5, §2.10; 9,845,760 / 36,864 = 267.08, the paper's 267x."""
+    method = fedmvp(full_size, shaken=False, **params)
+    assert count(method, method.trainable("promptformer")) == trained
+    assert count(method, method.trainable("lora")) == lora_trained
+    assert count(method, method.communicated("lora")) == lora_sent
+    if params == {"variant": "paper"}:
+        assert round(trained / lora_sent, 2) == 267.08
+        assert count(method, method.communicated("promptformer")) == trained
+
+
+def test_every_trained_tensor_is_sent(tiny: Backbone) -> None:
+    """No flag may leave a tensor trained on a client that the server never hears of."""
+    from itertools import product
+
+    for payload, linear, conditioning in product(
+        ("lora", "full"), (False, True), ("multimodal", "image", "text")
+    ):
+        method = fedmvp(tiny, lora_payload=payload, lora_trains_linear=linear,
+                        conditioning=conditioning)  # fmt: skip
+        for phase in ("promptformer", "lora"):
+            assert set(method.trainable(phase)) <= set(method.communicated(phase))
+            assert set(method.trainable(phase)) <= set(method.downloaded(phase))
+
+
+def test_downloads(tiny: Backbone) -> None:
+    """A client that uses LoRA needs it and the PromptFormer; others the PromptFormer alone."""
+    method = fedmvp(tiny)
+    lora = {name for name in method.tensors() if ".lora." in name}
+    assert set(method.downloaded("promptformer")) == set(method.tensors()) - lora
+    assert set(method.downloaded("lora")) == set(method.tensors())
+
+
+@pytest.mark.parametrize(("variant", "identical"), [("paper", True), ("official-code", False)])
+def test_switching_lora_on(tiny: Backbone, bank: TextBank, variant: str, identical: bool) -> None:
+    """Paper: the up factor starts at zero, so nothing jumps. Official: it does (bug B7)."""
+    method = fedmvp(tiny, shaken=False, variant=variant)
+    data = toy_client(bank, NAMES[:3], per_class=1)
+    images = tiny.normalise(data.images)
+    logits = []
+    with torch.no_grad():
+        for phase in ("promptformer", "lora"):
+            method.enter(phase)
+            logits.append(method.logits(images, data.classes))
+    assert torch.equal(*logits) == identical
+
+
+@pytest.mark.parametrize(
+    ("params", "used"),
+    [
+        ({"variant": "paper"}, True),
+        ({"variant": "official-code"}, False),
+        ({"variant": "official-code", "lora_eval": True}, True),
+        ({"variant": "paper", "lora_eval": False}, False),
+        # Never trained, so never used: with random factors it would be noise.
+        ({"variant": "paper", "lora_init": "gauss", "switch_loss": None}, False),
+    ],
+)
+def test_lora_at_evaluation(tiny: Backbone, params: dict[str, Any], used: bool) -> None:
+    method = fedmvp(tiny, **params)
+    method.enter(None)
+    assert method.promptformer.use_lora is used
+
+
+@pytest.mark.parametrize(
+    ("variant", "local", "phase"),
+    [
+        ("paper", Local(0.4, 0.9), "lora"),
+        ("paper", Local(0.9, 0.4), "promptformer"),
+        ("official-code", Local(0.4, 0.9), "promptformer"),
+        ("official-code", Local(0.9, 0.4), "lora"),
+        ("paper", Local(0.5, 0.5), "promptformer"),
+    ],
+)
+def test_trigger(tiny: Backbone, variant: str, local: Local, phase: str) -> None:
+    """Below sigma = 0.5: the epoch's mean in the paper, the last batch in the official code."""
+    method = fedmvp(tiny, variant=variant)
+    assert method.next_phase("promptformer", local) == phase
+    assert method.next_phase("lora", Local(9, 9)) == "lora"  # sticky
+
+
+def test_no_lora_ablation(tiny: Backbone) -> None:
+    method = fedmvp(tiny, switch_loss=None)
+    assert method.next_phase("promptformer", Local(-1, -1)) == "promptformer"
+
+
+def test_no_consistency_ablation(tiny: Backbone, bank: TextBank) -> None:
+    """alpha = 0 skips the frozen pass: `frozen` is never called."""
+    import numpy as np
+
+    from fedmvp.methods.base import Batch
+
+    data = toy_client(bank, NAMES[:3], per_class=1)
+    batch = data.batch(np.arange(3), torch.Generator())
+
+    def forbidden(flips: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("the frozen tower ran")
+
+    batch = Batch(batch.images, batch.labels, forbidden, batch.generator)
+    loss = fedmvp(tiny, consistency_weight=0).loss(batch, data.classes)
+    assert set(loss.parts) == {"loss_ce"}
+    assert torch.equal(loss.total, loss.parts["loss_ce"])
+
+
+def test_text_conditioning_gives_every_image_the_same_prompts(
+    tiny: Backbone, bank: TextBank
+) -> None:
+    method = fedmvp(tiny, conditioning="text")
+    data = toy_client(bank, NAMES[:3], per_class=1)
+    images = tiny.normalise(data.images)
+    with torch.no_grad():
+        prompts = method.prompts(images, data.classes)
+        assert prompts.shape == (1, 4, 64)
+        other = method.prompts(images, bank.select(NAMES[3:5]))
+        assert not torch.equal(prompts, other)  # they depend on the classes
+        assert method.logits(images, data.classes).shape == (3, 3)
+    assert method.explain(images, data.classes) is None
+
+
+def test_image_conditioning_does_not_see_the_bank(tiny: Backbone, bank: TextBank) -> None:
+    method = fedmvp(tiny, conditioning="image")
+    images = tiny.normalise(toy_client(bank, NAMES[:3], per_class=1).images)
+    with torch.no_grad():
+        one, other = (
+            method.prompts(images, bank.select(names)) for names in (NAMES[:2], NAMES[4:])
+        )
+    assert torch.equal(one, other)
+    assert not torch.equal(one[0], one[1])
+    assert not any(name.startswith("promptformer.bank") for name in method.tensors())
+
+
+def test_bank_sources(tiny: Backbone, bank: TextBank) -> None:
+    """Names only: n = K. Random: as many as there are attributes, the same in every class set."""
+    classes = bank.select(("red_fox", "snow owl", "teapot"))  # 1, 10 and 3 attributes
+    sizes = {
+        source: len(bank_features(classes, source, "tokens77", 1).values)
+        for source in ("attributes", "sentences", "official", "names", "random")
+    }
+    assert sizes == {"attributes": 14, "sentences": 14, "official": 14, "names": 3, "random": 14}
+    drawn = bank_features(classes, "random", "tokens77", 1).values
+    alone = bank_features(bank.select(("snow owl",)), "random", "tokens77", 1).values
+    assert torch.equal(drawn[1:11], alone)
+    assert drawn.norm(dim=1).tolist() == pytest.approx([1.0] * 14)
+    assert not torch.equal(drawn, bank_features(classes, "random", "tokens77", 2).values)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source"),
+    [("officehome", "attributes"), ("office_home", "attributes"), ("terra_incognita", "attributes"),
+     ("pacs", "sentences"), ("animals", "sentences")],
+)  # fmt: skip
+def test_the_official_bank_depends_on_the_dataset(
+    tiny: Backbone, dataset: str, source: str
+) -> None:
+    classes = toy_bank(tiny, dataset).select(NAMES[:2])
+    found = bank_features(classes, "official", "tokens77", 1).values
+    assert torch.equal(found, bank_features(classes, source, "tokens77", 1).values)
+
+
+def test_texts_of_the_classifier(tiny: Backbone) -> None:
+    names = ("red_fox", "teapot")
+    bank = toy_bank(tiny, names=names)
+    classes = bank.select(names)
+    mean = classifier_weights(classes, "per_attribute_mean", "tokens77")
+    sentences = classes.features("sentences").values
+    assert torch.allclose(mean[0], sentences[0])
+    assert torch.allclose(mean[1], sentences[1:4].mean(dim=0))  # not renormalised
+    assert float(mean[1].norm()) < 0.9999
+    template = classifier_weights(classes, "template", "tokens77")
+    assert torch.equal(
+        template, tiny.encode_texts(["a photo of a red fox.", "a photo of a teapot."])
+    )
+    concat = classifier_weights(classes, "concat", "tokens77")
+    expected = [
+        "a photo of a red fox, long tail",
+        "a photo of a teapot, long spout, pale spout, round spout",
+    ]
+    assert torch.equal(concat, tiny.encode_texts(expected))
+
+
+def test_77_characters(tiny: Backbone) -> None:
+    """The official code cuts texts after 77 characters, not tokens (bug B11)."""
+    bank = TextBank(tiny, "d", ["x"], "a {}", {"x": ["a"]}, {"x": ["word " * 20]})
+    classes = bank.select(["x"])
+    cut = classifier_weights(classes, "per_attribute_mean", "chars77")
+    assert torch.equal(cut, tiny.encode_texts([("word " * 20)[:77]]))
+    assert not torch.equal(cut, classifier_weights(classes, "per_attribute_mean", "tokens77"))
+
+
+def test_variants_set_every_flag_and_each_can_be_set_alone() -> None:
+    """facts/methods.md §2.8."""
+    assert set(BUNDLES["paper"]) == set(BUNDLES["official-code"]) == set(FedMVPFlags.model_fields)
+    differing = {k for k in BUNDLES["paper"] if BUNDLES["paper"][k] != BUNDLES["official-code"][k]}
+    assert differing == set(BUNDLES["paper"]) - {"classifier", "value_norm"}
+    for variant, other in (("paper", "official-code"), ("official-code", "paper")):
+        for flag in differing:
+            params = FedMVPParams(variant=variant, **{flag: BUNDLES[other][flag]})
+            assert params.flags.model_dump() == {**BUNDLES[variant], flag: BUNDLES[other][flag]}
+            assert params.resolved()[flag] == BUNDLES[other][flag]
+
+
+def test_federation_of_the_official_code() -> None:
+    """Uniform fp16 means and clients that keep their momentum; the user's entry wins."""
+
+    def resolve(**section: Any) -> dict[str, Any]:
+        params = method_params("fedmvp", section)
+        return resolved_federation("fedmvp", params, federation()).model_dump()
+
+    plain, official = resolve(), resolve(variant="official-code")
+    assert plain == federation().model_dump()
+    assert {k: official[k] for k in official if official[k] != plain[k]} == {
+        "aggregation_dtype": "float16", "client_state": "persistent"
+    }  # fmt: skip
+    own = resolve(variant="official-code", federation={"client_state": "fresh"})
+    assert own["client_state"] == "fresh"
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"varint": "paper"}, "methods.fedmvp: varint: unknown key"),
+        ({"n_prompts": 0}, "n_prompts"),
+        ({"attr_bank": "labels"}, "attr_bank"),
+        ({"switch_loss": float("nan")}, "switch_loss"),
+    ],
+)
+def test_a_wrong_section_is_refused(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        method_params("fedmvp", section)
+
+
+def test_heads_must_divide_the_width(tiny: Backbone) -> None:
+    with pytest.raises(ConfigError, match=r"not divisible.*mend: choose sizes that fit"):
+        build_method("fedmvp", tiny, method_params("fedmvp", {"heads": 5}), 1)
+
+
+def test_initial_tensors_come_from_the_seed(tiny: Backbone) -> None:
+    """Limits of facts/methods.md §2.1: Xavier on [3d, d], U(±1/√inputs), N(0, 0.02²)."""
+    first, again, other = (
+        build_method("fedmvp", tiny, FedMVPParams(), seed).tensors() for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["promptformer.bank.weight"], other["promptformer.bank.weight"])
+    d, e = 64, 40
+    bounds = {
+        "promptformer.attention.query_weight": (6 / (4 * d)) ** 0.5,
+        "promptformer.attention.key_weight": (6 / (4 * d)) ** 0.5,
+        "promptformer.attention.output.weight": d**-0.5,
+        "promptformer.feed_forward.expand.weight": d**-0.5,
+        "promptformer.feed_forward.expand.bias": d**-0.5,
+        "promptformer.feed_forward.contract.weight": (4 * d) ** -0.5,
+        "promptformer.bank.weight": e**-0.5,
+        "promptformer.bank.bias": e**-0.5,
+    }
+    for name, bound in bounds.items():
+        assert 0.9 * bound < float(first[name].detach().abs().max()) <= bound, name
+    for name in ("query_bias", "key_bias", "value_bias", "output.bias"):
+        assert not first[f"promptformer.attention.{name}"].any()
+    assert 0.015 < float(first["promptformer.lora.query_a"].detach().std()) < 0.025
+    assert not first["promptformer.lora.query_b"].any()
+
+
+def test_explanation_is_an_average_over_heads(tiny: Backbone, bank: TextBank) -> None:
+    method = fedmvp(tiny)
+    data = toy_client(bank, NAMES[:3], per_class=1)
+    weights = method.explain(tiny.normalise(data.images), data.classes)
+    assert weights.shape == (3, 16, 14)
+    assert weights.sum(dim=-1).flatten().tolist() == pytest.approx([1.0] * 48, abs=1e-5)
+    for source in ("names", "random"):
+        other = fedmvp(tiny, attr_bank=source)
+        assert other.explain(tiny.normalise(data.images), data.classes) is None
+
+
+def test_widths_come_from_the_backbone() -> None:
+    for shape in ("tiny", "picto"):
+        shaped = random_backbone(shape, layers=1)
+        tensors = fedmvp(shaped).tensors()
+        assert tensors["promptformer.bank.weight"].shape == (
+            shaped.spec.vision.width, shaped.spec.embed_dim
+        )  # fmt: skip

@@ -1,0 +1,74 @@
+"""Images of files and of requests."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedmvp.errors import DataError
+from fedmvp.prediction.images import decode_files, decode_values
+
+PIXELS = np.random.default_rng(1).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def test_every_form_of_an_image_is_the_same_image(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(png())
+    text = base64.b64encode(png()).decode()
+    values: list[Any] = [
+        text,
+        f"data:image/png;base64,{text}",
+        png(),
+        PIXELS,
+        PIXELS.tolist(),
+        PIXELS.astype(float).tolist(),
+        np.array([list(row) for row in PIXELS.tolist()], dtype=object),
+    ]
+    (expected,) = decode_files([path], 16)
+    assert expected.shape == (16, 16, 3)
+    for image in decode_values(values, 16):
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_order_is_kept(tmp_path: Path) -> None:
+    paths = []
+    for number in range(20):
+        paths.append(tmp_path / f"{number}.png")
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(paths[-1])
+    assert decode_files(paths, 4)[:, 0, 0, 0].tolist() == list(range(20))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no image", png()[:60]])
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "bad.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.png.*mend: give a whole PNG"):
+        decode_files([path], 8)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be decoded"):
+        decode_files([tmp_path], 8)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["no base64!", "AAAA", b"", b"noise", None, 3, [1, 2], [[[1, 2]]], [[[0, 0, 256]]],
+     [[[0, 0, -1]]], [[[0.5, 0, 0]]], [["a", "b", "c"]], [[[1, 2, 3]], [[1, 2]]], []],
+)  # fmt: skip
+def test_a_value_that_is_no_image_is_named_by_its_place(value: Any) -> None:
+    with pytest.raises(DataError, match="image 1 of the request.*mend: send base64"):
+        decode_values([PIXELS, value], 8)

@@ -1,0 +1,47 @@
+"""The picture of attention."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from fedmvp.prediction.overlay import Explained, draw_overlay
+from fedmvp.prediction.predictor import Attended
+
+
+def explained(winner: int, texts: int = 8) -> Explained:
+    weights = np.full((4, texts), 0.01, dtype=np.float32)
+    weights[:, winner] = 0.5
+    weights[0, winner] = 0.9
+    names = tuple((f"class {i}", f"attribute {i} " * (1 + 9 * i)) for i in range(texts))
+    image = np.full((32, 32, 3), 200, dtype=np.uint8)
+    return Explained(image, "file.png : class (99.0 %)", Attended(weights, (2, 2), names))
+
+
+def opened(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
+
+
+def test_one_row_per_image_and_the_same_bytes_every_time() -> None:
+    one, two = draw_overlay([explained(1)]), draw_overlay([explained(1), explained(5)])
+    assert one == draw_overlay([explained(1)])
+    assert opened(one).format == "PNG"
+    assert opened(two).height == 2 * opened(one).height
+    assert opened(two).width == opened(one).width
+
+
+def test_the_strongest_patch_of_the_strongest_attribute_is_hot() -> None:
+    picture = np.asarray(opened(draw_overlay([explained(3)])).convert("RGB")).astype(int)
+    # Third cell: heat of the attribute with the strongest patch, which is the top left one.
+    left = 12 + 2 * (192 + 12)
+    hot, cold = picture[12 + 20, left + 20], picture[12 + 20, left + 150]
+    assert hot[0] - hot[2] > 150
+    assert abs(cold[0] - cold[2]) < 10
+
+
+def test_few_texts_and_even_attention_are_drawn() -> None:
+    even = Attended(np.full((4, 1), 1.0, dtype=np.float32), (2, 2), (("only", "text"),))
+    image = np.zeros((32, 32, 3), dtype=np.uint8)
+    assert opened(draw_overlay([Explained(image, "title", even)])).size[0] > 192
