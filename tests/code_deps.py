@@ -84,7 +84,7 @@ def covered(deps: Collection[str]) -> frozenset[str]:
         path = ROOT / dep
         if dep.split("/")[0] in OURS and path.is_dir():
             files |= set(path.rglob("*.py"))
-        elif dep.split("/")[0] in OURS and path.suffix == ".py":
+        elif dep.split("/")[0] in OURS and path.suffix == ".py" and path.exists():
             files.add(path)
     return frozenset(name for name in map(module_name, files) if not is_trivial(name))
 

@@ -17,6 +17,7 @@ from fedmvp.cli.doctor import doctor
 from fedmvp.cli.import_official import import_official
 from fedmvp.cli.methods import methods
 from fedmvp.cli.predict import predict
+from fedmvp.cli.probe import probe
 from fedmvp.cli.settings import settings
 
 __all__ = ["app"]
@@ -61,5 +62,6 @@ app.add_typer(attributes.app)
 app.command()(settings)
 app.command()(methods)
 app.command()(predict)
+app.command()(probe)
 app.command(name="import-official")(import_official)
 app.add_typer(track.app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+
 import pytest
 
 from tests.code_deps import covered, listing, methods, needed, params, reachable, stages
@@ -91,3 +92,9 @@ def test_nothing_volatile_is_in_a_stage(name: str) -> None:
     for out in stage["outs"]:
         assert isinstance(out, str), f"{name}: {out} has options; outs are cached, never persisted"
     assert len(stage["deps"]) == len(set(stage["deps"]))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_file_in_the_repository_that_is_named_exists(name: str) -> None:
+    fixed = [e for e in STAGES[name]["deps"] if e.split("/")[0] in OURS and "${" not in e]
+    assert not [entry for entry in fixed if not (ROOT / entry).exists()]

@@ -13,6 +13,7 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.federation.client import ClientData
 from fedmvp.methods.base import Batch
+from fedmvp.methods.official_checkpoint import from_official
 from tests.bridge import official_state, reference_batch, reference_classes, reference_clip
 from tests.reference.encoders import embed_image
 from tests.reference.fedmvp import (
@@ -220,3 +221,12 @@ def test_the_official_state_has_its_22_keys(backbone: Callable[..., Backbone]) -
         "linear.weight": (768, 512),
         "linear.bias": (768,),
     }
+
+
+def test_the_importer_knows_the_same_names(tiny: Backbone) -> None:
+    """The names above are written twice, from the fact sheet; both lead back to our tensors."""
+    tensors = fedmvp(tiny).tensors()
+    state = {name: tensor.float() for name, tensor in official_state(tensors).items()}
+    back = from_official(state)
+    assert back.keys() == tensors.keys()
+    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())

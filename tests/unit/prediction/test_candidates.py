@@ -93,7 +93,12 @@ def test_nothing_named_is_an_error(catalog: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "no class"), ("  \n\n", "no class"), ("a\nb\na\n", "twice.*'a'"), (None, "cannot be read")],
+    [
+        ("", "no class"),
+        ("  \n\n", "no class"),
+        ("a\nb\na\n", "twice.*'a'"),
+        (None, "cannot be read"),
+    ],
 )
 def test_faulty_class_lists(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "c.txt"

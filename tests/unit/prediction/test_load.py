@@ -134,9 +134,7 @@ def test_zero_shot_needs_no_weights_and_no_attributes(tower: Backbone) -> None:
 
 def test_classes_without_attributes_are_named_when_they_are_needed(imported: Write) -> None:
     Path("classes.txt").write_text("kite\nsea star\n", encoding="utf-8")
-    predictor = load_predictor(
-        imported(lora=False), dataset="toys", classes=Path("classes.txt")
-    )
+    predictor = load_predictor(imported(lora=False), dataset="toys", classes=Path("classes.txt"))
     with pytest.raises(AttributeTextError, match="no attributes.*'sea star'.*--attributes FILE"):
         logits(predictor)
 
