@@ -125,9 +125,10 @@ remaining icon was compared with all benchmark images: perceptual hash within \
 {screen["copies_by_thumbnail"]:,} by thumbnail), {emoji} of them emoji. Note that older emoji \
 sets remain in training under the same names (noto-v1, emojione-v1, emojione-monotone, \
 streamline-emojis): the test is of new drawing styles, not of unseen things, and \
-emojione-monotone holds black silhouettes of drawings whose colour versions the benchmark's \
-emojione style contains, so that style is the easiest. The benchmark's attribute texts were not \
-used in training.
+emojione-monotone holds black \
+silhouettes of drawings whose colour versions the benchmark's emojione style contains, which may \
+help on that style; and emojione and fxemoji lack the newer emoji. The benchmark's attribute \
+texts were not used in training.
 
 ## Recipe
 

@@ -2,7 +2,8 @@
 
 Zero-shot top-1, all classes of a dataset as candidates, per dataset and drawing style; the mean
 is over styles. `--attributes FOLDER` adds classification by attribute phrases alone, without the
-class name (mean of the phrases' features), from files `{"classes": {name: [phrase, ...]}}`.
+class name (mean of the phrases' features); the folder holds `<dataset>.jsonl` with lines
+`{"class": name, "attributes": [phrase, ...]}`.
 Output: `evaluation.json` beside the weights. Run: `python -m pretrain.evaluate`.
 """
 
@@ -92,14 +93,14 @@ def main() -> None:
         features = torch.cat([functional.normalize(clip.encode_image(block), dim=1)
                               for block in images.split(256)])  # fmt: skip
         names = [name for _, name in entries]
-        row = {"classes": len(names), "images": len(images)}
+        row: dict[str, Any] = {"classes": len(names), "images": len(images)}
         for kind, template in TEMPLATES.items():
             texts = class_features(clip, tokenizer, [[template.format(name)] for name in names])
             row[kind] = per_style(features, labels, styles, texts)
         if options.attributes is not None:
-            content = json.loads((options.attributes / f"{task}.json").read_text(encoding="utf-8"))
-            phrases = [content["classes"][name] for name in names]
-            texts = class_features(clip, tokenizer, phrases)
+            lines = (options.attributes / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()
+            phrases = {line["class"]: line["attributes"] for line in map(json.loads, lines)}
+            texts = class_features(clip, tokenizer, [phrases[name] for name in names])
             row["attributes only"] = per_style(features, labels, styles, texts)
         report[task] = row
         print(task, {k: v["mean"] for k, v in row.items() if isinstance(v, dict)}, flush=True)

@@ -14,8 +14,7 @@ _STYLE_WORDS = frozenset(
     rounded round sharp twotone two tone alt o variant mini micro stroke flat duo remix
     freehand poly sm md lg xs xl ios android logo icon""".split()  # noqa: SIM905
 )
-_STYLE_PREFIXES = frozenset("""
-    baseline outline round sharp twotone""".split())  # noqa: SIM905
+_STYLE_PREFIXES = frozenset(["baseline", "outline", "round", "sharp", "twotone"])
 _APOSTROPHES = {"oclock": "o'clock", "mans": "man's", "womans": "woman's", "workers": "worker's"}
 _SIZE = re.compile(r"^\d+(px|x\d+)?$|^x?\d+$")
 _SKIPPED = re.compile(

@@ -124,7 +124,8 @@ def _step(student: ImageStudent, corpus: Corpus, augment: Augmenter, recipe: Rec
     negatives = draw_negatives(corpus, phase.negatives, draw)
     patches, places = augment(batch.images, batch.mono, batch.keep_colour)
     features = functional.normalize(
-        image_features(student.visual, patches.bfloat16(), places), dim=1)
+        image_features(student.visual, patches.bfloat16(), places), dim=1
+    )
     captions = student.texts(corpus.embeddings[batch.texts.clamp(min=0)])
     wrong = student.texts(corpus.embeddings[negatives])
     scale = student.log_scale.clamp(max=_MAX_LOG_SCALE).exp()

@@ -49,8 +49,7 @@ def _step(clip: Any, corpus: Corpus, texts: TextCorpus, teacher: tuple[Tensor, T
     captions = batch.texts.gather(1, slots)
     negatives = draw_negatives(corpus, phase.negatives, draw)
     patches, places = augment(batch.images, batch.mono, batch.keep_colour)
-    features = functional.normalize(
-        image_features(clip.visual, patches.bfloat16(), places), dim=1)
+    features = functional.normalize(image_features(clip.visual, patches.bfloat16(), places), dim=1)
     rows = torch.cat([captions.flatten(), negatives])
     encoded = _texts(clip, texts.tokens.sample(rows.tolist(), draw))
     right, wrong = encoded[: captions.numel()], encoded[captions.numel() :]

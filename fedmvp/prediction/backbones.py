@@ -84,8 +84,9 @@ def _is_stages(choice: BackboneChoice, spec: BackboneSpec) -> bool:
 
 def _complete(choice: BackboneChoice) -> tuple[str, Path | None, str | None]:
     """Fill what was left out from params.yaml, where it speaks of the same model."""
-    params = _params()
-    name = choice.name or (params.name if params is not None else None)
+    params, spec = _params(), stage_spec()
+    known = [source.name for source in (params, spec) if source is not None]
+    name = choice.name or next(iter(known), None)
     if name is None:
         raise BackboneError(
             "no backbone named",

@@ -98,3 +98,9 @@ def test_nothing_volatile_is_in_a_stage(name: str) -> None:
 def test_every_file_in_the_repository_that_is_named_exists(name: str) -> None:
     fixed = [e for e in STAGES[name]["deps"] if e.split("/")[0] in OURS and "${" not in e]
     assert not [entry for entry in fixed if not (ROOT / entry).exists()]
+
+
+def test_no_other_pipeline_is_part_of_this_one() -> None:
+    """Else `dvc repro` would train PictoCLIP first, whose weights are a dependency here."""
+    others = [file for file in ROOT.glob("*/dvc.yaml") if not (file.parent / ".dvc").is_dir()]
+    assert not others, "give the folder a DVC project of its own: <folder>/.dvc/config"

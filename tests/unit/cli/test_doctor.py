@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fedmvp.cli import health
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import ROOT, Run
 
 
 @pytest.fixture
@@ -87,7 +87,8 @@ def test_the_backbone_check(repository: Path) -> None:
         assert check() == [expected]
 
 
-def test_a_damaged_backbone_is_found(tower: object, repository: Path) -> None:
+def test_a_damaged_backbone_is_found(tower: object) -> None:
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (line, *_) = health.CHECKS["backbone"]("backbone")
     assert line.ok
     path = Path("data/backbone/weights.safetensors")

@@ -77,8 +77,9 @@ def test_the_command_lists_every_method(run: Run, place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sizes_of_a_model_nobody_has_the_weights_of(run: Run, tmp_path: Path,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_sizes_of_a_model_without_its_weights(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     rows = json.loads(run("methods", "--backbone", "ViT-B-16-quickgelu", "--json").stdout)
     assert {row["method"]: row["trainable"] for row in rows}["fedmvp"] == 9_845_760

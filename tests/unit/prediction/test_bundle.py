@@ -55,24 +55,24 @@ def test_the_backbone_is_checked_by_its_hash(result: Path) -> None:
     write_bundle(OUT, result)
     spec = read_json(Path("data/backbone/spec.json"))
     write_json(Path("data/backbone/spec.json"), {**spec, "tower_sha256": "0" * 64})
-    with pytest.raises(BackboneError, match="hash differs.*FEDMVP_BACKBONE"):
+    with pytest.raises(BackboneError, match=r"hash differs.*FEDMVP_BACKBONE"):
         load_bundle(OUT)
 
 
 def test_faulty_requests_and_bundles(result: Path) -> None:
-    with pytest.raises(ConfigError, match="not a dataset of the run.*toys"):
+    with pytest.raises(ConfigError, match=r"not a dataset of the run.*toys"):
         write_bundle(OUT, result, default_dataset="food")
     write_bundle(OUT, result)
-    with pytest.raises(ConfigError, match="unknown dataset.*toys"):
+    with pytest.raises(ConfigError, match=r"unknown dataset.*toys"):
         load_bundle(OUT).predict([], "food")
     write_json(OUT / "model.json", {**read_json(OUT / "model.json"), "more": 1})
-    with pytest.raises(CheckpointError, match="not a model description"):
+    with pytest.raises(CheckpointError, match=r"not a model description"):
         load_bundle(OUT)
 
 
 def test_a_result_without_run_or_backbone_cannot_be_bundled(result: Path) -> None:
     Path("data/backbone/spec.json").rename("spec.json")
-    with pytest.raises(BackboneError, match="dvc repro backbone"):
+    with pytest.raises(BackboneError, match=r"dvc repro backbone"):
         write_bundle(OUT, result)
     (result / "run.json").unlink()
     with pytest.raises(CheckpointError, match=r"no run\.json"):

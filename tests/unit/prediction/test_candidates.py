@@ -45,9 +45,9 @@ def test_a_domain_changes_the_sentences_only(catalog: Path) -> None:
         "a photo of a",
         "",
     )
-    with pytest.raises(ConfigError, match="no such domain.*sketch, photo"):
+    with pytest.raises(ConfigError, match=r"no such domain.*sketch, photo"):
         choose_candidates(dataset="toys", domain="clipart")
-    with pytest.raises(ConfigError, match="give --dataset NAME, too"):
+    with pytest.raises(ConfigError, match=r"give --dataset NAME, too"):
         choose_candidates(classes=write(catalog / "c.txt", "a\nb"), domain="photo")
 
 
@@ -85,9 +85,9 @@ def test_recorded_answers_stand_in_for_the_stage(catalog: Path) -> None:
 
 
 def test_nothing_named_is_an_error(catalog: Path) -> None:
-    with pytest.raises(ConfigError, match="no classes.*--dataset NAME or --classes FILE"):
+    with pytest.raises(ConfigError, match=r"no classes.*--dataset NAME or --classes FILE"):
         choose_candidates()
-    with pytest.raises(ConfigError, match="unknown dataset.*did you mean 'toys'"):
+    with pytest.raises(ConfigError, match=r"unknown dataset.*did you mean 'toys'"):
         choose_candidates(dataset="tois")
 
 
@@ -112,5 +112,5 @@ def test_faulty_class_lists(tmp_path: Path, content: str | None, message: str) -
     "content", [[], {}, "text", {"a": "b"}, {"a": [1]}, {"a": [""]}, {"classes": {"a": None}}]
 )
 def test_faulty_attribute_lists(tmp_path: Path, content: Any) -> None:
-    with pytest.raises((AttributeTextError, DataError), match="mend: "):
+    with pytest.raises((AttributeTextError, DataError), match=r"mend: "):
         read_attribute_lists(write(tmp_path / "a.json", content))

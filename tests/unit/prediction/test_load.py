@@ -66,9 +66,9 @@ def test_batches_do_not_matter(tower: Backbone) -> None:
 
 def test_folds(tower: Backbone) -> None:
     folder = write_result(Path(), trained(tower), folds=("noto", "twemoji"))
-    with pytest.raises(ConfigError, match="several folds.*--fold: noto, twemoji"):
+    with pytest.raises(ConfigError, match=r"several folds.*--fold: noto, twemoji"):
         load_predictor(folder)
-    with pytest.raises(ConfigError, match="no such fold.*noto, twemoji"):
+    with pytest.raises(ConfigError, match=r"no such fold.*noto, twemoji"):
         load_predictor(folder, fold="emojione")
     first, second = (logits(load_predictor(folder, fold=name)) for name in ("noto", "twemoji"))
     assert np.abs(first - second).max() > 1e-3
@@ -135,7 +135,7 @@ def test_zero_shot_needs_no_weights_and_no_attributes(tower: Backbone) -> None:
 def test_classes_without_attributes_are_named_when_they_are_needed(imported: Write) -> None:
     Path("classes.txt").write_text("kite\nsea star\n", encoding="utf-8")
     predictor = load_predictor(imported(lora=False), dataset="toys", classes=Path("classes.txt"))
-    with pytest.raises(AttributeTextError, match="no attributes.*'sea star'.*--attributes FILE"):
+    with pytest.raises(AttributeTextError, match=r"no attributes.*'sea star'.*--attributes FILE"):
         logits(predictor)
 
 
@@ -146,15 +146,15 @@ def test_methods_without_training_ignore_weights(tower: Backbone, imported: Writ
 
 
 def test_what_cannot_go_together(tower: Backbone, imported: Write) -> None:
-    with pytest.raises(ConfigError, match="needs its learned tensors.*--weights FILE"):
+    with pytest.raises(ConfigError, match=r"needs its learned tensors.*--weights FILE"):
         load_predictor(method="fedmvp", dataset="toys")
-    with pytest.raises(ConfigError, match="unknown method.*fedmvp"):
+    with pytest.raises(ConfigError, match=r"unknown method.*fedmvp"):
         load_predictor(imported(lora=False), method="fedmpv", dataset="toys")
-    with pytest.raises(ConfigError, match="zero_shot has no variant"):
+    with pytest.raises(ConfigError, match=r"zero_shot has no variant"):
         load_predictor(dataset="toys", variant="paper")
-    with pytest.raises(ConfigError, match="variant.*'papper'"):
+    with pytest.raises(ConfigError, match=r"variant.*'papper'"):
         load_predictor(imported(lora=False), dataset="toys", variant="papper")
-    with pytest.raises(ConfigError, match="has no folds"):
+    with pytest.raises(ConfigError, match=r"has no folds"):
         load_predictor(imported(lora=False), dataset="toys", fold="main")
 
 
@@ -175,13 +175,13 @@ def test_tensors_that_do_not_fit_are_named(tower: Backbone) -> None:
 def test_files_that_are_no_weights(tower: Backbone) -> None:
     Path("noise.safetensors").write_bytes(b"noise")
     for name in ("noise.safetensors", "image0.png", "absent", "."):
-        with pytest.raises(CheckpointError, match="import-official"):
+        with pytest.raises(CheckpointError, match=r"import-official"):
             load_predictor(Path(name), dataset="toys")
     save_learned(Path("other.safetensors"), {"context": torch.zeros(2)}, {})
-    with pytest.raises(ConfigError, match="do not name their method.*--method NAME"):
+    with pytest.raises(ConfigError, match=r"do not name their method.*--method NAME"):
         load_predictor(Path("other.safetensors"), dataset="toys")
     save_learned(Path("other.safetensors"), {"context": torch.zeros(2)}, {"method": "new"})
-    with pytest.raises(CheckpointError, match="unknown method.*'new'"):
+    with pytest.raises(CheckpointError, match=r"unknown method.*'new'"):
         load_predictor(Path("other.safetensors"), dataset="toys")
 
 
@@ -190,7 +190,7 @@ def test_a_run_with_several_datasets_asks_which(tower: Backbone) -> None:
     run = read_json(folder / "run.json")
     run["inputs"]["data/attributes/food.json"] = "0" * 64
     write_json(folder / "run.json", run)
-    with pytest.raises(ConfigError, match="choose one: food, toys"):
+    with pytest.raises(ConfigError, match=r"choose one: food, toys"):
         load_predictor(folder)
     assert load_predictor(folder, dataset="toys").class_names[0] == "red_fox"
 
@@ -200,19 +200,19 @@ def test_another_backbone_than_the_runs_is_told(tower: Backbone) -> None:
     run = read_json(folder / "run.json")
     run["inputs"]["data/backbone/spec.json"] = "0" * 64
     write_json(folder / "run.json", run)
-    with pytest.warns(PredictionWarning, match="another backbone"):
+    with pytest.warns(PredictionWarning, match=r"another backbone"):
         load_predictor(folder, backbone=BackboneChoice("tiny"))
 
 
 def test_a_backbone_needs_a_name_and_weights(tower: Backbone) -> None:
     spec = Path("data/backbone/spec.json")
     spec.rename("spec.json")
-    with pytest.raises(BackboneError, match="no backbone named"):
+    with pytest.raises(BackboneError, match=r"no backbone named"):
         load_predictor(dataset="toys")
-    with pytest.raises(BackboneError, match="has no weights.*--backbone-weights FILE"):
+    with pytest.raises(BackboneError, match=r"has no weights.*--backbone-weights FILE"):
         load_predictor(dataset="toys", backbone=BackboneChoice("ViT-B-16-quickgelu"))
     choice = BackboneChoice("ViT-B-16-quickgelu", Path("absent.pt"))
-    with pytest.raises(BackboneError, match="weights file is missing"):
+    with pytest.raises(BackboneError, match=r"weights file is missing"):
         load_predictor(dataset="toys", backbone=choice)
 
 

@@ -83,7 +83,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     state = official_state(WIDTH, EMBED_DIM)
     for key in KEYS:
         rest = {name: value for name, value in state.items() if name != key}
-        with pytest.raises(CheckpointError, match="missing key") as caught:
+        with pytest.raises(CheckpointError, match=r"missing key") as caught:
             read_official(save_official(tmp_path / "x", rest))
         assert key in str(caught.value)
 
@@ -100,7 +100,7 @@ def test_a_misshapen_key_is_named(tmp_path: Path, change: str) -> None:
             "flat": value[None],
             "scalar": value.sum(),
         }[change]
-        with pytest.raises(CheckpointError, match="has shape") as caught:
+        with pytest.raises(CheckpointError, match=r"has shape") as caught:
             read_official(save_official(tmp_path / "x", {**state, key: wrong}))
         assert f"{key} has shape {tuple(wrong.shape)}" in str(caught.value)
 
@@ -125,7 +125,7 @@ def test_an_extra_key_is_named(tmp_path: Path, extra: str, value: Tensor) -> Non
 )
 def test_what_is_no_float_tensor_is_named(tmp_path: Path, value: Any) -> None:
     state = {**official_state(WIDTH, EMBED_DIM), "linear.bias": value}
-    with pytest.raises(CheckpointError, match="linear.bias is no fp16, bf16 or fp32 tensor"):
+    with pytest.raises(CheckpointError, match=r"linear.bias is no fp16, bf16 or fp32 tensor"):
         read_official(save_official(tmp_path / "x", state))
 
 
@@ -139,7 +139,7 @@ class Foreign:
 @pytest.mark.parametrize("content", [Foreign(), {"state_dict": Foreign()}, [1, 2], "text"])
 def test_only_tensors_are_read(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "x")
-    with pytest.raises(CheckpointError, match="plain tensors|no state dict|key"):
+    with pytest.raises(CheckpointError, match=r"plain tensors|no state dict|key"):
         read_official(tmp_path / "x")
 
 
