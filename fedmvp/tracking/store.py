@@ -36,15 +36,16 @@ CONTENT_TAG = "fedmvp.content"
 
 _SQLITE = "sqlite:///"
 _LOCK_TIMEOUT_S = 600.0
-# An unreachable server must not hold up a pipeline for the quarter of an hour of the defaults.
-_HTTP_DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-_QUIET = {
+# Settings of mlflow for this process and those it starts, unless the user has set them.
+_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # An unreachable server must not hold up a pipeline for the quarter of an hour mlflow would try.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # The server's runners of evaluation jobs take half of its start-up time.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 
 
@@ -101,8 +102,7 @@ def open_client(uri: str) -> Any:
     ConfigError
         When the store cannot be reached.
     """
-    for key, value in (_HTTP_DEFAULTS | _QUIET).items():
-        os.environ.setdefault(key, value)
+    _set_defaults()
     database = _database(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -126,6 +126,11 @@ def open_client(uri: str) -> Any:
             "that file if it is broken: it is rebuilt from the results, which are safe)",
         ) from error
     return client
+
+
+def _set_defaults() -> None:
+    for key, value in _DEFAULTS.items():
+        os.environ.setdefault(key, value)
 
 
 def without_secret(uri: str) -> str:
@@ -195,6 +200,7 @@ def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[
             value=without_secret(store),
             mend="open this address in a browser",
         )
+    _set_defaults()
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError("mlflow is not installed", where=sys.executable, mend="run `make env`")
     return [

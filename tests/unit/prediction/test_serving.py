@@ -50,6 +50,8 @@ def start(place: Path, *words: str) -> subprocess.Popen[str]:
         "MLFLOW_TRACKING_URI": f"sqlite:///{place}/.fedmvp/mlflow.db",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_OFFLINE": "1",
+        # mlflow starts uvicorn by its name.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     return subprocess.Popen(
         [sys.executable, *words],
