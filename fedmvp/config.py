@@ -253,7 +253,9 @@ def parse_section(model: type[_Model], value: Any, where: str) -> _Model:
 
 
 def _config_error(model: type[BaseModel], error: ValidationError, where: str) -> ConfigError:
-    first = error.errors(include_url=False)[0]
+    found = error.errors(include_url=False)
+    # A misspelt key is unknown and leaves its right name missing: name what the user wrote.
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
     key = ".".join(str(part) for part in first["loc"])
     place = f"{where}: {key}" if key else where
     if first["type"] == "extra_forbidden":

@@ -11,8 +11,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from fedmvp.files import write_text
-from pretrain.checkpoints import checkpoint_folder
 from pretrain.export import FOLDER_OF_WEIGHTS
 from pretrain.recipe import WORK, Recipe, load_recipe
 
@@ -53,21 +54,18 @@ def set_table(sets: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def progress(folder: Path, unit: str) -> str:
-    """Say how far a phase has come, from its log."""
-    log = folder / "log.jsonl"
-    if not log.exists():
-        return "not run"
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return f"{rows[-1][unit]:,} {unit}"
+def progress(weights: Path) -> dict[str, str]:
+    """Say how many examples each phase saw, from the weights file's metadata."""
+    with safe_open(weights, framework="pt") as file:
+        seen = file.metadata()
+    return {phase: f"{int(count):,}" if int(count) else "not run" for phase, count in seen.items()}
 
 
 def card(recipe: Recipe, report: dict[str, Any], screen: dict[str, Any], sets: dict[str, Any],
          note: str = "") -> str:  # fmt: skip
     """Return the model card, Markdown; `note` goes to its top."""
     model = recipe.model
-    phases = {phase: progress(checkpoint_folder(phase), unit) for phase, unit in
-              (("image", "images"), ("text", "texts"), ("joint", "images"))}  # fmt: skip
+    phases = progress(FOLDER_OF_WEIGHTS / "model.safetensors")
     emoji = sum(screen["copies_by_set"].get(name, 0) for name in recipe.icons.emoji)
     attributes = ""
     if all("attributes only" in row for row in report["datasets"].values()):
@@ -138,10 +136,10 @@ texts were not used in training.
    softmax with {recipe.image_phase.negatives:,} negatives, patches without ink dropped first \
 ({recipe.image_phase.keep_tokens} of {(model.image_size // model.patch_size) ** 2} kept), \
 augmentation of ground, ink, colour, pose and line art; Muon and AdamW; averaged weights.
-   So far: {phases["image"]}.
+   Images seen: {phases["image"]}.
 2. Text tower against the sentence embeddings, in random templates, on captions, WordNet and a
-   small grammar of visual phrases. So far: {phases["text"]}.
-3. Both together on captions through the text tower. So far: {phases["joint"]}.
+   small grammar of visual phrases. Texts seen: {phases["text"]}.
+3. Both together on captions through the text tower. Images seen: {phases["joint"]}.
 
 Hyper-parameters were set beforehand, without a search. During training, zero-shot accuracy was
 watched on two held-out icon sets ({", ".join(recipe.icons.validation)}) and on every fourth

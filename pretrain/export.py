@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fedmvp.files import write_bytes, write_json
 from pretrain.checkpoints import checkpoint_folder
-from pretrain.join import average_of, join
+from pretrain.join import average_of, join, work_done
 from pretrain.recipe import FOLDER, load_recipe
 from pretrain.tower import MEAN, STD, build, model_config
 
@@ -22,20 +22,24 @@ __all__ = ["FOLDER_OF_WEIGHTS", "export", "finished_model"]
 
 FOLDER_OF_WEIGHTS = FOLDER.parent / "fedmvp" / "clip" / "weights" / "pictoclip"
 LIMIT_BYTES = 20_000_000
+PHASES = ("image", "text", "joint")
 
 
-def finished_model() -> nn.Module:
-    """Return the model to ship, fp32."""
+def finished_model() -> tuple[nn.Module, dict[str, str]]:
+    """Return the model to ship, fp32, and how many examples each phase has seen."""
     recipe = load_recipe()
-    if not (checkpoint_folder("joint") / "last.pt").exists():
-        return join(recipe.model)
+    seen = {phase: str(work_done(checkpoint_folder(phase))) for phase in PHASES}
+    if seen["joint"] == "0":
+        return join(recipe.model), seen
     clip = build(recipe.model)
     clip.load_state_dict(average_of(checkpoint_folder("joint")))
-    return clip
+    return clip, seen
 
 
-def export(clip: nn.Module, folder: Path) -> int:
+def export(clip: nn.Module, seen: dict[str, str], folder: Path) -> int:
     """Write weights and configuration; return the weights' size in bytes.
+
+    `seen` goes into the weights file's metadata, from where the model card takes it.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def export(clip: nn.Module, folder: Path) -> int:
     tensors: dict[str, Tensor] = {name: value.half().contiguous()
                                   for name, value in clip.state_dict().items()}  # fmt: skip
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
-    content = save(tensors)
+    content = save(tensors, metadata=seen)
     if broken or len(content) > LIMIT_BYTES:
         raise ValueError(f"not finite in fp16: {broken}; {len(content)} of {LIMIT_BYTES} bytes")
     config = {"model_cfg": model_config(load_recipe().model),
@@ -60,7 +64,7 @@ def export(clip: nn.Module, folder: Path) -> int:
 
 def main() -> None:
     """Export and say how large the weights are."""
-    print(export(finished_model(), FOLDER_OF_WEIGHTS), "bytes")
+    print(export(*finished_model(), FOLDER_OF_WEIGHTS), "bytes")
 
 
 if __name__ == "__main__":

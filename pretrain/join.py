@@ -17,7 +17,7 @@ from pretrain.checkpoints import checkpoint_folder
 from pretrain.recipe import Model
 from pretrain.tower import build
 
-__all__ = ["average_of", "join", "join_towers"]
+__all__ = ["average_of", "join", "join_towers", "work_done"]
 
 
 def average_of(folder: Path) -> dict[str, Tensor]:
@@ -31,6 +31,12 @@ def average_of(folder: Path) -> dict[str, Tensor]:
     state: dict[str, Any] = torch.load(folder / "last.pt", weights_only=True)
     average: dict[str, Tensor] = state["average"]
     return average
+
+
+def work_done(folder: Path) -> int:
+    """Return how many examples a phase's last checkpoint has seen, 0 where there is none."""
+    path = folder / "last.pt"
+    return int(torch.load(path, weights_only=True)["done"]) if path.exists() else 0
 
 
 def join_towers(model: Model, image: dict[str, Tensor], text: dict[str, Tensor]) -> nn.Module:

@@ -13,6 +13,8 @@ import json
 import logging
 import math
 import os
+import warnings
+import zipfile
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -131,8 +133,8 @@ def open_clip_model(
     pretrained : str, optional
         open_clip's tag; fetched by open_clip.
     weights : Path, optional
-        A local .safetensors file, or a .pt state dict (read with ``weights_only``), in OpenAI's
-        and open_clip's key naming. It takes the place of `pretrained`.
+        A local .safetensors file, a .pt state dict (read with ``weights_only``) or OpenAI's own
+        TorchScript archive, with OpenAI's and open_clip's key naming. In place of `pretrained`.
 
     Raises
     ------
@@ -194,15 +196,30 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             found: dict[str, Tensor] = load_file(path)
             return found
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = _torchscript_state(path)
+        if state is None:
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise BackboneError(f"weights cannot be read ({type(error).__name__})", where=path,
-                            mend="give a .safetensors file or a plain state dict (.pt); a "
-                            "TorchScript archive has to be converted first") from None  # fmt: skip
+                            mend="give a .safetensors file, a plain state dict (.pt) or "
+                            "OpenAI's own archive") from None  # fmt: skip
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise BackboneError("not a state dict", where=path, mend="save model.state_dict()")
     return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _torchscript_state(path: Path) -> dict[str, Tensor] | None:
+    """Return the tensors of a TorchScript archive, the form of OpenAI's own files; else None."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        if not any(name.endswith("/constants.pkl") for name in archive.namelist()):
+            return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the format is old, its files are not ours
+        model = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        return dict(model.state_dict())
 
 
 def _canonical(model: nn.Module) -> dict[str, Tensor]:

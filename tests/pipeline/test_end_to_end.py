@@ -72,7 +72,7 @@ def test_every_stage_leaves_its_outputs(project: Path) -> None:
     metrics = json.loads((project / RESULT / "metrics.json").read_text())
     assert {"local", "base", "new", "hm", "hm/animals"} <= set(metrics)
     assert all(0 <= value <= 1 for value in metrics.values())
-    rounds = list(csv.DictReader((project / RESULT / "rounds.csv").open()))
+    rounds = list(csv.DictReader((project / RESULT / "rounds.csv").read_text("utf-8").splitlines()))
     clients = json.loads((project / "data/partitions/base_to_new.json").read_text())["clients"]
     assert len(rounds) == 3 * len(clients)
     assert json.loads((project / RESULT / "failures.json").read_text()) == []
