@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     explained = explain(*parts, images=params.explain_images)
     write_json(folder / "explain.json", {"images": explained.images})
     write_bytes(folder / "prompts.safetensors", save(explained.prompts))
-    metrics = metrics_of(bench.partition.protocol, rows)
+    metrics = metrics_of(bench.partition.protocol, rows, bench.partition.official)
     write_json(folder / "metrics.json", metrics)
     print(f"{setting} {name} seed {seed}: " + _headline(metrics))
 

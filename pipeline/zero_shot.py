@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         bench.test_images,
         batch_size=bench.params.evaluation.batch_size,
     )
-    metrics = metrics_of(bench.partition.protocol, rows)
+    metrics = metrics_of(bench.partition.protocol, rows, bench.partition.official)
     shutil.rmtree(result_folder(setting, name, 0).parent, ignore_errors=True)
     for seed in bench.params.run.seeds:
         folder = result_folder(setting, name, seed)

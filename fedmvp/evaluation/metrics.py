@@ -7,7 +7,7 @@ the transfer settings; ``<metric>/<dataset>`` beside them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -87,6 +87,18 @@ def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 PROTOCOLS = {"base_to_new": base_to_new_metrics, "transfer": transfer_metrics}
 
 
-def metrics_of(protocol: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the metrics of a setting's protocol, sorted by name."""
-    return dict(sorted(PROTOCOLS[protocol](rows).items()))
+def metrics_of(
+    protocol: str, rows: Sequence[Mapping[str, Any]], official: Collection[str] = ()
+) -> dict[str, float]:
+    """Return the metrics of a setting's protocol, sorted by name.
+
+    Parameters
+    ----------
+    official : collection of str
+        Folds of the paper's public code; ``mean/official`` is the mean over their targets.
+    """
+    metrics = PROTOCOLS[protocol](rows)
+    if official:
+        chosen = [row for row in rows if row["fold"] in official]
+        metrics["mean/official"] = transfer_metrics(chosen)["mean"]
+    return dict(sorted(metrics.items()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fedmvp.data.manifest import Image, Manifest
 from fedmvp.data.splits import Split
 from fedmvp.errors import ConfigError
-from fedmvp.settings.folds import explicit_folds, select_datasets
+from fedmvp.settings.folds import explicit_folds, official_folds, select_datasets
 from fedmvp.settings.partition import Client, Partition, Target, check
 from fedmvp.settings.sampling import base_count, class_blocks, draw_shots
 from fedmvp.settings.spec import MAIN_FOLD, Fold, Setting, TargetRule
@@ -53,13 +53,17 @@ def build_partition(
     )
     clients: list[Client] = []
     targets: list[Target] = []
-    for fold in explicit_folds(setting, {d: m.domains for d, m in manifests.items()}):
+    folds = explicit_folds(setting, {d: m.domains for d, m in manifests.items()})
+    for fold in folds:
         made = list(maker.clients(fold))
         clients += made
         for rule in fold.targets:
             own = rule.each == "client"
             targets += maker.own_targets(fold, rule, made) if own else maker.targets(fold, rule)
-    partition = Partition(name, setting.protocol, setting.split, tuple(clients), tuple(targets))
+    official = official_folds(setting, folds)
+    partition = Partition(
+        name, setting.protocol, setting.split, tuple(clients), tuple(targets), official
+    )
     check(partition, f"setting {name}")
     return partition
 

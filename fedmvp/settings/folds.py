@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fedmvp.errors import ConfigError
 from fedmvp.settings.spec import Fold, Setting, TargetRule, TrainRule
 
-__all__ = ["datasets_of", "explicit_folds", "select_datasets"]
+__all__ = ["datasets_of", "explicit_folds", "official_folds", "select_datasets"]
 
 
 def explicit_folds(setting: Setting, domains: Mapping[str, Sequence[str]]) -> tuple[Fold, ...]:
@@ -53,6 +53,19 @@ def explicit_folds(setting: Setting, domains: Mapping[str, Sequence[str]]) -> tu
             for domain in sources
         )
     return setting.folds
+
+
+def official_folds(setting: Setting, folds: Sequence[Fold]) -> tuple[str, ...]:
+    """Return which of a setting's folds are those of the paper's public code.
+
+    Raises
+    ------
+    ConfigError
+        When the setting marks a fold it does not have.
+    """
+    shorthand = setting.leave_one_domain_out or setting.single_source
+    names = [fold.name for fold in folds]
+    return _pick(shorthand.official if shorthand else (), names, "official")
 
 
 def datasets_of(setting: Setting, listed: Sequence[str]) -> tuple[str, ...]:

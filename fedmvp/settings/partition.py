@@ -66,13 +66,21 @@ class Target:
 
 @dataclass(frozen=True)
 class Partition:
-    """All clients and targets of a setting."""
+    """All clients and targets of a setting.
+
+    Attributes
+    ----------
+    official : tuple of str
+        Those of the folds that the paper's public code runs; their mean is reported beside the
+        mean of all.
+    """
 
     setting: str
     protocol: Literal["base_to_new", "transfer"]
     split: Literal["by_image", "by_domain"]
     clients: tuple[Client, ...]
     targets: tuple[Target, ...]
+    official: tuple[str, ...] = ()
 
     @property
     def folds(self) -> tuple[str, ...]:
@@ -113,6 +121,7 @@ def save_partition(partition: Partition, path: Path) -> None:
         "setting": partition.setting,
         "protocol": partition.protocol,
         "split": partition.split,
+        "official": partition.official,
         "clients": [_record(client) for client in partition.clients],
         "targets": [_record(target) for target in partition.targets],
     }
@@ -141,6 +150,7 @@ def load_partition(path: Path) -> Partition:
                 Target(**{**t, "classes": tuple(t["classes"]), "images": tuple(t["images"])})
                 for t in value["targets"]
             ),
+            official=tuple(value["official"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -170,6 +180,8 @@ def check(partition: Partition, where: str) -> None:
         "target is listed twice",
         where,
     )
+    if stray := set(partition.official) - set(partition.folds):
+        raise _broken("official fold has no client", where, min(stray))
     for client in partition.clients:
         _check_lists("client", client.id, client.classes, client.train, where)
     for target in partition.targets:

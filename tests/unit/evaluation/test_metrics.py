@@ -89,3 +89,19 @@ def test_two_targets_of_one_name_are_an_error() -> None:
     rows = [row("target", "a", 1.0, "x"), row("source", "a", 1.0, "x")]
     with pytest.raises(DataError, match="share a name"):
         metrics_of("transfer", rows)
+
+
+def test_the_official_fold_has_a_mean_of_its_own() -> None:
+    """Folds a and b with targets 0.2, 0.4 and 0.9: mean 0.5; of the marked fold a, 0.3."""
+    rows = [
+        {**row("target", "pacs", accuracy, name), "fold": fold}
+        for fold, name, accuracy in (
+            ("a", "a-to-b", 0.2),
+            ("a", "a-to-c", 0.4),
+            ("b", "b-to-a", 0.9),
+        )
+    ]
+    metrics = metrics_of("transfer", rows, official=("a",))
+    assert metrics["mean"] == pytest.approx(0.5)
+    assert metrics["mean/official"] == pytest.approx(0.3)
+    assert "mean/official" not in metrics_of("transfer", rows)

@@ -157,7 +157,7 @@ def test_round_trip_and_contract(make_manifest: MakeManifest, tmp_path: Path) ->
     save_partition(partition, path)
     assert load_partition(path) == partition
     value = json.loads(path.read_text())
-    assert list(value) == ["setting", "protocol", "split", "clients", "targets"]
+    assert list(value) == ["setting", "protocol", "split", "official", "clients", "targets"]
     assert list(value["clients"][0]) == ["id", "fold", "dataset", "domain", "classes", "train"]
     assert list(value["targets"][0]) == [
         "name", "fold", "group", "dataset", "domain", "classes", "images",
@@ -191,6 +191,7 @@ WHOLE = Partition("own", "transfer", "by_image", (CLIENT,), (TARGET,))
         ({"targets": (replace(TARGET, images=("2",)),)}, "trained on and tested"),
         ({"targets": (replace(TARGET, group="base"),)}, "group is unknown"),
         ({"targets": (replace(TARGET, fold="other"),)}, "fold has no client"),
+        ({"official": ("other",)}, "official fold has no client"),
     ],
 )
 def test_guarantees(changes: dict[str, Any], message: str) -> None:

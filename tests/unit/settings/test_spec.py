@@ -93,8 +93,8 @@ def test_shipped_settings_are_never_replaced(
         ({"shots": 0}, "shots"),
         ({"colour": 1}, "unknown key"),
         (
-            {"folds": [], "single_source": {"datasets": ["food"]}},
-            "need split: by_domain",
+            {"folds": [], "protocol": "base_to_new", "single_source": {"datasets": ["food"]}},
+            "need protocol: transfer",
         ),
     ],
 )
