@@ -17,8 +17,10 @@ from typing import Any
 
 from fedmvp.errors import DataError
 
-__all__ = ["read_csv", "read_json", "sha256_bytes", "sha256_file", "sha256_json", "write_bytes",
-           "write_csv", "write_json", "write_text"]  # fmt: skip
+__all__ = ["read_csv", "read_json", "remove_partial", "sha256_bytes", "sha256_file", "sha256_json",
+           "write_bytes", "write_csv", "write_json", "write_text"]  # fmt: skip
+
+_PARTIAL = ".partial"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -30,7 +32,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         When the disk is full or the folder read-only; the old file is then untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.",
+                                         suffix=_PARTIAL)  # fmt: skip
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -42,6 +45,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what writers that were killed left below `folder`; none may be writing there."""
+    for path in folder.rglob(f".*{_PARTIAL}"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -14,31 +14,41 @@ from fedmvp.errors import FedMVPError
 __all__ = ["run_stage"]
 
 
+class _Stopped(KeyboardInterrupt):
+    """Raised by the first SIGINT or SIGTERM, so that half-written files are cleared away."""
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_DFL)  # a second one ends the process at once
+    raise _Stopped(number)
 
 
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main` and end the process.
 
     Exit codes: 0 done; 2 something the user can mend, named in one line (the traceback too if
-    FEDMVP_DEBUG is set); 130 interrupted, with how to go on.
+    FEDMVP_DEBUG is set); 128 + number when a signal stopped it: 130 for SIGINT, 143 for SIGTERM.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         main()
     except FedMVPError as error:
-        if os.environ.get("FEDMVP_DEBUG"):
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; finished rounds are kept: run `dvc repro` to go on", file=sys.stderr)
-        sys.exit(130)
+        _refuse(str(error))
+    except _Stopped as stopped:
+        print(f"stopped by {signal.Signals(stopped.args[0]).name}; what is finished is kept "
+              "(training: its rounds): run `dvc repro` to go on", file=sys.stderr)  # fmt: skip
+        sys.exit(128 + stopped.args[0])
     except OSError as error:
-        if os.environ.get("FEDMVP_DEBUG"):
-            traceback.print_exc()
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         name = f"{error.filename}: " if error.filename else ""
-        print(f"error: {name}{error.strerror or error}; mend: free disk space or make the folder "
-              "writable, then run `dvc repro` again", file=sys.stderr)  # fmt: skip
-        sys.exit(2)
+        _refuse(f"{name}{error.strerror or error}{notes}; mend: free disk space or make the folder "
+                "writable, then run `dvc repro` again: what is finished is kept")  # fmt: skip
+
+
+def _refuse(message: str) -> None:
+    if os.environ.get("FEDMVP_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

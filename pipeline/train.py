@@ -14,7 +14,7 @@ from safetensors.torch import save
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.privacy import privacy_reports
 from fedmvp.federation.training import ROUND_COLUMNS, train
-from fedmvp.files import write_bytes, write_csv, write_json
+from fedmvp.files import remove_partial, write_bytes, write_csv, write_json
 from pipeline.display import TrainingDisplay
 from pipeline.stage import run_stage
 from pipeline.workbench import Workbench, result_folder, scratch_folder
@@ -27,25 +27,28 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     federation = bench.federation
     identity = bench.identity(seed, trained=True)
     privacy = privacy_reports(bench.partition, federation)
-    scratch = scratch_folder(identity["fingerprint"])
-    with TrainingDisplay(f"{setting} {method} seed {seed}", bench.partition, federation) as display:
-        result = train(
-            bench.partition,
-            lambda: bench.create(seed),
-            bench.banks,
-            bench.train_images,
-            federation,
-            seed=seed,
-            scratch=scratch,
-            progress=display.update,
-        )
+    checkpoints = CheckpointFolder(scratch_folder(identity["fingerprint"]))
     folder = result_folder(setting, method, seed)
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
-    write_bytes(folder / "weights.safetensors", save(tensors))
-    write_csv(folder / "rounds.csv", ROUND_COLUMNS, result.rows)
-    write_json(folder / "failures.json", result.failures)
-    write_json(folder / "run.json", {**identity, **privacy})
-    CheckpointFolder(scratch).remove()
+    with checkpoints.held():
+        remove_partial(folder)
+        title = f"{setting} {method} seed {seed}"
+        with TrainingDisplay(title, bench.partition, federation) as display:
+            result = train(
+                bench.partition,
+                lambda: bench.create(seed),
+                bench.banks,
+                bench.train_images,
+                federation,
+                seed=seed,
+                scratch=checkpoints.path,
+                progress=display.update,
+            )
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
+        write_bytes(folder / "weights.safetensors", save(tensors))
+        write_csv(folder / "rounds.csv", ROUND_COLUMNS, result.rows)
+        write_json(folder / "failures.json", result.failures)
+        write_json(folder / "run.json", {**identity, **privacy})
+        checkpoints.remove()
 
 
 if __name__ == "__main__":

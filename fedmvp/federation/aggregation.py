@@ -20,7 +20,7 @@ from fedmvp.federation.aggregation_server import STEPS, server_step
 from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.privacy import private_average
 
-__all__ = ["Aggregator", "check_update", "federated_average"]
+__all__ = ["Aggregator", "check_global", "check_update", "federated_average"]
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16}
 
@@ -44,6 +44,24 @@ def check_update(update: ClientUpdate, current: Mapping[str, Tensor]) -> None:
         if not bool(torch.isfinite(tensor).all()):
             raise ClientFailure(f"tensor {name} has values that are not finite", where=where,
                                 mend=mend)  # fmt: skip
+
+
+def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
+    """Refuse a global model that finite updates did not keep finite.
+
+    Raises
+    ------
+    ClientFailure
+        When a sum overflowed (float16 sums do at 65504) or a server step diverged.
+    """
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ClientFailure(
+                f"aggregation made values of {name} that are not finite",
+                where=f"round {round_index}",
+                mend="set federation.aggregation_dtype: float64, or lower "
+                "federation.server_learning_rate",
+            )
 
 
 def federated_average(

@@ -8,10 +8,7 @@ grow with the number of clients beyond what each client keeps (its phase; its mo
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -20,26 +17,10 @@ from fedmvp.config import FederationParams
 from fedmvp.errors import FedMVPError
 from fedmvp.federation.aggregation import check_update
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
+from fedmvp.federation.failures import Failure
 from fedmvp.methods.base import Method
 
-__all__ = ["Backend", "Failure", "InProcessBackend"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A client that gave no usable update in a round."""
-
-    client: str
-    round_index: int
-    error: str
-    trace: str
-
-    @classmethod
-    def of(cls, client: str, round_index: int, error: BaseException) -> Failure:
-        """Describe `error` without absolute paths: outputs hold none."""
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in frames]
-        return cls(client, round_index, f"{type(error).__name__}: {error}", " > ".join(lines))
+__all__ = ["Backend", "InProcessBackend"]
 
 
 class Backend(Protocol):
@@ -106,6 +87,7 @@ class InProcessBackend:
                 yield self._train(client, tensors, round_index, learning_rate)
             except (FedMVPError, RuntimeError, ValueError, OSError) as error:
                 if before is None:
+                    error.add_note(f"client {client}, round {round_index}")
                     raise
                 self.states[client] = before
                 yield Failure.of(client, round_index, error)

@@ -11,17 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from fedmvp.errors import CheckpointError
 from fedmvp.federation.client import ClientState
-from fedmvp.files import sha256_bytes, write_bytes
+from fedmvp.files import remove_partial, sha256_bytes, write_bytes
 
 __all__ = ["Checkpoint", "CheckpointFolder"]
 
@@ -108,10 +111,31 @@ def _part(flat: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 class CheckpointFolder:
-    """Git-ignored scratch of one federation; the newest two rounds are kept."""
+    """Git-ignored scratch of one federation, or of a run's; the newest two rounds are kept."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process out meanwhile; the system frees what a killed one held.
+
+        Raises
+        ------
+        CheckpointError
+            When another process trains the same run.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise CheckpointError("another process trains this very run", where=self.path,
+                                  mend="let it end, or stop it: this one would repeat its work",
+                                  ) from None  # fmt: skip
+        with lock:
+            remove_partial(self.path)
+            yield
 
     def _files(self) -> list[Path]:
         return sorted(self.path.glob("round-*.safetensors"))
@@ -141,5 +165,5 @@ class CheckpointFolder:
         return None
 
     def remove(self) -> None:
-        """Delete the folder; its results are written."""
+        """Delete the folder, once its results are written."""
         shutil.rmtree(self.path, ignore_errors=True)

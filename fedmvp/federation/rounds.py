@@ -14,10 +14,11 @@ from torch import Tensor
 
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
-from fedmvp.federation.aggregation import Aggregator, check_update
-from fedmvp.federation.backend import Backend, Failure
+from fedmvp.federation.aggregation import Aggregator, check_global, check_update
+from fedmvp.federation.backend import Backend
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientUpdate
+from fedmvp.federation.failures import Failure
 from fedmvp.federation.schedule import cohort, learning_rate
 
 __all__ = ["FederationResult", "RoundReport", "run_federation"]
@@ -67,7 +68,8 @@ def run_federation(
     Raises
     ------
     ClientFailure
-        When an update is unusable, or fewer than ``min_clients`` are left in a round.
+        When an update is unusable, fewer than ``min_clients`` are left in a round, or the new
+        global model is not finite.
     """
     state = _begin(initial, checkpoints)
     backend.states.update(state.states)
@@ -87,6 +89,7 @@ def run_federation(
                 value=federation.min_clients,
                 mend="see the failed clients above, or lower min_clients",
             )
+        check_global(tensors, index)
         state.tensors = tensors
         state.server = aggregator.state
         state.states = backend.states

@@ -76,6 +76,7 @@ class Failure:
     round: int
     client: str
     reason: str
+    trace: str
 
 
 @dataclass(frozen=True)
@@ -281,9 +282,10 @@ def _failures(path: Path) -> tuple[Failure, ...]:
         return ()
     try:
         return tuple(
-            Failure(str(f["fold"]), int(f["round_index"]), str(f["client"]), str(f["error"]))
+            Failure(str(f["fold"]), int(f["round_index"]), str(f["client"]), str(f["error"]),
+                    str(f["trace"]))
             for f in read_json(path)
-        )
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"malformed entry ({type(error).__name__}: {error})", where=path,
                         mend=_RERUN) from None  # fmt: skip

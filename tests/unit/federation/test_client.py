@@ -143,6 +143,22 @@ def test_momentum_goes_on_as_if_the_rounds_were_one(tiny: Backbone, data: Client
     assert gap(update, both) <= 1e-6
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_frozen_tensors_leave_the_optimizer(
+    tiny: Backbone, data: ClientData, optimizer: str
+) -> None:
+    """After the switch to LoRA the PromptFormer's momentum is never read again."""
+    state = ClientState("promptformer")
+    options: dict[str, Any] = {"client_state": "persistent", "client_optimizer": optimizer}
+    method = fedmvp(tiny, switch_loss=100.0)
+    for index, phase in enumerate(("promptformer", "lora")):
+        assert state.phase == phase
+        train_client(method, "a", data, start_of(method), state, federation(**options),
+                     learning_rate=0.05, seed=1, round_index=index)  # fmt: skip
+        lora = set(method.trainable("lora"))
+        assert {name.split("/")[0] for name in state.momentum} == (lora if index else set())
+
+
 def test_one_client_with_all_data_is_centralised_training(tiny: Backbone, data: ClientData) -> None:
     """Participation 1, one client, persistent momentum: SGD on the same batches.
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
-from fedmvp.errors import ClientFailure
-from fedmvp.federation.backend import Failure, InProcessBackend
+from fedmvp.errors import CheckpointError, ClientFailure, DataError
+from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate
+from fedmvp.federation.failures import Failure
 from fedmvp.federation.rounds import FederationResult, RoundReport, run_federation
 from fedmvp.methods.classes import TextBank
 from tests.toys import NAMES, federation, fedmvp, toy_client
@@ -215,8 +216,9 @@ def broken(load: Load, *names: str) -> Load:
 
 
 def test_a_failing_client_stops_the_run_by_default(tiny: Backbone, load: Load) -> None:
-    with pytest.raises(OSError, match="disk on fire"):
+    with pytest.raises(OSError, match="disk on fire") as caught:
         run(tiny, broken(load, "b"), federation())
+    assert caught.value.__notes__ == ["client b, round 0"]
 
 
 def test_a_failing_client_is_skipped_and_written_down(tiny: Backbone, load: Load) -> None:
@@ -234,6 +236,25 @@ def test_a_failing_client_is_skipped_and_written_down(tiny: Backbone, load: Load
     for name, tensor in result.tensors.items():
         mean = (alone["a"][name].double() + alone["c"][name].double()) / 2
         assert torch.equal(tensor, mean.float())
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/home/ann/my data/cat.png"),
+         "FileNotFoundError: No such file or directory: cat.png"),
+        (OSError(28, "No space left on device"), "OSError: No space left on device"),
+        (OSError("cannot identify image file '/srv/data/a b.png'"),
+         "OSError: cannot identify image file 'a b.png'"),
+        (RuntimeError("<Tensor at 0x7f31aa40> of https://host/a is in /etc/x.d/y, (1/2)"),
+         "RuntimeError: <Tensor at 0x…> of https://host/a is in y, (1/2)"),
+        (DataError("cannot be decoded", where=Path.cwd() / "raw/one two.png", mend="fetch again"),
+         "DataError: raw/one two.png: cannot be decoded; mend: fetch again"),
+        (ValueError("and/or 3 / 4"), "ValueError: and/or 3 / 4"),
+    ],
+)  # fmt: skip
+def test_a_failure_record_is_the_same_on_every_machine(error: Exception, text: str) -> None:
+    assert Failure.of("a", 0, error).error == text
 
 
 def run_alone(
@@ -287,6 +308,38 @@ def test_poisoned_updates_never_reach_the_average(tiny: Backbone, load: Load) ->
             result = run_federation(start, backend, list(CLIENTS), params, seed=1)
             assert [failure["client"] for failure in result.failures] == ["b"]
             assert all(bool(t.isfinite().all()) for t in result.tensors.values())
+
+
+def test_an_average_that_overflows_is_refused(tiny: Backbone, load: Load) -> None:
+    """Each update is finite, their float16 sum is not."""
+    method = fedmvp(tiny)
+    start = {name: torch.full_like(t.detach(), 3e4) for name, t in method.tensors().items()}
+
+    class Echo(InProcessBackend):
+        def run(self, tensors: Mapping[str, Tensor], clients: Sequence[str], *_: Any) -> Any:
+            for client in clients:
+                yield ClientUpdate(client, tensors, 1, "promptformer", {}, 0)
+
+    params = federation(rounds=1, aggregation_dtype="float16")
+    backend = Echo(method, load, list(CLIENTS), params, 1)
+    with pytest.raises(ClientFailure, match=r"round 0: aggregation made .* not finite.*float64"):
+        run_federation(start, backend, list(CLIENTS), params, seed=1)
+
+
+def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path / "scratch/run")
+    with folder.held():
+        (folder.path / "fold").mkdir(parents=True)
+        half = folder.path / "fold/.round-000001.partial"
+        half.write_bytes(b"half a checkpoint")
+        with (
+            pytest.raises(CheckpointError, match="another process"),
+            CheckpointFolder(folder.path).held(),
+        ):
+            pass
+        assert half.exists()
+    with folder.held():  # the first has gone; what it left half written goes, too
+        assert not half.exists()
 
 
 def test_a_failed_client_goes_back_to_the_state_it_had(tiny: Backbone, load: Load) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
 from fedmvp.federation.aggregation import federated_average
-from fedmvp.federation.backend import Failure, InProcessBackend
+from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
+from fedmvp.federation.failures import Failure
 from fedmvp.federation.rounds import run_federation
 from tests.bridge import batches_of, official_state, reference_classes, reference_clip
 from tests.reference.federated import (

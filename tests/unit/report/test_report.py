@@ -253,11 +253,12 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 def test_failed_updates_are_listed(tmp_path: Path, page: str) -> None:
     assert "Failed client updates" not in page
     failure = {"fold": "main", "client": "animals-01", "round_index": 2,
-               "error": "ClientFailure: loss is not finite", "trace": "client.py:3"}  # fmt: skip
+               "error": "ClientFailure: loss is not finite", "trace": "training.py:9 in train > client.py:3 in step"}  # fmt: skip
     world = World(settings=("base_to_new",), seeds=(1,), rounds=4, failures=[failure])
     text = (report(tmp_path, world) / "index.html").read_text()
     assert "Failed client updates" in text
     assert '<td class="num">3</td><td>animals-01</td><td>ClientFailure' in text
+    assert "<code>training.py:9 in train</code><br><code>client.py:3 in step</code>" in text
 
 
 def test_published_numbers_are_shown_apart_and_only_where_they_belong(
