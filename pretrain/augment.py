@@ -16,6 +16,7 @@ from pretrain.tower import MEAN, STD, patch_grid
 
 __all__ = ["Augmenter", "plain_patches"]
 
+_CPU = torch.device("cpu")
 _BLANK_WEIGHT = 0.25  # of a patch without ink when patches are dropped, against 1
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
@@ -42,13 +43,17 @@ class Augmenter:
     kept : int
         Patches kept of each image.
     draw : torch.Generator
-        Source of all randomness.
+        Source of all randomness, on the CPU, so that every device draws the same views.
+    device : torch.device
+        Where pixels are computed.
     """
 
-    def __init__(self, image_size: int, patch_size: int, kept: int, draw: torch.Generator) -> None:
-        self.grid = patch_grid(image_size, patch_size)
+    def __init__(self, image_size: int, patch_size: int, kept: int, draw: torch.Generator,
+                 device: torch.device = _CPU) -> None:  # fmt: skip
+        self.grid = patch_grid(image_size, patch_size).to(device)
         self.kept = kept
         self.draw = draw
+        self.device = device
 
     def __call__(self, images: Tensor, mono: Tensor, keep_colour: Tensor) -> tuple[Tensor, Tensor]:
         """Return one view of each icon.
@@ -68,9 +73,9 @@ class Augmenter:
             float32 [n, kept, 3 * patch * patch] normalised, and int64 [n, kept].
         """
         n = len(images)
-        image = images.permute(0, 3, 1, 2).float() / 255
+        image = images.to(self.device).permute(0, 3, 1, 2).float() / 255
         image[:, :3] *= image[:, 3:]
-        warps = self._warps(n)
+        warps = self._warps(n).to(self.device)
         places = self._places(image, warps)
         grid = self.grid[places]  # [n, kept, pixels, 2]
         warped = (grid.flatten(1, 2) @ warps[:, :, :2].transpose(1, 2)
@@ -79,10 +84,11 @@ class Augmenter:
         pixels = pixels.flatten(2)
         alpha = pixels[:, 3:]
         matrix, offset = self._colours(n, mono, keep_colour)
-        ink = matrix @ pixels[:, :3] + offset[:, :, None] * alpha
+        ground = self._ground(n, grid, mono, offset)
+        ink = matrix.to(self.device) @ pixels[:, :3] + offset.to(self.device)[:, :, None] * alpha
         ink = torch.minimum(ink.clamp_(min=0), alpha)
-        view = ink + (1 - alpha) * self._ground(n, grid, mono, offset)
-        mean, std = torch.tensor(MEAN)[:, None], torch.tensor(STD)[:, None]
+        view = ink + (1 - alpha) * ground
+        mean, std = (torch.tensor(value, device=self.device)[:, None] for value in (MEAN, STD))
         view = (view - mean) / std
         return view.view(n, 3, self.kept, -1).transpose(1, 2).flatten(2), places
 
@@ -93,7 +99,7 @@ class Augmenter:
         cells = functional.avg_pool2d(image[:, 3:], image.shape[-1] // 16)
         ink = functional.grid_sample(cells, centres[:, None], align_corners=False)[:, 0, 0]
         weight = _BLANK_WEIGHT + (1 - _BLANK_WEIGHT) * (ink > 0.02)
-        luck = torch.rand(weight.shape, generator=self.draw)
+        luck = torch.rand(weight.shape, generator=self.draw).to(self.device)
         # The largest u ** (1 / w) are a weighted draw without replacement (Efraimidis 2006).
         return (luck ** (1 / weight)).topk(self.kept, dim=1).indices.sort(1).values
 
@@ -117,7 +123,7 @@ class Augmenter:
         return torch.cat([rows * zoom[:, None, None], shift[:, :, None]], 2)
 
     def _colours(self, n: int, mono: Tensor, keep_colour: Tensor) -> tuple[Tensor, Tensor]:
-        """Affine colour maps, float32 [n, 3, 3] and [n, 3]."""
+        """Affine colour maps, float32 [n, 3, 3] and [n, 3], on the CPU."""
         draw = self.draw
         chance = torch.rand(n, generator=draw)
         wild = (chance < 0.2).float()
@@ -160,12 +166,12 @@ class Augmenter:
         colour = torch.where(near[:, None], flipped, colour)
         slope = torch.randn(n, 3, 2, generator=draw) * 0.12
         slope = slope * (torch.rand(n, 1, 1, generator=draw) < 0.25) * ~white[:, :, None]
-        ramp = slope @ grid.flatten(1, 2).transpose(1, 2)
-        return (colour[:, :, None] + ramp).clamp_(0, 1)
+        ramp = slope.to(self.device) @ grid.flatten(1, 2).transpose(1, 2)
+        return (colour.to(self.device)[:, :, None] + ramp).clamp_(0, 1)
 
 
 def plain_patches(images: Tensor, image_size: int, patch_size: int) -> tuple[Tensor, Tensor]:
-    """Return all patches of RGBA icons on white, as evaluation sees them.
+    """Return all patches of RGBA icons on white, as evaluation sees them, where the icons are.
 
     Returns
     -------
@@ -177,7 +183,8 @@ def plain_patches(images: Tensor, image_size: int, patch_size: int) -> tuple[Ten
     if rgb.shape[-1] != image_size:
         rgb = functional.interpolate(rgb, size=(image_size, image_size), mode="bicubic",
                                      antialias=True)  # fmt: skip
-    rgb = (rgb - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    mean, std = (torch.tensor(value, device=rgb.device).view(3, 1, 1) for value in (MEAN, STD))
+    rgb = (rgb - mean) / std
     patches = functional.unfold(rgb, patch_size, stride=patch_size).transpose(1, 2)
-    places = torch.arange(patches.shape[1]).expand(len(rgb), -1)
+    places = torch.arange(patches.shape[1], device=rgb.device).expand(len(rgb), -1)
     return patches, places

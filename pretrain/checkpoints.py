@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from fedmvp.errors import ConfigError
 from pretrain.optimise import MovingAverage
 
-__all__ = ["checkpoint_folder", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Progress", "average_of", "checkpoint_folder", "load_checkpoint", "save_checkpoint",
+           "work_done"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands.
+
+    Attributes
+    ----------
+    done : int
+        Examples seen.
+    draws : tuple of Tensor
+        State of each worker's generator, uint8; empty where a checkpoint has none.
+    """
+
+    done: int = 0
+    draws: tuple[Tensor, ...] = ()
 
 
 def checkpoint_folder(phase: str) -> Path:
@@ -26,25 +46,61 @@ def checkpoint_folder(phase: str) -> Path:
 
 
 def save_checkpoint(folder: Path, module: nn.Module, optimizers: Sequence[torch.optim.Optimizer],
-                    average: MovingAverage, done: int) -> None:  # fmt: skip
+                    average: MovingAverage, progress: Progress, identity: str) -> None:  # fmt: skip
     """Write `last.pt` atomically."""
     temporary = folder / "last.tmp"
     torch.save({"module": module.state_dict(), "optimizers": [o.state_dict() for o in optimizers],
-                "average": average.values, "average_steps": average.steps,
-                "done": done}, temporary)  # fmt: skip
+                "average": average.values, "average_steps": average.steps, "done": progress.done,
+                "draws": list(progress.draws), "identity": identity}, temporary)  # fmt: skip
     temporary.replace(folder / "last.pt")
 
 
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    return state
+
+
 def load_checkpoint(folder: Path, module: nn.Module, optimizers: Sequence[torch.optim.Optimizer],
-                    average: MovingAverage) -> int:  # fmt: skip
-    """Restore `last.pt` where there is one and return the work done so far, else 0."""
+                    average: MovingAverage, identity: str) -> Progress:  # fmt: skip
+    """Restore `last.pt` where there is one and return how far it had come.
+
+    Raises
+    ------
+    ConfigError
+        When it was trained with another recipe: going on would make weights that no recipe
+        describes.
+    """
     path = folder / "last.pt"
     if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
+        return Progress()
+    state = _read(path)
+    if state.get("identity", identity) != identity:
+        raise ConfigError(
+            "checkpoint of another recipe",
+            where=path,
+            value="not this params.yaml",
+            mend="move it away, or name another folder in PICTOCLIP_CHECKPOINTS",
+        )
     module.load_state_dict(state["module"])
     for optimizer, content in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(content)
-    average.values = state["average"]
-    average.steps = state["average_steps"]
-    return int(state["done"])
+    average.load(state["average"], state["average_steps"])
+    return Progress(int(state["done"]), tuple(state.get("draws", ())))
+
+
+def average_of(folder: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of a phase's last checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the phase has not been run.
+    """
+    average: dict[str, Tensor] = _read(folder / "last.pt")["average"]
+    return average
+
+
+def work_done(folder: Path) -> int:
+    """Return how many examples a phase's last checkpoint has seen, 0 where there is none."""
+    path = folder / "last.pt"
+    return int(_read(path)["done"]) if path.exists() else 0

@@ -41,10 +41,10 @@ _OF_TONE = np.array([_UNIQUE.index(word) for word in _WORDS])
 def colour_words(image: NDArray[np.uint8], share: float = 0.18) -> str:
     """Name the one to three colours that each cover at least `share` of an RGBA drawing."""
     pixels = image[::2, ::2].reshape(-1, 4)
-    pixels = pixels[pixels[:, 3] > 127][:, :3].astype(np.float32)
-    if len(pixels) < 20:
+    inked = pixels[pixels[:, 3] > 127][:, :3].astype(np.float32)
+    if len(inked) < 20:
         return ""
-    distance = ((_space(pixels)[:, None] - _TONES[None]) ** 2).sum(-1)
-    counts = np.bincount(_OF_TONE[distance.argmin(1)], minlength=len(_UNIQUE)) / len(pixels)
+    distance = ((_space(inked)[:, None] - _TONES[None]) ** 2).sum(-1)
+    counts = np.bincount(_OF_TONE[distance.argmin(1)], minlength=len(_UNIQUE)) / len(inked)
     words = [_UNIQUE[i] for i in np.argsort(-counts)[:3] if counts[i] >= share]
     return " and ".join(words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -71,6 +71,10 @@ class Corpus:
     weights: Tensor
     text_weights: Tensor
 
+    def to(self, device: torch.device) -> Corpus:
+        """Return the same corpus with its embeddings on `device`; icons stay where they are."""
+        return replace(self, embeddings=self.embeddings.to(device))
+
     def batch(self, size: int, draw: torch.Generator) -> Batch:
         """Draw icons; the captions of some name colours, which then must not be changed."""
         rows = torch.multinomial(self.weights, size, replacement=True, generator=draw)
@@ -109,7 +113,7 @@ def _row_weights(icons: list[Icon], kept: NDArray[np.bool_], rules: Icons) -> ND
             own = (_EXACT_BONUS if icons[i].exact else 1.0) / base[concept]
             weights[i] = own * counts[concept] ** rules.concept_power
         weights[rows] *= share / weights[rows].sum()
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def load_corpus(rules: Icons) -> Corpus:

@@ -3,7 +3,7 @@
 Zero-shot top-1, all classes of a dataset as candidates, per dataset and drawing style; the mean
 is over styles. `--attributes FOLDER` adds classification by attribute phrases alone, without the
 class name (mean of the phrases' features); the folder holds `<dataset>.jsonl` with lines
-`{"class": name, "attributes": [phrase, ...]}`.
+`{"class": name, "attributes": [phrase, ...]}`. The command prints each number's multiple of chance.
 Output: `evaluation.json` beside the weights. Run: `python -m pretrain.evaluate`.
 """
 
@@ -27,8 +27,10 @@ from fedmvp.files import write_json
 from pretrain.export import FOLDER_OF_WEIGHTS
 from pretrain.recipe import FOLDER
 
-__all__ = ["class_features", "load_images", "per_style"]
+__all__ = ["class_features", "load_images", "per_style", "summary"]
 
+_BLOCK = 256  # images encoded at once
+ATTRIBUTES_ONLY = "attributes only"
 TEMPLATES = {"plain": "{}", "icon": "an icon of a {}.", "photo": "a photo of a {}."}
 
 
@@ -72,6 +74,13 @@ def per_style(features: Tensor, labels: Tensor, styles: Sequence[str], classes: 
     return {"mean": round(float(np.mean(list(scores.values()))), 4)} | scores
 
 
+def summary(task: str, row: dict[str, Any]) -> str:
+    """Return a dataset's line: accuracy of each kind in percent, and how often chance that is."""
+    kinds = [f"{kind} {100 * row[kind]['mean']:.1f} % ({row[kind]['mean'] * row['classes']:.1f} x)"
+             for kind in (*TEMPLATES, ATTRIBUTES_ONLY) if kind in row]  # fmt: skip
+    return f"{task}: chance {100 / row['classes']:.2f} %; {'; '.join(kinds)}"
+
+
 @torch.inference_mode()
 def main() -> None:
     """Evaluate and write the numbers."""
@@ -90,8 +99,9 @@ def main() -> None:
     for task, entries in tasks.items():
         archive = FOLDER.parent / "data" / "emoji" / f"{task}.zip"
         images, labels, styles = load_images(archive, [slug for slug, _ in entries], preprocess)
+        blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
         features = torch.cat([functional.normalize(clip.encode_image(block), dim=1)
-                              for block in images.split(256)])  # fmt: skip
+                              for block in blocks])  # fmt: skip
         names = [name for _, name in entries]
         row: dict[str, Any] = {"classes": len(names), "images": len(images)}
         for kind, template in TEMPLATES.items():
@@ -101,12 +111,12 @@ def main() -> None:
             lines = (options.attributes / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()
             phrases = {line["class"]: line["attributes"] for line in map(json.loads, lines)}
             texts = class_features(clip, tokenizer, [phrases[name] for name in names])
-            row["attributes only"] = per_style(features, labels, styles, texts)
+            row[ATTRIBUTES_ONLY] = per_style(features, labels, styles, texts)
         report[task] = row
-        print(task, {k: v["mean"] for k, v in row.items() if isinstance(v, dict)}, flush=True)
+        print(summary(task, row), flush=True)
     means = {kind: round(float(np.mean([row[kind]["mean"] for row in report.values()])), 4)
              for kind in TEMPLATES}  # fmt: skip
-    print("mean", means)
+    print("mean over datasets:", "; ".join(f"{k} {100 * v:.1f} %" for k, v in means.items()))
     write_json(options.weights / "evaluation.json", {"mean": means, "datasets": report})
 
 

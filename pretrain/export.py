@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from fedmvp.files import write_bytes, write_json
-from pretrain.checkpoints import checkpoint_folder
-from pretrain.join import average_of, join, work_done
+from pretrain.checkpoints import average_of, checkpoint_folder, work_done
+from pretrain.join import join
 from pretrain.recipe import FOLDER, load_recipe
 from pretrain.tower import MEAN, STD, build, model_config
 

@@ -7,39 +7,19 @@ for the last layer norm's output h; the constant moves into that layer norm's bi
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pretrain.checkpoints import checkpoint_folder
+from pretrain.checkpoints import average_of, checkpoint_folder
 from pretrain.recipe import Model
 from pretrain.tower import build
 
-__all__ = ["average_of", "join", "join_towers", "work_done"]
+__all__ = ["join", "join_towers"]
 
 
-def average_of(folder: Path) -> dict[str, Tensor]:
-    """Return the averaged weights of a phase's last checkpoint.
-
-    Raises
-    ------
-    FileNotFoundError
-        When the phase has not been run.
-    """
-    state: dict[str, Any] = torch.load(folder / "last.pt", weights_only=True)
-    average: dict[str, Tensor] = state["average"]
-    return average
-
-
-def work_done(folder: Path) -> int:
-    """Return how many examples a phase's last checkpoint has seen, 0 where there is none."""
-    path = folder / "last.pt"
-    return int(torch.load(path, weights_only=True)["done"]) if path.exists() else 0
-
-
-def join_towers(model: Model, image: dict[str, Tensor], text: dict[str, Tensor]) -> nn.Module:
+def join_towers(model: Model, image: dict[str, Tensor], text: dict[str, Tensor]) -> Any:
     """Return a CLIP from the averaged weights of both phases."""
     clip = build(model)
     state = {name: value for name, value in image.items() if name.startswith("visual.")}
@@ -54,7 +34,7 @@ def join_towers(model: Model, image: dict[str, Tensor], text: dict[str, Tensor])
     return clip
 
 
-def join(model: Model) -> nn.Module:
+def join(model: Model) -> Any:
     """Return a CLIP joined from the last checkpoints of both phases."""
     return join_towers(model, average_of(checkpoint_folder("image")),
                        average_of(checkpoint_folder("text")))  # fmt: skip

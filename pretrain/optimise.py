@@ -22,7 +22,7 @@ def multiplier(done: int, total: int, warmup: int, cooldown_fraction: float) -> 
     start = total * (1 - cooldown_fraction)
     if done < start:
         return 1.0
-    return max(0.0, 1 - ((done - start) / max(1.0, total - start)) ** 0.5)
+    return max(0.0, 1 - float(((done - start) / max(1.0, total - start)) ** 0.5))
 
 
 def make_optimizers(
@@ -68,3 +68,8 @@ class MovingAverage:
         rate = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         for name, value in values.items():
             self.values[name].lerp_(value.detach(), rate)
+
+    def load(self, values: dict[str, Tensor], steps: int) -> None:
+        """Go on from saved values, on the device of the present ones."""
+        self.values = {name: values[name].to(own.device) for name, own in self.values.items()}
+        self.steps = steps

@@ -22,6 +22,8 @@ from pretrain.tower import image_features
 
 __all__ = ["Probe", "encode", "load_probes", "top1"]
 
+_BLOCK = 256  # images encoded at once
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -74,15 +76,18 @@ def _embeddings(names: list[str]) -> Tensor:
 
 @torch.no_grad()
 def encode(visual: nn.Module, images: Tensor, model: Model, dtype: torch.dtype) -> Tensor:
-    """Return unit image features of RGBA icons on white, float32 [n, d]."""
+    """Return unit image features of RGBA icons on white, float32 [n, d] on the CPU."""
+    device = next(visual.parameters()).device
     parts = []
-    for block in images.split(256):
+    for start in range(0, len(images), _BLOCK):
+        block = images[start : start + _BLOCK].to(device)
         patches, places = plain_patches(block, model.image_size, model.patch_size)
-        parts.append(functional.normalize(image_features(visual, patches.to(dtype), places), dim=1))
+        features = image_features(visual, patches.to(dtype), places)
+        parts.append(functional.normalize(features, dim=1).cpu())
     return torch.cat(parts)
 
 
 def top1(features: Tensor, labels: Tensor, styles: Tensor, texts: Tensor) -> float:
     """Return zero-shot top-1 accuracy, the mean over styles of each style's accuracy."""
     right = ((features @ texts.T).argmax(1) == labels).float()
-    return float(np.mean([right[styles == s].mean().item() for s in styles.unique()]))
+    return float(np.mean([right[styles == s].mean().item() for s in sorted(set(styles.tolist()))]))

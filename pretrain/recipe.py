@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FOLDER", "WORK", "Recipe", "load_recipe"]
+__all__ = ["FOLDER", "WORK", "Phase", "PhaseName", "Recipe", "load_recipe"]
 
 FOLDER = Path(__file__).parent
 WORK = FOLDER / "work"
 Group = Literal["emoji", "colour", "thing", "plain"]
+PhaseName = Literal["image", "text", "joint"]
+# A run may be made longer, or cooled down early, without becoming another one.
+_LENGTH = frozenset({"images", "texts", "cooldown_fraction", "checkpoint_minutes"})
 
 
 class _Part(BaseModel):
@@ -75,57 +79,64 @@ class Model(_Part):
     context_length: int
 
 
-class ImagePhase(_Part):
+class Phase(_Part):
+    """What every phase of the training has; `total` examples are seen in batches."""
+
+    batch_size: int = Field(ge=1)
+    muon_learning_rate: float = Field(gt=0)
+    adam_learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup_steps: int = Field(ge=0)
+    cooldown_fraction: float = Field(ge=0, le=1)
+    ema_decay: float = Field(ge=0, lt=1)
+    checkpoint_minutes: float = Field(gt=0)
+    seed: int
+
+    @property
+    def total(self) -> int:
+        """How many examples the phase sees."""
+        raise NotImplementedError
+
+
+class ImagePhase(Phase):
     """Image tower against projected sentence embeddings."""
 
-    batch_size: int
-    keep_tokens: int
-    negatives: int
-    muon_learning_rate: float
-    adam_learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    images: int
-    cooldown_fraction: float
-    ema_decay: float
-    checkpoint_minutes: float
-    seed: int
+    keep_tokens: int = Field(ge=1)
+    negatives: int = Field(ge=1)
+    images: int = Field(ge=1)
+
+    @property
+    def total(self) -> int:
+        """Images."""
+        return self.images
 
 
-class TextPhase(_Part):
+class TextPhase(Phase):
     """Text tower against the same sentence embeddings."""
 
-    batch_size: int
-    muon_learning_rate: float
-    adam_learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    texts: int
-    cooldown_fraction: float
-    contrastive_weight: float
-    contrastive_scale: float
-    ema_decay: float
-    checkpoint_minutes: float
-    seed: int
+    texts: int = Field(ge=1)
+    contrastive_weight: float = Field(ge=0)
+    contrastive_scale: float = Field(gt=0)
+
+    @property
+    def total(self) -> int:
+        """Texts."""
+        return self.texts
 
 
-class JointPhase(_Part):
+class JointPhase(Phase):
     """Both towers together, on captions."""
 
-    batch_size: int
-    keep_tokens: int
-    negatives: int
-    distilled: int
-    muon_learning_rate: float
-    adam_learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    images: int
-    cooldown_fraction: float
-    distill_weight: float
-    ema_decay: float
-    checkpoint_minutes: float
-    seed: int
+    keep_tokens: int = Field(ge=1)
+    negatives: int = Field(ge=1)
+    distilled: int = Field(ge=0)
+    images: int = Field(ge=1)
+    distill_weight: float = Field(ge=0)
+
+    @property
+    def total(self) -> int:
+        """Images."""
+        return self.images
 
 
 class Recipe(_Part):
@@ -139,6 +150,22 @@ class Recipe(_Part):
     image_phase: ImagePhase
     text_phase: TextPhase
     joint_phase: JointPhase
+
+    def phase(self, name: PhaseName) -> Phase:
+        """Return a phase's numbers."""
+        phases: dict[PhaseName, Phase] = {"image": self.image_phase, "text": self.text_phase,
+                                          "joint": self.joint_phase}  # fmt: skip
+        return phases[name]
+
+    def identity(self, name: PhaseName) -> str:
+        """Return what a checkpoint of a phase must have been trained with, as JSON.
+
+        That is the phase's section without its length, the model and the data.
+        """
+        content = self.model_dump(mode="json", include={"sources", "icons", "screen", "captions",
+                                                        "model"})  # fmt: skip
+        content["phase"] = self.phase(name).model_dump(mode="json", exclude=set(_LENGTH))
+        return json.dumps(content, sort_keys=True)
 
 
 def load_recipe(path: Path = FOLDER / "params.yaml") -> Recipe:

@@ -24,15 +24,16 @@ _BLOCK = 2048
 
 def on_white(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Compose RGBA uint8 [n, s, s, 4] on white, float32 [n, s, s, 3] in [0, 1]."""
-    rgb = images[..., :3].astype(np.float32) / 255
-    alpha = images[..., 3:].astype(np.float32) / 255
-    return rgb * alpha + (1 - alpha)
+    rgb = images[..., :3].astype(np.float32) / np.float32(255)
+    alpha = images[..., 3:].astype(np.float32) / np.float32(255)
+    return np.asarray(rgb * alpha + (1 - alpha), dtype=np.float32)
 
 
 def _shrink(images: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     n, side = images.shape[:2]
     step = side // size
-    return images.reshape(n, size, step, size, step, -1).mean((2, 4), dtype=np.float32)
+    blocks = images.reshape(n, size, step, size, step, -1)
+    return np.asarray(blocks.mean((2, 4), dtype=np.float32))
 
 
 def phash(images: NDArray[np.uint8]) -> NDArray[np.uint64]:

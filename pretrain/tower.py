@@ -119,7 +119,7 @@ def _block(block: Any, x: Tensor, queries: int | None = None, causal: bool = Fal
     # For so few tokens plain products are several times faster on a CPU than the fused kernel.
     scores = (q * (width // heads) ** -0.5) @ k.transpose(-1, -2)
     if causal:
-        scores = scores + torch.full((t, t), -1e4, dtype=x.dtype).triu(1)
+        scores = scores + torch.full((t, t), -1e4, dtype=x.dtype, device=x.device).triu(1)
     mixed = scores.softmax(-1) @ v
     mixed = mixed.transpose(1, 2).reshape(n, -1, width)
     x = kept + _linear(mixed, attention.out_proj.weight, attention.out_proj.bias)
@@ -153,7 +153,8 @@ def image_features(visual: Any, patches: Tensor, places: Tensor) -> Tensor:
     for block in blocks[:-1]:
         x = _block(block, x)
     x = _block(blocks[-1], x, queries=1)
-    return _norm(x[:, 0].float(), visual.ln_post) @ visual.proj
+    features: Tensor = _norm(x[:, 0].float(), visual.ln_post) @ visual.proj
+    return features
 
 
 def text_features(model: Any, tokens: Tensor, dtype: torch.dtype, chunks: int = 4) -> Tensor:
@@ -172,4 +173,5 @@ def text_features(model: Any, tokens: Tensor, dtype: torch.dtype, chunks: int = 
             x = _block(block, x, causal=True)
         parts.append(x[torch.arange(len(x), device=x.device), last].float())
     pooled = torch.cat(parts)[order.argsort()]
-    return _norm(pooled, model.ln_final) @ model.text_projection
+    features: Tensor = _norm(pooled, model.ln_final) @ model.text_projection
+    return features

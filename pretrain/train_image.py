@@ -1,31 +1,25 @@
 """First phase: the image tower learns to meet a projection of its captions' embeddings.
 
 Sampled softmax over all captions: each image's caption against thousands of others, none of them
-another caption of the same icon or nearly the same sentence. Stops on a signal or a time limit,
-resumes from the last checkpoint, which lives outside the tree.
-Run: `python -m pretrain.train_image [--minutes M]`.
+another caption of the same icon or nearly the same sentence.
+Run: `python -m pretrain.train_image [--minutes M] [--device cuda]`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import time
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pretrain.augment import Augmenter
-from pretrain.checkpoints import checkpoint_folder, load_checkpoint, save_checkpoint
 from pretrain.corpus import Corpus, load_corpus
-from pretrain.optimise import MovingAverage, make_optimizers, multiplier
+from pretrain.loop import Options, finish, fresh_draw, options, run_phase
 from pretrain.probes import Probe, encode, load_probes, top1
 from pretrain.recipe import Recipe, load_recipe
 from pretrain.tower import build, image_features, init_mimetic
-from pretrain.workers import average_gradients, generator, is_first, launch, share, stop_together
+from pretrain.workers import launch, share
 
 __all__ = ["ImageStudent", "sampled_softmax", "train"]
 
@@ -76,8 +70,8 @@ def shared_slots(others: Tensor, negatives: Tensor) -> Tensor:
     """
     place = torch.searchsorted(negatives, others).clamp_(max=len(negatives) - 1)
     hit = negatives[place] == others
-    mask = torch.zeros(len(others), len(negatives), dtype=torch.bool)
-    rows = torch.arange(len(mask))[:, None].expand_as(place)
+    mask = torch.zeros(len(others), len(negatives), dtype=torch.bool, device=others.device)
+    rows = torch.arange(len(mask), device=others.device)[:, None].expand_as(place)
     mask[rows[hit], place[hit]] = True
     return mask
 
@@ -121,16 +115,17 @@ def _step(student: ImageStudent, corpus: Corpus, augment: Augmenter, recipe: Rec
           draw: torch.Generator) -> Tensor:  # fmt: skip
     phase = recipe.image_phase
     batch = corpus.batch(share(phase.batch_size), draw)
-    negatives = draw_negatives(corpus, phase.negatives, draw)
+    negatives = draw_negatives(corpus, phase.negatives, draw).to(augment.device)
+    texts, shares = batch.texts.to(augment.device), batch.shares.to(augment.device)
     patches, places = augment(batch.images, batch.mono, batch.keep_colour)
     features = functional.normalize(
         image_features(student.visual, patches.bfloat16(), places), dim=1
     )
-    captions = student.texts(corpus.embeddings[batch.texts.clamp(min=0)])
+    captions = student.texts(corpus.embeddings[texts.clamp(min=0)])
     wrong = student.texts(corpus.embeddings[negatives])
     scale = student.log_scale.clamp(max=_MAX_LOG_SCALE).exp()
-    return sampled_softmax(features, captions, batch.shares, wrong,
-                           excluded_negatives(corpus, batch.texts, negatives), scale)  # fmt: skip
+    return sampled_softmax(features, captions, shares, wrong,
+                           excluded_negatives(corpus, texts, negatives), scale)  # fmt: skip
 
 
 def probe(student: ImageStudent, probes: list[Probe], recipe: Recipe) -> dict[str, float]:
@@ -140,71 +135,40 @@ def probe(student: ImageStudent, probes: list[Probe], recipe: Recipe) -> dict[st
     for task in probes:
         features = encode(student.visual, task.images, recipe.model, torch.bfloat16)
         with torch.no_grad():
-            texts = student.texts(task.embeddings)
+            texts = student.texts(task.embeddings.to(student.mean.device)).cpu()
         scores[task.name] = round(top1(features, task.labels, task.styles, texts), 4)
     return scores
 
 
-def train(recipe: Recipe, corpus: Corpus, probes: list[Probe], minutes: float) -> None:
+def train(recipe: Recipe, corpus: Corpus, probes: list[Probe], options: Options) -> None:
     """Train, or go on training, until the recipe's number of images or the time limit."""
-    phase = recipe.image_phase
-    folder = checkpoint_folder("image")
+    phase, model, device = recipe.image_phase, recipe.model, options.device
     torch.manual_seed(phase.seed)
-    model = build(recipe.model)
-    init_mimetic(model.visual, recipe.model.image_size, recipe.model.patch_size)
-    student = ImageStudent(model.visual, *principal_projection(corpus, recipe.model.embed_dim))
-    optimizers = make_optimizers(student.named_parameters(), phase.muon_learning_rate,
-                                 phase.adam_learning_rate, phase.weight_decay)  # fmt: skip
-    average = MovingAverage(student.state_dict(), phase.ema_decay)
-    done = load_checkpoint(folder, student, optimizers, average)
-    draw = generator(phase.seed, "image phase", done)
-    shadow = ImageStudent(build(recipe.model).visual, student.projection.detach().clone(),
-                          student.mean.clone())  # fmt: skip
-    augment = Augmenter(recipe.model.image_size, recipe.model.patch_size, phase.keep_tokens, draw)
-    base = [phase.muon_learning_rate, phase.adam_learning_rate]
-    start = last = time.monotonic()
-    first, losses = done, torch.zeros(())
-    ended = False
-    while not ended:
-        factor = multiplier(done // phase.batch_size, phase.images // phase.batch_size,
-                            phase.warmup_steps, phase.cooldown_fraction)  # fmt: skip
-        for optimizer, rate in zip(optimizers, base, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
-        loss = _step(student, corpus, augment, recipe, draw)
-        loss.backward()
-        average_gradients(student.parameters())
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(student.state_dict())
-        losses = losses.lerp(loss.detach(), 0.02)
-        done += phase.batch_size
-        ended = done >= phase.images or stop_together(time.monotonic() - start > minutes * 60)
-        if is_first() and (ended or time.monotonic() - last > phase.checkpoint_minutes * 60):
-            last = time.monotonic()
-            save_checkpoint(folder, student, optimizers, average, done)
-            shadow.load_state_dict(average.values)
-            row: dict[str, Any] = {
-                "images": done, "loss": round(losses.item(), 4), "lr": round(factor, 4),
-                "scale": round(student.log_scale.exp().item(), 2),
-                "images_per_s": round((done - first) / (last - start)),
-                **probe(shadow, probes, recipe)}  # fmt: skip
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+    visual = build(model).visual
+    init_mimetic(visual, model.image_size, model.patch_size)
+    student = ImageStudent(visual, *principal_projection(corpus, model.embed_dim)).to(device)
+    shadow = ImageStudent(build(model).visual, student.projection.detach().clone(),
+                          student.mean.clone()).to(device)  # fmt: skip
+    draw = fresh_draw("image", phase.seed)
+    augment = Augmenter(model.image_size, model.patch_size, phase.keep_tokens, draw, device)
+    placed = corpus.to(device)
+
+    def watch(average: Mapping[str, Tensor]) -> dict[str, float]:
+        shadow.load_state_dict(average)
+        return {"scale": round(student.log_scale.exp().item(), 2), **probe(shadow, probes, recipe)}
+
+    run_phase("image", recipe, student, draw,
+              lambda draw: {"loss": _step(student, placed, augment, recipe, draw)},
+              watch, options.minutes)  # fmt: skip
 
 
 def main() -> None:
-    """Parse the limits and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    recipe = load_recipe()
-    corpus = load_corpus(recipe.icons)
-    launch(train, options.workers, recipe, corpus, load_probes(every=4), options.minutes)
+    """Train where the phase is not complete."""
+    recipe, chosen = load_recipe(), options(__doc__ or "")
+    if not finish("image", recipe):
+        corpus = load_corpus(recipe.icons)
+        launch(train, chosen.workers, recipe, corpus, load_probes(every=4), chosen)
+        finish("image", recipe)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,12 @@ The student maps a text in any template to the sentence embedding of the bare te
 change nothing. Its last matrix is [width, 384]; joining the towers multiplies it with the image
 phase's projection, which works because the outputs have the targets' length. Loss: squared
 distance plus InfoNCE against the other targets of the batch.
-Run: `python -m pretrain.train_text [--minutes M]`.
+Run: `python -m pretrain.train_text [--minutes M] [--device cuda]`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import time
 from typing import Any
 
 import numpy as np
@@ -20,12 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretrain.checkpoints import checkpoint_folder, load_checkpoint, save_checkpoint
-from pretrain.optimise import MovingAverage, make_optimizers, multiplier
+from pretrain.loop import Options, finish, fresh_draw, options, run_phase
 from pretrain.prompts import TokenTable
 from pretrain.recipe import WORK, Recipe, load_recipe
 from pretrain.tower import build, text_features
-from pretrain.workers import average_gradients, generator, is_first, launch, share, stop_together
+from pretrain.workers import launch, share
 
 __all__ = ["TextCorpus", "TextStudent", "load_texts", "train"]
 
@@ -54,13 +50,20 @@ class TextCorpus:
         self.captions = captions
         self.mean = embeddings.mean(0)
 
+    def to(self, device: torch.device) -> TextCorpus:
+        """Return the same texts with their embeddings on `device`."""
+        placed = TextCorpus(self.tokens, self.embeddings, self.captions)
+        placed.embeddings, placed.mean = self.embeddings.to(device), self.mean.to(device)
+        return placed
+
     def sample(self, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return token ids [n, longest] and target embeddings [n, 384]."""
+        """Return token ids [n, longest] and target embeddings [n, 384], where these are."""
         lexicon = int(size * _LEXICON_SHARE)
         captions = torch.randint(self.captions, (size - lexicon,), generator=draw)
         others = torch.randint(self.captions, len(self.embeddings), (lexicon,), generator=draw)
         rows = torch.cat([captions, others])
-        return self.tokens.sample(rows.tolist(), draw), self.embeddings[rows]
+        tokens = self.tokens.sample(rows.tolist(), draw).to(self.embeddings.device)
+        return tokens, self.embeddings[rows.to(self.embeddings.device)]
 
 
 def load_texts() -> TextCorpus:
@@ -88,60 +91,33 @@ def _step(student: TextStudent, corpus: TextCorpus, recipe: Recipe, draw: torch.
     right = functional.normalize(targets - corpus.mean, dim=1)
     logits = centred @ right.T * phase.contrastive_scale
     same = targets @ targets.T > 0.98
-    logits = logits.masked_fill(same & ~torch.eye(len(same), dtype=torch.bool), -1e4)
-    contrast = functional.cross_entropy(logits, torch.arange(len(logits)))
+    others = ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+    logits = logits.masked_fill(same & others, -1e4)
+    contrast = functional.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
     return distance + phase.contrastive_weight * contrast, cosine.detach()
 
 
-def train(recipe: Recipe, corpus: TextCorpus, minutes: float) -> None:
+def train(recipe: Recipe, corpus: TextCorpus, options: Options) -> None:
     """Train, or go on training, until the recipe's number of texts or the time limit."""
     phase = recipe.text_phase
-    folder = checkpoint_folder("text")
     torch.manual_seed(phase.seed)
-    student = TextStudent(build(recipe.model))
-    optimizers = make_optimizers(student.named_parameters(), phase.muon_learning_rate,
-                                 phase.adam_learning_rate, phase.weight_decay)  # fmt: skip
-    average = MovingAverage(student.state_dict(), phase.ema_decay)
-    done = load_checkpoint(folder, student, optimizers, average)
-    draw = generator(phase.seed, "text phase", done)
-    base = [phase.muon_learning_rate, phase.adam_learning_rate]
-    start = last = time.monotonic()
-    first, running, ended = done, torch.zeros(2), False
-    while not ended:
-        factor = multiplier(done // phase.batch_size, phase.texts // phase.batch_size,
-                            phase.warmup_steps, phase.cooldown_fraction)  # fmt: skip
-        for optimizer, rate in zip(optimizers, base, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
-        loss, cosine = _step(student, corpus, recipe, draw)
-        loss.backward()
-        average_gradients(student.parameters())
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(student.state_dict())
-        running = running.lerp(torch.stack([loss.detach(), cosine]), 0.02)
-        done += phase.batch_size
-        ended = done >= phase.texts or stop_together(time.monotonic() - start > minutes * 60)
-        if is_first() and (ended or time.monotonic() - last > phase.checkpoint_minutes * 60):
-            last = time.monotonic()
-            save_checkpoint(folder, student, optimizers, average, done)
-            row = {"texts": done, "loss": round(running[0].item(), 4), "lr": round(factor, 4),
-                   "cosine": round(running[1].item(), 4),
-                   "texts_per_s": round((done - first) / (last - start))}  # fmt: skip
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+    student = TextStudent(build(recipe.model)).to(options.device)
+    placed = corpus.to(options.device)
+
+    def step(draw: torch.Generator) -> dict[str, Tensor]:
+        loss, cosine = _step(student, placed, recipe, draw)
+        return {"loss": loss, "cosine": cosine}
+
+    run_phase("text", recipe, student, fresh_draw("text", phase.seed), step, lambda _: {},
+              options.minutes)  # fmt: skip
 
 
 def main() -> None:
-    """Parse the limits and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    launch(train, options.workers, load_recipe(), load_texts(), options.minutes)
+    """Train where the phase is not complete."""
+    recipe, chosen = load_recipe(), options(__doc__ or "")
+    if not finish("text", recipe):
+        launch(train, chosen.workers, recipe, load_texts(), chosen)
+        finish("text", recipe)
 
 
 if __name__ == "__main__":

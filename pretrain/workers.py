@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.multiprocessing import start_processes
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import start_processes
 
 from fedmvp.seeds import torch_generator
 
-__all__ = ["average_gradients", "generator", "is_first", "launch", "share", "stop_together"]
+__all__ = ["average_gradients", "decide_together", "draw_states", "generator", "is_first",
+           "launch", "restore_draw", "share"]  # fmt: skip
 
 
 def launch(task: Callable[..., None], workers: int, *arguments: object) -> None:
@@ -29,7 +30,8 @@ def launch(task: Callable[..., None], workers: int, *arguments: object) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    start_processes(_enter, (task, workers, port, arguments), workers, start_method="fork")
+    start_processes(_enter, (task, workers, port, arguments),  # type: ignore[no-untyped-call]
+                    workers, start_method="fork")  # fmt: skip
 
 
 def _enter(rank: int, task: Callable[..., None], workers: int, port: int,
@@ -74,10 +76,29 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         start += gradient.numel()
 
 
-def stop_together(stop: bool) -> bool:
-    """Return the first worker's decision."""
+def decide_together(choice: int) -> int:
+    """Return the first worker's choice."""
     if not dist.is_initialized():
-        return stop
-    flag = torch.tensor([int(stop)])
+        return choice
+    flag = torch.tensor([choice])
     dist.broadcast(flag, 0)
-    return bool(flag.item())
+    return int(flag.item())
+
+
+def draw_states(draw: torch.Generator) -> tuple[Tensor, ...]:
+    """Return the state of every worker's generator; every worker must call this."""
+    state = draw.get_state()
+    if not dist.is_initialized():
+        return (state,)
+    states = [torch.empty_like(state) for _ in range(dist.get_world_size())]
+    dist.all_gather(states, state)
+    return tuple(states)
+
+
+def restore_draw(draw: torch.Generator, states: Sequence[Tensor], fresh: torch.Generator) -> None:
+    """Set this worker's generator to its saved state.
+
+    To `fresh` where there is none, or where the number of workers has changed.
+    """
+    workers = dist.get_world_size() if dist.is_initialized() else 1
+    draw.set_state(states[_rank()] if len(states) == workers else fresh.get_state())
