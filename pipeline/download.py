@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fedmvp.config import load_params
-from fedmvp.data.manifest import build_manifest, save_manifest
+from fedmvp.data.build import build_manifest
+from fedmvp.data.manifest import save_manifest
 from fedmvp.data.paths import manifest_path
 from fedmvp.data.spec import load_spec
 from pipeline.stage import run_stage

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.config import FederationParams, Params, load_params
 from fedmvp.data.labelled import ImageSource
+from fedmvp.data.manifest import load_manifest
 from fedmvp.data.paths import manifest_path, partition_path
 from fedmvp.files import sha256_file, sha256_json
 from fedmvp.methods.banks import TextBanks
@@ -84,7 +85,8 @@ class Workbench:
     @cached_property
     def banks(self) -> TextBanks:
         """Texts of every dataset."""
-        return TextBanks(self.backbone, ATTRIBUTES)
+        manifests = {n: load_manifest(manifest_path(n)) for n in self.partition.datasets}
+        return TextBanks(self.backbone, ATTRIBUTES, manifests)
 
     def create(self, seed: int) -> Method:
         """Return the method with its initial tensors."""

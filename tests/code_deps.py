@@ -18,7 +18,7 @@ OBSERVER, ITS_STAGE = "fedmvp.tracking", "track"
 # Packages listed as one folder where all of their code is needed: whoever runs all of it reads its
 # data files, too (or, of clip's weights, what the backbone stage made of them). The data of the
 # others (settings, recorded answers) is listed beside the code, as far as it is read.
-WITH_DATA = ("fedmvp/clip", "fedmvp/data", "fedmvp/report")
+WITH_DATA = ("fedmvp/clip", "fedmvp/report")
 
 
 @cache

@@ -76,10 +76,10 @@ def verify(
 
 def data_state(spec: DatasetSpec) -> str:
     """Return ``ready``, ``your own`` (used in place) or ``to fetch``."""
-    from fedmvp.data.paths import data_root
+    from fedmvp.data.paths import dataset_folder
     from fedmvp.data.sources import MARKER
 
-    folder = data_root() / spec.raw_folder
+    folder = dataset_folder(spec.name, spec.raw_folders)
     if (folder / MARKER).is_file():
         return "ready"
     return "your own" if folder.is_dir() and any(folder.iterdir()) else "to fetch"

@@ -140,13 +140,12 @@ def _data(check: str) -> Iterator[Line]:
 def _dataset(check: str, spec: DatasetSpec) -> Line:
     from fedmvp.cli.datasets import data_state
     from fedmvp.data.source_spec import EmbeddedSource
-    from fedmvp.data.sources import verify_file
+    from fedmvp.data.sources import verify_shipped
 
     state = data_state(spec)
     first = spec.sources[0] if spec.sources else None
     if isinstance(first, EmbeddedSource):
-        for file in first.files:
-            verify_file(Path(file.path), file, f"restore it with `git checkout -- {file.path}`")
+        verify_shipped(spec)
         return Line(check, True, f"{spec.name}: archive verified, {state}")
     if state == "to fetch" and first is None:
         return Line(check, False, f"{spec.name}: not on this machine, and no source to fetch",

@@ -68,7 +68,8 @@ def _partition(params: Params, name: str) -> Partition:
 
 def _manifest(params: Params, dataset: str) -> Manifest:
     """Return the stage's manifest; one of embedded data is made here if there is none."""
-    from fedmvp.data.manifest import build_manifest, load_manifest
+    from fedmvp.data.build import build_manifest
+    from fedmvp.data.manifest import load_manifest
     from fedmvp.data.paths import manifest_path
     from fedmvp.data.spec import load_spec
     from fedmvp.errors import DataError

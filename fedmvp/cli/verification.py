@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedmvp.data.build import build_manifest
 from fedmvp.data.decode import decode_image
-from fedmvp.data.manifest import Manifest, build_manifest, load_manifest
+from fedmvp.data.manifest import Manifest, load_manifest
 from fedmvp.data.paths import manifest_path
-from fedmvp.data.readers import Found, read_layout
-from fedmvp.data.source_spec import EmbeddedSource
-from fedmvp.data.sources import ensure_raw, verify_file
+from fedmvp.data.readers.found import Found
+from fedmvp.data.readers.layout import locate, read_layout
+from fedmvp.data.sources import ensure_raw, verify_shipped
 from fedmvp.data.spec import DatasetSpec
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
@@ -62,14 +63,14 @@ def verify_dataset(
     """
     report = DatasetReport(spec.name, len(spec.classes), len(spec.domain_names))
     try:
-        _verify_archives(spec)
-        root = ensure_raw(spec)
-        found = read_layout(spec, root)
+        verify_shipped(spec)
+        located = locate(spec, ensure_raw(spec))
+        found = read_layout(spec, located)
     except DataError as error:
         report.problems.append(str(error))
         return report
     report.images = len(found)
-    hashes = _decode_all(found, root, report, progress)
+    hashes = _decode_all(found, located.base, report, progress)
     try:
         manifest = build_manifest(spec, split_seed)
     except DataError as error:
@@ -80,13 +81,6 @@ def verify_dataset(
     report.notes += _shared_files(manifest, hashes)
     _compare_with_stage(manifest, report)
     return report
-
-
-def _verify_archives(spec: DatasetSpec) -> None:
-    for source in spec.sources:
-        if isinstance(source, EmbeddedSource):
-            for file in source.files:
-                verify_file(Path(file.path), file, f"restore it with `git checkout -- {file.path}`")
 
 
 def _decode_all(

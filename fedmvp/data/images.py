@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fedmvp.data.decode import decode_image
 from fedmvp.data.manifest import Manifest
 from fedmvp.data.paths import cache_root
+from fedmvp.data.readers.layout import locate
 from fedmvp.data.sources import ensure_raw
 from fedmvp.data.spec import load_spec
 from fedmvp.data.splits import Split
@@ -77,8 +78,9 @@ def load_images(
     path = cache_root() / "images" / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
     cached = _open(path, shape)
     if cached is None:
-        root = ensure_raw(load_spec(manifest.dataset))
-        _decode_all([root / i.path for i in images], path, shape)
+        spec = load_spec(manifest.dataset)
+        base = locate(spec, ensure_raw(spec)).base
+        _decode_all([base / i.path for i in images], path, shape)
         cached = _open(path, shape)
     if cached is None:
         raise DataError(

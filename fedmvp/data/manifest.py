@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmvp.data.readers import Found, read_layout
-from fedmvp.data.sources import ensure_raw, source_checksums, verify_shipped
-from fedmvp.data.spec import DatasetSpec
-from fedmvp.data.splits import Split, assign_splits
+from fedmvp.data.spec import SentenceParts, SentenceSpec
+from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
-from fedmvp.files import read_json, sha256_json, write_text
+from fedmvp.files import read_json, write_text
 
-__all__ = ["Image", "Manifest", "build_manifest", "load_manifest", "save_manifest"]
+__all__ = [
+    "Image",
+    "Manifest",
+    "SplitOrigin",
+    "load_manifest",
+    "save_manifest",
+]
 
 _COLUMNS = ["path", "label", "domain", "split"]
 _SPLITS: tuple[str, ...] = get_args(Split)
@@ -35,7 +38,7 @@ class Image:
     id : str
         ``<dataset>/<path>``: unique over all datasets and the same on every machine.
     path : str
-        Relative to the dataset's raw folder, with forward slashes.
+        Relative to the folder its layout begins at, with forward slashes.
     label : int
         Index into the dataset's classes.
     domain : str
@@ -52,11 +55,37 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """A dataset's images, ordered by label, domain and path.
+class SplitOrigin:
+    """Where a dataset's split comes from, for tables to say so.
 
     Parameters
     ----------
+    kind : {"file", "official", "generated"}
+        `file`: CoOp's split file. `official`: the dataset's own lists (train and val may be cut
+        from its trainval part). `generated`: drawn by our rule, so test images are not those of
+        published numbers.
+    detail : str
+        One line for people.
+    """
+
+    kind: Literal["file", "official", "generated"]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dataset's images, ordered by label, domain and path; and what prompts need to know.
+
+    No later stage reads the catalog: adding or mending an entry reruns only what uses it.
+
+    Parameters
+    ----------
+    template : str
+        Hand-written prompt; {} stands for the class.
+    sentence : SentenceSpec
+        Start of attribute sentences, by domain where they differ.
+    subset : bool
+        Whether a part of the dataset is used on purpose, so that counts are not the declared ones.
     classes : tuple of str
         In label order.
     content : str
@@ -65,10 +94,19 @@ class Manifest:
     """
 
     dataset: str
+    title: str
+    template: str
+    sentence: SentenceSpec
+    split: SplitOrigin
+    subset: bool
     classes: tuple[str, ...]
     domains: tuple[str, ...]
     images: tuple[Image, ...]
     content: str
+
+    def sentence_parts(self, domain: str | None = None) -> SentenceParts:
+        """Return prefix and suffix of attribute sentences; `domain` may have its own."""
+        return self.sentence.of(domain)
 
     @cached_property
     def by_id(self) -> dict[str, Image]:
@@ -131,36 +169,15 @@ class Manifest:
         return groups
 
 
-def build_manifest(spec: DatasetSpec, split_seed: int) -> Manifest:
-    """List a dataset's images, fetching them first where needed.
-
-    Raises
-    ------
-    SourceError
-        When the images cannot be fetched, or an archive of the repository is damaged.
-    DataError
-        When what is on disk is not what the catalog declares.
-    """
-    verify_shipped(spec)
-    root = ensure_raw(spec)
-    found = read_layout(spec, root)
-    order = {domain: i for i, domain in enumerate(spec.domain_names)}
-    found.sort(key=lambda f: (f.label, order[f.domain], f.path))
-    groups = [(spec.class_names[f.label], f.domain) for f in found]
-    splits = assign_splits(spec.name, groups, spec.split, split_seed)
-    images = tuple(
-        Image(f"{spec.name}/{f.path}", f.path, f.label, f.domain, split)
-        for f, split in zip(found, splits, strict=True)
-    )
-    _check_counts(spec, images, root)
-    content = _content(spec, found)
-    return Manifest(spec.name, spec.class_names, spec.domain_names, images, content)
-
-
 def save_manifest(manifest: Manifest, path: Path) -> None:
     """Write a manifest as JSON, one image per line, the same bytes for the same manifest."""
     head = {
         "dataset": manifest.dataset,
+        "title": manifest.title,
+        "template": manifest.template,
+        "sentence": manifest.sentence.model_dump(mode="json"),
+        "split": {"kind": manifest.split.kind, "detail": manifest.split.detail},
+        "subset": manifest.subset,
         "content": manifest.content,
         "classes": manifest.classes,
         "domains": manifest.domains,
@@ -186,11 +203,16 @@ def load_manifest(path: Path) -> Manifest:
             raise ValueError(f"columns are not {_COLUMNS}")
         images = tuple(Image(f"{value['dataset']}/{row[0]}", *row) for row in value["images"])
         manifest = Manifest(
-            value["dataset"],
-            tuple(value["classes"]),
-            tuple(value["domains"]),
-            images,
-            value["content"],
+            dataset=value["dataset"],
+            title=value["title"],
+            template=value["template"],
+            sentence=SentenceSpec.model_validate(value["sentence"]),
+            split=SplitOrigin(**value["split"]),
+            subset=value["subset"],
+            classes=tuple(value["classes"]),
+            domains=tuple(value["domains"]),
+            images=images,
+            content=value["content"],
         )
         _check(manifest)
     except (KeyError, TypeError, ValueError) as error:
@@ -212,28 +234,3 @@ def _check(manifest: Manifest) -> None:
         known = type(image.label) is int and image.label in known_labels
         if not known or image.domain not in known_domains or image.split not in _SPLITS:
             raise ValueError(f"label, domain or split of {image.path!r} is unknown")
-
-
-def _check_counts(spec: DatasetSpec, images: Sequence[Image], root: Path) -> None:
-    counts, splits = spec.counts, Counter(image.split for image in images)
-    domains = Counter(image.domain for image in images)
-    rows = [
-        ("all", counts.images, len(images)),
-        ("train", counts.train, splits["train"]),
-        ("val", counts.val, splits["val"]),
-        ("test", counts.test, splits["test"]),
-        *((domain, count, domains[domain]) for domain, count in counts.domains.items()),
-    ]
-    for name, declared, actual in rows:
-        if declared is not None and actual != declared:
-            raise DataError(
-                f"number of images ({name}) is not the declared {declared}",
-                where=root,
-                value=actual,
-                mend="complete the folder, or remove it to fetch it again",
-            )
-
-
-def _content(spec: DatasetSpec, found: Sequence[Found]) -> str:
-    files = [[f.path, f.size_bytes] for f in found]
-    return sha256_json({"files": files, "sources": source_checksums(spec)})

@@ -15,19 +15,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fedmvp.config import Section, load_yaml, parse_section
+from fedmvp.data.layout_spec import DomainClassFolders, Layouts
 from fedmvp.data.source_spec import RelativePath, Source
+from fedmvp.data.split_spec import SplitFile, SplitRule
 from fedmvp.errors import ConfigError
 
 __all__ = [
     "DEFAULT_DOMAIN",
-    "ClassFolders",
     "Counts",
     "DatasetSpec",
-    "DomainClassFolders",
     "Named",
     "SentenceParts",
     "SentenceSpec",
-    "SplitRule",
     "dataset_names",
     "load_spec",
 ]
@@ -46,26 +45,6 @@ def _no_edge_spaces(text: str) -> str:
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_no_edge_spaces)]
 DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
-
-
-class _Folders(Section):
-    folder: RelativePath = Field(default=".", description="Folder that holds the tree.")
-    ignore: tuple[str, ...] = Field(default=(), description="Sub-folders that are no class.")
-
-
-class ClassFolders(_Folders):
-    """``<folder>/<class>/<image>``."""
-
-    reader: Literal["class_folders"]
-
-
-class DomainClassFolders(_Folders):
-    """``<folder>/<domain>/<class>/<image>``."""
-
-    reader: Literal["domain_class_folders"]
-
-
-Layout = Annotated[ClassFolders | DomainClassFolders, Field(discriminator="reader")]
 
 
 class Named(Section):
@@ -87,6 +66,26 @@ def _named(value: Any) -> Any:
 NamedEntry = Annotated[Named, BeforeValidator(_named)]
 
 
+def _class_table(value: Any) -> Any:
+    """Read a block of text with one class a line, ``folder: name`` or just the name.
+
+    Long lists are text because a thousand YAML nodes take seconds to parse.
+    """
+    if not isinstance(value, str):
+        return value
+    return [_class_row(line.strip()) for line in value.splitlines() if line.strip()]
+
+
+def _class_row(line: str) -> Any:
+    folder, colon, name = line.partition(": ")
+    return {"name": name, "folder": folder} if colon else line
+
+
+ClassEntries = Annotated[
+    tuple[NamedEntry, ...], BeforeValidator(_class_table), Field(min_length=2)
+]
+
+
 class SentenceParts(Section):
     """Start of an attribute sentence: ``{prefix} {class}, {suffix}{clause}``."""
 
@@ -99,26 +98,13 @@ class SentenceSpec(SentenceParts):
 
     domains: dict[str, SentenceParts] = Field(default_factory=dict)
 
-
-class SplitRule(Section):
-    """Random split by fractions; what neither train nor val takes is test."""
-
-    rule: Literal["fractions"]
-    train: float = Field(gt=0, lt=1)
-    val: float = Field(default=0.0, ge=0, lt=1)
-    within: Literal["class", "class_and_domain"] = Field(
-        default="class", description="The groups each of which is split by the fractions."
-    )
-
-    @model_validator(mode="after")
-    def _leaves_a_test_part(self) -> SplitRule:
-        if self.train + self.val >= 1:
-            raise ValueError("train + val must be below 1: the rest is the test part")
-        return self
+    def of(self, domain: str | None) -> SentenceParts:
+        """Return the parts of a domain, or those of all that have none of their own."""
+        return self.domains.get(domain or "", self)
 
 
 class Counts(Section):
-    """Declared sizes; each that is given is checked."""
+    """Declared sizes; each that is given is checked, and enforced unless it is recalled."""
 
     images: int | None = Field(default=None, ge=1)
     train: int | None = Field(default=None, ge=1)
@@ -137,14 +123,25 @@ class DatasetSpec(Section):
     folder: RelativePath | None = Field(
         default=None, description="Folder below the data root; the dataset's name if not given."
     )
+    also: tuple[RelativePath, ...] = Field(
+        default=(), description="Other names the folder has where people have the data already."
+    )
     sources: tuple[Source, ...] = Field(default=(), description="In order of preference.")
-    layout: Layout
+    prepare: Literal["terra_incognita"] | None = Field(
+        default=None, description="What is built from fetched files before they are published."
+    )
+    layout: Layouts = Field(description="One, or several in order of preference.")
     template: Text = Field(description="Hand-written prompt; {} stands for the class.")
     sentence: SentenceSpec
     split: SplitRule
+    split_file: SplitFile | None = None
     counts: Counts = Counts()
+    recalled: tuple[str, ...] = Field(
+        default=(), description="Keys of facts nobody has confirmed: reported, never enforced."
+    )
+    notes: tuple[str, ...] = Field(default=(), description="Quirks `datasets verify` tells of.")
     domains: tuple[NamedEntry, ...] = ()
-    classes: tuple[NamedEntry, ...] = Field(min_length=2, description="In label order.")
+    classes: ClassEntries = Field(description="In label order.")
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
@@ -154,12 +151,21 @@ class DatasetSpec(Section):
         _require_distinct("domain folder", (d.folder for d in self.domains))
         if [self.template.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
             raise ValueError("template must hold {} once, for the class")
-        with_domains = isinstance(self.layout, DomainClassFolders)
-        if with_domains != bool(self.domains):
-            raise ValueError("domains must be listed for domain_class_folders, and only for it")
-        for key in (*self.sentence.domains, *self.counts.domains):
+        for layout in self.layout:
+            if isinstance(layout, DomainClassFolders) != bool(self.domains):
+                raise ValueError("domains must be listed for domain_class_folders, and only for it")
+        renamed = [
+            name
+            for layout in self.layout
+            if isinstance(layout, DomainClassFolders)
+            for name in layout.domain_folders
+        ]
+        for key in (*self.sentence.domains, *self.counts.domains, *renamed):
             if key not in self.domain_names:
                 raise ValueError(f"{key!r} is not one of the domains")
+        for key in self.recalled:
+            if not _exists(self, key.split(".")):
+                raise ValueError(f"recalled names {key!r}, which the entry does not have")
         return self
 
     @property
@@ -173,13 +179,17 @@ class DatasetSpec(Section):
         return tuple(d.name for d in self.domains) or (DEFAULT_DOMAIN,)
 
     @property
-    def raw_folder(self) -> str:
-        """Folder of the raw images below the data root."""
-        return self.folder or self.name
+    def raw_folders(self) -> tuple[str, ...]:
+        """Folders of the raw images below the data root; the first is where they are fetched to."""
+        return (self.folder or self.name, *self.also)
+
+    def is_recalled(self, key: str) -> bool:
+        """Tell whether a fact, or a section it is in, is marked as recalled."""
+        return any(key == known or key.startswith(f"{known}.") for known in self.recalled)
 
     def sentence_parts(self, domain: str | None = None) -> SentenceParts:
         """Return prefix and suffix of attribute sentences; `domain` may have its own."""
-        return self.sentence.domains.get(domain or "", self.sentence)
+        return self.sentence.of(domain)
 
 
 def load_spec(name: str) -> DatasetSpec:
@@ -237,3 +247,14 @@ def _require_distinct(what: str, values: Iterable[Hashable]) -> None:
         if value in seen:
             raise ValueError(f"{what} {value!r} is listed twice")
         seen.add(value)
+
+
+def _exists(value: Any, path: list[str]) -> bool:
+    if not path:
+        return value is not None
+    if isinstance(value, tuple):
+        return path[0].isdigit() and int(path[0]) < len(value) and _exists(
+            value[int(path[0])], path[1:]
+        )
+    inner = value.get(path[0]) if isinstance(value, dict) else getattr(value, path[0], None)
+    return _exists(inner, path[1:])

@@ -10,16 +10,17 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
-from fedmvp.data.spec import SplitRule
+from fedmvp.data.layout_spec import Part
+from fedmvp.data.split_spec import FractionsRule, OfficialRule
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["Split", "assign_splits"]
+__all__ = ["Split", "assign_splits", "cut_trainval"]
 
 Split = Literal["train", "val", "test"]
 
 
 def assign_splits(
-    dataset: str, groups: Sequence[tuple[str, str]], rule: SplitRule, seed: int
+    dataset: str, groups: Sequence[tuple[str, str]], rule: FractionsRule, seed: int
 ) -> list[Split]:
     """Assign each image to a split.
 
@@ -54,6 +55,30 @@ def assign_splits(
             splits[index] = "train"
         for index in rest[: round(len(indices) * rule.val)]:
             splits[index] = "val"
+    return splits
+
+
+def cut_trainval(
+    dataset: str, classes: Sequence[str], parts: Sequence[Part], rule: OfficialRule, seed: int
+) -> list[Split]:
+    """Keep official parts, and cut the trainval part of each class at random.
+
+    ``round(n * rule.val)`` of a class's n trainval images become val, as in CoOp.
+
+    Parameters
+    ----------
+    classes, parts : sequence
+        Of each image, in a stable order.
+    """
+    splits: list[Split] = ["train" if part == "trainval" else part for part in parts]
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, (name, part) in enumerate(zip(classes, parts, strict=True)):
+        if part == "trainval":
+            members[name].append(index)
+    for name, indices in members.items():
+        draw = numpy_generator(seed, "split", dataset, name).permutation(len(indices))
+        for position in draw[: round(len(indices) * rule.val)]:
+            splits[indices[position]] = "val"
     return splits
 
 

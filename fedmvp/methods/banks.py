@@ -1,14 +1,14 @@
-"""Text banks of datasets, made from the catalog entry and the attributes stage's file."""
+"""Text banks of datasets, made from their manifests and the attributes stage's files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedmvp.attributes.class_attributes import load_attributes
 from fedmvp.attributes.sentences import sentence
 from fedmvp.clip.backbone import Backbone
-from fedmvp.data.spec import DatasetSpec, load_spec
+from fedmvp.data.manifest import Manifest
 from fedmvp.methods.classes import ClassSet, TextBank
 
 __all__ = ["TextBanks", "text_bank"]
@@ -16,17 +16,19 @@ __all__ = ["TextBanks", "text_bank"]
 
 def text_bank(
     backbone: Backbone,
-    spec: DatasetSpec,
+    manifest: Manifest,
     attributes: dict[str, tuple[str, ...]],
     domain: str | None,
 ) -> TextBank:
     """Build the bank of one dataset; `domain` chooses its sentence parts (§2.2)."""
-    parts = spec.sentence_parts(domain)
+    parts = manifest.sentence_parts(domain)
     sentences = {
         name: [sentence(name, text, prefix=parts.prefix, suffix=parts.suffix) for text in texts]
         for name, texts in attributes.items()
     }
-    return TextBank(backbone, spec.name, spec.class_names, spec.template, attributes, sentences)
+    return TextBank(
+        backbone, manifest.dataset, manifest.classes, manifest.template, attributes, sentences
+    )
 
 
 class TextBanks:
@@ -37,11 +39,14 @@ class TextBanks:
     backbone : Backbone
     folder : Path
         Where the attributes stage wrote ``<dataset>.json``.
+    manifests : mapping
+        Manifest of each dataset of the run.
     """
 
-    def __init__(self, backbone: Backbone, folder: Path) -> None:
+    def __init__(self, backbone: Backbone, folder: Path, manifests: Mapping[str, Manifest]) -> None:
         self.backbone = backbone
         self.folder = folder
+        self.manifests = manifests
         self._banks: dict[tuple[str, str], TextBank] = {}
 
     def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
@@ -54,12 +59,12 @@ class TextBanks:
         AttributeTextError
             When a class of the dataset has no attributes.
         """
-        spec = load_spec(dataset)
-        prefix = spec.sentence_parts(domain)
-        key = dataset, f"{prefix.prefix}\n{prefix.suffix}"
+        manifest = self.manifests[dataset]
+        parts = manifest.sentence_parts(domain)
+        key = dataset, f"{parts.prefix}\n{parts.suffix}"
         if key not in self._banks:
             attributes = load_attributes(self.folder / f"{dataset}.json")
             self._banks[key] = text_bank(
-                self.backbone, spec, attributes.select(spec.class_names), domain
+                self.backbone, manifest, attributes.select(manifest.classes), domain
             )
         return self._banks[key].select(names)

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 
 from fedmvp.data.decode import decode_image
 from fedmvp.data.manifest import Manifest, load_manifest
-from fedmvp.data.paths import data_root, manifest_path
+from fedmvp.data.paths import dataset_folder, manifest_path
+from fedmvp.data.readers.layout import locate
 from fedmvp.data.spec import load_spec
 from fedmvp.errors import FedMVPError
 
@@ -57,8 +58,9 @@ def local_images(root: Path) -> ImageLoader:
 
     def load(dataset: str, image_id: str) -> Image.Image | None:
         try:
-            folder = root / data_root() / load_spec(dataset).raw_folder
-            path = folder / manifest(dataset).image(image_id).path
+            spec = load_spec(dataset)
+            folder = root / dataset_folder(dataset, spec.raw_folders)
+            path = locate(spec, folder).base / manifest(dataset).image(image_id).path
             return Image.fromarray(decode_image(path, _CELL_PX)) if path.is_file() else None
         except FedMVPError:  # another version of the data: the maps are shown without it
             return None

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from fedmvp.config import load_params
-from fedmvp.data.manifest import build_manifest, save_manifest
+from fedmvp.data.build import build_manifest
+from fedmvp.data.manifest import save_manifest
 from fedmvp.data.paths import manifest_path
 from fedmvp.data.spec import load_spec
 from fedmvp.settings.build import build_partition

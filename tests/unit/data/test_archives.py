@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmvp.data.archives import extract
+from fedmvp.data.fetch.archives import extract
 from fedmvp.errors import SourceError
 
 ESCAPES = ["../out.png", "/abs/out.png", "a/../../out.png", "..\\out.png", "C:/out.png"]

@@ -11,7 +11,8 @@ from PIL import Image
 
 from fedmvp.data.decode import decode_image
 from fedmvp.data.images import load_images
-from fedmvp.data.manifest import Manifest, build_manifest
+from fedmvp.data.build import build_manifest
+from fedmvp.data.manifest import Manifest
 from fedmvp.data.sources import ensure_raw
 from fedmvp.data.spec import load_spec
 from fedmvp.errors import DataError, SourceError

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.manifest import build_manifest, load_manifest, save_manifest
+from fedmvp.data.build import build_manifest
+from fedmvp.data.manifest import load_manifest, save_manifest
 from fedmvp.data.spec import load_spec
 from fedmvp.errors import DataError
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fedmvp.data import sources
-from fedmvp.data.manifest import build_manifest
+from fedmvp.data.build import build_manifest
 from fedmvp.data.sources import MARKER, ensure_raw
 from fedmvp.data.spec import load_spec
 from fedmvp.errors import DataError, SourceError

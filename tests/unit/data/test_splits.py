@@ -5,10 +5,10 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmvp.data.spec import SplitRule
+from fedmvp.data.split_spec import FractionsRule
 from fedmvp.data.splits import assign_splits
 
-HALF = SplitRule(rule="fractions", train=0.5)
+HALF = FractionsRule(rule="fractions", train=0.5)
 
 
 @settings(max_examples=50, deadline=None)
@@ -22,7 +22,7 @@ HALF = SplitRule(rule="fractions", train=0.5)
 def test_every_group_has_its_fractions(
     groups: list[tuple[str, str]], train: float, val: float, within: str, seed: int
 ) -> None:
-    rule = SplitRule.model_validate(
+    rule = FractionsRule.model_validate(
         {"rule": "fractions", "train": train, "val": val, "within": within}
     )
     splits = assign_splits("toy", groups, rule, seed)

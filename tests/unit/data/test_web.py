@@ -12,7 +12,7 @@ import pytest
 
 from fedmvp.data.sources import ensure_raw
 from fedmvp.data.spec import load_spec
-from fedmvp.data.web import download
+from fedmvp.data.fetch.web import download
 from fedmvp.errors import SourceError
 
 CONTENT = bytes(range(256)) * 40

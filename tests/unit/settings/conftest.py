@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fedmvp.data.manifest import Image, Manifest
+from fedmvp.data.manifest import Image, Manifest, SplitOrigin
+from fedmvp.data.spec import SentenceSpec
 
 MakeManifest = Callable[..., Manifest]
 
@@ -34,6 +35,17 @@ def make_manifest() -> MakeManifest:
             if (label, domain) not in missing
         ]
         names = tuple(f"{dataset} {label}" for label in range(classes))
-        return Manifest(dataset, names, domains, tuple(rows), content="0")
+        return Manifest(
+            dataset=dataset,
+            title=dataset,
+            template="a photo of a {}.",
+            sentence=SentenceSpec(prefix="a photo of a"),
+            split=SplitOrigin("generated", "every other image"),
+            subset=False,
+            classes=names,
+            domains=domains,
+            images=tuple(rows),
+            content="0",
+        )
 
     return make

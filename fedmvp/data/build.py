@@ -1,0 +1,120 @@
+"""Make a dataset's manifest from what is on disk: fetch, read the layout, split, check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedmvp.data.manifest import Image, Manifest, SplitOrigin
+from fedmvp.data.readers.found import Found
+from fedmvp.data.readers.layout import Located, locate, read_layout
+from fedmvp.data.sources import SUBSET, ensure_raw, shipped_checksums, verify_shipped
+from fedmvp.data.spec import DatasetSpec
+from fedmvp.data.split_files import find_split_file, read_split_file
+from fedmvp.data.split_spec import FractionsRule
+from fedmvp.data.splits import Split, assign_splits, cut_trainval
+from fedmvp.errors import DataError
+from fedmvp.files import sha256_json
+
+__all__ = ["build_manifest", "count_mismatches"]
+
+
+def build_manifest(spec: DatasetSpec, split_seed: int) -> Manifest:
+    """List a dataset's images, fetching them first where needed.
+
+    Raises
+    ------
+    SourceError
+        When the images cannot be fetched, or an archive of the repository is damaged.
+    DataError
+        When what is on disk is not what the catalog declares.
+    """
+    verify_shipped(spec)
+    root = ensure_raw(spec)
+    located = locate(spec, root)
+    split_file = find_split_file(spec, root, located)
+    found = (
+        read_layout(spec, located)
+        if split_file is None
+        else read_split_file(spec, located, split_file)
+    )
+    order = {domain: i for i, domain in enumerate(spec.domain_names)}
+    found.sort(key=lambda f: (f.label, order[f.domain], f.path))
+    splits, origin = _split(spec, found, located, split_file, split_seed)
+    images = tuple(
+        Image(f"{spec.name}/{f.path}", f.path, f.label, f.domain, split)
+        for f, split in zip(found, splits, strict=True)
+    )
+    manifest = Manifest(
+        dataset=spec.name,
+        title=spec.title,
+        template=spec.template,
+        sentence=spec.sentence,
+        split=origin,
+        subset=(root / SUBSET).is_file(),
+        classes=spec.class_names,
+        domains=spec.domain_names,
+        images=images,
+        content=_content(spec, found),
+    )
+    for key, declared, actual in count_mismatches(spec, manifest):
+        if not manifest.subset and not spec.is_recalled(f"counts.{key}"):
+            raise DataError(
+                f"number of images ({key}) is not the declared {declared}",
+                where=root,
+                value=actual,
+                mend="complete the folder, remove it to fetch it again, or create an empty file "
+                f"{SUBSET} in it if a part is wanted",
+            )
+    return manifest
+
+
+def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, int, int]]:
+    """Return key, declared and actual number of each count that is not as declared."""
+    counts, splits = spec.counts, Counter(image.split for image in manifest.images)
+    domains = Counter(image.domain for image in manifest.images)
+    rows = [
+        ("images", counts.images, len(manifest.images)),
+        ("train", counts.train, splits["train"]),
+        ("val", counts.val, splits["val"]),
+        ("test", counts.test, splits["test"]),
+        *((f"domains.{name}", count, domains[name]) for name, count in counts.domains.items()),
+    ]
+    return [
+        (key, declared, actual)
+        for key, declared, actual in rows
+        if declared is not None and actual != declared
+    ]
+
+
+def _split(
+    spec: DatasetSpec, found: Sequence[Found], located: Located, file: Path | None, seed: int
+) -> tuple[list[Split], SplitOrigin]:
+    """Return the split of each image and where it comes from."""
+    rule, names = spec.split, [spec.class_names[image.label] for image in found]
+    if file is not None:
+        parts = [image.part for image in found]
+        splits: list[Split] = [p for p in parts if p is not None and p != "trainval"]
+        return splits, SplitOrigin("file", f"split file {file.name}")
+    if isinstance(rule, FractionsRule):
+        groups = [(name, image.domain) for name, image in zip(names, found, strict=True)]
+        within = rule.within.replace("_", " ")
+        detail = f"drawn: {rule.train:.0%} train, {rule.val:.0%} val per {within}, seed {seed}"
+        return assign_splits(spec.name, groups, rule, seed), SplitOrigin("generated", detail)
+    parts_given = [image.part for image in found if image.part is not None]
+    if len(parts_given) != len(found):
+        raise DataError(
+            "layout does not tell train from test images",
+            where=located.base,
+            mend="give the catalog entry a split by fractions",
+        )
+    detail = "official lists"
+    if "trainval" in parts_given:
+        detail += f"; {rule.val:.0%} of each class's trainval images drawn as val, seed {seed}"
+    return cut_trainval(spec.name, names, parts_given, rule, seed), SplitOrigin("official", detail)
+
+
+def _content(spec: DatasetSpec, found: Sequence[Found]) -> str:
+    files = [[f.path, f.size_bytes] for f in found]
+    return sha256_json({"files": files, "sources": shipped_checksums(spec)})

@@ -1,0 +1,1 @@
+"""Getting files onto this machine: transport, verification, extraction; no dataset logic."""

@@ -1,0 +1,47 @@
+"""What a person sees while data is fetched: a bar with speed and time left, and one-line notes.
+
+All of it goes to stderr; where that is no terminal, bars are silent.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["tell", "transfer_bar"]
+
+Advance = Callable[[int, int | None], None]
+
+
+def tell(message: str) -> None:
+    """Print one line for the user."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def transfer_bar(title: str) -> Iterator[Advance]:
+    """Draw a bar from bytes that are there and their final number, if known."""
+    if not sys.stderr.isatty():
+        yield lambda have, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda have, total: progress.update(task, completed=have, total=total)

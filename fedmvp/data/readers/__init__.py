@@ -1,0 +1,1 @@
+"""On-disk layouts: each reader lists the images of one kind of tree."""

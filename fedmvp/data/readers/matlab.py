@@ -1,0 +1,69 @@
+"""Datasets whose labels are MATLAB files (facts: datasets.md §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fedmvp.data.layout_spec import CarsMat, FlowersMat, Part
+from fedmvp.data.readers.found import Found, image_size, mend, missing
+from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.errors import DataError
+
+__all__ = ["cars_mat", "flowers_mat"]
+
+
+def flowers_mat(spec: DatasetSpec, layout: FlowersMat, base: Path) -> Iterator[Found]:
+    """Read ``imagelabels.mat``: the class number, from 1, of ``image_00001.jpg`` and so on.
+
+    CoOp ignores the official ``setid.mat``, and so do we.
+    """
+    path = base / "imagelabels.mat"
+    for number, label in enumerate(_load(spec, path, "labels").reshape(-1), start=1):
+        name = f"jpg/image_{number:05d}.jpg"
+        yield _found(spec, base, name, int(label) - 1, path, None)
+
+
+def cars_mat(spec: DatasetSpec, layout: CarsMat, base: Path) -> Iterator[Found]:
+    """Read ``devkit/cars_train_annos.mat`` and ``cars_test_annos_withlabels.mat``.
+
+    The devkit's own test annotations have no classes.
+    """
+    files: tuple[tuple[Part, str, str], ...] = (
+        ("trainval", "cars_train", "devkit/cars_train_annos.mat"),
+        ("test", "cars_test", "cars_test_annos_withlabels.mat"),
+    )
+    for part, folder, annotations in files:
+        path = base / annotations
+        for row in _load(spec, path, "annotations").reshape(-1):
+            name = f"{folder}/{row['fname'].item()}"
+            yield _found(spec, base, name, int(row["class"].item()) - 1, path, part)
+
+
+def _found(
+    spec: DatasetSpec, base: Path, name: str, label: int, source: Path, part: Part | None
+) -> Found:
+    if label not in range(len(spec.classes)):
+        raise DataError(
+            "class number is not one of the dataset's",
+            where=source,
+            value=label + 1,
+            mend=mend(spec),
+        )
+    return Found(name, label, DEFAULT_DOMAIN, image_size(spec, base / name), part)
+
+
+def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
+    from scipy.io import loadmat
+
+    if not path.is_file():
+        raise missing(spec, path, "label file")
+    try:
+        return loadmat(path)[key]
+    except (ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:
+        raise DataError(
+            f"not the expected MATLAB file ({type(error).__name__}: {error})",
+            where=path,
+            mend=mend(spec),
+        ) from None
