@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data import sources
+from fedmvp.data.fetch import kinds
 from fedmvp.data.build import build_manifest
 from fedmvp.data.sources import MARKER, ensure_raw
 from fedmvp.data.spec import load_spec
@@ -85,7 +85,7 @@ def test_a_failed_extraction_leaves_nothing(
         (target / "photo").mkdir()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sources, "extract", fails)
+    monkeypatch.setattr(kinds, "extract", fails)
     with pytest.raises(SourceError, match="No space left"):
         ensure_raw(load_spec("toy"))
     assert not [path for path in (machine / "raw").iterdir() if path.is_dir()]
