@@ -32,6 +32,8 @@ __all__ = [
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 
+ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+
 
 def _number(value: Any) -> Any:
     """Refuse the strings YAML makes of 1e-3 (YAML 1.1 wants 1.0e-3) only if they are no number."""
@@ -172,7 +174,7 @@ class ReportParams(Section):
 class Params(Section):
     """The whole of params.yaml."""
 
-    profile: Name
+    profile: ProfileName
     run: RunParams
     backbone: BackboneParams
     data: DataParams

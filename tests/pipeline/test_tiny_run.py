@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,9 @@ from fedmvp.tracking.projection import project, result_folders
 from fedmvp.tracking.store import recorded_contents, tracking_uri
 from tests.imports import ROOT
 from tests.outputs import files
-from tests.pipeline.conftest import COPIED
+from tests.pipeline.tiny import copy_repository, dvc
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
-
-# A CLIP that knows nothing: what is learned is no matter here, where it goes is.
-MODEL = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 
 
 def tiny_params() -> dict[str, Any]:
@@ -41,54 +32,14 @@ def tiny_params() -> dict[str, Any]:
     return params
 
 
-def write_weights(folder: Path) -> None:
-    """Write random weights where PictoCLIP's are."""
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = open_clip.CLIP(**MODEL)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"model_cfg": MODEL}), encoding="utf-8")
-    state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
-
-
 @pytest.fixture(scope="module")
 def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the repository with a tiny model and tiny params, nothing run yet."""
     root = tmp_path_factory.mktemp("tiny") / "Jürgen's copy"
-    for name in (*COPIED, "data/emoji/activities.zip"):
-        source, target = ROOT / name, root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "weights"))
-        else:
-            shutil.copyfile(source, target)
-    write_weights(root / "fedmvp/clip/weights/pictoclip")
+    copy_repository(root, "data/emoji/activities.zip")
     text = yaml.safe_dump(tiny_params(), sort_keys=False)
     (root / "params.yaml").write_text(text, encoding="utf-8")
-    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     return root
-
-
-def dvc(root: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run dvc as the Makefile does: this environment's python first on the PATH."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FEDMVP_", "MLFLOW_"))}
-    tools = str(Path(sys.executable).parent)
-    environment = kept | {
-        "PATH": f"{tools}{os.pathsep}{kept.get('PATH', '')}",
-        "PYTHONPATH": str(root),
-        "SHELL": "/bin/sh",
-        "DVC_NO_ANALYTICS": "1",
-        **extra,
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=root, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

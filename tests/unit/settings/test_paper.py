@@ -29,10 +29,10 @@ CLIENTS = {
 }  # fmt: skip
 # Classes, domains, the official held-out and source domain, clients per domain (§1.2, §5a).
 DOMAIN_SETS = {
-    "pacs": (7, ("art_painting", "cartoon", "photo", "sketch"), "sketch", "art_painting", 1),
+    "pacs": (7, ("artpainting", "cartoon", "photo", "sketch"), "sketch", "artpainting", 1),
     "officehome": (65, ("art", "clipart", "product", "realworld"), "realworld", "art", 3),
-    "vlcs": (5, ("CALTECH", "LABELME", "PASCAL", "SUN"), "SUN", "CALTECH", 1),
-    "terraincognita": (10, ("L38", "L43", "L46", "L100"), "L100", "L38", 1),
+    "vlcs": (5, ("caltech", "labelme", "pascal", "sun"), "sun", "caltech", 1),
+    "terraincognita": (10, ("l38", "l43", "l46", "l100"), "l100", "l38", 1),
     "domainnet": (345, ("clipart", "infograph", "painting", "quickdraw", "real", "sketch"),
                   "sketch", "clipart", 17),
 }  # fmt: skip

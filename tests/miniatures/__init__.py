@@ -1,0 +1,44 @@
+"""Miniatures of the paper's 20 datasets: their true layouts and class names, tiny images.
+
+``python -m tests.miniatures .`` writes them below ``.fedmvp`` of a folder, for profile
+`paper-mini`. Every class has an image to train on and one to test on, no more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fedmvp.data.sources import SUBSET
+from fedmvp.data.spec import load_spec
+from fedmvp.files import write_json
+from tests.miniatures.coop import COOP
+from tests.miniatures.domains import DOMAINS
+from tests.miniatures.imagenet import IMAGENET
+from tests.miniatures.writing import Folder
+
+__all__ = ["LAYOUTS", "build_dataset", "build_miniatures"]
+
+LAYOUTS = {**COOP, **IMAGENET, **DOMAINS}
+"""Dataset to its folder below the data root and the function that fills it."""
+
+
+def build_miniatures(root: Path) -> None:
+    """Write all datasets and their attribute lists where profile `paper-mini` looks."""
+    for name in LAYOUTS:
+        build_dataset(name, root / ".fedmvp/data")
+        lists = {
+            entry: [f"sign {label % 97}", f"mark {label % 89}"]
+            for label, entry in enumerate(load_spec(name).class_names)
+        }
+        write_json(root / ".fedmvp/miniatures" / f"{name}.json", lists, sort_keys=False)
+
+
+def build_dataset(name: str, data_root: Path) -> Path:
+    """Write one dataset below a data root and return its folder."""
+    folder, fill = LAYOUTS[name]
+    root = data_root / folder
+    if root.exists():
+        raise FileExistsError(f"{root} is there already: a miniature never replaces it")
+    fill(load_spec(name), Folder(root))
+    (root / SUBSET).touch()
+    return root
