@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.own_data import add
+
 if TYPE_CHECKING:
     from fedmvp.cli.verification import DatasetReport
     from fedmvp.data.spec import DatasetSpec
@@ -20,6 +22,7 @@ app = typer.Typer(
     help="The catalog of datasets, and their images.",
     no_args_is_help=True,
 )
+app.command()(add)
 
 _REPORTS = Path(".fedmvp/reports")
 _SHOWN = 20
