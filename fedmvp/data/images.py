@@ -1,11 +1,13 @@
 """Decoded images as memory-mapped uint8 arrays: each list of images is decoded once per size.
 
 A cache file is named by what determines its content and appears in one rename, so a killed run
-leaves none that is incomplete. Nothing else knows its format: it may be deleted at any time.
+leaves none that is incomplete. Nothing else knows its format: it may be deleted at any time, and
+the least recently used files are where the cache would outgrow its limit (`fedmvp.data.cache`).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +20,9 @@ import PIL
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from fedmvp.data.cache import make_room, mark_used
 from fedmvp.data.decode import decode_image
+from fedmvp.data.fetch.progress import tell
 from fedmvp.data.manifest import Manifest
 from fedmvp.data.paths import cache_root
 from fedmvp.data.readers.layout import locate
@@ -29,6 +33,8 @@ from fedmvp.errors import DataError
 from fedmvp.files import sha256_json
 
 __all__ = ["load_images"]
+
+_MUCH_BYTES = 1 << 30
 
 _FORMAT = 1
 """Raised when the preprocessing changes, so that old cache files are not used."""
@@ -75,11 +81,13 @@ def load_images(
     key = sha256_json(
         [_FORMAT, PIL.__version__, manifest.content, size_px, [i.path for i in images]]
     )
-    path = cache_root() / "images" / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
+    cache = cache_root() / "images"
+    path = cache / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
     cached = _open(path, shape)
     if cached is None:
         spec = load_spec(manifest.dataset)
         base = locate(spec, ensure_raw(spec)).base
+        _announce(manifest.dataset, shape, cache)
         _decode_all([base / i.path for i in images], path, shape)
         cached = _open(path, shape)
     if cached is None:
@@ -96,8 +104,18 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         array = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    # Not as written: an older format, or damaged.
-    return array if array.shape == shape and array.dtype == np.uint8 else None
+    if array.shape != shape or array.dtype != np.uint8:
+        return None  # not as written: an older format, or damaged
+    mark_used(path)
+    return array
+
+
+def _announce(dataset: str, shape: tuple[int, ...], cache: Path) -> None:
+    """Make room for an array, and say what it takes where that is much."""
+    need = math.prod(shape)
+    make_room(cache, need)
+    if need >= _MUCH_BYTES:
+        tell(f"{dataset}: decoding {shape[0]:,} images into {need / 2**30:.1f} GiB below {cache}")
 
 
 def _decode_all(files: Sequence[Path], path: Path, shape: tuple[int, ...]) -> None:

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["tell", "transfer_bar"]
+__all__ = ["Advance", "tell", "transfer_bar"]
 
 Advance = Callable[[int, int | None], None]
+"""Told the bytes that are there, and their final number if it is known."""
 
 
 def tell(message: str) -> None:
@@ -21,7 +22,7 @@ def tell(message: str) -> None:
 
 @contextmanager
 def transfer_bar(title: str) -> Iterator[Advance]:
-    """Draw a bar from bytes that are there and their final number, if known."""
+    """Draw a bar with speed and time left while a file is fetched."""
     if not sys.stderr.isatty():
         yield lambda have, total: None
         return

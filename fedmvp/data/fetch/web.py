@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import re
 import time
@@ -9,12 +10,15 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from fedmvp.data.fetch.progress import Advance, transfer_bar
 from fedmvp.errors import SourceError
 
 __all__ = ["download"]
 
 _CHUNK_BYTES = 1 << 20
 _CUT = (OSError, http.client.HTTPException)
+_BUSY = (http.client.REQUEST_TIMEOUT, http.client.TOO_MANY_REQUESTS)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def download(
@@ -43,28 +47,37 @@ def download(
     ------
     SourceError
         When the server refuses (4xx), or all attempts failed.
+    OSError
+        When the disk is full or cannot be written.
     """
     if not url.startswith(("http://", "https://")):
         raise SourceError("not an http(s) address", where=url, mend="correct the catalog entry")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
+    with transfer_bar(target.name) as advance:
+        _fetch_all(url, part, advance, attempts=attempts, pause_s=pause_s, timeout_s=timeout_s)
+    part.replace(target)
+
+
+def _fetch_all(
+    url: str, part: Path, advance: Advance, *, attempts: int, pause_s: float, timeout_s: float
+) -> None:
+    """Fill `part` over as many connections as it takes."""
     failures = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            if _fetch_rest(url, part, timeout_s):
-                part.replace(target)
+            if _fetch_rest(url, part, timeout_s, advance):
                 return
             reason = "connection was cut"
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and before:
                 if error.headers.get("Content-Range") == f"bytes */{before}":
-                    part.replace(target)
                     return
                 # The part is longer than the file: it belongs to another version of it.
                 part.unlink()
-            elif error.code < http.client.INTERNAL_SERVER_ERROR:
+            elif error.code < http.client.INTERNAL_SERVER_ERROR and error.code not in _BUSY:
                 raise SourceError(
                     f"server answered {error.code} {error.reason}",
                     where=url,
@@ -72,6 +85,8 @@ def download(
                 ) from None
             reason = f"server answered {error.code} {error.reason}"
         except _CUT as error:
+            if isinstance(error, OSError) and error.errno in _DISK:
+                raise  # no other attempt can succeed
             reason = f"connection failed ({error})"
         after = part.stat().st_size if part.exists() else 0
         failures = 0 if after > before else failures + 1
@@ -80,7 +95,7 @@ def download(
         time.sleep(pause_s * 2 ** min(failures, 5))
 
 
-def _fetch_rest(url: str, part: Path, timeout_s: float) -> bool:
+def _fetch_rest(url: str, part: Path, timeout_s: float, advance: Advance) -> bool:
     """Append what is missing to `part`; tell whether it is whole."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "fedmvp", "Accept-Encoding": "identity"}
@@ -90,11 +105,13 @@ def _fetch_rest(url: str, part: Path, timeout_s: float) -> bool:
     with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
         resumed = _range_start(answer.headers.get("Content-Range")) == have and have > 0
         length = answer.headers.get("Content-Length")
-        received = 0
+        received, start = 0, have if resumed else 0
+        total = None if length is None else start + int(length)
         with part.open("ab" if resumed else "wb") as file:
             while chunk := answer.read(_CHUNK_BYTES):
                 file.write(chunk)
                 received += len(chunk)
+                advance(start + received, total)
     return length is None or received == int(length)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from fedmvp.data.sources import ensure_raw
 from fedmvp.data.spec import load_spec
+from fedmvp.data.fetch import web
 from fedmvp.data.fetch.web import download
 from fedmvp.errors import SourceError
 
@@ -140,3 +141,21 @@ def test_wrong_checksum_is_refused_and_not_kept(toy: Any, server: Server, machin
         ensure_raw(load_spec("toy"))
     assert not list((machine / "raw").rglob("*toy.zip*"))
     assert not (machine / "raw" / "toy").exists()
+
+
+def test_a_full_disk_is_no_reason_to_try_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(web, "_fetch_rest", full)
+    with pytest.raises(OSError, match="No space left"):
+        download(server.url, tmp_path / "file", pause_s=60)
+
+
+def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.status = 429
+    with pytest.raises(SourceError, match="429"):
+        download(server.url, tmp_path / "file", pause_s=0, attempts=2)
+    assert len(server.asked) == 2
