@@ -109,6 +109,10 @@ def _print_report(report: DatasetReport, path: Path) -> None:
     splits = ", ".join(f"{count:,} {name}" for name, count in report.splits.items())
     typer.echo(f"{report.dataset}: {report.classes} classes, {report.domains} domains, "
                f"{report.images:,} images ({splits})")  # fmt: skip
+    if report.split:
+        typer.echo(f"split    {report.split}")
+    for fact in report.recalled:
+        typer.echo(f"recalled {fact}")
     for note in report.notes:
         typer.echo(f"note     {note}")
     for problem in report.problems[:_SHOWN]:

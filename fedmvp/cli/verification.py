@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedmvp.data.build import build_manifest
+from fedmvp.data.build import build_manifest, count_mismatches
 from fedmvp.data.decode import decode_image
-from fedmvp.data.manifest import Manifest, load_manifest
+from fedmvp.data.manifest import Image, Manifest, load_manifest
 from fedmvp.data.paths import manifest_path
-from fedmvp.data.readers.found import Found
-from fedmvp.data.readers.layout import locate, read_layout
-from fedmvp.data.sources import ensure_raw, verify_shipped
+from fedmvp.data.readers.layout import locate
+from fedmvp.data.sources import SUBSET, ensure_raw, read_marker
 from fedmvp.data.spec import DatasetSpec
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
@@ -31,6 +30,12 @@ class DatasetReport:
 
     Parameters
     ----------
+    split : str
+        Where the split comes from.
+    subset : bool
+        Whether a part of the dataset is used on purpose.
+    recalled : list of str
+        Facts of the catalog entry that nobody has confirmed, with what was found.
     problems : list of str
         What makes the dataset unusable or its results wrong.
     notes : list of str
@@ -42,6 +47,9 @@ class DatasetReport:
     domains: int
     images: int = 0
     splits: dict[str, int] = field(default_factory=dict)
+    split: str = ""
+    subset: bool = False
+    recalled: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -62,34 +70,63 @@ def verify_dataset(
         Told images decoded and their number.
     """
     report = DatasetReport(spec.name, len(spec.classes), len(spec.domain_names))
-    try:
-        verify_shipped(spec)
-        located = locate(spec, ensure_raw(spec))
-        found = read_layout(spec, located)
-    except DataError as error:
-        report.problems.append(str(error))
-        return report
-    report.images = len(found)
-    hashes = _decode_all(found, located.base, report, progress)
+    report.notes += spec.notes
     try:
         manifest = build_manifest(spec, split_seed)
+        root = ensure_raw(spec)
+        base = locate(spec, root).base
     except DataError as error:
         report.problems.append(str(error))
+        report.recalled += _recalled(spec, None)
         return report
+    report.images = len(manifest.images)
     report.splits = dict(sorted(Counter(image.split for image in manifest.images).items()))
+    report.split = f"{manifest.split.kind}: {manifest.split.detail}"
+    report.subset = manifest.subset
+    report.recalled += _recalled(spec, manifest)
+    report.notes += _copy_notes(spec, manifest, root)
+    hashes = _decode_all(manifest, base, report, progress)
     report.problems += _split_problems(manifest)
     report.notes += _shared_files(manifest, hashes)
     _compare_with_stage(manifest, report)
     return report
 
 
+def _recalled(spec: DatasetSpec, manifest: Manifest | None) -> Iterator[str]:
+    """Tell of every fact that is from memory; of counts also whether they hold."""
+    wrong = {} if manifest is None else {k: a for k, _, a in count_mismatches(spec, manifest)}
+    for key in spec.recalled:
+        counts = {k: a for k, a in wrong.items() if f"counts.{k}".startswith(key)}
+        if not key.startswith("counts") or manifest is None:
+            yield key
+        elif counts:
+            yield f"{key}: differs, found {', '.join(f'{k} {a:,}' for k, a in counts.items())}"
+        else:
+            yield f"{key}: holds for the images found"
+
+
+def _copy_notes(spec: DatasetSpec, manifest: Manifest, root: Path) -> Iterator[str]:
+    """Tell what is special about this copy of the data."""
+    marker = read_marker(root)
+    yield from () if marker is None else marker.get("notes", [])
+    if manifest.subset:
+        wrong = count_mismatches(spec, manifest)
+        found = ", ".join(f"{key} {actual:,} of {declared:,}" for key, declared, actual in wrong)
+        yield f"{SUBSET} says that this is a part of the dataset ({found or 'all of it'})"
+    if spec.split_file is not None and manifest.split.kind != "file":
+        yield (
+            f"{spec.split_file.name} is not here, so test images are not those of published "
+            f"numbers; put it into {root} to use it"
+        )
+
+
 def _decode_all(
-    found: list[Found], root: Path, report: DatasetReport, progress: Callable[[int, int], None]
+    manifest: Manifest, base: Path, report: DatasetReport, progress: Callable[[int, int], None]
 ) -> dict[str, str]:
     """Decode every image, noting those that fail; return the hash of each file by path."""
 
-    def check(image: Found) -> tuple[str, str | None]:
-        path = root / image.path
+    def check(image: Image) -> tuple[str, str | None]:
+        path = base / image.path
         try:
             decode_image(path, _SIZE_PX)
             return sha256_file(path), None
@@ -97,16 +134,17 @@ def _decode_all(
             return "", str(error)
 
     hashes: dict[str, str] = {}
+    images = manifest.images
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for done, (image, result) in enumerate(
-            zip(found, pool.map(check, found), strict=True), start=1
+            zip(images, pool.map(check, images), strict=True), start=1
         ):
             digest, problem = result
             if problem is None:
                 hashes[image.path] = digest
             else:
                 report.problems.append(problem)
-            progress(done, len(found))
+            progress(done, len(images))
     return hashes
 
 
