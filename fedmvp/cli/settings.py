@@ -42,11 +42,14 @@ def settings(
     print_table(
         header,
         [
-            ("*" if row["in_run"] else "", row["setting"], row["folds"], row["clients"],
-             row["targets"], row["title"])
+            ("*" if row["in_run"] else "", row["setting"],
+             *("—" if row[key] is None else row[key] for key in ("folds", "clients", "targets")),
+             row["title"])
             for row in rows
         ],
     )  # fmt: skip
+    for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
+        typer.echo(problem)
 
 
 def _partition(params: Params, name: str) -> Partition:
@@ -85,18 +88,25 @@ def _manifest(params: Params, dataset: str) -> Manifest:
 
 
 def _summary(params: Params, name: str) -> dict[str, Any]:
+    """Describe a setting; one whose datasets are not here yet has a problem instead of counts."""
+    from fedmvp.errors import FedMVPError
     from fedmvp.settings.spec import load_setting
 
     setting = load_setting(params.run.suite, name)
-    partition = _partition(params, name)
+    partition, problem = None, None
+    try:
+        partition = _partition(params, name)
+    except FedMVPError as error:
+        problem = str(error)
     return {
         "setting": name,
         "title": setting.title,
         "protocol": setting.protocol,
         "in_run": name in params.run.settings,
-        "folds": len(partition.folds),
-        "clients": len(partition.clients),
-        "targets": len(partition.targets),
+        "folds": None if partition is None else len(partition.folds),
+        "clients": None if partition is None else len(partition.clients),
+        "targets": None if partition is None else len(partition.targets),
+        "problem": problem,
     }
 
 
@@ -104,6 +114,7 @@ def _record(partition: Partition) -> dict[str, Any]:
     return {
         "setting": partition.setting,
         "protocol": partition.protocol,
+        "official_folds": list(partition.official),
         "clients": [
             {"id": c.id, "fold": c.fold, "dataset": c.dataset, "domain": c.domain,
              "classes": list(c.classes), "images": len(c.train)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
-from fedmvp.data.manifest import save_manifest
+from fedmvp.data.manifest import Image, Manifest, SplitOrigin, save_manifest
 from fedmvp.data.paths import manifest_path
 from fedmvp.data.spec import load_spec
 from fedmvp.settings.build import build_partition
@@ -77,6 +78,41 @@ def test_all_settings_are_listed(run: Run, small: Path) -> None:
     assert [row["setting"] for row in rows] == ["base_to_new", "cross_dataset", "msst", "ssmt"]
     assert [row["in_run"] for row in rows] == [True, False, False, False]
     assert all(row["clients"] > 0 and row["targets"] > 0 for row in rows)
+
+
+def test_a_setting_without_its_datasets_is_listed_with_its_problem(run: Run, small: Path) -> None:
+    """cross_dataset trains on objects, which `small` does not list."""
+    rows = {row["setting"]: row for row in json.loads(run("settings", "--json").stdout)}
+    assert rows["cross_dataset"]["clients"] is None
+    assert "data.datasets" in rows["cross_dataset"]["problem"]
+    assert rows["base_to_new"]["problem"] is None
+    assert rows["cross_dataset"]["problem"] in run("settings").stdout
+
+
+def test_the_papers_clients_come_from_manifests_alone(run: Run, repository: Path) -> None:
+    """No images, no backbone: nine manifests are enough, and they take seconds (§1.2)."""
+    profile = Path(__file__).parents[3] / "fedmvp/profiles/paper.yaml"
+    Path("params.yaml").write_bytes(profile.read_bytes())
+    setting = load_setting("paper", "base_to_new")
+    for name in setting.folds[0].train.datasets:
+        spec = load_spec(name)
+        rows = [
+            Image(f"{name}/{label}/{part}", f"{label}/{part}", label, "default", part)
+            for label in range(len(spec.classes))
+            for part in ("train", "test")
+        ]
+        manifest = Manifest(
+            dataset=name, title=spec.title, template=spec.template, sentence=spec.sentence,
+            split=SplitOrigin("generated", "by hand"), subset=True, classes=spec.class_names,
+            domains=spec.domain_names, images=tuple(rows), content="0",
+        )  # fmt: skip
+        save_manifest(manifest, manifest_path(name))
+    record = json.loads(run("settings", "base_to_new", "--json").stdout)
+    clients = Counter(client["dataset"] for client in record["clients"])
+    assert list(clients.values()) == [2, 3, 2, 3, 1, 3, 1, 5, 10]
+    flowers = [c for c in record["clients"] if c["dataset"] == "oxford_flowers"]
+    assert [len(client["classes"]) for client in flowers] == [20, 20, 11]
+    assert flowers[0]["classes"][0] == "pink primrose"
 
 
 def test_unknown_settings_are_named(run: Run, small: Path) -> None:
