@@ -23,7 +23,9 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     weights: Annotated[
         Path | None,
-        typer.Option(help="weights.safetensors of a result (or its folder), or an imported file."),
+        typer.Option(
+            help="weights.safetensors of a result (or its folder), an imported file, or zero_shot."
+        ),
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="`pictoclip` or an open_clip model; else the run's.")

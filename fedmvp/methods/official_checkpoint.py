@@ -35,8 +35,8 @@ _PARTS = ("weight", "bias")
 _SAME: dict[str, str] = {
     **{
         f"{_LORA}{path}{factor}": f"promptformer.lora.{path}_{factor.lower()}"
-        for path in _PATHS
         for factor in "AB"
+        for path in _PATHS
     },
     **{
         f"{theirs}.{part}": f"promptformer.{ours}.{part}"
@@ -52,7 +52,9 @@ _SAME: dict[str, str] = {
         for part in _PARTS
     },
 }
-_KEYS = (*_SAME, *(f"{_FUSED}{part}" for part in _PARTS))
+_SIX = len(_PATHS) * 2
+#: In the order of the table of §2.1: LoRA, then torch's attention with its projections first.
+_KEYS = (*list(_SAME)[:_SIX], *(f"{_FUSED}{part}" for part in _PARTS), *list(_SAME)[_SIX:])
 #: Shapes in multiples of d, of all that are not [d], LoRA or the bank's projection.
 _BY_MULTIPLES = {
     f"{_FUSED}weight": (3, 1),

@@ -13,7 +13,7 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.files import sha256_file
-from fedmvp.methods import load_method
+from fedmvp.methods import METHODS, load_method
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, method_params
 from fedmvp.prediction.backbones import STAGE_FOLDER, BackboneChoice, prepare_backbone
@@ -51,7 +51,7 @@ def load_predictor(
     ----------
     weights : Path, optional
         A result's weights.safetensors (or its folder) or an imported file; none for methods
-        without training.
+        without training, whose name may stand here instead.
     backbone : BackboneChoice, optional
     dataset, domain, classes, attributes
         See `fedmvp.prediction.candidates.choose_candidates`.
@@ -69,6 +69,8 @@ def load_predictor(
     FedMVPError
         Naming what is missing or does not fit, and the mend.
     """
+    if weights is not None and method is None and _untrained(weights):
+        weights, method = None, str(weights)
     learned = _NOTHING if weights is None else read_learned(weights, fold)
     name = method or learned.method or ("zero_shot" if weights is None else None)
     if name is None:
@@ -90,6 +92,12 @@ def load_predictor(
     tensors = learned.tensors if trained else {}
     seed = int(learned.run.get("seed", 0))
     return Predictor(assemble(name, tower, params, tensors, seed=seed, where=weights), candidates)
+
+
+def _untrained(weights: Path) -> bool:
+    """Tell whether a method that learns nothing is named in the place of a file."""
+    name = str(weights)
+    return name in METHODS and not weights.exists() and not load_method(name).trained
 
 
 def _run_params(learned: Learned) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from fedmvp.files import read_csv, read_json, sha256_file, sha256_json
 
 __all__ = ["Projection", "flatten", "project", "result_folders", "round_series"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the same files are to be projected anew."""
 
 _MEANS = ("loss", "loss_ce", "loss_con", "accuracy", "learning_rate")

@@ -37,8 +37,14 @@ def described_datasets(root: Path, inputs: Mapping[str, str]) -> list[ClassAttri
     ]
 
 
-def prompt_artifacts(described: Iterable[ClassAttributes]) -> dict[str, bytes]:
-    """Return artifact path to content: attributes, templates and rendered sentences."""
+def prompt_artifacts(described: Iterable[ClassAttributes], per_class: int) -> dict[str, bytes]:
+    """Return artifact path to content: attributes, templates, rendered questions and sentences.
+
+    Parameters
+    ----------
+    per_class : int
+        Attributes the questions ask for, of the run's params.
+    """
     artifacts: dict[str, bytes] = {}
     templates: dict[str, Any] = {}
     for attributes in described:
@@ -47,6 +53,9 @@ def prompt_artifacts(described: Iterable[ClassAttributes]) -> dict[str, bytes]:
         templates[name] = _templates(spec, attributes)
         artifacts[f"prompts/attributes/{name}.json"] = _json(dict(attributes.classes))
         artifacts[f"prompts/sentences/{name}.json"] = _json(_sentences(spec, attributes))
+        if attributes.template in template_names():
+            questions = _questions(spec, attributes, per_class)
+            artifacts[f"prompts/questions/{name}.json"] = _json(questions)
     if templates:
         artifacts["prompts/templates.json"] = _json(templates)
     return artifacts
@@ -58,6 +67,15 @@ def _templates(spec: DatasetSpec, attributes: ClassAttributes) -> dict[str, Any]
         "sentence": spec.sentence.model_dump(),
         "question": {"name": attributes.template, "text": _question(attributes.template)},
         "answered_by": {"provider": attributes.provider, "model": attributes.model},
+    }
+
+
+def _questions(spec: DatasetSpec, attributes: ClassAttributes, per_class: int) -> dict[str, str]:
+    """Return the question about each class, word for word as it is put to a model."""
+    template = load_template(attributes.template)
+    return {
+        name: template.render(name, context=spec.title, count=per_class)
+        for name in attributes.classes
     }
 
 
@@ -82,8 +100,12 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def registry_texts(described: Iterable[ClassAttributes]) -> dict[str, str]:
-    """Return prompt name to template with ``{{variables}}``, as the registry keeps them."""
+def registry_texts(described: Iterable[ClassAttributes], per_class: int) -> dict[str, str]:
+    """Return prompt name to template with ``{{variables}}``, as the registry keeps them.
+
+    A question stands there twice: as its template, and per dataset with all but the class filled
+    in. A version per class would be a thousand for ImageNet; those are artifacts.
+    """
     texts: dict[str, str] = {}
     for attributes in described:
         spec = load_spec(attributes.dataset)
@@ -97,7 +119,12 @@ def registry_texts(described: Iterable[ClassAttributes]) -> dict[str, str]:
             )
         question = _question(attributes.template)
         if question is not None:
-            texts[f"fedmvp.question.{attributes.template}"] = question
+            name = f"fedmvp.question.{attributes.template}"
+            texts[name] = question
+            filled = load_template(attributes.template).render(
+                "{{class}}", context=spec.title, count=per_class
+            )
+            texts[f"{name}.{spec.name}"] = filled
     return texts
 
 

@@ -102,8 +102,9 @@ def _write(root: Path, uri: str, projections: Iterable[Projection]) -> SyncRepor
     texts: dict[str, str] = {}
     for projection in projections:
         described = described_datasets(root, projection.inputs)
-        texts |= registry_texts(described)
-        extras = prompt_artifacts(described) | _pictures(root, projection)
+        per_class = int(projection.params.get("attributes.per_class", 0))
+        texts |= registry_texts(described, per_class)
+        extras = prompt_artifacts(described, per_class) | _pictures(root, projection)
         outcome = upsert(client, experiment, projection, extras=extras, origin=origin)
         outcomes[outcome].append(projection.name)
     prompts = register_prompts(client, texts)

@@ -124,6 +124,8 @@ def test_results_and_zero_shot_for_people(run: Run, place: Backbone) -> None:
     plain = run("predict", "image0.png", "--classes", "classes.txt", "--logits").stdout
     assert "%" not in plain
     assert "snow owl" in plain
+    named = ("predict", "image0.png", "--classes", "classes.txt", "--logits", "--weights")
+    assert run(*named, "zero_shot").stdout == plain
 
 
 def test_explain_draws_the_attention(run: Run, place: Backbone) -> None:

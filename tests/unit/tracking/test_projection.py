@@ -124,21 +124,30 @@ def test_keys_hold_only_what_mlflow_takes() -> None:
 
 def test_prompts_are_kept_as_texts(write_result: Writer, root: Path) -> None:
     described = described_datasets(root, project(write_result()).inputs)
-    artifacts = prompt_artifacts(described)
+    artifacts = prompt_artifacts(described, 7)
     assert set(artifacts) == {
         "prompts/attributes/animals.json",
+        "prompts/questions/animals.json",
         "prompts/sentences/animals.json",
         "prompts/templates.json",
     }
     sentences = json.loads(artifacts["prompts/sentences/animals.json"])[""]
     assert [len(texts) for texts in sentences.values()] == [2, 1]
     assert all("bear" in text and "thick brown fur" in text for text in sentences["bear"])
-    texts = registry_texts(described)
+    questions = json.loads(artifacts["prompts/questions/animals.json"])
+    assert questions.keys() == sentences.keys()
+    assert all(f'"{name}"' in text and "exactly 7 " in text for name, text in questions.items())
+    texts = registry_texts(described, 7)
     assert set(texts) == {
         "fedmvp.hand.animals",
         "fedmvp.sentence.animals",
         "fedmvp.question.visual-v1",
+        "fedmvp.question.visual-v1.animals",
     }
+    assert (
+        texts["fedmvp.question.visual-v1.animals"].replace("{{class}}", "bear")
+        == (questions["bear"])
+    )
     assert all("{{class}}" in text for text in texts.values())
 
 

@@ -84,11 +84,13 @@ def test_first_sync_records_everything(store: Any, root: Path, write_result: Wri
     assert listed == {
         "result/run.json", "result/metrics.json", "result/rounds.csv", "result/targets.csv",
         "result/weights.safetensors", "result/explain.json", "prompts/attributes",
-        "prompts/sentences", "prompts/templates.json", "attention/00-animals-bear.png",
+        "prompts/questions", "prompts/sentences", "prompts/templates.json",
+        "attention/00-animals-bear.png",
     }  # fmt: skip
     assert [d.dataset.name for d in run.inputs.dataset_inputs] == ["data/attributes/animals.json"]
     assert report.prompts == (
-        "fedmvp.hand.animals", "fedmvp.question.visual-v1", "fedmvp.sentence.animals",
+        "fedmvp.hand.animals", "fedmvp.question.visual-v1", "fedmvp.question.visual-v1.animals",
+        "fedmvp.sentence.animals",
     )  # fmt: skip
     place = root / ".fedmvp/mlruns/fedmvp-tiny" / run.info.run_id
     assert (place / "artifacts/result/weights.safetensors").read_bytes() == b"weights of seed 2"[
@@ -158,7 +160,7 @@ def test_prompts_get_a_version_only_when_their_text_changes(
     store: Any, root: Path, write_result: Writer
 ) -> None:
     write_result(seed=1)
-    assert len(sync(root).prompts) == 3
+    assert len(sync(root).prompts) == 4
     write_result(seed=2)
     assert sync(root).prompts == ()
     assert store.load_prompt("prompts:/fedmvp.hand.animals@latest").version == 1
