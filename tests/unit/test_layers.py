@@ -26,6 +26,7 @@ OWNERS = {
     "open_clip": "fedmvp.clip.importing",
     "flwr": "fedmvp.federation.flower",
     "transformers": "fedmvp.attributes.providers.local_model",
+    "opacus": "fedmvp.federation.privacy",
 }
 # torchvision and torch.optim classes cost seconds; pickle runs foreign code; `random` is global.
 BANNED = ("torchvision", "pickle", "dill", "joblib", "random", "timm")

@@ -144,7 +144,6 @@ def test_what_breaks_the_sensitivity_bound_is_refused(
 def test_epsilon_of_full_participation(
     noise: float, rounds: int, delta: float, expected: float
 ) -> None:
-    pytest.importorskip("opacus")
     privacy = section(noise_multiplier=noise, delta=delta)
     value = epsilon(privacy, rounds=rounds, sampling=1.0)
     assert closed_form(noise, rounds, delta) == pytest.approx(expected, abs=1e-4)
@@ -162,7 +161,6 @@ def closed_form(noise: float, rounds: int, delta: float) -> float:
 
 @pytest.mark.slow
 def test_sampling_fewer_clients_and_fewer_rounds_spend_less() -> None:
-    pytest.importorskip("opacus")
     privacy = section(noise_multiplier=1.0)
     full = epsilon(privacy, rounds=50, sampling=1.0)
     some = epsilon(privacy, rounds=50, sampling=0.1)
@@ -173,7 +171,6 @@ def test_sampling_fewer_clients_and_fewer_rounds_spend_less() -> None:
 
 @pytest.mark.slow
 def test_report_of_a_partition() -> None:
-    pytest.importorskip("opacus")
     params = federation(
         rounds=3, participation=0.5,
         privacy={"clip_norm": 1.0, "noise_multiplier": 2.0, "delta": 1e-3},

@@ -83,7 +83,6 @@ def test_stats_of_all_datasets_of_the_params(run: Run, monkeypatch: pytest.Monke
 
 
 def test_live_generation(run: Run, server: ChatServer, folder: Path) -> None:
-    pytest.importorskip("openai")
     options = ("--provider", "openai", "--model", "m", "--per-class", "3")
     priced = ("--price-in", "1", "--price-out", "10")
     dry = run("generate", "things", *options, *priced, "--dry-run").output
@@ -158,7 +157,6 @@ def test_stage_fails_in_one_line(folder: Path) -> None:
 def test_the_command_line_never_prints_the_key(
     folder: Path, server: ChatServer, debug: tuple[str, ...]
 ) -> None:
-    pytest.importorskip("openai")
     canary = "sk-canary-5d1e8f"
     server.respond = lambda request, number: error(401, f"Incorrect API key provided: {canary}")
     result = subprocess.run(

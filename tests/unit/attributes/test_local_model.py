@@ -14,7 +14,6 @@ from fedmvp.attributes.providers.base import ProviderUnusable
 from fedmvp.attributes.store import AnswerStore
 from fedmvp.errors import AttributeTextError
 
-pytest.importorskip("transformers")
 pytestmark = pytest.mark.slow
 
 Params = Callable[..., AttributeParams]
