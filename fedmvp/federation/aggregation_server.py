@@ -56,6 +56,10 @@ STEPS: dict[str, Callable[[Tensor, Moments, FederationParams], tuple[Tensor, Mom
 }
 """``federation.aggregation`` → step."""
 
+_RATES = {"fedavgm": 1.0, "fedadam": 1e-3, "fedyogi": 1e-3}
+"""η where none is set. The adaptive steps have the size of η whatever the updates are, so a rate
+for FedAvgM would throw learned prompts far away (facts/methods.md §5)."""
+
 
 def server_step(
     current: Mapping[str, Tensor],
@@ -79,6 +83,7 @@ def server_step(
     tensors, state : dict of str to Tensor
     """
     step = STEPS[federation.aggregation]
+    rate = federation.server_learning_rate or _RATES[federation.aggregation]
     tensors, after = dict(current), dict(state)
     for name, mean in means.items():
         start = current[name].to(mean.device).double()
@@ -86,5 +91,5 @@ def server_step(
         keys = f"momentum/{name}", f"second/{name}"
         moments = state.get(keys[0], zero).to(zero.device), state.get(keys[1], zero).to(zero.device)
         move, (after[keys[0]], after[keys[1]]) = step(mean.double() - start, moments, federation)
-        tensors[name] = (start + federation.server_learning_rate * move).to(current[name].dtype)
+        tensors[name] = (start + rate * move).to(current[name].dtype)
     return tensors, after

@@ -119,6 +119,15 @@ def test_fedyogi() -> None:
     assert state["second/w"].item() == pytest.approx(3.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("rule", ["fedadam", "fedyogi"])
+def test_adaptive_rules_start_small_by_default(rule: str) -> None:
+    """Whatever the updates' size, the first step is η · 0.1|Δ̄| / (√(0.01 Δ̄²) + 0.001) ≈ η."""
+    for size in (0.1, 1.0, 100.0):
+        after, _ = aggregate({"w": [0.0]}, [update("a", w=[size])], aggregation=rule)
+        assert after["w"] == pytest.approx([1e-3], rel=0.1)
+    assert aggregate({"w": [0.0]}, three(), aggregation="fedavgm")[0] == {"w": [3.0]}
+
+
 def test_median() -> None:
     """Of 1, 2, 6: 2. Of 1, 2, 6, 100: (2 + 6) / 2 = 4. Each coordinate alone."""
     assert aggregate({"w": [0.0]}, three(), aggregation="median")[0] == {"w": [2.0]}

@@ -28,7 +28,6 @@ from tests.unit.attributes.conftest import (
     error,
 )
 
-
 Params = Callable[..., AttributeParams]
 CANARY = "sk-canary-7f3a9b2c1d"
 
