@@ -103,8 +103,8 @@ def _partition(world: World, setting: str) -> dict[str, Any]:
                                     dataset, style, 156) for style in held_out]  # fmt: skip
     protocol = "base_to_new" if setting == "base_to_new" else "transfer"
     split = "by_image" if protocol == "base_to_new" else "by_domain"
-    return {"setting": setting, "protocol": protocol, "split": split, "clients": clients,
-            "targets": targets}  # fmt: skip
+    return {"setting": setting, "protocol": protocol, "split": split, "official": [],
+            "clients": clients, "targets": targets}  # fmt: skip
 
 
 def _client(
