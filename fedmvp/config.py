@@ -134,9 +134,7 @@ class FederationParams(Section):
     ] = "fedavg"  # fmt: skip
     aggregation_dtype: Literal["float64", "float32", "float16"] = "float64"
     proximal_weight: Float = Field(default=0.01, ge=0, description="mu of FedProx.")
-    server_learning_rate: Float | None = Field(
-        default=None, gt=0, description="eta; null: 1 for fedavgm, 0.001 for fedadam and fedyogi."
-    )
+    server_learning_rate: Float | None = Field(default=None, gt=0, description="eta; null: auto.")
     server_momentum: Float = Field(default=0.9, ge=0, lt=1, description="beta (FedAvgM), beta1.")
     server_second_momentum: Float = Field(default=0.99, ge=0, lt=1, description="beta2.")
     server_tau: Float = Field(default=1e-3, gt=0, description="tau of FedAdam and FedYogi.")
