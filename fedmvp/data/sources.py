@@ -110,6 +110,8 @@ def _count_files(folder: Path) -> int:
 
 def _fetch_first_working(spec: DatasetSpec, folder: Path) -> None:
     reasons: list[SourceError] = []
+    if not all(isinstance(source, EmbeddedSource) for source in spec.sources):
+        _announce(spec, folder)
     for number, source in enumerate(spec.sources, start=1):
         try:
             _fetch(spec, source, folder)
@@ -133,6 +135,20 @@ def _fetch_first_working(spec: DatasetSpec, folder: Path) -> None:
         f"no source of {spec.name} works ({tried})",
         where=folder,
         mend=reasons[-1].mend if reasons else "put the images there yourself",
+    )
+
+
+def _announce(spec: DatasetSpec, folder: Path) -> None:
+    """Say what is about to be fetched, under which terms, and whether it will fit."""
+    tell(f"{spec.name}: {spec.title}; licence: {spec.licence}; {spec.homepage}")
+    if spec.size_gb is None:
+        return
+    free = shutil.disk_usage(folder.parent).free / 1e9
+    need = 2 * spec.size_gb
+    verdict = "" if need <= free else "; THAT IS TOO LITTLE: set FEDMVP_DATA to a larger disk"
+    tell(
+        f"{spec.name}: about {spec.size_gb:g} GB to download, {need:g} GB while unpacking, "
+        f"{free:.1f} GB free below {folder.parent}{verdict}"
     )
 
 

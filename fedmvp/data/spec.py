@@ -126,6 +126,9 @@ class DatasetSpec(Section):
     also: tuple[RelativePath, ...] = Field(
         default=(), description="Other names the folder has where people have the data already."
     )
+    size_gb: float | None = Field(
+        default=None, gt=0, description="To download; twice that is needed while unpacking."
+    )
     sources: tuple[Source, ...] = Field(default=(), description="In order of preference.")
     prepare: Literal["terra_incognita"] | None = Field(
         default=None, description="What is built from fetched files before they are published."

@@ -119,8 +119,9 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
         other = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     else:
         other = image.convert(mode, dither=Image.Dither.NONE)
-    kind = "TIFF" if mode == "CMYK" else "PNG"
-    got = decode_image(_save(other, tmp_path / "image.jpg", kind), 12)
+    # The name lies for all but CMYK, as in Oxford-IIIT Pets (datasets.md §2).
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    got = decode_image(_save(other, tmp_path / "image.jpg", kind, quality=100), 12)
     assert got.shape == (12, 12, 3) and got.dtype == np.uint8
     expected = (0, 255) if mode == "1" else (50, 200)
     np.testing.assert_allclose(got[6, [1, 10]].mean(axis=1), expected, atol=5)
