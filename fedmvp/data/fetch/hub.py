@@ -35,9 +35,7 @@ def fetch_hub(spec: DatasetSpec, source: HubSource, downloads: Path, staging: Pa
         When the hub refuses (gated, moved, offline), a file is not the one the hub declares, a
         column or label is unknown, or the number of rows is not the declared one.
     """
-    import httpx
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, errors, hf_hub_download
 
     where = f"https://huggingface.co/datasets/{source.repo}"
     try:
@@ -65,7 +63,7 @@ def fetch_hub(spec: DatasetSpec, source: HubSource, downloads: Path, staging: Pa
                 rows += _write_rows(spec, source, table, path, staging)
             if table.rows is not None and rows != table.rows:
                 raise _refused(where, f"{table.files} holds {rows} rows, not {table.rows}")
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+    except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:  # type: ignore[attr-defined]
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise _refused(where, f"the hub refused ({reason})") from None
     return commit
