@@ -106,12 +106,11 @@ def _hub(source: HubSource, work: Fetch) -> None:
 
 
 def _manual(source: ManualSource, work: Fetch) -> None:
-    steps = " ".join(f"({number}) {step}" for number, step in enumerate(source.steps, start=1))
-    raise SourceError(
-        "must be obtained by you, its licence allows no other way",
-        where=work.spec.title,
-        mend=f"{steps}; then `fedmvp datasets verify {work.spec.name}`",
-    )
+    steps = [*source.steps, f"Run `fedmvp datasets verify {work.spec.name}`."]
+    numbered = [f"({number}) {step}" for number, step in enumerate(steps, start=1)]
+    for line in numbered:
+        tell(f"{work.spec.name}: {line}")
+    raise SourceError("must be obtained by hand", where=work.spec.title, mend=" ".join(numbered))
 
 
 def _download(file: HttpFile | DriveFile, work: Fetch, name: str) -> None:
