@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = ["cars_mat", "flowers_mat"]
+
+_DAMAGED = (ValueError, KeyError, IndexError, TypeError, OSError)
+"""What scipy raises on other kinds of files, and for a key that is not there."""
 
 
 def flowers_mat(spec: DatasetSpec, layout: FlowersMat, base: Path) -> Iterator[Found]:
@@ -56,12 +60,13 @@ def _found(
 
 def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     if not path.is_file():
         raise missing(spec, path, "label file")
     try:
         return loadmat(path)[key]
-    except (ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:
+    except (MatReadError, NotImplementedError, zlib.error, *_DAMAGED) as error:
         raise DataError(
             f"not the expected MATLAB file ({type(error).__name__}: {error})",
             where=path,
