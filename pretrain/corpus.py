@@ -13,7 +13,7 @@ from torch import Tensor
 from pretrain.recipe import WORK, Icons
 from pretrain.select import Icon, read_icons
 
-__all__ = ["Batch", "Corpus", "line_art", "load_corpus"]
+__all__ = ["Batch", "Corpus", "line_art", "load_corpus", "row_weights"]
 
 _EXACT_BONUS = 2.0  # an icon called "horse" against one called "horse trailer"
 _KEEP_COLOUR = 0.4  # of the draws; only these learn captions that name colours
@@ -99,7 +99,7 @@ def line_art(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return result
 
 
-def _row_weights(icons: list[Icon], kept: NDArray[np.bool_], rules: Icons) -> NDArray[np.float64]:
+def row_weights(icons: list[Icon], kept: NDArray[np.bool_], rules: Icons) -> NDArray[np.float64]:
     """Share the draws among groups, then among concepts, then among a concept's icons."""
     weights = np.zeros(len(icons))
     for group, share in rules.shares.items():
@@ -123,7 +123,7 @@ def load_corpus(rules: Icons) -> Corpus:
     images = np.load(WORK / "images.npy", mmap_mode="r")
     captions = np.load(WORK / "captions.npz")
     mono = np.load(WORK / "mono.npy")
-    weights = _row_weights(icons, kept, rules)
+    weights = row_weights(icons, kept, rules)
     used = np.flatnonzero(weights)
     drawn = np.array([i for i in used if icons[i].group in ("emoji", "colour") and not mono[i]])
     pictures = np.concatenate([images[used], line_art(images[drawn])])

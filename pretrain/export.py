@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fedmvp.files import write_bytes, write_json
 from pretrain.checkpoints import average_of, checkpoint_folder, work_done
 from pretrain.join import join
+from pretrain.loop import UNITS
 from pretrain.recipe import FOLDER, load_recipe
 from pretrain.tower import MEAN, STD, build, model_config
 
@@ -22,13 +23,12 @@ __all__ = ["FOLDER_OF_WEIGHTS", "export", "finished_model"]
 
 FOLDER_OF_WEIGHTS = FOLDER.parent / "fedmvp" / "clip" / "weights" / "pictoclip"
 LIMIT_BYTES = 20_000_000
-PHASES = ("image", "text", "joint")
 
 
 def finished_model() -> tuple[nn.Module, dict[str, str]]:
     """Return the model to ship, fp32, and how many examples each phase has seen."""
     recipe = load_recipe()
-    seen = {phase: str(work_done(checkpoint_folder(phase))) for phase in PHASES}
+    seen = {phase: str(work_done(checkpoint_folder(phase))) for phase in UNITS}
     if seen["joint"] == "0":
         return join(recipe.model), seen
     clip = build(recipe.model)

@@ -37,8 +37,9 @@ from pretrain.workers import (
     restore_draw,  # fmt: skip
 )
 
-__all__ = ["Options", "Step", "finish", "fresh_draw", "options", "run_phase"]
+__all__ = ["UNITS", "Options", "Step", "finish", "fresh_draw", "options", "run_phase"]
 
+UNITS: dict[PhaseName, str] = {"image": "images", "text": "texts", "joint": "images"}
 _GO_ON, _SAVE, _STOP = range(3)
 _SMOOTHING = 0.02
 _CPU = torch.device("cpu")
@@ -135,7 +136,7 @@ def run_phase(name: PhaseName, recipe: Recipe, module: nn.Module, draw: torch.Ge
         When the checkpoint belongs to another recipe.
     """
     phase, identity = recipe.phase(name), recipe.identity(name)
-    folder = checkpoint_folder(name)
+    folder, unit = checkpoint_folder(name), UNITS[name]
     base = (phase.muon_learning_rate, phase.adam_learning_rate)
     optimizers = make_optimizers(module.named_parameters(), *base, phase.weight_decay)
     average = MovingAverage(module.state_dict(), phase.ema_decay)
@@ -170,8 +171,8 @@ def run_phase(name: PhaseName, recipe: Recipe, module: nn.Module, draw: torch.Ge
         states = draw_states(draw)
         if is_first():
             save_checkpoint(folder, module, optimizers, average, Progress(done, states), identity)
-            row = {"done": done, "lr": round(factor, 4),
-                   "per_s": round((done - first) / (now - start)),
+            row = {unit: done, "lr": round(factor, 4),
+                   f"{unit}_per_s": round((done - first) / (now - start)),
                    **{key: round(value.item(), 4) for key, value in running.items()},
                    **probe(average.values)}  # fmt: skip
             with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
