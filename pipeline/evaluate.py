@@ -15,6 +15,7 @@ from fedmvp.errors import CheckpointError
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
+from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.training import fold_tensors, personal_tensors
 from fedmvp.files import write_bytes, write_csv, write_json
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Evaluate one trained run."""
     setting, name, seed = arguments[0], arguments[1], int(arguments[2])
     bench = Workbench(setting, name)
+    check_inputs(bench.partition, bench.test_images.manifests)
     folder = result_folder(setting, name, seed)
     path = folder / "weights.safetensors"
     try:
@@ -56,6 +58,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     metrics = metrics_of(bench.partition.protocol, rows, bench.partition.official)
     write_json(folder / "metrics.json", metrics)
     print(f"{setting} {name} seed {seed}: " + _headline(metrics))
+    for target in below_chance(rows):
+        print(f"warning: {target}", file=sys.stderr)
 
 
 def _headline(metrics: dict[str, float]) -> str:

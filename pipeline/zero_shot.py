@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fedmvp.errors import ConfigError
 from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
+from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.files import write_csv, write_json
 from fedmvp.methods import load_method
 from pipeline.stage import run_stage
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     if load_method(name).trained:
         raise ConfigError("method needs training", where="params.yaml: run.zero_shot", value=name,
                           mend="list it under run.trained")  # fmt: skip
+    check_inputs(bench.partition, bench.test_images.manifests)
     rows = evaluate(
         bench.partition,
         bench.create(0),
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     print(f"{setting} {name}: " + ", ".join(
         f"{key} {100 * metrics[key]:.2f} %"
         for key in ("local", "base", "new", "hm", "mean") if key in metrics))  # fmt: skip
+    for target in below_chance(rows):
+        print(f"warning: {target}", file=sys.stderr)
 
 
 if __name__ == "__main__":

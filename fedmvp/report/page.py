@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fedmvp.evaluation.sanity import below_chance
 from fedmvp.report import figures, views, words
 from fedmvp.report.attention import ImageLoader, galleries
 from fedmvp.report.protocols import fold_text, method_title, setting_note, setting_title
@@ -64,6 +65,8 @@ def render(study: Study, load_image: ImageLoader | None) -> str:
         protocol=[_protocol(study, setting) for setting in study.scores],
         parameters=views.parameters(study),
         provenance=[_origin(run) for run in study.runs],
+        below_chance=[(run, target) for run in study.runs
+                      for target in below_chance(vars(t) for t in run.targets)],
         failures=[(run, failure) for run in study.runs for failure in run.failures],
         evidence=EVIDENCE,
         any_published=any(study.published.values()),

@@ -115,7 +115,8 @@ def read_runs(
 ) -> tuple[Run, ...]:
     """Read every run there is, in the order of the arguments.
 
-    A method that has no folder in a setting is left out; a folder that lacks a file is an error.
+    A run that has no folder, or is not yet trained and evaluated, is left out, so a report can be
+    built while others still train; a finished one that lacks a file is an error.
 
     Raises
     ------
@@ -128,12 +129,17 @@ def read_runs(
         for method in methods
         for seed in seeds
     )
-    runs = tuple(_read_run(*spec, results_dir) for spec in folders if spec[-1].is_dir())
+    runs = tuple(_read_run(*spec, results_dir) for spec in folders if _finished(spec[-1]))
     if not runs:
         raise DataError("no results to report", where=results_dir.name,
                         value=f"settings {list(settings)}, methods {list(methods)}",
                         mend="run `dvc repro` so that evaluation writes them")  # fmt: skip
     return runs
+
+
+def _finished(folder: Path) -> bool:
+    """Tell whether the last files of training and of evaluation are there."""
+    return all((folder / name).is_file() for name in ("run.json", "metrics.json"))
 
 
 def _read_run(setting: str, method: str, seed: int, folder: Path, results_dir: Path) -> Run:

@@ -108,6 +108,42 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield root
 
 
+def tiny_params() -> dict[str, Any]:
+    """Return params.yaml for two minutes less."""
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["datasets"] = ["activities"]
+    params["run"] |= {"settings": ["base_to_new"], "zero_shot": ["zero_shot"], "seeds": [1]}
+    params["run"]["trained"] = ["fedmvp"]
+    params["partition"] |= {"classes_per_client": 30, "shots": 1}
+    params["federation"]["rounds"] = 2
+    params["evaluation"]["explain_images"] = 1
+    return params
+
+
+@pytest.fixture(scope="session")
+def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the repository with a tiny model and tiny params, nothing run yet."""
+    from tests.pipeline.tiny import copy_repository
+
+    root = tmp_path_factory.mktemp("tiny") / "Jürgen's copy"
+    copy_repository(root, "data/emoji/activities.zip")
+    text = yaml.safe_dump(tiny_params(), sort_keys=False)
+    (root / "params.yaml").write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_done(tiny_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return such a copy after `dvc repro`; tests leave it as they find it."""
+    from tests.pipeline.tiny import dvc
+
+    root = tmp_path_factory.mktemp("done") / tiny_project.name
+    shutil.copytree(tiny_project, root, symlinks=True)
+    run = dvc(root, "repro")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return root
+
+
 @pytest.fixture
 def copy(reproduced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     """Return an up-to-date copy of its own for every test."""

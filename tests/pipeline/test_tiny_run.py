@@ -6,54 +6,21 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from fedmvp.tracking.projection import project, result_folders
 from fedmvp.tracking.store import recorded_contents, tracking_uri
-from tests.imports import ROOT
 from tests.outputs import files
-from tests.pipeline.tiny import copy_repository, dvc
+from tests.pipeline.tiny import dvc
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 
-def tiny_params() -> dict[str, Any]:
-    """Return params.yaml for two minutes less."""
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"]["datasets"] = ["activities"]
-    params["run"] |= {"settings": ["base_to_new"], "zero_shot": ["zero_shot"], "seeds": [1]}
-    params["run"]["trained"] = ["fedmvp"]
-    params["partition"] |= {"classes_per_client": 30, "shots": 1}
-    params["federation"]["rounds"] = 2
-    params["evaluation"]["explain_images"] = 1
-    return params
-
-
-@pytest.fixture(scope="module")
-def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the repository with a tiny model and tiny params, nothing run yet."""
-    root = tmp_path_factory.mktemp("tiny") / "Jürgen's copy"
-    copy_repository(root, "data/emoji/activities.zip")
-    text = yaml.safe_dump(tiny_params(), sort_keys=False)
-    (root / "params.yaml").write_text(text, encoding="utf-8")
-    return root
-
-
-@pytest.fixture(scope="module")
-def done(project_folder: Path) -> Path:
-    """Return the copy after `dvc repro`."""
-    run = dvc(project_folder, "repro")
-    assert run.returncode == 0, run.stdout + run.stderr
-    return project_folder
-
-
-def test_every_output_is_there_and_nothing_else_is_dirty(done: Path) -> None:
-    status = dvc(done, "status", "--json")
+def test_every_output_is_there_and_nothing_else_is_dirty(tiny_done: Path) -> None:
+    status = dvc(tiny_done, "status", "--json")
     assert json.loads(status.stdout) == {}
-    names = {path.relative_to(done).as_posix() for path in files(done)}
+    names = {path.relative_to(tiny_done).as_posix() for path in files(tiny_done)}
     run = "results/base_to_new/fedmvp/seed1"
     assert {
         "report/index.html",
@@ -66,47 +33,47 @@ def test_every_output_is_there_and_nothing_else_is_dirty(done: Path) -> None:
         "results/base_to_new/zero_shot/seed1/metrics.json",
     } <= names
     # All that a stage leaves in a result folder is declared.
-    written = {p.relative_to(done).as_posix() for p in (done / "results").rglob("*.*")}
+    written = {p.relative_to(tiny_done).as_posix() for p in (tiny_done / "results").rglob("*.*")}
     assert written <= names
     ignored = subprocess.run(
         ["git", "status", "--porcelain", "--untracked-files=all"],
-        cwd=done, capture_output=True, text=True, check=True,
+        cwd=tiny_done, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     made = ("results/", "data/manifests", "data/attributes", "data/partitions", "data/backbone")
     assert not [line for line in ignored.splitlines() if line[3:].strip('"').startswith(made)]
 
 
-def test_a_second_repro_runs_nothing(done: Path) -> None:
-    again = dvc(done, "repro")
+def test_a_second_repro_runs_nothing(tiny_done: Path) -> None:
+    again = dvc(tiny_done, "repro")
     assert again.returncode == 0
     assert "Running stage" not in again.stdout
 
 
-def test_every_result_is_in_mlflow(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_result_is_in_mlflow(tiny_done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FEDMVP_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    results = [project(folder) for folder in result_folders(done / "results")]
+    results = [project(folder) for folder in result_folders(tiny_done / "results")]
     assert len(results) == 2
-    assert recorded_contents(tracking_uri(done)) == {p.fingerprint: p.content for p in results}
+    assert recorded_contents(tracking_uri(tiny_done)) == {p.fingerprint: p.content for p in results}
 
 
-def test_training_again_gives_the_same_bytes(done: Path) -> None:
+def test_training_again_gives_the_same_bytes(tiny_done: Path) -> None:
     """Whatever the hash seed, the locale, the time zone and the scratch folder."""
-    before = {path: path.read_bytes() for path in files(done)}
+    before = {path: path.read_bytes() for path in files(tiny_done)}
     stages = ("download", "attributes", "partition", "train", "evaluate", "zero_shot", "report")
     again = dvc(
-        done, "repro", "--force", "--no-run-cache", "--single-item", *stages,
+        tiny_done, "repro", "--force", "--no-run-cache", "--single-item", *stages,
         PYTHONHASHSEED="7", TZ="Asia/Kathmandu", LC_ALL="C",
-        FEDMVP_CACHE=str(done.parent / "cache"), FEDMVP_SCRATCH=str(done.parent / "scratch"),
+        FEDMVP_CACHE=str(tiny_done.parent / "cache"), FEDMVP_SCRATCH=str(tiny_done.parent / "scratch"),
     )  # fmt: skip
     assert again.returncode == 0, again.stdout + again.stderr
     changed = [str(p) for p, content in before.items() if p.read_bytes() != content]
     assert not changed
 
 
-def test_a_misspelt_parameter_is_one_clear_line(project_folder: Path, tmp_path: Path) -> None:
+def test_a_misspelt_parameter_is_one_clear_line(tiny_project: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
-    shutil.copytree(project_folder, root, symlinks=True)
+    shutil.copytree(tiny_project, root, symlinks=True)
     path = root / "params.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("classes_per_client", "classes_per_cleint"), encoding="utf-8")

@@ -48,9 +48,11 @@ def write_weights(folder: Path) -> None:
     save_file(state, folder / "model.safetensors")
 
 
-def dvc(root: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+def dvc(
+    root: Path, *arguments: str, cwd: Path | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run dvc as the Makefile does: this environment's python first on the PATH."""
-    return _run(root, "-m", "dvc", *arguments, PYTHONPATH=str(root), **extra)
+    return _run(cwd or root, "-m", "dvc", *arguments, PYTHONPATH=str(root), **extra)
 
 
 def forked_repro(root: Path) -> subprocess.CompletedProcess[str]:
@@ -59,16 +61,19 @@ def forked_repro(root: Path) -> subprocess.CompletedProcess[str]:
     return _run(root, "-m", "tests.pipeline.forked_repro", PYTHONPATH=path)
 
 
-def _run(root: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+def environment(**extra: str) -> dict[str, str]:
+    """Return the environment of the Makefile: nothing of the user's, this python first."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("FEDMVP_", "MLFLOW_"))}
-    tools = str(Path(sys.executable).parent)
-    environment = kept | {
-        "PATH": f"{tools}{os.pathsep}{kept.get('PATH', '')}",
+    return kept | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}",
         "SHELL": "/bin/sh",
         "DVC_NO_ANALYTICS": "1",
         **extra,
     }
+
+
+def _run(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=root, env=environment, capture_output=True, text=True, check=False,
+        [sys.executable, *arguments], cwd=folder, env=environment(**extra),
+        capture_output=True, text=True, check=False,
     )  # fmt: skip

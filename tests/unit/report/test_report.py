@@ -302,7 +302,6 @@ RUN = "results/base_to_new/fedmvp/seed1"
 @pytest.mark.parametrize(
     ("path", "content", "complaint"),
     [
-        (f"{RUN}/metrics.json", None, "file is missing"),
         (f"{RUN}/metrics.json", "{", "not valid JSON"),
         (f"{RUN}/metrics.json", "[]", "not a flat mapping"),
         (f"{RUN}/metrics.json", '{"hm": 41.2}', "no fraction"),
@@ -314,7 +313,6 @@ RUN = "results/base_to_new/fedmvp/seed1"
         (f"{RUN}/targets.csv", "fold,group\nmain,local\n", "'name' is missing"),
         (f"{RUN}/rounds.csv", None, "file is missing"),
         (f"{RUN}/rounds.csv", "fold,round\nmain,first\n", "no whole number"),
-        (f"{RUN}/run.json", None, "file is missing"),
         (f"{RUN}/run.json", "{}", "not a run record"),
         (f"{RUN}/explain.json", '{"images": [{"grid": [2, 2]}]}', "malformed entry"),
         (f"{RUN}/failures.json", "[1]", "malformed entry"),
@@ -337,6 +335,29 @@ def test_a_missing_or_broken_piece_is_one_clear_error(
     assert "mend: " in message
     assert "\n" not in message
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("file", ["metrics.json", "run.json"])
+def test_what_still_trains_or_waits_for_evaluation_is_named(tmp_path: Path, file: str) -> None:
+    world = World(settings=("base_to_new",), seeds=(1, 2), rounds=1, datasets={"animals": 20})
+    results, partitions = world.write(tmp_path)
+    (tmp_path / RUN / file).unlink()
+    build(results, partitions, tmp_path / "report", EMOJI)
+    text = (tmp_path / "report/index.html").read_text()
+    assert "No results for: base_to_new/fedmvp/seed1." in text
+
+
+def test_targets_below_chance_are_listed(tmp_path: Path, page: str) -> None:
+    assert "Below chance" not in page
+    world = World(settings=("base_to_new",), seeds=(1,), rounds=1, datasets={"animals": 20})
+    results, partitions = world.write(tmp_path)
+    path = tmp_path / RUN / "targets.csv"
+    head, *rows = path.read_text().splitlines()
+    row = "main,base,animals,animals,,20,1000,0.01"
+    path.write_text("\n".join([head, *rows[:1], row, *rows[2:], ""]))
+    build(results, partitions, tmp_path / "report", EMOJI)
+    text = (tmp_path / "report/index.html").read_text()
+    assert '<td>base animals</td><td>animals</td><td class="num">1.00</td><td class="num">5.00' in text
 
 
 def test_no_results_at_all(tmp_path: Path) -> None:

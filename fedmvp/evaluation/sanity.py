@@ -1,0 +1,121 @@
+"""What has to hold before an accuracy is worth writing down.
+
+`check_inputs` refuses; it checks partition and manifests together, which earlier stages made one
+after the other. `below_chance` can only warn: a model that knows nothing errs class by
+class, not image by image, so even an accuracy of zero happens by chance, and a backbone or a
+dataset of the user's may really be that bad.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedmvp.data.manifest import Manifest
+from fedmvp.errors import DataError
+from fedmvp.settings.partition import Client, Partition, Target
+
+__all__ = ["BelowChance", "below_chance", "check_inputs"]
+
+_MEND = "run `dvc repro`: the partition is older than a manifest"
+_STANDARD_ERRORS = 3.0
+
+
+def check_inputs(partition: Partition, manifests: Mapping[str, Manifest]) -> None:
+    """Check that labels, class names and texts are one to one and that splits hold.
+
+    That no image is in two clients, or trained on and tested in one fold, is a guarantee of every
+    `Partition` that was read (`fedmvp.settings.partition`).
+
+    Parameters
+    ----------
+    manifests : mapping of str to Manifest
+        Of every dataset of the partition.
+
+    Raises
+    ------
+    DataError
+        When two classes read the same in a text, a class list is not in label order, or an image
+        shows none of the classes or is of the wrong split.
+    """
+    for name, manifest in manifests.items():
+        _check_classes(name, manifest)
+    for client in partition.clients:
+        _check_part(client, client.train, partition.train_split, manifests[client.dataset])
+    for target in partition.targets:
+        _check_part(target, target.images, partition.test_split, manifests[target.dataset])
+
+
+def _check_classes(name: str, manifest: Manifest) -> None:
+    read: dict[str, str] = {}
+    for class_name in manifest.classes:
+        # As CLIP reads it: underscores are spaces, capitals are not told apart.
+        text = " ".join(class_name.replace("_", " ").casefold().split())
+        if text in read:
+            raise DataError(f"two classes read the same: {read[text]!r}, {class_name!r}",
+                            where=f"dataset {name}",
+                            mend="rename one in the catalog entry")  # fmt: skip
+        read[text] = class_name
+
+
+def _check_part(
+    part: Client | Target, images: Iterable[str], split: str, manifest: Manifest
+) -> None:
+    what = "client" if isinstance(part, Client) else "target"
+    where = f"{what} {part.id if isinstance(part, Client) else part.name}"
+    position = {name: label for label, name in enumerate(manifest.classes)}
+    labels = [position.get(name, -1) for name in part.classes]
+    if -1 in labels or labels != sorted(set(labels)):
+        raise DataError("classes are not the dataset's in label order", where=where, mend=_MEND)
+    known = set(labels)
+    for image in map(manifest.image, images):
+        if image.label not in known:
+            raise DataError("image shows none of the classes", where=where, value=image.id,
+                            mend=_MEND)  # fmt: skip
+        if split not in ("all", image.split):
+            raise DataError(f"image is in split {image.split!r}, not {split!r}", where=where,
+                            value=image.id, mend=_MEND)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BelowChance:
+    """A target that was classified worse than by guessing.
+
+    Parameters
+    ----------
+    accuracy, chance : float
+        Fractions; chance is 1 / number of classes.
+    """
+
+    fold: str
+    group: str
+    name: str
+    dataset: str
+    accuracy: float
+    chance: float
+
+    def __str__(self) -> str:
+        return (f"{self.group} {self.name} ({self.dataset}): accuracy {100 * self.accuracy:.2f} % "
+                f"is below chance, {100 * self.chance:.2f} %; see that class names, labels and "
+                "weights belong together")  # fmt: skip
+
+
+def below_chance(rows: Iterable[Mapping[str, Any]]) -> list[BelowChance]:
+    """Return the targets whose accuracy is more than three standard errors below chance.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Of targets.csv. The standard error is that of guessing: √(p (1 - p) / n) for p = 1 /
+        classes and n images.
+    """
+    found = []
+    for row in rows:
+        chance, accuracy = 1 / int(row["classes"]), float(row["accuracy"])
+        error = math.sqrt(chance * (1 - chance) / int(row["images"]))
+        if accuracy < chance - _STANDARD_ERRORS * error:
+            place = (str(row[key]) for key in ("fold", "group", "name", "dataset"))
+            found.append(BelowChance(*place, accuracy, chance))
+    return found
