@@ -58,13 +58,15 @@ def test_every_result_is_in_mlflow(tiny_done: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_training_again_gives_the_same_bytes(tiny_done: Path) -> None:
-    """Whatever the hash seed, the locale, the time zone and the scratch folder."""
+    """Whatever the hash seed, the locale, the time zone, the folders and other tools' threads."""
     before = {path: path.read_bytes() for path in files(tiny_done)}
     stages = ("download", "attributes", "partition", "train", "evaluate", "zero_shot", "report")
+    beside = tiny_done.parent
     again = dvc(
-        tiny_done, "repro", "--force", "--no-run-cache", "--single-item", *stages,
-        PYTHONHASHSEED="7", TZ="Asia/Kathmandu", LC_ALL="C",
-        FEDMVP_CACHE=str(tiny_done.parent / "cache"), FEDMVP_SCRATCH=str(tiny_done.parent / "scratch"),
+        tiny_done, "repro", "--force", "--no-run-cache", "--single-item",
+        *(f"../dvc.yaml:{stage}" for stage in stages), cwd=tiny_done / "data",
+        PYTHONHASHSEED="7", TZ="Asia/Kathmandu", LC_ALL="C", OMP_NUM_THREADS="1",
+        FEDMVP_CACHE=str(beside / "cache"), FEDMVP_SCRATCH=str(beside / "scratch"),
     )  # fmt: skip
     assert again.returncode == 0, again.stdout + again.stderr
     changed = [str(p) for p, content in before.items() if p.read_bytes() != content]
