@@ -48,6 +48,8 @@ def _terra_incognita(spec: DatasetSpec, staging: Path) -> None:
     shutil.rmtree(images)
     for path in lists.values():
         path.unlink()
+        if path.parent != staging and not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 def _link(source: Path, folder: Path) -> None:

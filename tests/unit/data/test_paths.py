@@ -81,7 +81,7 @@ def test_other_names_of_the_folder_are_known(toy: Any, machine: Path) -> None:
 
 
 def test_a_part_on_purpose_is_said_in_the_manifest(toy: Any, machine: Path) -> None:
-    toy(counts={"images": 40, "domains": {"photo": 20}}).unlink()
+    toy(counts={"images": 40, "domains": {"photo": 20}}, sources=None)
     folder = machine / "raw" / "toy"
     own(folder)
     with pytest.raises(DataError, match=SUBSET):
