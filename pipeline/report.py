@@ -5,6 +5,7 @@ Run as ``python -m pipeline.report``.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fedmvp.config import load_params
 from fedmvp.data.images import load_images
 from fedmvp.data.manifest import Manifest, load_manifest
 from fedmvp.data.paths import manifest_path
-from fedmvp.report import Subject, build
+from fedmvp.report import DataRow, Subject, build
 from fedmvp.settings.spec import load_setting
 from pipeline.stage import run_stage
 
@@ -33,6 +34,7 @@ def main() -> None:
         backbone=backbone.name,
         pretrained=backbone.pretrained or "",
         setting_titles={name: load_setting(run.suite, name).title for name in run.settings},
+        data=tuple(_data_row(_manifest(name)) for name in params.data.datasets),
     )
     build(
         Path("results"),
@@ -45,6 +47,20 @@ def main() -> None:
         load_image=_load_image,
     )
     print("report/index.html")
+
+
+def _data_row(manifest: Manifest) -> DataRow:
+    splits = Counter(image.split for image in manifest.images)
+    return DataRow(
+        name=manifest.dataset,
+        title=manifest.title,
+        classes=len(manifest.classes),
+        domains=len(manifest.domains),
+        splits={name: splits[name] for name in ("train", "val", "test")},
+        split_kind=manifest.split.kind,
+        split_detail=manifest.split.detail,
+        subset=manifest.subset,
+    )
 
 
 def _load_image(dataset: str, image_id: str) -> Image.Image:

@@ -161,7 +161,8 @@ def _fetch(spec: DatasetSpec, source: Source, folder: Path) -> None:
     try:
         work = Fetch(spec, data_root() / ".downloads", staging)
         FETCHERS[source.kind](source, work)
-        fetch_split_file(work)
+        if source.kind != "huggingface":  # its files have lost the names a split file lists
+            fetch_split_file(work)
         if spec.prepare is not None:
             PREPARERS[spec.prepare](spec, staging)
         marker = {

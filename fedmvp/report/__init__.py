@@ -4,6 +4,6 @@ It reads files only, so it shows whatever `dvc pull` brings, too. No tensor libr
 """
 
 from fedmvp.report.builder import build
-from fedmvp.report.study import Subject
+from fedmvp.report.study import DataRow, Subject
 
-__all__ = ["Subject", "build"]
+__all__ = ["DataRow", "Subject", "build"]

@@ -20,9 +20,35 @@ from fedmvp.report.published import PublishedTable, published_tables
 from fedmvp.report.results import Run, read_runs
 from fedmvp.settings.partition import Partition, load_partition
 
-__all__ = ["Study", "Subject", "load_study"]
+__all__ = ["DataRow", "Study", "Subject", "load_study"]
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class DataRow:
+    """A dataset of the study as it was on the machine that listed its images.
+
+    Attributes
+    ----------
+    splits : mapping of str to int
+        Images of train, val and test.
+    split_kind : {"file", "official", "generated"}
+        Where the split comes from; numbers on a generated one are not those of other papers.
+    split_detail : str
+        The same in one line.
+    subset : bool
+        Whether a part of the dataset was used on purpose.
+    """
+
+    name: str
+    title: str
+    classes: int
+    domains: int
+    splits: Mapping[str, int]
+    split_kind: str
+    split_detail: str
+    subset: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +64,8 @@ class Subject:
         beside ours.
     setting_titles : mapping of setting to str
         Long titles, printed where a setting is introduced.
+    data : tuple of DataRow
+        The datasets, in the order of the params.
     """
 
     profile: str
@@ -46,6 +74,7 @@ class Subject:
     backbone: str = ""
     pretrained: str = ""
     setting_titles: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[DataRow, ...] = ()
 
 
 @dataclass(frozen=True)

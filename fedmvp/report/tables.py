@@ -68,12 +68,29 @@ def write_tables(study: Study, out_dir: Path) -> None:
     write_csv(tables / "published.csv",
               ["setting", "source", "title", "method", "evidence", "metric", "value"],
               _published(study))  # fmt: skip
+    write_csv(tables / "datasets.csv",
+              ["dataset", "title", "classes", "domains", "train", "val", "test", "split",
+               "split_detail", "subset"], _datasets(study))  # fmt: skip
     write_csv(plots / "rounds.csv",
               ["setting", "method", "seed", "round", *CURVES, "bytes_up", "bytes_down"],
               _rounds(study))  # fmt: skip
     write_csv(plots / "scores.csv",
               ["setting", "method", "metric", "seed", "value"], _scores(study))  # fmt: skip
     write_json(out_dir / "metrics.json", _metrics(study), sort_keys=False)
+
+
+def _datasets(study: Study) -> Rows:
+    for row in study.subject.data:
+        yield {
+            "dataset": row.name,
+            "title": row.title,
+            "classes": row.classes,
+            "domains": row.domains,
+            **row.splits,
+            "split": row.split_kind,
+            "split_detail": row.split_detail,
+            "subset": row.subset,
+        }
 
 
 def _cells(value: Estimate) -> dict[str, Any]:

@@ -5,13 +5,14 @@ import json
 import math
 import statistics
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from fedmvp.errors import DataError
-from fedmvp.report import Subject, build
+from fedmvp.report import DataRow, Subject, build
 from tests.unit.report.synthetic import BASELINES, World, draw_image
 
 EMOJI = Subject("default", "FedMVP on emoji", "emoji", "pictoclip")
@@ -379,3 +380,18 @@ def test_a_diverged_loss_is_reported_not_drawn(tmp_path: Path) -> None:
     text = (tmp_path / "report" / "index.html").read_text()
     assert "FedMVP: 1 client update without a finite loss" in text
     assert "nan" not in (tmp_path / "report/plots/rounds.csv").read_text()
+
+
+def test_the_split_of_every_dataset_is_named(tmp_path: Path) -> None:
+    """Numbers on a split we drew are not those of published tables (datasets.md §2)."""
+    splits = {"train": 2820, "val": 1128, "test": 1692}
+    rows = (
+        DataRow("dtd", "Textures", 47, 1, splits, "generated", "drawn: 50% train, seed 1", True),
+        DataRow("food", "Food", 30, 8, splits, "file", "split file x.json", False),
+    )
+    folder = report(tmp_path, subject=replace(EMOJI, data=rows))
+    page = (folder / "index.html").read_text()
+    assert "generated: drawn: 50% train, seed 1" in page
+    assert "Textures (a part of it)" in page and "Food (a part" not in page
+    assert [(row["dataset"], row["split"], row["test"]) for row in table(folder, "datasets.csv")] \
+        == [("dtd", "generated", "1692"), ("food", "file", "1692")]  # fmt: skip
