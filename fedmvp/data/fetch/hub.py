@@ -63,7 +63,7 @@ def fetch_hub(spec: DatasetSpec, source: HubSource, downloads: Path, staging: Pa
                 rows += _write_rows(spec, source, table, path, staging)
             if table.rows is not None and rows != table.rows:
                 raise _refused(where, f"{table.files} holds {rows} rows, not {table.rows}")
-    except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:  # type: ignore[attr-defined]
+    except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise _refused(where, f"the hub refused ({reason})") from None
     return commit
