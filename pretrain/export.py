@@ -28,7 +28,7 @@ LIMIT_BYTES = 20_000_000
 def finished_model() -> tuple[nn.Module, dict[str, str]]:
     """Return the model to ship, fp32, and how many examples each phase has seen."""
     recipe = load_recipe()
-    seen = {phase: str(work_done(checkpoint_folder(phase))) for phase in UNITS}
+    seen: dict[str, str] = {phase: str(work_done(checkpoint_folder(phase))) for phase in UNITS}
     if seen["joint"] == "0":
         return join(recipe.model), seen
     clip = build(recipe.model)
