@@ -9,14 +9,13 @@ export SHELL
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export PYTHONNOUSERSITE := 1
-# Nothing reports home or asks for updates (DVC's switches are in .dvc/config, too), and nothing
-# is fetched that was not asked for: override HF_HUB_OFFLINE to let open_clip download weights.
+# Nothing reports home or asks for updates (DVC's switches are in .dvc/config, too). Nothing is fetched
+# that params.yaml does not ask for: the default profile asks for nothing.
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export DVC_STUDIO_OFFLINE := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
-export HF_HUB_OFFLINE ?= 1
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-7s %s\n", $$1, $$2}'

@@ -20,6 +20,7 @@ from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, method_params, resolved_federation
 from fedmvp.settings.partition import Partition, load_partition
 from pipeline.backbone_files import BACKBONE_FOLDER
+from pipeline.needs import decoded_bytes, memory_bytes, tell_needs
 
 __all__ = ["ATTRIBUTES", "Workbench", "result_folder", "scratch_folder"]
 
@@ -105,6 +106,22 @@ class Workbench:
     def _images(self, split: Literal["train", "test", "all"]) -> ImageSource:
         size_px = self.backbone.spec.vision.image_size
         return ImageSource(self.partition.datasets, size_px, split)
+
+    def tell_needs(self, *, training: bool) -> None:
+        """Print what this stage will take of memory and disk, before it takes it."""
+        spec = self.backbone.spec
+        params = self.params
+        batch = self.federation.batch_size if training else params.evaluation.batch_size
+        weights = (BACKBONE_FOLDER / "weights.safetensors").stat().st_size
+        half = params.backbone.precision != "fp32"
+        tell_needs(
+            f"{self.setting} {self.method}",
+            decoded_bytes(
+                self.partition.clients if training else self.partition.targets,
+                spec.vision.image_size,
+            ),
+            memory_bytes(spec, weights, batch, training=training, half=half),
+        )
 
     def identity(self, seed: int, *, trained: bool) -> dict[str, Any]:
         """Return run.json: what determines the result, and its hash."""

@@ -38,6 +38,16 @@ class VisionSpec(_Frozen):
         rows, columns = self.grid
         return rows * columns
 
+    def activations(self, *, training: bool) -> int:
+        """Estimate the numbers held per image while it passes the tower.
+
+        With frozen weights a block keeps for its backward pass the inputs of its two norms,
+        queries, keys, values and their mixture, and the hidden layer before and after its
+        activation; without gradients one block's are held at a time.
+        """
+        per_token = 6 * self.width + 2 * self.mlp_width
+        return (1 + self.patches) * per_token * (self.layers if training else 1)
+
 
 class TextSpec(_Frozen):
     """Sizes of the text tower (a causal transformer over CLIP's BPE)."""

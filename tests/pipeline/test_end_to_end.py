@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from tests.imports import ROOT
 
@@ -36,7 +37,8 @@ def environment() -> dict[str, str]:
 def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command in the copy; show what it printed when it fails."""
     done = subprocess.run(
-        command, cwd=root, env=environment(), capture_output=True, text=True, check=False,
+        # `fedmvp` is the copy's, too: it writes catalog entries and settings into its package.
+        command, cwd=root, env=environment() | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if check and done.returncode:
@@ -118,17 +120,37 @@ def readme_commands() -> list[str]:
 
 
 # `make repro` and `make test` are what .ci/run does; `track ui` serves until it is stopped (the
-# tracking tests start it); a GPU is not everywhere.
+# tracking tests start it); a GPU is not everywhere. The paper's data and a paid model are not here:
+# test_paper_mini.py runs its pipeline, the unit tests of the command line the rest.
 ELSEWHERE = {
     "make repro",
     "make test",
     "fedmvp track ui",
     "FEDMVP_DEVICE=cuda dvc repro train",
+    "FEDMVP_DEVICE=cuda make repro",
+    "fedmvp profile use paper",
+    "fedmvp profile use paper-mini",
+    "fedmvp datasets verify dtd",
+    "dvc exp run attributes -S attributes.provider=openai -S attributes.model=gpt-4o",
+    "python -m tests.miniatures .",
 }
 
 
+@pytest.fixture(scope="module")
+def own_images(project: Path) -> None:
+    """The folder and the list that the README's own dataset is made of."""
+    names = ("blue tit", "kingfisher", "robin", "wren")
+    for number, name in enumerate(names):
+        for shade in range(4):
+            path = project / "my-images" / name / f"{shade}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (16, 16), (60 * number, 50 * shade, 90)).save(path)
+    lists = {name: [f"plumage of kind {number}"] for number, name in enumerate(names)}
+    (project / "my-attributes.json").write_text(json.dumps(lists), encoding="utf-8")
+
+
 @pytest.mark.parametrize("command", [c for c in readme_commands() if c not in ELSEWHERE])
-def test_readme_command(project: Path, command: str) -> None:
+def test_readme_command(project: Path, own_images: None, command: str) -> None:
     run(project, *shlex.split(command))
 
 
