@@ -32,11 +32,11 @@ def memory_bytes(
 ) -> int:
     """Estimate the memory of a process: itself, the towers, one batch of images passing through.
 
-    Training runs the image tower on two views. Decoded images are memory-mapped and stay on disk.
+    One pass of a training step has gradients; the frozen view's has none. Decoded images are
+    memory-mapped and stay on disk.
     """
-    views = 2 if training else 1
     batch_bytes = batch * spec.vision.activations(training=training) * (2 if half else 4)
-    return _PROCESS_BYTES + weights_bytes + views * batch_bytes
+    return _PROCESS_BYTES + weights_bytes + batch_bytes
 
 
 def tell_needs(title: str, disk_bytes: int, memory: int) -> None:

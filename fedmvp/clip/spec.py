@@ -43,10 +43,11 @@ class VisionSpec(_Frozen):
 
         With frozen weights a block keeps for its backward pass the inputs of its two norms,
         queries, keys, values and their mixture, and the hidden layer before and after its
-        activation; without gradients one block's are held at a time.
+        activation; without gradients one block's are held at a time. The last block computes the
+        CLS row alone.
         """
         per_token = 6 * self.width + 2 * self.mlp_width
-        return (1 + self.patches) * per_token * (self.layers if training else 1)
+        return (1 + self.patches) * per_token * (max(1, self.layers - 1) if training else 1)
 
 
 class TextSpec(_Frozen):
