@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
                               mend="train again: `dvc repro --force train`") from None  # fmt: skip
-    bench.tell_needs(training=False)
+    bench.tell_needs(bench.params.evaluation.batch_size, training=False)
     method = bench.create(seed)
     parts = (
         bench.partition,

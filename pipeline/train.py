@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     federation = bench.federation
     identity = bench.identity(seed, trained=True)
     privacy = privacy_reports(bench.partition, federation)
-    bench.tell_needs(training=True)
+    bench.tell_needs(federation.batch_size, training=True)
     checkpoints = CheckpointFolder(scratch_folder(identity["fingerprint"]))
     folder = result_folder(setting, method, seed)
     with checkpoints.held():

@@ -107,13 +107,11 @@ class Workbench:
         size_px = self.backbone.spec.vision.image_size
         return ImageSource(self.partition.datasets, size_px, split)
 
-    def tell_needs(self, *, training: bool) -> None:
+    def tell_needs(self, batch: int, *, training: bool) -> None:
         """Print what this stage will take of memory and disk, before it takes it."""
         spec = self.backbone.spec
-        params = self.params
-        batch = self.federation.batch_size if training else params.evaluation.batch_size
         weights = (BACKBONE_FOLDER / "weights.safetensors").stat().st_size
-        half = params.backbone.precision != "fp32"
+        half = self.params.backbone.precision != "fp32"
         tell_needs(
             f"{self.setting} {self.method}",
             decoded_bytes(

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         raise ConfigError("method needs training", where="params.yaml: run.zero_shot", value=name,
                           mend="list it under run.trained")  # fmt: skip
     check_inputs(bench.partition, bench.test_images.manifests)
-    bench.tell_needs(training=False)
+    bench.tell_needs(bench.params.evaluation.batch_size, training=False)
     rows = evaluate(
         bench.partition,
         bench.create(0),
