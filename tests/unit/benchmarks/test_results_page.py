@@ -20,7 +20,7 @@ from tests.unit.report.synthetic import World
 TUNING = Tuning((0.01, 0.1), 100, 6, {"fedmvp": {0.01: 0.5, 0.1: 0.4}})
 
 
-@pytest.mark.parametrize("gain", [0.2, -0.2])
+@pytest.mark.parametrize("gain", [0.1, -0.1])
 def test_page_tells_wins_and_losses_from_the_results(tmp_path: Path, gain: float) -> None:
     world = World(
         settings=("base_to_new", "msst"), trained=("promptfl", "fedmvp"), gain=gain, rounds=2
