@@ -46,5 +46,8 @@ def prepare_device() -> torch.device:
         # cuBLAS sums in a fixed order only with a fixed workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if level == "strict":
-        torch.use_deterministic_algorithms(True)
+        # torch.use_deterministic_algorithms also sets the compiler's flag, and to do so imports the
+        # whole compiler: seconds at every start. Its variable does the same where it is used.
+        os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
+        torch.set_deterministic_debug_mode("error")
     return device

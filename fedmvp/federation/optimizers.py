@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.optim.sgd import sgd
 
 from fedmvp.config import FederationParams
 
@@ -28,22 +27,15 @@ def sgd_step(
     learning_rate: float,
 ) -> None:
     """SGD: b ← momentum · b + g + weight_decay · w (b = g at first); w ← w - rate · b."""
-    buffers: list[Tensor | None] = [state.get(name) for name in gradients]
-    sgd(
-        [tensors[name] for name in gradients],
-        list(gradients.values()),
-        buffers,
-        weight_decay=federation.weight_decay,
-        momentum=federation.momentum,
-        lr=learning_rate,
-        dampening=0.0,
-        nesterov=False,
-        maximize=False,
-        foreach=any(gradient.is_cuda for gradient in gradients.values()),
-    )
-    for name, buffer in zip(gradients, buffers, strict=True):
-        if buffer is not None:
-            state[name] = buffer
+    for name, gradient in gradients.items():
+        weight, step = tensors[name], gradient
+        if federation.weight_decay:
+            step = step.add(weight, alpha=federation.weight_decay)
+        if federation.momentum:
+            buffer = state.get(name)
+            step = step.clone() if buffer is None else buffer.mul_(federation.momentum).add_(step)
+            state[name] = step
+        weight.add_(step, alpha=-learning_rate)
 
 
 def adam_step(
