@@ -12,6 +12,7 @@ import typer
 
 import fedmvp
 from fedmvp.cli import attributes, datasets, profile, track
+from fedmvp.cli.bench import bench
 from fedmvp.cli.commands import Commands
 from fedmvp.cli.doctor import doctor
 from fedmvp.cli.import_official import import_official
@@ -63,5 +64,6 @@ app.command()(settings)
 app.command()(methods)
 app.command()(predict)
 app.command()(probe)
+app.command()(bench)
 app.command(name="import-official")(import_official)
 app.add_typer(track.app)

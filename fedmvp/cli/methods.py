@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fedmvp.clip.backbone import Backbone
     from fedmvp.clip.spec import BackboneSpec
 
-__all__ = ["method_row", "methods"]
+__all__ = ["backbone_spec", "method_row", "methods"]
 
 
 def methods(
@@ -34,7 +34,7 @@ def methods(
     sections = {} if params is None else params.methods
     chosen = backbone or ("pictoclip" if params is None else params.backbone.name)
     # Tensors without values: memory that is never touched is never given out.
-    tower = Backbone(_spec(chosen))
+    tower = Backbone(backbone_spec(chosen))
     rows = [method_row(name, sections.get(name, {}), tower) for name in METHODS]
     if as_json:
         print_json(rows)
@@ -111,7 +111,7 @@ def _params() -> Any:
     return load_params() if Path("params.yaml").is_file() else None
 
 
-def _spec(name: str) -> BackboneSpec:
+def backbone_spec(name: str) -> BackboneSpec:
     """Return the sizes of a backbone; of the pipeline's from its file, which is quick."""
     from fedmvp.prediction.backbones import stage_spec
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from fedmvp.clip.feature_cache import cached_features
+from fedmvp.clip.shortcuts import Shortcuts
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.text import TextTower
 from fedmvp.clip.vision import VisionTower
@@ -33,16 +34,25 @@ class Backbone(nn.Module):
     spec : BackboneSpec
     precision : {"fp32", "bf16", "fp16"}, default="fp32"
         Arithmetic under `autocast`; weights and trainables stay fp32.
+    shortcuts : Shortcuts, optional
+        All of them by default.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: BackboneSpec, *, precision: str = "fp32") -> None:
+    def __init__(
+        self, spec: BackboneSpec, *, precision: str = "fp32", shortcuts: Shortcuts | None = None
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.precision = precision
-        self.vision = VisionTower(spec)
+        self.shortcuts = shortcuts or Shortcuts()
+        self.vision = VisionTower(
+            spec,
+            cls_only=self.shortcuts.last_block,
+            prompts_only=self.shortcuts.first_block,
+        )
         self.text = TextTower(spec)
         self.logit_scale = nn.Parameter(torch.empty(()), requires_grad=False)
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
@@ -51,7 +61,12 @@ class Backbone(nn.Module):
 
     @classmethod
     def from_state(
-        cls, spec: BackboneSpec, state: Mapping[str, Tensor], *, precision: str = "fp32"
+        cls,
+        spec: BackboneSpec,
+        state: Mapping[str, Tensor],
+        *,
+        precision: str = "fp32",
+        shortcuts: Shortcuts | None = None,
     ) -> Backbone:
         """Build from tensors named as in weights.safetensors.
 
@@ -60,7 +75,7 @@ class Backbone(nn.Module):
         BackboneError
             Naming the first missing, extra or misshapen tensor.
         """
-        backbone = cls(spec, precision=precision)
+        backbone = cls(spec, precision=precision, shortcuts=shortcuts)
         expected = backbone.state_dict()
         for key in sorted(expected.keys() ^ state.keys()):
             kind = "missing" if key in expected else "extra"
@@ -119,16 +134,30 @@ class Backbone(nn.Module):
 
         if not texts:
             return torch.empty(0, self.spec.embed_dim, device=self.device)
-        return cached_features({**self.identity, "texts": list(texts)}, compute).to(self.device)
+        return self.kept({"texts": list(texts)}, compute).to(self.device)
+
+    def kept(self, key: Mapping[str, object], compute: Callable[[], Tensor]) -> Tensor:
+        """Return a frozen feature on the CPU, from the disk cache where it is there.
+
+        Parameters
+        ----------
+        key : mapping
+            All that determines the feature beside `identity`.
+        """
+        if not self.shortcuts.disk_cache:
+            return compute()
+        return cached_features({**self.identity, **key}, compute)
 
     @property
     def identity(self) -> dict[str, str]:
         """What determines a frozen feature beside its input: the key of caches."""
-        return {
+        known = {
             "weights": self.spec.tower_sha256,
             "precision": self.precision,
             "device": self.device.type,
         }
+        # Rounds differently, and bytes must not depend on who filled the cache.
+        return known if self.shortcuts.last_block else {**known, "last_block": "plain"}
 
     def frozen_features(self, images: Iterable[Tensor]) -> Tensor:
         """Return L2-normalised un-prompted features of batches of normalised images, [N, e]."""
@@ -166,4 +195,5 @@ def load_backbone(
         state = load(content)
     except SafetensorError as error:
         raise BackboneError(f"not a safetensors file ({error})", where=path, mend=mend) from None
-    return Backbone.from_state(spec, state, precision=precision).to(device)
+    shortcuts = Shortcuts.from_environment()
+    return Backbone.from_state(spec, state, precision=precision, shortcuts=shortcuts).to(device)

@@ -62,13 +62,21 @@ class _Attention(nn.Module):
         """[B, N, d] → [B, H, N, d / H]."""
         return torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Attend from every token: [B, N, d] → [B, N, d]."""
-        query, key, value = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+    def project(self, x: Tensor) -> Tensor:
+        """Return queries, keys and values side by side, [B, N, d] → [B, N, 3d]."""
+        return F.linear(x, self.in_proj_weight, self.in_proj_bias)
+
+    def attend(self, projected: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend from every token: [B, N, 3d] → [B, N, d]."""
+        query, key, value = projected.chunk(3, dim=-1)
         heads = F.scaled_dot_product_attention(
             self._split(query), self._split(key), self._split(value), attn_mask=mask
         )
         return self.out_proj(heads.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend from every token: [B, N, d] → [B, N, d]."""
+        return self.attend(self.project(x), mask)
 
     def first(self, x: Tensor) -> Tensor:
         """Attend from token 0 only: [B, N, d] → [B, 1, d]."""
@@ -110,6 +118,17 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map [B, N, d] to [B, N, d]; `mask` [N, N] is added to the attention scores."""
         x = x + self.attn(self.ln_1(x), mask)
+        return x + self.mlp(self.ln_2(x))  # type: ignore[no-any-return]
+
+    def appended(self, fixed: Tensor, own: Tensor) -> Tensor:
+        """Map [B, N, d] and [B, m, d], one behind the other, to [B, N + m, d].
+
+        `fixed` takes no gradient, so the backward pass projects the m rows of `own` alone.
+        """
+        with torch.no_grad():
+            projected = self.attn.project(self.ln_1(fixed))
+        projected = torch.cat([projected, self.attn.project(self.ln_1(own))], dim=1)
+        x = torch.cat([fixed, own], dim=1) + self.attn.attend(projected, None)
         return x + self.mlp(self.ln_2(x))  # type: ignore[no-any-return]
 
     def first(self, x: Tensor) -> Tensor:

@@ -38,12 +38,18 @@ class VisionTower(nn.Module):
     cls_only : bool, default=True
         Compute only the CLS row of the last block where nothing else is read; equal up to rounding
         to the full computation.
+    prompts_only : bool, default=True
+        Keep no gradient graph of the first block's input but for the prompts; nothing else there
+        depends on them.
     """
 
-    def __init__(self, spec: BackboneSpec, *, cls_only: bool = True) -> None:
+    def __init__(
+        self, spec: BackboneSpec, *, cls_only: bool = True, prompts_only: bool = True
+    ) -> None:
         super().__init__()
         vision = spec.vision
         self.cls_only = cls_only
+        self.prompts_only = prompts_only
         self.patch_size = vision.patch_size
         self.conv1 = nn.Conv2d(
             3, vision.width, vision.patch_size, stride=vision.patch_size, bias=False
@@ -122,20 +128,23 @@ class VisionTower(nn.Module):
         *,
         first_only: bool,
     ) -> Tensor:
-        batch = len(embedded)
-        x = embedded
-        if prompts is not None and not after_norm:
-            x = torch.cat([x, prompts.to(x.dtype).expand(batch, -1, -1)], dim=1)
-        x = self.ln_pre(x)
-        if prompts is not None and after_norm:
-            x = torch.cat([x, prompts.to(x.dtype).expand(batch, -1, -1)], dim=1)
-        blocks = self.transformer.resblocks
-        for index, block in enumerate(blocks):
-            if deep is not None and index in deep:
-                replacement = deep[index].to(x.dtype).expand(batch, -1, -1)
-                x = torch.cat([x[:, : -replacement.shape[1]], replacement], dim=1)
+        # Layer norm works token by token, so prompts may be normalised apart from the image.
+        fixed, own = self.ln_pre(embedded), None
+        x = fixed
+        if prompts is not None:
+            own = prompts.to(x.dtype).expand(len(x), -1, -1)
+            own = own if after_norm else self.ln_pre(own)
+            x = torch.cat([fixed, own], dim=1)
+        last = len(self.transformer.resblocks) - 1
+        for index, block in enumerate(self.transformer.resblocks):
             assert isinstance(block, Block)
-            x = block.first(x) if first_only and index == len(blocks) - 1 else block(x)
+            if deep is not None and index in deep:
+                replacement = deep[index].to(x.dtype).expand(len(x), -1, -1)
+                x = torch.cat([x[:, : -replacement.shape[1]], replacement], dim=1)
+            elif index == 0 < last and self.prompts_only and own is not None and own.requires_grad:
+                x = block.appended(fixed, own)
+                continue
+            x = block.first(x) if first_only and index == last else block(x)
         return x
 
     def features(self, images: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedmvp.clip.feature_cache import cached_features
 from fedmvp.data.labelled import LoadImages
 from fedmvp.errors import DataError
 from fedmvp.methods.banks import TextBanks
@@ -98,9 +97,8 @@ def _predict(
     features = None
     if isinstance(method, FrozenImageMethod):
         # Such features belong to the images alone: every method, seed and setting shares them.
-        key = {**backbone.identity, "images": load_images.key(target.dataset, target.images),
-               "batch": batch_size}  # fmt: skip
-        features = cached_features(key, lambda: backbone.frozen_features(
+        key = {"images": load_images.key(target.dataset, target.images), "batch": batch_size}
+        features = backbone.kept(key, lambda: backbone.frozen_features(
             backbone.normalise(images[part]) for part in parts).cpu())  # fmt: skip
     for part in parts:
         if features is not None and isinstance(method, FrozenImageMethod):

@@ -39,6 +39,9 @@ class ClientData:
         The client's own classes.
     chunk : int
         Images per forward of the frozen tower.
+    key : str, optional
+        Hash of what determines the images' pixels; with it, frozen features are kept on disk and
+        shared by all seeds.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class ClientData:
         labels: np.ndarray,
         classes: ClassSet,
         chunk: int = 128,
+        key: str | None = None,
     ) -> None:
         self.backbone = backbone
         self.images = images
         self.labels = torch.as_tensor(labels, dtype=torch.long).to(backbone.device)
         self.classes = classes
         self.chunk = chunk
+        self.key = key
         self._frozen: dict[bool, Tensor] = {}
 
     def __len__(self) -> int:
@@ -62,19 +67,31 @@ class ClientData:
     def batch(self, rows: np.ndarray, generator: torch.Generator) -> Batch:
         """Return the images of `rows` as a training batch."""
         index = torch.from_numpy(rows).to(self.backbone.device)
+        images = self.backbone.normalise(self.images[rows])
 
         def frozen(flips: Tensor) -> Tensor:
             mask = flips.to(index.device)[:, None]
+            if not self.backbone.shortcuts.frozen_views:
+                views = torch.where(mask[:, :, None, None], images.flip(-1), images)
+                return self.backbone.frozen_features([views])
             return torch.where(mask, self._features(True)[index], self._features(False)[index])
 
-        images = self.backbone.normalise(self.images[rows])
         return Batch(images, self.labels[index], frozen, generator)
 
     def _features(self, flipped: bool) -> Tensor:
         """Return frozen features of all images of one view, [N, e]; computed once."""
         if flipped not in self._frozen:
-            self._frozen[flipped] = self.backbone.frozen_features(self._views(flipped))
+            self._frozen[flipped] = self._computed(flipped)
         return self._frozen[flipped]
+
+    def _computed(self, flipped: bool) -> Tensor:
+        if self.key is None:
+            return self.backbone.frozen_features(self._views(flipped))
+        key = {"images": self.key, "flipped": flipped, "batch": self.chunk}
+        features = self.backbone.kept(
+            key, lambda: self.backbone.frozen_features(self._views(flipped)).cpu()
+        )
+        return features.to(self.backbone.device)
 
     def _views(self, flipped: bool) -> Iterator[Tensor]:
         for start in range(0, len(self), self.chunk):

@@ -117,7 +117,8 @@ def train(
 def _client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
     classes = banks.select(client.dataset, client.domain, client.classes)
     images, labels = load_images(client.dataset, client.train, classes.names)
-    return ClientData(banks.backbone, images, labels, classes)
+    key = load_images.key(client.dataset, client.train)
+    return ClientData(banks.backbone, images, labels, classes, key=key)
 
 
 def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> dict[str, Tensor]:

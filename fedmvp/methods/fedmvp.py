@@ -153,6 +153,7 @@ class FedMVP(Method):
             lora_zero_up=flags.lora_init == "zero_up",
             conditioning=params.conditioning,
             generator=self.generator("promptformer"),
+            shortcuts=backbone.shortcuts,
         )
 
     def _names(self, part: str) -> list[str]:

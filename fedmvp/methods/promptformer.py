@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedmvp.clip.shortcuts import Shortcuts
 from fedmvp.methods.cross_attention import CrossAttention, GatedFeedForward, Linear, LowRank
 
 __all__ = ["Conditioning", "PromptFormer"]
@@ -44,6 +45,8 @@ class PromptFormer(nn.Module):
         Ablation (§2.10): "image" takes keys and values from the patches themselves (no bank
         projection); "text" queries with m learned tokens, so prompts depend on the classes only.
     generator : torch.Generator
+    shortcuts : Shortcuts, optional
+        All of them by default.
     """
 
     def __init__(
@@ -59,12 +62,14 @@ class PromptFormer(nn.Module):
         lora_zero_up: bool,
         conditioning: Conditioning,
         generator: torch.Generator,
+        shortcuts: Shortcuts | None = None,
     ) -> None:
         super().__init__()
         self.prompts = prompts
         self.conditioning = conditioning
         self.lora_on_inputs = lora_on_inputs
         self.use_lora = False
+        self.shortcuts = shortcuts or Shortcuts()
         self.attention = CrossAttention(width, heads, generator, value_norm=value_norm)
         self.feed_forward = GatedFeedForward(width, generator)
         if conditioning != "image":
@@ -105,10 +110,15 @@ class PromptFormer(nn.Module):
             return prompts[None]
         if self.conditioning == "image":
             attended = self.attention(patches, patches, lora, **site)
+        elif not self.shortcuts.shared_bank:
+            every = self.bank(bank.expand(len(patches), -1, -1))
+            attended = self.attention(patches, every, lora, **site)
         else:
             # Fold the batch into the query axis: one attention over one shared bank.
             attended = self.attention(patches.flatten(0, 1), self.bank(bank), lora, **site)
             attended = attended.unflatten(0, patches.shape[:2])
+        if not self.shortcuts.pool_first:
+            return self._pool(self.feed_forward(attended))
         return self.feed_forward.pooled(attended, self._pool)
 
     def weights(self, patches: Tensor, bank: Tensor) -> Tensor | None:

@@ -17,7 +17,7 @@ LAYERS = (
     ("fedmvp.clip", "fedmvp.attributes", "fedmvp.settings", "fedmvp.data"),
     ("fedmvp.methods",),
     ("fedmvp.federation", "fedmvp.evaluation", "fedmvp.prediction", "fedmvp.report"),
-    ("fedmvp.tracking",),
+    ("fedmvp.tracking", "fedmvp.bench"),
     ("fedmvp.cli", "fedmvp.profiles", "pipeline"),
 )
 # Libraries that only these modules may import, and only inside functions: each costs seconds.

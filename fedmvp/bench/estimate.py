@@ -1,0 +1,111 @@
+"""How long the configured ``dvc repro`` takes, from the times of a few steps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedmvp.config import Params
+from fedmvp.data.paths import partition_path
+from fedmvp.methods.build import method_params, resolved_federation
+from fedmvp.settings.partition import Partition, load_partition
+
+__all__ = ["Work", "estimate_seconds", "start_up_seconds", "work_of"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has to do.
+
+    Parameters
+    ----------
+    trained_images : float
+        Images of all training steps, each counted once per step.
+    frozen_images : int
+        Images and mirror images whose un-prompted features are needed; seeds share them.
+    evaluated_images : int
+        Images of all targets of all trained runs.
+    tensor_stages, plain_stages : int
+        Processes with and without torch.
+    """
+
+    trained_images: float
+    frozen_images: int
+    evaluated_images: int
+    tensor_stages: int
+    plain_stages: int
+
+
+def work_of(params: Params) -> Work:
+    """Count what params.yaml asks for, from the files of the partition stage.
+
+    Raises
+    ------
+    FedMVPError
+        When they are not there.
+    """
+    run = params.run
+    partitions = {name: load_partition(partition_path(name)) for name in run.settings}
+    seeds = len(run.seeds)
+    trained = 0.0
+    for method in run.trained:
+        section = method_params(method, params.methods.get(method, {}))
+        federation = resolved_federation(method, section, params.federation)
+        passes = federation.rounds * federation.participation * federation.local_epochs
+        trained += seeds * passes * sum(map(_train_images, partitions.values()))
+    runs = len(partitions) * len(run.trained) * seeds
+    return Work(
+        trained_images=trained,
+        frozen_images=2 * sum(map(_train_images, partitions.values())) * bool(run.trained),
+        evaluated_images=seeds * len(run.trained) * sum(map(_test_images, partitions.values())),
+        tensor_stages=1 + 2 * runs + len(partitions) * len(run.zero_shot),
+        plain_stages=2 * len(params.data.datasets) + len(partitions) + 2,
+    )
+
+
+def _train_images(partition: Partition) -> int:
+    return sum(len(client.train) for client in partition.clients)
+
+
+def _test_images(partition: Partition) -> int:
+    return sum(len(target.images) for target in partition.targets)
+
+
+def start_up_seconds() -> dict[str, float]:
+    """Time one process of each kind of stage, doing nothing."""
+    seconds = {}
+    for kind, module in (
+        ("tensor_stages", "pipeline.evaluate"),
+        ("plain_stages", "pipeline.report"),
+    ):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", f"import {module}"], check=True)  # noqa: S603
+        seconds[kind] = time.perf_counter() - start
+    return seconds
+
+
+def estimate_seconds(
+    work: Work, per_image: Mapping[str, float], start_up: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the seconds of each part of a run, and their sum.
+
+    Every trained method is counted as FedMVP, the costliest but for those that train the text side.
+
+    Parameters
+    ----------
+    per_image : mapping
+        Seconds per image of ``training``, ``frozen`` and ``evaluation``.
+    start_up : mapping
+        See `start_up_seconds`.
+    """
+    parts = {
+        "training": work.trained_images * per_image["training"],
+        "frozen features": work.frozen_images * per_image["frozen"],
+        "evaluation": work.evaluated_images * per_image["evaluation"],
+        "process start-up": work.tensor_stages * start_up["tensor_stages"]
+        + work.plain_stages * start_up["plain_stages"],
+    }
+    return {**parts, "total": sum(parts.values())}

@@ -1,0 +1,115 @@
+"""One measurement: scene, parts, ratios to the bare tower, and the estimate for params.yaml."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedmvp.bench.clock import Cost, measure
+from fedmvp.bench.estimate import estimate_seconds, start_up_seconds, work_of
+from fedmvp.bench.parts import FORWARD, GRADIENT, image_loading, method_parts, tower_parts
+from fedmvp.bench.scene import Scene, build_scene, random_backbone
+from fedmvp.clip.shortcuts import Shortcuts
+from fedmvp.clip.spec import BackboneSpec
+from fedmvp.config import Params
+from fedmvp.errors import FedMVPError
+
+__all__ = ["Question", "answer"]
+
+_TEXTS, _IMAGES = "text encoding", "image loading"
+#: What each part is compared with; what is not named here, with the bare forward.
+_FLOOR = {GRADIENT: GRADIENT, "training step": GRADIENT, "naive training step": GRADIENT}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to measure; see `fedmvp bench`."""
+
+    classes: int
+    attributes: int
+    batch: int
+    precision: str
+    repetitions: int
+    naive: bool
+    device: torch.device
+
+
+def answer(spec: BackboneSpec, question: Question, params: Params | None) -> dict[str, Any]:
+    """Measure, and return what ``fedmvp bench --json`` prints."""
+    costs = _costs(spec, question)
+    rows = [_row(name, cost, costs, question) for name, cost in costs.items()]
+    result: dict[str, Any] = {
+        "backbone": spec.name,
+        "device": _name(question.device),
+        "threads": torch.get_num_threads(),
+        **{key: value for key, value in vars(question).items() if key != "device"},
+        "parts": rows,
+    }
+    return {**result, **_estimate(params, costs, question.batch)}
+
+
+def _costs(spec: BackboneSpec, question: Question) -> dict[str, Cost]:
+    scene = _scene(spec, question, naive=False)
+    parts = {**tower_parts(scene), **method_parts(scene)}
+    if question.naive:
+        naive = method_parts(_scene(spec, question, naive=True), "naive ")
+        parts |= {name: naive[name] for name in ("naive training step", "naive evaluation step")}
+    with tempfile.TemporaryDirectory() as folder:
+        size = spec.vision.image_size
+        parts[_IMAGES] = image_loading(Path(folder), question.batch, size)
+        return measure(parts, question.repetitions, question.device)
+
+
+def _scene(spec: BackboneSpec, question: Question, *, naive: bool) -> Scene:
+    plain = Shortcuts(**{field.name: False for field in fields(Shortcuts)})
+    backbone = random_backbone(
+        spec,
+        precision=question.precision,
+        device=question.device,
+        shortcuts=plain if naive else Shortcuts.from_environment(),
+    )
+    return build_scene(
+        backbone,
+        classes=question.classes,
+        attributes=question.attributes,
+        batch=question.batch,
+        naive=naive,
+    )
+
+
+def _row(name: str, cost: Cost, costs: dict[str, Cost], question: Question) -> dict[str, Any]:
+    floor = costs[_FLOOR.get(name, FORWARD)]
+    items = question.classes * question.attributes if name == _TEXTS else question.batch
+    return {
+        "part": name,
+        **asdict(cost),
+        "ratio": cost.seconds / floor.seconds,
+        "cpu_ratio": cost.cpu_seconds / floor.cpu_seconds,
+        "per_second": items / cost.seconds,
+    }
+
+
+def _estimate(params: Params | None, costs: dict[str, Cost], batch: int) -> dict[str, Any]:
+    if params is None:
+        return {"repro_seconds": None, "repro_note": "there is no params.yaml here"}
+    try:
+        work = work_of(params)
+    except FedMVPError as error:
+        return {"repro_seconds": None, "repro_note": str(error)}
+    per_image = {
+        "training": costs["training step"].seconds / batch,
+        "frozen": costs["zero-shot step"].seconds / batch,
+        "evaluation": costs["evaluation step"].seconds / batch,
+    }
+    return {
+        "repro_seconds": estimate_seconds(work, per_image, start_up_seconds()),
+        "repro_note": f"for profile {params.profile}, if its backbone is the one measured",
+    }
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

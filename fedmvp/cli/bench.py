@@ -1,0 +1,91 @@
+"""``fedmvp bench``: what everything costs beside the frozen tower."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["bench"]
+
+
+def bench(
+    backbone: Annotated[
+        str | None, typer.Option(help="`pictoclip` or an open_clip model; else params.yaml's.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=1, help="K, candidate classes.")] = 20,
+    attributes: Annotated[int, typer.Option(min=1, help="Attributes of each class.")] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="B, images of a step.")] = 32,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1; else FEDMVP_DEVICE or cpu.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 arithmetic.")] = "fp32",
+    repetitions: Annotated[int, typer.Option(min=1, help="Of every part, interleaved.")] = 5,
+    naive: Annotated[
+        bool,
+        typer.Option(
+            help="Time the plain way, too: texts encoded for every batch, the bank "
+            "expanded to it, nothing kept."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Measure a training and an evaluation step against the bare tower.
+
+    Every figure is the median of interleaved repetitions in this process. Weights, images and texts
+    are random: time does not depend on them. FEDMVP_PLAIN switches shortcuts off.
+    """
+    import os
+
+    if device is not None:
+        os.environ["FEDMVP_DEVICE"] = device
+    from fedmvp.bench.run import Question, answer
+    from fedmvp.cli.methods import backbone_spec
+    from fedmvp.cli.output import print_json
+    from fedmvp.config import load_params
+    from fedmvp.errors import ConfigError
+    from pipeline.device import prepare_device
+
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise ConfigError("unknown precision", where="--precision", value=precision,
+                          mend="use fp32, bf16 or fp16")  # fmt: skip
+    params = load_params() if Path("params.yaml").is_file() else None
+    name = backbone or ("pictoclip" if params is None else params.backbone.name)
+    question = Question(classes, attributes, batch, precision, repetitions, naive, prepare_device())
+    result = answer(backbone_spec(name), question, params)
+    if as_json:
+        print_json(result)
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from fedmvp.cli.output import print_table
+
+    typer.echo(
+        f"{result['backbone']} on {result['device']} ({result['threads']} threads, "
+        f"{result['precision']}): {result['classes']} classes x {result['attributes']} attributes, "
+        f"batches of {result['batch']}"
+    )
+    print_table(
+        ("part", "seconds", "ratio", "CPU ratio", "per second", "peak MiB"),
+        [
+            (
+                row["part"],
+                f"{row['seconds']:.4f}",
+                f"{row['ratio']:.3f}",
+                f"{row['cpu_ratio']:.3f}",
+                f"{row['per_second']:.1f}",
+                "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
+            )
+            for row in result["parts"]
+        ],
+    )
+    typer.echo("ratios: steps that take a gradient to the bare forward + input gradient, the "
+               "others to the bare forward")  # fmt: skip
+    if result["repro_seconds"] is None:
+        typer.echo(f"no estimate for `dvc repro`: {result['repro_note']}")
+        return
+    parts = ", ".join(f"{name} {value:.0f} s" for name, value in result["repro_seconds"].items())
+    typer.echo(f"`dvc repro` {result['repro_note']}: {parts}")

@@ -1,0 +1,64 @@
+"""What is computed once or not at all because the result is the same; each can be switched off.
+
+The environment variable ``FEDMVP_PLAIN`` names what is computed the plain way: some of the fields
+below, separated by commas, or ``all``. Results agree up to rounding, which
+tests/unit/clip/test_shortcuts.py holds; docs/performance.md says what each saves.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+
+from fedmvp.errors import ConfigError
+
+__all__ = ["Shortcuts"]
+
+_VARIABLE = "FEDMVP_PLAIN"
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """Which shortcuts are taken.
+
+    Parameters
+    ----------
+    last_block : bool
+        Of the last image block compute the CLS row only.
+    first_block : bool
+        In the first image block keep no gradient graph of tokens in front of the prompts.
+    pool_first : bool
+        PromptFormer averages tokens before its last linear map instead of behind it.
+    shared_bank : bool
+        All images attend to one copy of the bank's keys and values.
+    frozen_views : bool
+        Un-prompted features of a client's images and mirror images are computed once.
+    disk_cache : bool
+        Frozen features are kept on disk.
+    """
+
+    last_block: bool = True
+    first_block: bool = True
+    pool_first: bool = True
+    shared_bank: bool = True
+    frozen_views: bool = True
+    disk_cache: bool = True
+
+    @classmethod
+    def from_environment(cls) -> Shortcuts:
+        """Return those FEDMVP_PLAIN leaves.
+
+        Raises
+        ------
+        ConfigError
+            For a name that is not a shortcut.
+        """
+        known = [field.name for field in fields(cls)]
+        named = [word.strip() for word in os.environ.get(_VARIABLE, "").split(",") if word.strip()]
+        if named == ["all"]:
+            named = known
+        for name in named:
+            if name not in known:
+                raise ConfigError("unknown shortcut", where=_VARIABLE, value=name,
+                                  mend=f"use all or some of: {', '.join(known)}")  # fmt: skip
+        return cls(**dict.fromkeys(named, False))
