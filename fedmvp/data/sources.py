@@ -95,7 +95,7 @@ def _is_users_own(folder: Path) -> bool:
 
 def _is_whole(folder: Path, spec: DatasetSpec) -> bool:
     marker = read_marker(folder)
-    if marker is None or marker.get("source") not in map(_digest, spec.sources):
+    if marker is None or marker.get("source") not in [_digest(s) for s in spec.sources]:
         return False
     return marker.get("files") == _count_files(folder)
 
