@@ -98,7 +98,8 @@ def _recalled(spec: DatasetSpec, manifest: Manifest | None) -> Iterator[str]:
     for key in spec.recalled:
         counts = {k: a for k, a in wrong.items() if f"counts.{k}".startswith(key)}
         if not key.startswith("counts") or manifest is None:
-            yield key
+            value = spec.fact(key)
+            yield f"{key}: {value}" if isinstance(value, str | int | float) else key
         elif counts:
             yield f"{key}: differs, found {', '.join(f'{k} {a:,}' for k, a in counts.items())}"
         else:

@@ -167,7 +167,7 @@ class DatasetSpec(Section):
             if key not in self.domain_names:
                 raise ValueError(f"{key!r} is not one of the domains")
         for key in self.recalled:
-            if not _exists(self, key.split(".")):
+            if self.fact(key) is None:
                 raise ValueError(f"recalled names {key!r}, which the entry does not have")
         return self
 
@@ -185,6 +185,10 @@ class DatasetSpec(Section):
     def raw_folders(self) -> tuple[str, ...]:
         """Folders of the raw images below the data root; the first is where they are fetched to."""
         return (self.folder or self.name, *self.also)
+
+    def fact(self, key: str) -> Any:
+        """Return the value of a dotted key, e.g. ``counts.train``; None where there is none."""
+        return _fact(self, key.split("."))
 
     def is_recalled(self, key: str) -> bool:
         """Tell whether a fact, or a section it is in, is marked as recalled."""
@@ -252,12 +256,13 @@ def _require_distinct(what: str, values: Iterable[Hashable]) -> None:
         seen.add(value)
 
 
-def _exists(value: Any, path: list[str]) -> bool:
-    if not path:
-        return value is not None
+def _fact(value: Any, path: list[str]) -> Any:
+    """Follow a dotted key; None where it leads nowhere."""
+    if not path or value is None:
+        return value
+    first, rest = path[0], path[1:]
     if isinstance(value, tuple):
-        return path[0].isdigit() and int(path[0]) < len(value) and _exists(
-            value[int(path[0])], path[1:]
-        )
-    inner = value.get(path[0]) if isinstance(value, dict) else getattr(value, path[0], None)
-    return _exists(inner, path[1:])
+        inside = first.isdigit() and int(first) < len(value)
+        return _fact(value[int(first)], rest) if inside else None
+    inner = value.get(first) if isinstance(value, dict) else getattr(value, first, None)
+    return _fact(inner, rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +13,7 @@ from fedmvp.data.layout_spec import ClassFolders, DomainClassFolders
 from fedmvp.data.source_spec import HubSource, ManualSource, SourceFile
 from fedmvp.data.spec import DatasetSpec, load_spec
 from fedmvp.data.split_spec import FractionsRule
+from fedmvp.errors import ConfigError
 
 from .conftest import ROOT
 
@@ -230,7 +231,10 @@ def test_names_of_imagenet_and_domainnet_are_the_recorded_ones() -> None:
     assert sorted(load_spec("domainnet").class_names) == known["domainnet_ascii"]["names"]
 
 
-def test_recalled_keys_exist(toy: object, machine: Path) -> None:
+def test_recalled_facts(toy: Any) -> None:
+    toy(recalled=["counts.train"], counts={"images": 4})
+    with pytest.raises(ConfigError, match="recalled names 'counts.train'"):
+        load_spec("toy")
     assert load_spec("sun397").is_recalled("counts.train")
     assert not load_spec("sun397").is_recalled("counts.test")
     assert load_spec("domainnet").is_recalled("counts.domains.real")
