@@ -157,6 +157,8 @@ class DatasetSpec(Section):
         for layout in self.layout:
             if isinstance(layout, DomainClassFolders) != bool(self.domains):
                 raise ValueError("domains must be listed for domain_class_folders, and only for it")
+        if self.domains and self.split_file is not None:
+            raise ValueError("split_file has no domains: it cannot split domain_class_folders")
         renamed = [
             name
             for layout in self.layout

@@ -59,6 +59,8 @@ def test_shipped_entries_are_never_replaced(machine: Path) -> None:
         ({"sentence": {"prefix": "a", "domains": {"oil": {"prefix": "b"}}}}, "'oil' is not one"),
         ({"split": {"rule": "fractions", "train": 0.8, "val": 0.2}}, "must be below 1"),
         ({"layout": {"reader": "magic"}}, "layout"),
+        ({"split_file": {"name": "split_zhou_Toy.json"}}, "split_file has no domains"),
+        ({"layout": {"reader": "domain_class_folders", "domain_folders": {"oil": "x"}}}, "'oil'"),
         ({"folder": "../outside"}, "without '..'"),
         ({"sources": [{"kind": "embedded", "files": [{"path": "x"}]}]}, "needs sha256 or md5"),
     ],
