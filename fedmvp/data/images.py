@@ -101,7 +101,7 @@ def load_images(
 
 def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     try:
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
+        array: NDArray[np.uint8] = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     if array.shape != shape or array.dtype != np.uint8:

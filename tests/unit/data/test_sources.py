@@ -10,6 +10,7 @@ import pytest
 
 from fedmvp.data.fetch import kinds
 from fedmvp.data.build import build_manifest
+from fedmvp.data.source_spec import EmbeddedSource
 from fedmvp.data.sources import MARKER, ensure_raw
 from fedmvp.data.spec import load_spec
 from fedmvp.errors import DataError, SourceError
@@ -22,6 +23,7 @@ EMOJI = ["activities", "animals", "food", "objects", "travel"]
 @pytest.mark.parametrize("name", EMOJI)
 def test_shipped_archives_are_the_declared_ones(name: str) -> None:
     (source,) = load_spec(name).sources
+    assert isinstance(source, EmbeddedSource)
     (file,) = source.files
     archive = ROOT / "data" / "emoji" / f"{name}.zip"
     assert hashlib.sha256(archive.read_bytes()).hexdigest() == file.sha256
