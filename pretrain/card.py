@@ -215,7 +215,9 @@ augmentation of ground, ink, colour, pose and line art; Muon and AdamW; averaged
 3. Both together on captions through the text tower. Images seen: {phases["joint"]}.
 
 Trained on two CPU cores shared with other work; hours on them, from the training logs: \
-{duration}.
+{duration}. The image and the joint phase were shortened while they ran, to the
+time there was, so part of each saw a slower decline of the learning rate than `params.yaml` now
+gives: the recipe run anew ends near these weights, not at them.
 
 ## What the benchmark was used for
 
