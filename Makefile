@@ -40,6 +40,10 @@ test: env ## every check and test
 	@mypy
 	@pytest
 
+golden: env ## renew tests/golden, the metrics CI holds the default profile to, on this platform
+	@dvc repro
+	@python -m tests.golden write
+
 ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… changes it)
 	@fedmvp track sync
 	@fedmvp track ui --port $(or $(PORT),5000)

@@ -1,8 +1,8 @@
 """The device and determinism of a stage, from the environment: never from tracked params.
 
-FEDMVP_DEVICE: cpu (default), cuda, cuda:1 …. FEDMVP_DETERMINISM: strict (default) or fast, which
-lets the GPU choose faster kernels whose sums are not ordered. FEDMVP_THREADS: CPU threads; the
-default, 2, is fixed because the order of a sum depends on it.
+FEDMVP_DEVICE: cpu (default), cuda, cuda:1 …. FEDMVP_DETERMINISM: strict (default) or fast
+(docs/reproducibility.md). FEDMVP_THREADS: CPU threads, on which the order of a sum depends: 2 under
+strict, all cores under fast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def prepare_device() -> torch.device:
     if level not in ("strict", "fast"):
         raise ConfigError("unknown determinism level", where="FEDMVP_DETERMINISM", value=level,
                           mend="use strict or fast")  # fmt: skip
-    threads = os.environ.get("FEDMVP_THREADS") or "2"
+    threads = os.environ.get("FEDMVP_THREADS") or ("2" if level == "strict" else f"{_cores()}")
     if not threads.isdecimal() or int(threads) < 1:
         raise ConfigError("not a number of threads", where="FEDMVP_THREADS", value=threads,
                           mend="use a whole number of at least 1")  # fmt: skip
@@ -45,9 +45,15 @@ def prepare_device() -> torch.device:
                               mend="use cpu, or a machine with CUDA")  # fmt: skip
         # cuBLAS sums in a fixed order only with a fixed workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = level == "fast"
     if level == "strict":
         # torch.use_deterministic_algorithms also sets the compiler's flag, and to do so imports the
         # whole compiler: seconds at every start. Its variable does the same where it is used.
         os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
         torch.set_deterministic_debug_mode("error")
     return device
+
+
+def _cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -94,7 +94,7 @@ def log_model(
         bundle = write_bundle(folder, result, fold=fold, default_dataset=default_dataset)
         digest = sha256_json({path.name: sha256_file(path) for path in sorted(folder.iterdir())})
         sync(root, store, folders=[result])
-        with locked(root):
+        with locked(root, store):
             client = open_client(uri)
             run = find_run(client, read_json(result / "run.json")["fingerprint"])
             if run is None:

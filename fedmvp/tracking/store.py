@@ -69,15 +69,23 @@ def _database(uri: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path, uri: str | None = None) -> Iterator[None]:
     """Hold the store for writing: sqlite refuses two writers, and two may not create one run.
+
+    The lock lies beside the database, so that projects that share one wait for each other.
+
+    Parameters
+    ----------
+    uri : str, optional
+        The store, as for `tracking_uri`.
 
     Raises
     ------
     ConfigError
         When another process holds it for ten minutes.
     """
-    path = _state(root) / "mlflow.lock"
+    database = _database(tracking_uri(root, uri)) or _state(root) / "mlflow.db"
+    path = database.with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path, timeout=_LOCK_TIMEOUT_S):

@@ -84,7 +84,7 @@ def sync(
     uri = tracking_uri(root, store)
     chosen = result_folders(root / "results") if folders is None else folders
     projections = [project(folder) for folder in chosen]
-    with locked(root):
+    with locked(root, store):
         recorded = recorded_contents(uri)
         if recorded is not None and all(
             recorded.get(p.fingerprint) == p.content for p in projections

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from fedmvp.files import sha256_file, sha256_json, write_csv, write_json
+from fedmvp.tracking.store import open_client, tracking_uri
 from tests.unit.tracking.samples import PARAMS, ROUND_COLUMNS, TARGET_COLUMNS, explain, rounds
 
 
@@ -32,6 +35,22 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         sort_keys=False,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database with mlflow's tables, made once: creating them takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    open_client(f"sqlite:///{folder / 'mlflow.db'}")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store(root: Path, empty_store: Path) -> Any:
+    """Return a client of the root's default store."""
+    (root / ".fedmvp").mkdir()
+    shutil.copy(empty_store, root / ".fedmvp/mlflow.db")
+    return open_client(tracking_uri(root))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 import sys
 import time
@@ -25,48 +24,10 @@ from fedmvp.tracking.store import (
     ui_command,
 )
 from fedmvp.tracking.sync import sync
+from tests.unit.tracking.compare import active, assert_equal_to_files
 from tests.unit.tracking.samples import rounds
 
 Writer = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database with mlflow's tables, made once: creating them takes seconds."""
-    folder = tmp_path_factory.mktemp("store")
-    open_client(f"sqlite:///{folder / 'mlflow.db'}")
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def store(root: Path, empty_store: Path) -> Any:
-    """Return a client of the root's default store."""
-    (root / ".fedmvp").mkdir()
-    shutil.copy(empty_store, root / ".fedmvp/mlflow.db")
-    return open_client(tracking_uri(root))
-
-
-def active(client: Any) -> list[Any]:
-    ids = [e.experiment_id for e in client.search_experiments()]
-    return list(client.search_runs(ids))
-
-
-def assert_equal_to_files(client: Any, root: Path) -> None:
-    """Every result has exactly one run, with its params, metrics and curves, and no other."""
-    runs = {run.data.tags[FINGERPRINT_TAG]: run for run in active(client)}
-    assert len(runs) == len(active(client))
-    for projection in map(project, result_folders(root / "results")):
-        run = runs[projection.fingerprint]
-        assert run.data.params == dict(projection.params)
-        wanted = {key: {projection.last_round: v} for key, v in projection.metrics.items()}
-        wanted |= {key: dict(curve) for key, curve in projection.series.items()}
-        assert set(run.data.metrics) == set(wanted)
-        for key, curve in wanted.items():
-            history = client.get_metric_history(run.info.run_id, key)
-            assert [(m.step, m.value) for m in history] == list(curve.items())
-        assert run.info.status == "FINISHED"
-        assert run.info.run_name == projection.name
-        assert run.data.tags[CONTENT_TAG] == projection.content
 
 
 @pytest.mark.slow

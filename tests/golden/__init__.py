@@ -1,0 +1,1 @@
+"""Golden metrics: what the default profile gave, to the last bit on the platform it was run on."""
