@@ -7,11 +7,20 @@ method brings its own section.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
@@ -29,6 +38,9 @@ __all__ = [
     "load_yaml",
     "parse_section",
 ]
+
+_MAX_YAML_BYTES = 16 << 20
+_MAX_NUMBER = 2**31 - 1
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 
@@ -52,6 +64,26 @@ class Section(BaseModel):
     """A frozen part of params.yaml that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_numbers(cls, value: Any) -> Any:
+        """Refuse what pydantic would take for a number: `yes` for 1, and numbers beyond all use."""
+        for name, entry in value.items() if isinstance(value, dict) else ():
+            field = cls.model_fields.get(name)
+            kinds = set() if field is None else _kinds(field.annotation)
+            for number in entry if isinstance(entry, list | tuple) else (entry,):
+                if isinstance(number, bool) and kinds & {int, float} and bool not in kinds:
+                    raise ValueError(f"{name} is {str(number).lower()} instead of a number")
+                if type(number) is int and abs(number) > _MAX_NUMBER:
+                    raise ValueError(f"{name} holds a number beyond {_MAX_NUMBER}")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the types an annotation is made of."""
+    parts = get_args(annotation)
+    return {annotation}.union(*map(_kinds, parts)) if parts else {annotation}
 
 
 class RunParams(Section):
@@ -193,42 +225,63 @@ class Params(Section):
         return self
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML loader that refuses a key given twice; the last would win silently."""
+class _PlainLoader(yaml.SafeLoader):
+    """YAML loader of plain values that refuses a key given twice; the last would win silently.
+
+    It knows no aliases: a few lines of them stand for a value too large for any memory, or for one
+    that holds itself.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node."""
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"alias *{event.anchor} is not allowed: write the value out",
+                event.start_mark,
+            )  # fmt: skip
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
 
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _unique_mapping(loader: _PlainLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
+    counts = Counter(key for key in keys if isinstance(key, Hashable))
+    for key, count in counts.items():
+        if count > 1:
             raise yaml.constructor.ConstructorError(
                 None, None, f"key {key!r} is given twice", node.start_mark
             )
     return loader.construct_mapping(node, deep=True)
 
 
-_UniqueKeyLoader.add_constructor(
+_PlainLoader.add_constructor(
     yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping
 )  # fmt: skip
 
 
 def load_yaml(path: Path) -> Any:
-    """Read a YAML file with unique keys.
+    """Read a YAML file of plain values with unique keys.
 
     Raises
     ------
     ConfigError
-        When the file is missing or not YAML.
+        When the file is missing, huge or not such YAML.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
+        if path.stat().st_size > _MAX_YAML_BYTES:
+            raise ConfigError("file is huge", where=path, value=f"{path.stat().st_size} bytes",
+                              mend=f"keep it below {_MAX_YAML_BYTES >> 20} MiB")  # fmt: skip
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
     except FileNotFoundError:
         raise ConfigError(
             "file is missing",
             where=path,
             mend="run from the repository root, or restore it with `git checkout`",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (ConfigError, OSError):
+        raise
+    except Exception as error:  # PyYAML leaves wrong numbers, dates and bytes to int() and others
         raise ConfigError(f"not valid YAML: {error}", where=path, mend="correct the file") from None
 
 
@@ -266,7 +319,7 @@ def _config_error(model: type[BaseModel], error: ValidationError, where: str) ->
                            mend=f"remove it or use one of: {', '.join(known)}")  # fmt: skip
     if first["type"] == "missing":
         return ConfigError("key is missing", where=place, mend="add it")
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ") or "not allowed"
     value = first["input"] if not isinstance(first["input"], dict) else None
     return ConfigError(message[0].lower() + message[1:], where=place, value=value,
                        mend="set an allowed value")  # fmt: skip

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +18,11 @@ from typing import Any
 
 from fedmvp.errors import DataError
 
-__all__ = ["read_csv", "read_json", "remove_partial", "sha256_bytes", "sha256_file", "sha256_json",
-           "write_bytes", "write_csv", "write_json", "write_text"]  # fmt: skip
+__all__ = ["parse_json", "read_csv", "read_json", "remove_partial", "sha256_bytes", "sha256_file",
+           "sha256_json", "write_bytes", "write_csv", "write_json", "write_text"]  # fmt: skip
 
 _PARTIAL = ".partial"
+_RESTORE = "restore the file, or delete it and run the stage again"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -77,7 +79,7 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = True, indent: int | 
 
 
 def read_json(path: Path) -> Any:
-    """Read strict JSON: no duplicate keys, no NaN.
+    """Read strict JSON: no duplicate keys, no NaN, nothing that cannot be written again.
 
     Raises
     ------
@@ -85,8 +87,7 @@ def read_json(path: Path) -> Any:
         When the file is missing or not strict JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique,
-                          parse_constant=_no_constant)  # fmt: skip
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
                         mend="run `dvc repro` to build it") from None  # fmt: skip
@@ -94,8 +95,24 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"not valid JSON ({error})",
             where=path,
-            mend="restore the file, or delete it and run the stage again",
+            mend=_RESTORE,
         ) from None
+
+
+def parse_json(text: str) -> Any:
+    """Parse strict JSON; see `read_json`.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        When it is not strict JSON.
+    """
+    value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant,
+                       parse_float=_finite)  # fmt: skip
+    if "\\ud" in text.lower():
+        # An escaped half of a character has no UTF-8.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,6 +128,13 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
+
+
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows with Unix line ends; floats in shortest round-trip form, None as empty."""
     buffer = io.StringIO()
@@ -121,19 +145,26 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file with a header line.
+    """Read a CSV file with a header line; every row has a cell for every column.
 
     Raises
     ------
     DataError
-        When the file is missing.
+        When the file is missing or not such a table.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            rows = list(csv.DictReader(file, strict=True))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
                         mend="run `dvc repro` to build it") from None  # fmt: skip
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"not a CSV table ({error})", where=path, mend=_RESTORE) from None
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise DataError("row has not as many cells as the header", where=path,
+                            value=f"row {number}", mend=_RESTORE)  # fmt: skip
+    return rows
 
 
 def sha256_bytes(content: bytes) -> str:

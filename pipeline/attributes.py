@@ -12,12 +12,12 @@ from fedmvp.attributes.class_attributes import attributes_path, save_attributes
 from fedmvp.attributes.generate import DatasetClasses, collect_attributes
 from fedmvp.config import load_params
 from fedmvp.data.spec import load_spec
-from pipeline.stage import run_stage
+from pipeline.stage import run_stage, stage_words
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Collect the attributes of every class of one dataset and write them in label order."""
-    (dataset,) = arguments
+    (dataset,) = stage_words(arguments, "DATASET")
     params = load_params()
     spec = load_spec(dataset)
     classes = DatasetClasses(spec.name, spec.title, spec.class_names)

@@ -14,12 +14,12 @@ from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import save_manifest
 from fedmvp.data.paths import manifest_path
 from fedmvp.data.spec import load_spec
-from pipeline.stage import run_stage
+from pipeline.stage import run_stage, stage_words
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Fetch and verify one dataset, and list its images."""
-    (dataset,) = arguments
+    (dataset,) = stage_words(arguments, "DATASET")
     manifest = build_manifest(load_spec(dataset), load_params().data.split_seed)
     save_manifest(manifest, manifest_path(dataset))
     splits = Counter(image.split for image in manifest.images)

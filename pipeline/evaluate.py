@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fedmvp.errors import CheckpointError
@@ -19,20 +18,21 @@ from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.training import fold_tensors, personal_tensors
 from fedmvp.files import write_bytes, write_csv, write_json
-from pipeline.stage import run_stage
+from pipeline.stage import run_stage, stage_seed, stage_words
 from pipeline.workbench import Workbench, result_folder
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Evaluate one trained run."""
-    setting, name, seed = arguments[0], arguments[1], int(arguments[2])
+    setting, name, number = stage_words(arguments, "SETTING", "METHOD", "SEED")
+    seed = stage_seed(number)
     bench = Workbench(setting, name)
     check_inputs(bench.partition, bench.test_images.manifests)
     folder = result_folder(setting, name, seed)
     path = folder / "weights.safetensors"
     try:
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
                               mend="train again: `dvc repro --force train`") from None  # fmt: skip
     bench.tell_needs(bench.params.evaluation.batch_size, training=False)

@@ -15,12 +15,12 @@ from fedmvp.settings.build import build_partition
 from fedmvp.settings.folds import datasets_of
 from fedmvp.settings.partition import save_partition
 from fedmvp.settings.spec import load_setting
-from pipeline.stage import run_stage
+from pipeline.stage import run_stage, stage_words
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Make the partition of one setting."""
-    (name,) = arguments
+    (name,) = stage_words(arguments, "SETTING")
     params = load_params()
     setting = load_setting(params.run.suite, name)
     datasets = datasets_of(setting, params.data.datasets)

@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
-from fedmvp.errors import FedMVPError
+from fedmvp.errors import ConfigError, FedMVPError
 
-__all__ = ["run_stage"]
+__all__ = ["run_stage", "stage_seed", "stage_words"]
 
 
 class _Stopped(KeyboardInterrupt):
@@ -43,8 +43,9 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         name = f"{error.filename}: " if error.filename else ""
-        _refuse(f"{name}{error.strerror or error}{notes}; mend: free disk space or make the folder "
-                "writable, then run `dvc repro` again: what is finished is kept")  # fmt: skip
+        _refuse(f"{name}{error.strerror or error}{notes}; mend: check the path and its "
+                "permissions, and free disk space, then run `dvc repro` again: what is finished is "
+                "kept")  # fmt: skip
 
 
 def _refuse(message: str) -> None:
@@ -52,3 +53,31 @@ def _refuse(message: str) -> None:
         traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def stage_seed(word: str) -> int:
+    """Return the seed a stage was started with.
+
+    Raises
+    ------
+    ConfigError
+        When it is no whole number.
+    """
+    if not word.isdecimal() or len(word) > 10:
+        raise ConfigError("not a seed", where="command line", value=word,
+                          mend="give a whole number of run.seeds")  # fmt: skip
+    return int(word)
+
+
+def stage_words(arguments: Sequence[str], *names: str) -> tuple[str, ...]:
+    """Return the words a stage was started with, one for each of `names`.
+
+    Raises
+    ------
+    ConfigError
+        When there are more or fewer.
+    """
+    if len(arguments) != len(names):
+        raise ConfigError("wrong number of words", where="command line", value=list(arguments),
+                          mend=f"give {' '.join(names)}")  # fmt: skip
+    return tuple(arguments)

@@ -16,13 +16,14 @@ from fedmvp.federation.privacy import privacy_reports
 from fedmvp.federation.training import ROUND_COLUMNS, train
 from fedmvp.files import remove_partial, write_bytes, write_csv, write_json
 from pipeline.display import TrainingDisplay
-from pipeline.stage import run_stage
+from pipeline.stage import run_stage, stage_seed, stage_words
 from pipeline.workbench import Workbench, result_folder, scratch_folder
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Train one method on one setting with one seed."""
-    setting, method, seed = arguments[0], arguments[1], int(arguments[2])
+    setting, method, number = stage_words(arguments, "SETTING", "METHOD", "SEED")
+    seed = stage_seed(number)
     bench = Workbench(setting, method)
     federation = bench.federation
     identity = bench.identity(seed, trained=True)

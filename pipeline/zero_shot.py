@@ -15,13 +15,13 @@ from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.files import write_csv, write_json
 from fedmvp.methods import load_method
-from pipeline.stage import run_stage
+from pipeline.stage import run_stage, stage_words
 from pipeline.workbench import Workbench, result_folder
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Evaluate one method that is not trained."""
-    setting, name = arguments[0], arguments[1]
+    setting, name = stage_words(arguments, "SETTING", "METHOD")
     bench = Workbench(setting, name)
     if load_method(name).trained:
         raise ConfigError("method needs training", where="params.yaml: run.zero_shot", value=name,

@@ -37,18 +37,29 @@ class AttributeParams(BaseModel):
         description="Question asked for each class: fedmvp/attributes/templates/<template>.txt.",
     )
     per_class: int = Field(
+        strict=True,
         ge=1,
         le=100,
         description="Attributes asked of a live model, and the most used of any list.",
     )
     temperature: float = Field(
-        default=0.0, ge=0, le=2, allow_inf_nan=False, description="Sampling temperature; 0: greedy."
+        default=0.0,
+        strict=True,
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="Sampling temperature; 0: greedy.",
     )
     max_tokens: int = Field(
-        default=600, ge=16, le=100_000, description="Longest answer to one question, in tokens."
+        default=600,
+        strict=True,
+        ge=16,
+        le=100_000,
+        description="Longest answer to one question, in tokens.",
     )
     attempts: int = Field(
         default=3,
+        strict=True,
         ge=1,
         le=10,
         description="Times a class is asked for; from the second on the model sees the complaint.",

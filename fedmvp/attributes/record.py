@@ -10,7 +10,7 @@ from typing import Any
 
 from fedmvp.attributes.schema import check_list
 from fedmvp.errors import AttributeTextError
-from fedmvp.files import sha256_json
+from fedmvp.files import parse_json, sha256_json
 
 __all__ = ["Question", "RecordedAnswer", "parse_line"]
 
@@ -117,8 +117,7 @@ def parse_line(line: bytes, path: Path, number: int) -> RecordedAnswer:
     """
     where = f"{path.name} line {number}"
     try:
-        value = json.loads(line, parse_constant=_no_number)
-        json.dumps(value, ensure_ascii=False).encode()  # Lone surrogates cannot be written back.
+        value = parse_json(line.decode())
     except (ValueError, RecursionError):
         raise AttributeTextError(
             "not a JSON object",
@@ -162,7 +161,3 @@ def parse_line(line: bytes, path: Path, number: int) -> RecordedAnswer:
         value["attributes"], dataset=path.stem, class_name=value["class"], may_name_class=True
     )
     return RecordedAnswer(question, attributes, value["provider"])
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

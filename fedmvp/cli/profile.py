@@ -63,7 +63,7 @@ def use(
     """
     from fedmvp.config import load_yaml
     from fedmvp.errors import ConfigError
-    from fedmvp.files import write_text
+    from fedmvp.files import write_bytes, write_text
 
     text, current = profile_text(name), _current()
     if current == text:
@@ -75,7 +75,7 @@ def use(
                           mend="commit or copy it, then use --force")  # fmt: skip
     old: Any = {}
     if edited and current is not None:
-        write_text(_BACKUP, current)
+        write_bytes(_BACKUP, _PARAMS.read_bytes())
         typer.echo(f"the old params.yaml is kept in {_BACKUP}")
     if current is not None:
         try:
@@ -133,7 +133,8 @@ def _folder() -> Path:
 
 
 def _current() -> str | None:
-    return _PARAMS.read_text(encoding="utf-8") if _PARAMS.is_file() else None
+    # Whatever bytes an edited file holds, they are kept.
+    return _PARAMS.read_text("utf-8", "surrogateescape") if _PARAMS.is_file() else None
 
 
 def _summary(name: str, current: str | None) -> dict[str, Any]:

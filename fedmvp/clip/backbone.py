@@ -75,8 +75,13 @@ class Backbone(nn.Module):
         BackboneError
             Naming the first missing, extra or misshapen tensor.
         """
-        backbone = cls(spec, precision=precision, shortcuts=shortcuts)
-        expected = backbone.state_dict()
+        try:
+            with torch.device("meta"):  # nothing is allocated until the sizes have proved right
+                expected = cls(spec).state_dict()
+        except (RuntimeError, ValueError, AssertionError, ArithmeticError) as error:
+            raise BackboneError(f"sizes are impossible ({error})", where="backbone spec.json",
+                                mend="run the backbone stage again: `dvc repro --force backbone`",
+                                ) from None  # fmt: skip
         for key in sorted(expected.keys() ^ state.keys()):
             kind = "missing" if key in expected else "extra"
             raise BackboneError(
@@ -91,6 +96,7 @@ class Backbone(nn.Module):
                                     where="backbone weights",
                                     mend=f"expected {tuple(expected[key].shape)}: run the "
                                     "backbone stage again")  # fmt: skip
+        backbone = cls(spec, precision=precision, shortcuts=shortcuts)
         backbone.load_state_dict(dict(state))
         return backbone
 

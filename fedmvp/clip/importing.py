@@ -13,8 +13,6 @@ import json
 import logging
 import math
 import os
-import warnings
-import zipfile
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -28,6 +26,7 @@ from torch import Tensor, nn
 from fedmvp.clip.architecture import describe
 from fedmvp.clip.backbone import Backbone, save_backbone
 from fedmvp.clip.spec import BackboneSpec
+from fedmvp.clip.torch_files import read_torch
 from fedmvp.errors import BackboneError
 from fedmvp.files import sha256_bytes
 
@@ -133,8 +132,9 @@ def open_clip_model(
     pretrained : str, optional
         open_clip's tag; fetched by open_clip.
     weights : Path, optional
-        A local .safetensors file, a .pt state dict (read with ``weights_only``) or OpenAI's own
-        TorchScript archive, with OpenAI's and open_clip's key naming. In place of `pretrained`.
+        A local .safetensors file, a .pt state dict or OpenAI's own TorchScript archive, of which
+        only the tensors are read; with OpenAI's and open_clip's key naming. In place of
+        `pretrained`.
 
     Raises
     ------
@@ -172,8 +172,13 @@ def _load(model: nn.Module, weights: Path) -> nn.Module:
     # OpenAI's archives carry three scalars that describe the architecture, not weights.
     for scalar in ("input_resolution", "context_length", "vocab_size"):
         state.pop(scalar, None)
-    state = {key: value.float() for key, value in state.items()}
     expected = model.state_dict()
+    # Masks are made by the model; archives of a program hold them, too.
+    state = {
+        key: value.float()
+        for key, value in state.items()
+        if key in expected or not key.endswith("attn_mask")
+    }
     missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or extra:
         raise BackboneError("tensors do not belong to this model", where=weights,
@@ -196,9 +201,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             found: dict[str, Tensor] = load_file(path)
             return found
-        state: Any = _torchscript_state(path)
-        if state is None:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_torch(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise BackboneError(f"weights cannot be read ({type(error).__name__})", where=path,
                             mend="give a .safetensors file, a plain state dict (.pt) or "
@@ -207,19 +210,6 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise BackboneError("not a state dict", where=path, mend="save model.state_dict()")
     return {key.removeprefix("module."): value for key, value in state.items()}
-
-
-def _torchscript_state(path: Path) -> dict[str, Tensor] | None:
-    """Return the tensors of a TorchScript archive, the form of OpenAI's own files; else None."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        if not any(name.endswith("/constants.pkl") for name in archive.namelist()):
-            return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # the format is old, its files are not ours
-        model = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-        return dict(model.state_dict())
 
 
 def _canonical(model: nn.Module) -> dict[str, Tensor]:

@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = ["BackboneSpec", "TextSpec", "VisionSpec"]
 
 
+_MAX = 65_536
+"""No tower is wider, longer or deeper; a damaged file may say so."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -18,12 +22,12 @@ class _Frozen(BaseModel):
 class VisionSpec(_Frozen):
     """Sizes of the image tower (a plain ViT)."""
 
-    image_size: int = Field(ge=1, description="Side of the square input in pixels.")
-    patch_size: int = Field(ge=1, description="Side of a patch in pixels.")
-    width: int = Field(ge=1, description="d_v, token width.")
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    mlp_width: int = Field(ge=1)
+    image_size: int = Field(ge=1, le=_MAX, description="Side of the square input in pixels.")
+    patch_size: int = Field(ge=1, le=_MAX, description="Side of a patch in pixels.")
+    width: int = Field(ge=1, le=_MAX, description="d_v, token width.")
+    layers: int = Field(ge=1, le=1000)
+    heads: int = Field(ge=1, le=_MAX)
+    mlp_width: int = Field(ge=1, le=_MAX)
     pre_norm: bool = Field(description="Whether tokens pass ln_pre before the first block.")
 
     @property
@@ -53,12 +57,12 @@ class VisionSpec(_Frozen):
 class TextSpec(_Frozen):
     """Sizes of the text tower (a causal transformer over CLIP's BPE)."""
 
-    context_length: int = Field(ge=2, description="L, tokens of a text.")
-    vocabulary: int = Field(ge=2)
-    width: int = Field(ge=1, description="d_t, token width.")
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    mlp_width: int = Field(ge=1)
+    context_length: int = Field(ge=2, le=_MAX, description="L, tokens of a text.")
+    vocabulary: int = Field(ge=2, le=10_000_000)
+    width: int = Field(ge=1, le=_MAX, description="d_t, token width.")
+    layers: int = Field(ge=1, le=1000)
+    heads: int = Field(ge=1, le=_MAX)
+    mlp_width: int = Field(ge=1, le=_MAX)
 
 
 class BackboneSpec(_Frozen):
@@ -66,7 +70,7 @@ class BackboneSpec(_Frozen):
 
     name: str
     pretrained: str | None
-    embed_dim: int = Field(ge=1, description="Width of the joint embedding.")
+    embed_dim: int = Field(ge=1, le=_MAX, description="Width of the joint embedding.")
     quick_gelu: bool
     vision: VisionSpec
     text: TextSpec

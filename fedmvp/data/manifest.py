@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ def load_manifest(path: Path) -> Manifest:
     try:
         if value["columns"] != _COLUMNS:
             raise ValueError(f"columns are not {_COLUMNS}")
-        images = tuple(Image(f"{value['dataset']}/{row[0]}", *row) for row in value["images"])
+        images = tuple(_image(value["dataset"], row) for row in value["images"])
         manifest = Manifest(
             dataset=value["dataset"],
             title=value["title"],
@@ -215,7 +215,7 @@ def load_manifest(path: Path) -> Manifest:
             content=value["content"],
         )
         _check(manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"not a valid manifest ({type(error).__name__}: {error})",
             where=path,
@@ -224,7 +224,16 @@ def load_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def _image(dataset: object, row: Any) -> Image:
+    path, label, domain, split = row
+    return Image(f"{dataset}/{path}", path, label, domain, split)
+
+
 def _check(manifest: Manifest) -> None:
+    head = (manifest.dataset, manifest.title, manifest.template, manifest.content,
+            *manifest.classes, *manifest.domains)  # fmt: skip
+    if stray := next((text for text in head if not isinstance(text, str)), None):
+        raise ValueError(f"{stray!r} is no text")
     if len(set(manifest.classes)) != len(manifest.classes):
         raise ValueError("a class is listed twice")
     if len(manifest.by_id) != len(manifest.images):
@@ -234,3 +243,9 @@ def _check(manifest: Manifest) -> None:
         known = type(image.label) is int and image.label in known_labels
         if not known or image.domain not in known_domains or image.split not in _SPLITS:
             raise ValueError(f"label, domain or split of {image.path!r} is unknown")
+        if not _is_inside(image.path):
+            raise ValueError(f"{image.path!r} leaves the dataset's folder")
+
+
+def _is_inside(path: object) -> bool:
+    return isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/")

@@ -37,13 +37,17 @@ DEFAULT_DOMAIN = "default"
 _SHIPPED = Path(__file__).parent / "catalog"
 
 
-def _no_edge_spaces(text: str) -> str:
+def _one_line(text: str) -> str:
     if text != text.strip():
         raise ValueError("must not begin or end with a space")
+    if not text.isprintable():
+        raise ValueError("must be printable text of one line")
     return text
 
 
-Text = Annotated[str, Field(min_length=1), AfterValidator(_no_edge_spaces)]
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]
+
+
 DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 
@@ -51,7 +55,7 @@ class Named(Section):
     """A class or domain: the name people read and the folder it has on disk."""
 
     name: Text
-    folder: Text
+    folder: Annotated[RelativePath, Field(min_length=1, max_length=1000)]
 
 
 def _named(value: Any) -> Any:

@@ -127,7 +127,7 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
     Raises
     ------
     CheckpointError
-        Naming the first missing or misshapen tensor.
+        Naming the first tensor that is missing, misshapen or not finite.
     """
     own = method.tensors()
     found = {}
@@ -141,6 +141,9 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
             raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
                                   f"{tuple(parameter.shape)}", where="weights.safetensors",
                                   mend=mend)  # fmt: skip
+        if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
+            raise CheckpointError("tensor has values that are no finite numbers",
+                                  where="weights.safetensors", value=key, mend=mend)  # fmt: skip
         found[name] = tensors[key]
     return found
 

@@ -49,6 +49,6 @@ def build_method(name: str, backbone: Backbone, params: MethodParams, seed: int)
     """
     try:
         return load_method(name)(backbone, params, seed).to(backbone.device)
-    except ValueError as error:
+    except (ValueError, RuntimeError, MemoryError, OverflowError) as error:
         raise ConfigError(str(error), where=f"params.yaml: methods.{name}",
                           mend=f"choose sizes that fit {backbone.spec.name}") from None  # fmt: skip

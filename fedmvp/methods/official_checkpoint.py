@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedmvp.clip.torch_files import read_torch
 from fedmvp.errors import CheckpointError
 from fedmvp.files import write_bytes
 
@@ -101,7 +102,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
         misshapen.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_torch(path)
     except FileNotFoundError:
         raise CheckpointError("file is missing", where=path, mend="correct the path") from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds

@@ -6,6 +6,8 @@ import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from fedmvp.clip.importing import PICTOCLIP, import_backbone
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.config import BackboneParams, load_params
@@ -39,9 +41,22 @@ class BackboneChoice:
 
 
 def stage_spec() -> BackboneSpec | None:
-    """Return the spec of the pipeline's backbone, None where the stage has not run."""
+    """Return the spec of the pipeline's backbone, None where the stage has not run.
+
+    Raises
+    ------
+    BackboneError
+        When the file is damaged.
+    """
     path = STAGE_FOLDER / "spec.json"
-    return BackboneSpec.model_validate(read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return BackboneSpec.model_validate(read_json(path))
+    except ValidationError as error:
+        raise BackboneError(f"not a backbone's description ({error.error_count()} faults)",
+                            where=path, mend="build it again with `dvc repro --force backbone`",
+                            ) from None  # fmt: skip
 
 
 def prepare_backbone(choice: BackboneChoice) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fedmvp.files import read_json
 
 __all__ = ["Candidates", "choose_candidates", "read_attribute_lists", "read_class_names"]
 
+_MAX_NAME = 1000
 _TEMPLATE, _PREFIX = "a photo of a {}.", "a photo of a"
 
 
@@ -124,8 +126,12 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise DataError("no class in the list", where=path, mend="write one class name a line")
-    if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
-        raise DataError("class is listed twice", where=path, value=twice, mend="remove one")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise DataError("class is listed twice", where=path, value=name, mend="remove one")
+        if len(name) > _MAX_NAME or not name.isprintable():
+            raise DataError("class name is not a short printable text", where=path, value=name,
+                            mend=f"write at most {_MAX_NAME} characters")  # fmt: skip
     return names
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError, ConfigError
-from fedmvp.files import read_json, write_bytes
+from fedmvp.files import parse_json, read_json, write_bytes
 from fedmvp.methods import METHODS
 
 __all__ = ["Learned", "read_learned", "save_learned"]
@@ -77,7 +78,7 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
     method = note.get("method") or run.get("method")
     if method is None and any(name.startswith("promptformer.") for name in tensors):
         method = "fedmvp"
-    if method is not None and method not in METHODS:
+    if method is not None and (not isinstance(method, str) or method not in METHODS):
         raise CheckpointError("made by an unknown method", where=path, value=method,
                               mend="use the version of fedmvp that made it")  # fmt: skip
     resolved = run.get("params", {}).get("method", {})
@@ -92,11 +93,36 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            note = json.loads((file.metadata() or {}).get(_NOTE, "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
+            note = parse_json((file.metadata() or {}).get(_NOTE, "{}"))
+    except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"not a safetensors file ({type(error).__name__})", where=path,
                               mend=mend) from None  # fmt: skip
-    return tensors, note if isinstance(note, dict) else {}
+    _require_finite(tensors, path)
+    if not isinstance(note, dict) or not isinstance(note.get("params", {}), dict):
+        raise CheckpointError("its note is not ours", where=path, mend=mend)
+    return tensors, note
+
+
+def _require_finite(tensors: Mapping[str, Tensor], where: Path | str) -> None:
+    """Refuse what cannot be a learned tensor.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first tensor that holds no floating-point numbers, or NaN or infinity.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
+            raise CheckpointError("tensor has values that are no finite numbers", where=where,
+                                  value=name, mend="train again, or restore the file")  # fmt: skip
+
+
+def _has_form(run: Mapping[str, Any]) -> bool:
+    params, seed = run.get("params"), run.get("seed", 0)
+    sections = [params, run.get("inputs", {})]
+    if isinstance(params, dict):
+        sections += [params.get(name, {}) for name in ("method", "backbone")]
+    return all(isinstance(each, dict) for each in sections) and type(seed) is int
 
 
 def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[str, Tensor]:
@@ -127,6 +153,6 @@ def _run_beside(path: Path) -> dict[str, Any]:
     if path.name != "weights.safetensors" or not beside.is_file():
         return {}
     run = read_json(beside)
-    if not isinstance(run, dict) or not isinstance(run.get("params"), dict):
+    if not isinstance(run, dict) or not _has_form(run):
         raise CheckpointError("not a run record", where=beside, mend="restore it with `dvc repro`")
     return run

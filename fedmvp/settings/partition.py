@@ -7,7 +7,8 @@ is both trained on and tested within a fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from fedmvp.files import read_json, write_json
 from fedmvp.settings.spec import GROUPS
 
 __all__ = ["Client", "Partition", "Target", "check", "load_partition", "save_partition"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9][\w .-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +145,11 @@ def load_partition(path: Path) -> Partition:
             setting=value["setting"],
             protocol=value["protocol"],
             split=value["split"],
-            clients=tuple(
-                Client(**{**c, "classes": tuple(c["classes"]), "train": tuple(c["train"])})
-                for c in value["clients"]
-            ),
-            targets=tuple(
-                Target(**{**t, "classes": tuple(t["classes"]), "images": tuple(t["images"])})
-                for t in value["targets"]
-            ),
-            official=tuple(value["official"]),
+            clients=tuple(Client(**_typed(c, "train")) for c in value["clients"]),
+            targets=tuple(Target(**_typed(t, "images")) for t in value["targets"]),
+            official=_texts("official", value["official"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"not a partition ({type(error).__name__}: {error})",
             where=path,
@@ -160,6 +157,24 @@ def load_partition(path: Path) -> Partition:
         ) from None
     check(partition, str(path))
     return partition
+
+
+def _typed(record: Mapping[str, Any], images: str) -> dict[str, Any]:
+    """Return the record of a client or target with lists as tuples, all entries being text.
+
+    Names become folders and keys of files, so none may lead elsewhere.
+    """
+    for key, value in record.items():
+        _texts(key, value if key in ("classes", images) else [value or ""])
+        if key in ("fold", "dataset") and not _PLAIN.fullmatch(value or ""):
+            raise ValueError(f"{key} {value!r} is no plain name")
+    return {**record, "classes": tuple(record["classes"]), images: tuple(record[images])}
+
+
+def _texts(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TypeError(f"{key} is not of text")
+    return tuple(value)
 
 
 def check(partition: Partition, where: str) -> None:
@@ -170,7 +185,11 @@ def check(partition: Partition, where: str) -> None:
     DataError
         Naming the client, class or image that breaks one.
     """
-    if partition.protocol not in GROUPS or partition.split not in {"by_image", "by_domain"}:
+    if (
+        not isinstance(partition.protocol, str)
+        or partition.protocol not in GROUPS
+        or partition.split not in {"by_image", "by_domain"}
+    ):
         raise _broken("protocol or split is unknown", where, partition.protocol)
     if not partition.clients or not partition.targets:
         raise _broken("no clients or no targets", where, None)

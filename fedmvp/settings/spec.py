@@ -96,8 +96,10 @@ class TargetRule(Section):
         if self.each == "client" and chosen != ("trained", "all", "all", None):
             raise ValueError("a client's target is its own dataset, domain and classes")
         words = {"fold", "dataset", *(["domain"] if self.each == "domain" else [])}
-        fields = {part[1] for part in Formatter().parse(self.name or "")} - {None}
-        if not fields <= words:
+        parts = list(Formatter().parse(self.name or ""))
+        fields = {part[1] for part in parts} - {None}
+        # A width or a conversion of a field could make a text of any length.
+        if not fields <= words or any(part[2] or part[3] for part in parts):
             raise ValueError(f"name may hold {', '.join(f'{{{w}}}' for w in sorted(words))} only")
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,43 @@ def test_every_form_holds_the_same_tensors(tmp_path: Path) -> None:
         found = _read_state(tmp_path / name)
         assert found.keys() == state.keys()
         assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+class Awake(nn.Module):
+    """Has code that runs when ``torch.jit.load`` reads it."""
+
+    @torch.jit.export
+    def __getstate__(self) -> bool:
+        return self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: bool) -> None:
+        raise RuntimeError("code of the archive was run")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_no_code_of_an_archive_runs(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(Awake()), tmp_path / "awake.pt")
+        with pytest.raises(torch.jit.Error, match="code of the archive was run"):
+            torch.jit.load(tmp_path / "awake.pt")
+    with pytest.raises(BackboneError, match=r"awake.pt: weights cannot be read \(TypeError\)"):
+        _read_state(tmp_path / "awake.pt")
+
+
+def test_a_record_that_could_swell_is_refused(tmp_path: Path) -> None:
+    torch.save(Small().state_dict(), tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(BackboneError, match=r"bomb\.pt"):
+        _read_state(tmp_path / "bomb.pt")
 
 
 @pytest.mark.parametrize("name", ["noise.pt", "noise.safetensors", "model.pt", "absent.pt"])
