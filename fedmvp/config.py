@@ -7,12 +7,9 @@ method brings its own section.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -24,6 +21,7 @@ from pydantic import (
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
+from fedmvp.yaml_files import load_yaml
 
 __all__ = [
     "BackboneParams",
@@ -39,7 +37,6 @@ __all__ = [
     "parse_section",
 ]
 
-_MAX_YAML_BYTES = 16 << 20
 _MAX_NUMBER = 2**31 - 1
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
@@ -223,66 +220,6 @@ class Params(Section):
             if name not in self.methods:
                 raise ValueError(f"run lists {name!r} but methods has no section {name!r}")
         return self
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML loader of plain values that refuses a key given twice; the last would win silently.
-
-    It knows no aliases: a few lines of them stand for a value too large for any memory, or for one
-    that holds itself.
-    """
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Return the next node."""
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(
-                None, None, f"alias *{event.anchor} is not allowed: write the value out",
-                event.start_mark,
-            )  # fmt: skip
-        node: yaml.Node | None = super().compose_node(parent, index)
-        return node
-
-
-def _unique_mapping(loader: _PlainLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    counts = Counter(key for key in keys if isinstance(key, Hashable))
-    for key, count in counts.items():
-        if count > 1:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is given twice", node.start_mark
-            )
-    return loader.construct_mapping(node, deep=True)
-
-
-_PlainLoader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping
-)  # fmt: skip
-
-
-def load_yaml(path: Path) -> Any:
-    """Read a YAML file of plain values with unique keys.
-
-    Raises
-    ------
-    ConfigError
-        When the file is missing, huge or not such YAML.
-    """
-    try:
-        if path.stat().st_size > _MAX_YAML_BYTES:
-            raise ConfigError("file is huge", where=path, value=f"{path.stat().st_size} bytes",
-                              mend=f"keep it below {_MAX_YAML_BYTES >> 20} MiB")  # fmt: skip
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
-    except FileNotFoundError:
-        raise ConfigError(
-            "file is missing",
-            where=path,
-            mend="run from the repository root, or restore it with `git checkout`",
-        ) from None
-    except (ConfigError, OSError):
-        raise
-    except Exception as error:  # PyYAML leaves wrong numbers, dates and bytes to int() and others
-        raise ConfigError(f"not valid YAML: {error}", where=path, mend="correct the file") from None
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

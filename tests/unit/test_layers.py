@@ -11,7 +11,7 @@ from tests.imports import OURS, ROOT, closure, imported, module_file, modules, t
 
 # Lowest first; a module imports from its own row or rows above it. The longest prefix counts.
 LAYERS = (
-    ("fedmvp", "fedmvp.errors", "fedmvp.files", "fedmvp.seeds"),
+    ("fedmvp", "fedmvp.errors", "fedmvp.files", "fedmvp.seeds", "fedmvp.yaml_files"),
     # The schema of a section may live with the package it configures.
     ("fedmvp.config", "fedmvp.attributes.config"),
     ("fedmvp.clip", "fedmvp.attributes", "fedmvp.settings", "fedmvp.data"),

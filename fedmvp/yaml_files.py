@@ -1,0 +1,88 @@
+"""YAML as this project reads it: plain values, every key once, nothing that grows when expanded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fedmvp.errors import ConfigError
+
+__all__ = ["load_yaml"]
+
+_MAX_BYTES = 16 << 20
+_MAX_NODES = 1_000_000
+"""Values in a file, those that aliases repeat counted each time."""
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Loader of plain values that refuses a key given twice; the last would win silently.
+
+    A few lines of aliases can stand for a value too large for any memory, or for one that holds
+    itself: what they repeat is counted.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._nodes = 0
+        self._sizes: dict[str, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node."""
+        event, before = self.peek_event(), self._nodes
+        if not isinstance(event, yaml.events.AliasEvent):
+            self._nodes += 1
+        elif event.anchor in self.anchors and event.anchor not in self._sizes:
+            raise _fault(f"*{event.anchor} stands inside itself", event)
+        else:
+            self._nodes += self._sizes.get(event.anchor, 0)
+        if self._nodes > _MAX_NODES:
+            raise _fault(f"more than {_MAX_NODES} values", event)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if event.anchor is not None:
+            self._sizes.setdefault(event.anchor, self._nodes - before)
+        return node
+
+
+def _fault(message: str, place: Any) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, message, place.start_mark)
+
+
+def _unique_mapping(loader: _PlainLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    counts = Counter(key for key in keys if isinstance(key, Hashable))
+    for key, count in counts.items():
+        if count > 1:
+            raise _fault(f"key {key!r} is given twice", node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_PlainLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def load_yaml(path: Path) -> Any:
+    """Read a YAML file of plain values with unique keys.
+
+    Raises
+    ------
+    ConfigError
+        When the file is missing, huge or not such YAML.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ConfigError("file is huge", where=path, value=f"{path.stat().st_size} bytes",
+                              mend=f"keep it below {_MAX_BYTES >> 20} MiB")  # fmt: skip
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
+    except FileNotFoundError:
+        raise ConfigError(
+            "file is missing",
+            where=path,
+            mend="run from the repository root, or restore it with `git checkout`",
+        ) from None
+    except (ConfigError, OSError):
+        raise
+    except Exception as error:  # PyYAML leaves wrong numbers, dates and bytes to int() and others
+        raise ConfigError(f"not valid YAML: {error}", where=path, mend="correct the file") from None

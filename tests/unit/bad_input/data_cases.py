@@ -1,0 +1,230 @@
+"""Catalog entries, archives, image files, manifests and partitions."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.bad_input.cases import Case
+from tests.unit.bad_input.world import World, picture, zipped
+
+__all__ = ["CASES"]
+
+DOWNLOAD = ("download", "toys")
+PREDICT = ("predict", "bad.png", "--dataset", "toys")
+MANIFEST = "data/manifests/toys.json"
+PARTITION = "data/partitions/small.json"
+CLASSES = ["red_fox", "teapot", "snow owl", "kite"]
+MEMBERS = {
+    f"{domain}/{name}/0.png": picture() for domain in ("sketch", "photo") for name in CLASSES
+}
+
+
+def catalog(name: str, *tells: str, **entries: Any) -> Case:
+    """Return a case of wrong catalog entries."""
+    return Case(name, lambda w: w.catalog(**entries), DOWNLOAD, ("toys.yaml: ", *tells))
+
+
+def named(first: object) -> list[object]:
+    """Return the classes with another first one."""
+    return [first, *CLASSES[1:]]
+
+
+def archive(name: str, content: Callable[[], bytes], *tells: str, **file: Any) -> Case:
+    """Return a case of a wrong archive."""
+    return Case(name, lambda w: w.archive(content(), **file), DOWNLOAD, ("toys.zip: ", *tells))
+
+
+def tar(kind: bytes, name: str = "a/link") -> bytes:
+    """Return a tar archive of one special member."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as opened:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, "/etc/passwd"
+        opened.addfile(info)
+    return buffer.getvalue()
+
+
+def linked() -> bytes:
+    """Return a zip archive with a symbolic link."""
+    info = zipfile.ZipInfo("link")
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        opened.writestr(info, "/etc/passwd")
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """Return a zip archive of 100 MiB in 100 kB."""
+    return zipped({"zeros.png": bytes(100 << 20)}, zipfile.ZIP_DEFLATED)
+
+
+def image(name: str, content: bytes, *tells: str) -> Case:
+    """Return a case of a file that is no image."""
+    return Case(name, lambda w: w.write("bad.png", content), PREDICT, ("bad.png: ", *tells))
+
+
+def manifest(name: str, change: Callable[[Any], object], *tells: str) -> Case:
+    """Return a case of a changed manifest."""
+    return Case(name, lambda w: w.edit_json(MANIFEST, change), ("partition", "small"),
+                ("toys.json: not a valid manifest", *tells, "dvc repro download"))  # fmt: skip
+
+
+def cell(column: int, value: object) -> Callable[[Any], object]:
+    """Return a change of one cell of the first image."""
+
+    def change(document: Any) -> None:
+        document["images"][0][column] = value
+
+    return change
+
+
+def json_text(name: str, old: str, new: str, *tells: str) -> Case:
+    """Return a case of a manifest that is no strict JSON."""
+    return Case(name, lambda w: w.replace(MANIFEST, old, new), ("partition", "small"),
+                ("toys.json: not valid JSON", *tells))  # fmt: skip
+
+
+def partition(name: str, change: Callable[[Any], object], *tells: str) -> Case:
+    """Return a case of a changed partition."""
+    return Case(name, lambda w: w.edit_json(PARTITION, change), ("train", "small", "fedmvp", "1"),
+                ("small.json: ", *tells))  # fmt: skip
+
+
+def put(*path: Any) -> Callable[[Any], object]:
+    """Return a change of one entry: keys, then the value."""
+    *keys, last, value = path
+
+    def change(document: Any) -> None:
+        for key in keys:
+            document = document[key]
+        document[last] = value
+
+    return change
+
+
+def spoil_training_image(w: World) -> None:
+    for path in (w.root / ".fedmvp/data/toys").rglob("*.png"):
+        path.write_bytes(picture()[:60])
+
+
+CASES = [
+    catalog("a class twice", "class 'teapot' is listed twice", classes=named("teapot")),
+    catalog("a class whose folder is a path", "one folder; give name and folder apart",
+            classes=named("and/or")),
+    catalog("a class folder above", "one folder", classes=named({"name": "fox", "folder": ".."})),
+    catalog("a class name of 10,000 characters", "at most 1000 characters", "…",
+            classes=named({"name": "x" * 10_000, "folder": "red_fox"})),
+    catalog("a class name of two lines", "printable text of one line",
+            classes=named({"name": "red\nfox", "folder": "red_fox"})),
+    catalog("a class name of nothing", "at least 1 character",
+            classes=named({"name": "", "folder": "red_fox"})),
+    catalog("a class without a folder of images", "class.name: ", "got 7", classes=named(
+            {"name": 7, "folder": "red_fox"})),
+    catalog("a raw folder above", "relative path without '..'", "got '../../etc'",
+            folder="../../etc"),
+    catalog("a template without a place", "template must hold {} once", template="a photo"),
+    catalog("no test images", "train + val must be below 1",
+            split={"rule": "fractions", "train": 0.9, "val": 0.1}),
+    catalog("an unknown reader", "'tarballs'", layout={"reader": "tarballs"}),
+    catalog("a source of another kind", "sources.0: ", "'ftp'",
+            sources=[{"kind": "ftp", "files": []}]),
+    catalog("a source without a checksum", "sha256 or md5",
+            sources=[{"kind": "embedded", "files": [{"path": "x.zip"}]}]),
+    Case("fewer images than declared", lambda w: w.catalog(counts={"images": 33}), DOWNLOAD,
+         ("number of images (all) is not the declared 33; got 32",)),
+    Case("a folder that is no class", lambda w: w.write(".fedmvp/data/toys/photo/cat/0.png", b""),
+         DOWNLOAD, ("photo/cat: folder is no class", "layout.ignore")),
+    Case("a class without images", lambda w: [w.remove(f".fedmvp/data/toys/{d}/kite") for d in
+         ("photo", "sketch")], DOWNLOAD, ("class 'kite' has no image; got 'kite'",)),
+    Case("a domain without a folder", lambda w: w.remove(".fedmvp/data/toys/photo"), DOWNLOAD,
+         ("toys/photo: folder is missing",)),
+    Case("a file name that is no text", lambda w: w.write(
+         ".fedmvp/data/toys/photo/kite/\udcff.png", b""), DOWNLOAD,
+         ("photo/kite: file name is not printable", "udcff")),
+    Case("a missing archive", lambda w: (w.archive(zipped(MEMBERS)), w.remove("data/toys.zip")),
+         DOWNLOAD, ("data/toys.zip: file is missing", "git checkout -- data/toys.zip")),
+    Case("a changed archive", lambda w: (w.archive(zipped(MEMBERS)), w.write("data/toys.zip",
+         zipped(MEMBERS)[:-9])), DOWNLOAD, ("toys.zip: sha256 is not the declared",
+                 "git checkout")),
+    archive("an archive that is a page", lambda: b"<html>quota exceeded</html>",
+            "not a zip or tar archive"),
+    archive("half an archive", lambda: zipped(MEMBERS)[:300], "not a zip or tar archive"),
+    archive("a member outside", lambda: zipped({"../../out.png": b"x"}),
+            "would leave the target folder; got '../../out.png'"),
+    archive("a member at the root", lambda: zipped({"/etc/out.png": b"x"}), "got '/etc/out.png'"),
+    archive("a member of another system",
+            lambda: zipped({"..\\out.png": b"x"}), "leave the target"),
+    archive("a symbolic link in a zip", linked, "is a link or device; got 'link'"),
+    archive("a symbolic link in a tar",
+            lambda: tar(tarfile.SYMTYPE), "link or device; got 'a/link'"),
+    archive("a hard link in a tar", lambda: tar(tarfile.LNKTYPE), "link or device"),
+    archive("a device in a tar", lambda: tar(tarfile.CHRTYPE), "link or device"),
+    archive("a file that is a folder, too", lambda: zipped({"a": b"", "a/b": b""}),
+            "members contradict each other"),
+    archive("a member name of 10,000 characters", lambda: zipped({"x" * 10_000: b""}),
+            "damaged or unsupported"),
+    archive("a bomb", bomb, "swells to more than 100 times its size"),
+    archive("another checksum", lambda: zipped(MEMBERS), "sha256 is not the declared",
+            sha256="0" * 64),
+    image("an image of words", b"not an image", "cannot be decoded"),
+    image("an image of nothing", b"", "cannot be decoded"),
+    image("half an image", picture((64, 64))[:90], "cannot be decoded"),
+    image("a line for an image", picture((30_000, 1)), "more than 100 times the other"),
+    image("a program for an image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+          "cannot be decoded"),
+    image("a drawing for an image", b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+          "cannot be decoded"),
+    Case("an image of too many pixels", lambda w: w.write("bad.png", picture((9, 8)).replace(
+         (9).to_bytes(4) + (8).to_bytes(4), (60_000).to_bytes(4) * 2, 1)), PREDICT,
+         ("bad.png: image cannot be decoded", "pixels")),
+    Case("no image", lambda w: None, PREDICT, ("bad.png: no such image file",)),
+    Case("a folder for an image", lambda w: w.write("bad.png/0.png", b""), PREDICT,
+         ("bad.png: no such image file",)),
+    Case("training images cut short", spoil_training_image, ("train", "small", "fedmvp", "1"),
+         (".png: image cannot be decoded", "remove the dataset's folder")),
+    Case("no manifest", lambda w: w.remove(MANIFEST), ("partition", "small"),
+         ("toys.json: file is missing", "dvc repro")),
+    Case("half a manifest", lambda w: w.write(MANIFEST, (w.root / MANIFEST).read_bytes()[:200]),
+         ("partition", "small"), ("toys.json: not valid JSON",)),
+    json_text("a manifest key twice", '"dataset": "toys"', '"dataset": "toys", "dataset": "toys"',
+              "duplicate key 'dataset'"),
+    json_text("a label that is no number", ", 0, ", ", NaN, ", "NaN is not JSON"),
+    json_text("a label without bound", ", 0, ", ", 1e999, ", "1e999 is no finite number"),
+    json_text("half a character", '"teapot"', '"tea\\ud800pot"', "surrogates not allowed"),
+    json_text("brackets without end", '"images": [', '"images": [' + "[" * 100_000, "recursion"),
+    manifest("a manifest that is a list", lambda m: [m], "list indices"),
+    manifest("a negative label", cell(1, -1), "label, domain or split"),
+    manifest("a huge label", cell(1, 10**30), "label, domain or split"),
+    manifest("a label that is true", cell(1, True), "label, domain or split"),
+    manifest("an unknown split", cell(3, "exam"), "label, domain or split"),
+    manifest("an image above the folder", cell(0, "../../../etc/passwd"), "leaves the dataset's"),
+    manifest("an image at the root", cell(0, "/etc/passwd"), "leaves the dataset's"),
+    manifest("a path that is a number", cell(0, 7), "leaves the dataset's"),
+    manifest("a row without cells", lambda m: m["images"].insert(0, []), "not enough values"),
+    manifest("an image twice",
+            lambda m: m["images"].append(m["images"][0]), "image is listed twice"),
+    manifest("classes that are numbers", put("classes", [1, 2, 3, 4]), "1 is no text"),
+    manifest("other columns", put("columns", ["path"]), "columns are not"),
+    Case("no partition", lambda w: w.remove(PARTITION), ("train", "small", "fedmvp", "1"),
+         ("small.json: file is missing", "dvc repro")),
+    partition("a partition of numbers", lambda p: [1], "not a partition"),
+    partition("a client without images", put("clients", 0, "train", []), "client is empty",
+              "toys-000"),
+    partition("a client id twice", lambda p: p["clients"].append(p["clients"][0]),
+              "client id is used twice; got 'toys-000'"),
+    partition("an image trained on and tested",
+              lambda p: p["targets"][0]["images"].append(p["clients"][0]["train"][0]),
+              "image is trained on and tested in one fold"),
+    partition("a fold that leads elsewhere", put("clients", 0, "fold", "../../up"),
+              "'../../up' is no plain name"),
+    partition("a dataset that leads elsewhere", put("clients", 0, "dataset", "../../up"),
+              "'../../up' is no plain name"),
+    partition("classes in one text", put("clients", 0, "classes", "red_fox"), "not of text"),
+    partition("an unknown protocol", put("protocol", ["x"]), "protocol or split is unknown"),
+]  # fmt: skip
