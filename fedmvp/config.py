@@ -37,7 +37,7 @@ __all__ = [
     "parse_section",
 ]
 
-_MAX_NUMBER = 2**31 - 1
+_MAX_NUMBER = 2**53  # beyond it a number in JSON is not exact
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 

@@ -11,6 +11,7 @@ __all__ = [
     "DataError",
     "FedMVPError",
     "SourceError",
+    "one_line",
 ]
 
 
@@ -34,13 +35,13 @@ class FedMVPError(Exception):
         super().__init__(what, self.where, value, mend)
 
     def __str__(self) -> str:
-        parts = [f"{_one_line(self.where)}: {_one_line(self.what)}"]
+        parts = [f"{one_line(self.where)}: {one_line(self.what)}"]
         if self.value is not None:
-            parts.append(f"got {_one_line(repr(self.value), 120)}")
-        return "; ".join([*parts, f"mend: {_one_line(self.mend, 600)}"])
+            parts.append(f"got {one_line(repr(self.value), 120)}")
+        return "; ".join([*parts, f"mend: {one_line(self.mend, 600)}"])
 
 
-def _one_line(text: str, limit: int = 300) -> str:
+def one_line(text: str, limit: int = 300) -> str:
     """Printable one-line form of `text`, cut in the middle so both ends stay readable."""
     flat = "".join(c if c.isprintable() else " " for c in text)
     if len(flat) <= limit:

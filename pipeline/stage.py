@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from fedmvp.errors import ConfigError, FedMVPError
+from fedmvp.errors import ConfigError, FedMVPError, one_line
 
 __all__ = ["run_stage", "stage_seed", "stage_words"]
 
@@ -42,7 +42,7 @@ def run_stage(main: Callable[[], None]) -> None:
         sys.exit(128 + stopped.args[0])
     except OSError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        name = f"{error.filename}: " if error.filename else ""
+        name = f"{one_line(str(error.filename))}: " if error.filename else ""
         _refuse(f"{name}{error.strerror or error}{notes}; mend: check the path and its "
                 "permissions, and free disk space, then run `dvc repro` again: what is finished is "
                 "kept")  # fmt: skip
@@ -63,7 +63,7 @@ def stage_seed(word: str) -> int:
     ConfigError
         When it is no whole number.
     """
-    if not word.isdecimal() or len(word) > 10:
+    if not word.isdecimal() or len(word) > 16:
         raise ConfigError("not a seed", where="command line", value=word,
                           mend="give a whole number of run.seeds")  # fmt: skip
     return int(word)

@@ -5,11 +5,18 @@ torch is imported inside the fixtures, so tests of the parts without tensors sta
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+# CI draws the same examples on every run, and fails on what is wrong, not on what is slow.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 if TYPE_CHECKING:
     from fedmvp.clip.backbone import Backbone

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fedmvp.errors import FedMVPError
+from fedmvp.errors import FedMVPError, one_line
 
 __all__ = ["Commands"]
 
@@ -50,5 +50,5 @@ class Commands(TyperGroup):
 def _line(error: FedMVPError | OSError) -> str:
     if isinstance(error, FedMVPError):
         return str(error)
-    name = f"{error.filename}: " if error.filename else ""
-    return f"{name}{error.strerror or error}; mend: check the path, its permissions and the disk"
+    name = f"{one_line(str(error.filename))}: " if error.filename else ""
+    return f"{name}{error.strerror or one_line(str(error))}; mend: check the path, its permissions and the disk"

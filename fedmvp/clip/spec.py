@@ -6,7 +6,9 @@ another activation, another input size or other weights.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["BackboneSpec", "TextSpec", "VisionSpec"]
 
@@ -17,6 +19,13 @@ _MAX = 65_536
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        width, heads = getattr(self, "width", 0), getattr(self, "heads", 1)
+        if width % heads:
+            raise ValueError(f"a width of {width} has no {heads} heads")
+        return self
 
 
 class VisionSpec(_Frozen):

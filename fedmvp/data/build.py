@@ -39,6 +39,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int) -> Manifest:
         if split_file is None
         else read_split_file(spec, located, split_file)
     )
+    _check_paths(found, root)
     order = {domain: i for i, domain in enumerate(spec.domain_names)}
     found.sort(key=lambda f: (f.label, order[f.domain], f.path))
     splits, origin = _split(spec, found, located, split_file, split_seed)
@@ -68,6 +69,15 @@ def build_manifest(spec: DatasetSpec, split_seed: int) -> Manifest:
                 f"{SUBSET} in it if a part is wanted",
             )
     return manifest
+
+
+def _check_paths(found: Sequence[Found], root: Path) -> None:
+    """Refuse names that lead elsewhere (lists hold names from afar), or cannot be written."""
+    for image in found:
+        inside = not image.path.startswith("/") and ".." not in image.path.split("/")
+        if not inside or not image.path.isprintable():
+            raise DataError("image's path leaves the folder or is not printable text",
+                            where=root, value=image.path, mend="rename the file")  # fmt: skip
 
 
 def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, int, int]]:

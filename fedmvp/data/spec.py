@@ -46,8 +46,6 @@ def _one_line(text: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]
-
-
 DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 

@@ -91,7 +91,7 @@ class FedMVPParams(MethodParams):
     """``methods.fedmvp`` of params.yaml; a flag left null is taken from the variant."""
 
     variant: Literal["paper", "official-code"] = "paper"
-    n_prompts: int = Field(default=4, ge=1, description="m, visual prompts.")
+    n_prompts: int = Field(default=4, ge=1, le=1024, description="m, visual prompts.")
     heads: int = Field(default=4, ge=1, description="Heads of the cross-attention.")
     rank: int = Field(default=8, ge=1, description="r of LoRA.")
     consistency_weight: Float = Field(default=10.0, ge=0, description="alpha; 0 skips the term.")

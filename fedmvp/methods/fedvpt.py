@@ -28,7 +28,7 @@ __all__ = ["FedVPT", "FedVPTParams"]
 class FedVPTParams(MethodParams):
     """``methods.fedvpt`` of params.yaml."""
 
-    n_prompts: int = Field(default=4, ge=1, description="m, visual prompts per block.")
+    n_prompts: int = Field(default=4, ge=1, le=1024, description="m, visual prompts per block.")
     depth: int | None = Field(
         default=1, ge=1, description="D, blocks with prompts of their own; null: all."
     )

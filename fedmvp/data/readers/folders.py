@@ -100,9 +100,6 @@ def _classes_below(
         with os.scandir(folder / name) as entries:
             for entry in entries:
                 if is_image(entry.name) and entry.is_file():
-                    if not entry.name.isprintable():
-                        raise DataError("file name is not printable text", where=folder / name,
-                                        value=entry.name, mend="rename the file")  # fmt: skip
                     size = entry.stat().st_size
                     yield Found(f"{prefix}/{entry.name}", label, domain, size, part)
 

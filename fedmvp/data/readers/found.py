@@ -54,7 +54,7 @@ def image_size(spec: DatasetSpec, path: Path) -> int:
     """
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in its name
         raise missing(spec, path, "image") from None
 
 

@@ -35,7 +35,11 @@ ENVIRONMENT = {
 }
 _FOLD = {
     "train": {"datasets": "all", "classes": "base"},
-    "targets": [{"group": "base", "classes": "base"}, {"group": "new", "classes": "new"}],
+    "targets": [
+        {"group": "local", "each": "client"},
+        {"group": "base", "classes": "base"},
+        {"group": "new", "classes": "new"},
+    ],
 }
 
 
@@ -119,11 +123,11 @@ class World:
         self.catalog(sources=[{"kind": "embedded", "files": [entry]}])
 
     def files(self) -> dict[str, bytes]:
-        """Return all files but locks, which hold nothing."""
+        """Return all files but locks, which hold nothing, and the cache of decoded images."""
         return {
             path.relative_to(self.root).as_posix(): path.read_bytes()
             for path in self.root.rglob("*")
-            if path.is_file() and path.suffix != ".lock"
+            if path.is_file() and path.suffix != ".lock" and ".fedmvp/cache" not in path.as_posix()
         }
 
     def run(self, *words: str) -> Outcome:

@@ -1,0 +1,195 @@
+"""Inputs each target takes, made when asked for: a fuzzer starts from them.
+
+``python -m tests.fuzz.seeds FOLDER`` writes them as libFuzzer wants them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.imports import ROOT
+
+__all__ = ["seeds"]
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _params() -> list[bytes]:
+    return [(ROOT / "params.yaml").read_bytes(), b"a: &a [1, *a]\n? [x]\n: {2001-01-01: !!set {b}}"]
+
+
+def _setting() -> list[bytes]:
+    return [path.read_bytes() for path in sorted((ROOT / "fedmvp/settings/emoji").glob("*.yaml"))]
+
+
+def _catalog() -> list[bytes]:
+    names = ("oxford_pets", "ucf101")
+    return [(ROOT / f"fedmvp/data/catalog/{name}.yaml").read_bytes() for name in names]
+
+
+def _manifest() -> list[bytes]:
+    return [_json({
+        "dataset": "toys", "title": "Toys", "template": "a {}.", "sentence": {"prefix": "a"},
+        "split": {"kind": "drawn", "detail": ""}, "subset": False, "content": "0" * 64,
+        "classes": ["cat", "and/or"], "domains": ["default"],
+        "columns": ["path", "label", "domain", "split"],
+        "images": [["cat/1.png", 0, "default", "train"], ["and/1.png", 1, "default", "test"]],
+    })]  # fmt: skip
+
+
+def _partition() -> list[bytes]:
+    client = {"id": "toys-000", "fold": "main", "dataset": "toys", "domain": None,
+              "classes": ["cat"], "train": ["toys/1.png"]}  # fmt: skip
+    target = {"name": "toys", "fold": "main", "group": "base", "dataset": "toys", "domain": None,
+              "classes": ["cat"], "images": ["toys/2.png"]}  # fmt: skip
+    return [_json({"setting": "small", "protocol": "base_to_new", "split": "by_image",
+                   "official": [], "clients": [client], "targets": [target]})]  # fmt: skip
+
+
+def _split_file() -> list[bytes]:
+    rows = [["abyssinian_1.jpg", 0, "abyssinian"]]
+    return [_json({"train": rows, "val": [], "test": [["abyssinian_2.jpg", 0, "abyssinian"]]})]
+
+
+def _class_list() -> list[bytes]:
+    return ["cat\nand/or\n\ufeffnaïve 象\n".encode(), b"a\r\nb\x85c"]
+
+
+def _attributes() -> list[bytes]:
+    head = {"dataset": "zoo", "provider": "file", "model": "m", "template": "t"}
+    store = (ROOT / "fedmvp/attributes/recorded/animals.jsonl").read_bytes()
+    lists = {"ant": ["six legs"], "bee": ["striped fur", "clear wings"]}
+    return [_json(lists), _json({**head, "classes": lists}), store.split(b"\n")[0]]
+
+
+def _llm_answer() -> list[bytes]:
+    three = ["long beak", "grey neck", "thin legs"]
+    return [_json({"attributes": three}), b"- long beak\n* **grey neck**\n3) thin legs",
+            b"```json\n" + _json(three) + b"\n```"]  # fmt: skip
+
+
+def _result_table() -> list[bytes]:
+    return [b'fold,round,loss\nmain,0,1.5\n"a ""b"", c",1,\n']
+
+
+def _archive() -> list[bytes]:
+    made = []
+    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", kind) as opened:
+            opened.writestr("a/b.png", b"content" * 9)
+            opened.writestr("../out", b"")
+        made.append(buffer.getvalue())
+    for mode in ("w:", "w:gz", "w:xz", "w:bz2"):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
+            info = tarfile.TarInfo("a/b.png")
+            info.size = 7
+            tar.addfile(info, io.BytesIO(b"content"))
+            link = tarfile.TarInfo("link")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+            tar.addfile(link)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _image() -> list[bytes]:
+    from PIL import Image
+
+    made = []
+    for mode, kind in (("RGB", "PNG"), ("RGBA", "WEBP"), ("CMYK", "JPEG"), ("P", "GIF"),
+                       ("I;16", "TIFF"), ("L", "BMP")):  # fmt: skip
+        buffer = io.BytesIO()
+        Image.new(mode, (9, 12)).save(buffer, kind)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _learned() -> list[bytes]:
+    import torch
+    from safetensors.torch import save
+
+    tensors = {"main/x": torch.ones(2, 3), "main/y": torch.zeros(1, dtype=torch.bfloat16)}
+    return [save(tensors), save(tensors, metadata={"fedmvp": _json({"method": "fedmvp"}).decode()})]
+
+
+def _checkpoint() -> list[bytes]:
+    import torch
+
+    from fedmvp.federation.checkpoint import Checkpoint
+    from fedmvp.federation.client import ClientState
+
+    ones = {"x": torch.ones(2)}
+    state = ClientState("all", momentum=dict(ones), personal=dict(ones))
+    row = {"client": "a", "loss": 0.5}
+    whole = Checkpoint(1, dict(ones), {"m": torch.ones(2)}, {"a": state}, [row], [])
+    return [whole.to_bytes()]
+
+
+def _saved(value: object, *, legacy: bool = False) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(value, buffer, _use_new_zipfile_serialization=not legacy)
+    return buffer.getvalue()
+
+
+def _official() -> list[bytes]:
+    from tests.unit.prediction.places import official_state
+
+    content = {"state_dict": official_state(2, 3, rank=1), "epoch": 1}
+    return [_saved(content), _saved(content, legacy=True)]
+
+
+def _clip_weights() -> list[bytes]:
+    import torch
+
+    model = torch.nn.Linear(2, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = io.BytesIO()
+        torch.jit.save(torch.jit.script(model), program)
+    return [program.getvalue(), _saved(model.state_dict()), _saved({"state_dict": {}})]
+
+
+def _backbone() -> list[bytes]:
+    from tests.random_clip import backbone_spec
+
+    return [backbone_spec("tiny").model_dump_json().encode()]
+
+
+_MAKERS: Sequence[Callable[[], list[bytes]]] = (
+    _params, _setting, _catalog, _manifest, _partition, _split_file, _class_list, _attributes,
+    _llm_answer, _result_table, _archive, _image, _learned, _checkpoint, _official, _clip_weights,
+    _backbone,
+)  # fmt: skip
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return the inputs a target starts from."""
+    makers = {maker.__name__.removeprefix("_"): maker for maker in _MAKERS}
+    return makers[target]()
+
+
+def main(folder: Path) -> None:
+    """Write every target's seeds below `folder`."""
+    for maker in _MAKERS:
+        name = maker.__name__.removeprefix("_")
+        for number, data in enumerate(maker()):
+            path = folder / name / f"seed-{number}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,230 @@
+"""What is fuzzed: every parser of bytes that come from elsewhere.
+
+A target takes any bytes and returns. It may refuse them with the error its callers expect and
+nothing else; what it accepts, it checks. `tests/fuzz/run.py` drives one with coverage-guided
+fuzzing, `tests/fuzz/test_targets.py` replays the corpus and seeded mutations of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+from fedmvp.errors import FedMVPError
+
+__all__ = ["TARGETS"]
+
+
+@cache
+def _folder() -> Path:
+    """Return the folder files are parsed in; in memory where there is one."""
+    shared = Path("/dev/shm")  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="fedmvp-fuzz-", dir=shared if shared.is_dir() else None))
+
+
+@contextlib.contextmanager
+def _file(name: str, data: bytes) -> Iterator[Path]:
+    """Write a file; the only error that may leave is one with a mend, told in one line."""
+    path = _folder() / name
+    path.write_bytes(data)
+    try:
+        yield path
+    except FedMVPError as error:
+        line = str(error)
+        assert "; mend: " in line
+        assert line.isprintable()
+
+
+def params(data: bytes) -> None:
+    """Parse params.yaml."""
+    from fedmvp.config import load_params
+
+    with _file("params.yaml", data) as path:
+        load_params(path).model_dump_json()
+
+
+def setting(data: bytes) -> None:
+    """Parse the YAML of a setting."""
+    from fedmvp.config import parse_section
+    from fedmvp.settings.spec import Setting
+    from fedmvp.yaml_files import load_yaml
+
+    with _file("setting.yaml", data) as path:
+        parse_section(Setting, load_yaml(path), str(path))
+
+
+def catalog(data: bytes) -> None:
+    """Parse a dataset's catalog entry."""
+    from fedmvp.config import parse_section
+    from fedmvp.data.spec import DatasetSpec
+    from fedmvp.yaml_files import load_yaml
+
+    with _file("entry.yaml", data) as path:
+        spec = parse_section(DatasetSpec, load_yaml(path), str(path))
+        assert all(name.isprintable() for name in spec.class_names)
+
+
+def manifest(data: bytes) -> None:
+    """Parse the list of a dataset's images."""
+    from fedmvp.data.manifest import load_manifest, save_manifest
+
+    with _file("manifest.json", data) as path:
+        loaded = load_manifest(path)
+        assert all(".." not in image.path.split("/") for image in loaded.images)
+        save_manifest(loaded, path)
+        assert load_manifest(path) == loaded
+
+
+def partition(data: bytes) -> None:
+    """Parse clients and targets."""
+    from fedmvp.settings.partition import load_partition, save_partition
+
+    with _file("partition.json", data) as path:
+        loaded = load_partition(path)
+        save_partition(loaded, path)
+        assert load_partition(path) == loaded
+
+
+def split_file(data: bytes) -> None:
+    """Parse a split file of the CoOp kind."""
+    from fedmvp.data.spec import load_spec
+    from fedmvp.data.split_files import split_rows
+
+    with _file("split.json", data) as path:
+        for _, name, label in split_rows(load_spec("oxford_pets"), path):
+            assert label in range(37)
+            assert not name.startswith("/")
+
+
+def class_list(data: bytes) -> None:
+    """Parse a list of class names."""
+    from fedmvp.prediction.candidates import read_class_names
+
+    with _file("classes.txt", data) as path:
+        names = read_class_names(path)
+        assert len(set(names)) == len(names)
+        assert all(name.isprintable() for name in names)
+
+
+def attributes(data: bytes) -> None:
+    """Parse lists of attributes: a user's, the stage's, and one line of the store."""
+    from fedmvp.attributes.class_attributes import load_attributes
+    from fedmvp.attributes.record import parse_line
+    from fedmvp.prediction.candidates import read_attribute_lists
+
+    with _file("lists.json", data) as path:
+        read_attribute_lists(path)
+    with _file("lists.json", data) as path:
+        load_attributes(path)
+    with _file("store.jsonl", data) as path:
+        answer = parse_line(data, path, 1)
+        assert parse_line(answer.to_line().rstrip(b"\n"), path, 1) == answer
+
+
+def llm_answer(data: bytes) -> None:
+    """Parse a language model's answer."""
+    from fedmvp.attributes.parsing import AnswerError, parse_answer
+
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(AnswerError):
+        assert len(parse_answer(text, class_name="heron", count=3)) == 3
+
+
+def result_table(data: bytes) -> None:
+    """Parse a CSV file of results."""
+    from fedmvp.files import read_csv
+
+    with _file("rounds.csv", data) as path:
+        rows = read_csv(path)
+        assert all(isinstance(cell, str) for row in rows for cell in row.values())
+
+
+def archive(data: bytes) -> None:
+    """Extract an archive: nothing may appear outside its folder."""
+    from fedmvp.data.fetch.archives import extract
+
+    inside = _folder() / "inside"
+    target = inside / "deep" / "target"
+    try:
+        with _file("archive", data) as path:
+            extract(path, target)
+        assert {path.name for path in inside.iterdir()} == {"deep"}
+        assert {path.name for path in target.parent.iterdir()} == {"target"}
+        assert not any(path.is_symlink() for path in target.rglob("*"))
+    finally:
+        shutil.rmtree(inside, ignore_errors=True)
+
+
+def image(data: bytes) -> None:
+    """Decode an image."""
+    from fedmvp.data.decode import decode_image
+
+    with _file("image", data) as path:
+        assert decode_image(path, 8).shape == (8, 8, 3)
+
+
+def learned(data: bytes) -> None:
+    """Read learned tensors."""
+    from fedmvp.prediction.weights import read_learned
+
+    with _file("learned.safetensors", data) as path:
+        assert all(bool(t.isfinite().all()) for t in read_learned(path).tensors.values())
+
+
+def checkpoint(data: bytes) -> None:
+    """Read a checkpoint of a round whose name holds the right hash, as only we write one."""
+    from fedmvp.federation.checkpoint import CheckpointFolder
+
+    folder = _folder() / "rounds"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"round-000001-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    path.write_bytes(data)
+    found = CheckpointFolder(folder).newest()
+    assert found is None or isinstance(found.rounds_done, int)
+    path.unlink()
+
+
+def official(data: bytes) -> None:
+    """Read a checkpoint of the official code."""
+    from fedmvp.methods.official_checkpoint import read_official
+
+    with _file("model.pth.tar-1", data) as path:
+        assert len(read_official(path).state) == 22
+
+
+def clip_weights(data: bytes) -> None:
+    """Read a CLIP's local weights: a state dict or a TorchScript archive."""
+    from fedmvp.clip.importing import _read_state
+
+    with _file("clip.pt", data) as path:
+        assert all(isinstance(key, str) for key in _read_state(path))
+
+
+def backbone(data: bytes) -> None:
+    """Read a backbone's description."""
+    from fedmvp.clip.backbone import load_backbone
+    from fedmvp.files import sha256_bytes
+
+    with _file("weights.safetensors", b"none"):
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            value = json.loads(data)
+            value["tower_sha256"] = sha256_bytes(b"none")
+            data = json.dumps(value).encode()
+        (_folder() / "spec.json").write_bytes(data)
+        load_backbone(_folder())
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (
+        params, setting, catalog, manifest, partition, split_file, class_list, attributes,
+        llm_answer, result_table, archive, image, learned, checkpoint, official, clip_weights,
+        backbone,
+    )
+}  # fmt: skip
