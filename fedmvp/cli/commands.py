@@ -51,4 +51,5 @@ def _line(error: FedMVPError | OSError) -> str:
     if isinstance(error, FedMVPError):
         return str(error)
     name = f"{one_line(str(error.filename))}: " if error.filename else ""
-    return f"{name}{error.strerror or one_line(str(error))}; mend: check the path, its permissions and the disk"
+    what = error.strerror or one_line(str(error))
+    return f"{name}{what}; mend: check the path, its permissions and the disk"
