@@ -72,7 +72,7 @@ def test_bad_input_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         ("download", "toys"),
         ("attributes", "toys"),
@@ -82,10 +82,10 @@ def test_bad_input_is_refused_in_one_line(
         ("predict", "image0.png", "--weights", "results/small/fedmvp/seed1", "--json"),
         ("settings", "small", "--json"),
     ],
-    ids=lambda words: words[0],
+    ids=lambda command: command[0],
 )
-def test_the_unspoilt_project_is_taken(world: World, words: tuple[str, ...]) -> None:
-    outcome = world.run(*words)
+def test_the_unspoilt_project_is_taken(world: World, command: tuple[str, ...]) -> None:
+    outcome = world.run(*command)
     assert outcome.code == 0, outcome.err
 
 
