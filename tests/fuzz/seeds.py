@@ -129,10 +129,12 @@ def _checkpoint() -> list[bytes]:
     from fedmvp.federation.checkpoint import Checkpoint
     from fedmvp.federation.client import ClientState
 
-    ones = {"x": torch.ones(2)}
-    state = ClientState("all", momentum=dict(ones), personal=dict(ones))
+    def ones() -> dict[str, torch.Tensor]:
+        return {"x": torch.ones(2)}
+
+    state = ClientState("all", momentum=ones(), personal=ones())
     row = {"client": "a", "loss": 0.5}
-    whole = Checkpoint(1, dict(ones), {"m": torch.ones(2)}, {"a": state}, [row], [])
+    whole = Checkpoint(1, ones(), ones(), {"a": state}, [row], [])
     return [whole.to_bytes()]
 
 

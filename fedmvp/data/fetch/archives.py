@@ -23,6 +23,8 @@ _MAX_RATIO = 100
 _SLACK_BYTES = 64 << 20
 _MEMBER_BYTES = 512
 """What an empty member counts for."""
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
+                          errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG})  # fmt: skip
 _MEND = "get the archive from its official source again"
 
 
@@ -53,9 +55,8 @@ def extract(archive: Path, target: Path) -> None:
             f"members contradict each other ({error})", where=archive, mend=_MEND
         ) from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds
-        # A full disk has a number; bz2's OSError of damaged data has none.
-        disk = isinstance(error, OSError) and error.errno not in (None, errno.ENAMETOOLONG)
-        if disk or isinstance(error, SourceError):
+        # Damaged archives raise OSErrors of their own: impossible offsets, names, blocks of bz2.
+        if isinstance(error, SourceError) or getattr(error, "errno", None) in _OF_THE_DISK:
             raise
         raise SourceError(
             f"archive is damaged or unsupported ({error})", where=archive, mend=_MEND
