@@ -177,5 +177,15 @@ def _fetch(spec: DatasetSpec, source: Source, folder: Path) -> None:
             # Ours, but of another version or with files missing; or an empty folder.
             shutil.rmtree(folder)
         staging.rename(folder)
+        for path in work.used:
+            _discard(path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _discard(path: Path) -> None:
+    """Remove a download that was used: kept, it would double what the dataset takes."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

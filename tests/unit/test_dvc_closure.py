@@ -60,6 +60,20 @@ def test_report_code_is_no_dependency_of_what_it_reports() -> None:
         assert not {m for m in needed(name) if m.startswith(("fedmvp.report.", "fedmvp.cli."))}
 
 
+def test_a_catalog_entry_concerns_its_own_dataset_alone() -> None:
+    """Else adding a dataset would train everything again: later stages read manifests."""
+    catalog = "fedmvp/data/catalog"
+    found = {
+        name: [e for e in stage["deps"] if f"{catalog}/".startswith(f"{e}/") or catalog in e]
+        for name, stage in STAGES.items()
+    }
+    own = [f"{catalog}/${{item.dataset}}.yaml"]
+    assert {name: deps for name, deps in found.items() if deps} == {
+        "download": own,
+        "attributes": own,
+    }
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_tracked_sections_are_those_read(name: str) -> None:
     """The sections named in the stage's module and in the helpers of pipeline/ it uses."""

@@ -56,7 +56,7 @@ def fetch_hub(spec: DatasetSpec, source: HubSource, downloads: Path, staging: Pa
                         sibling.rfilename,
                         repo_type="dataset",
                         revision=commit,
-                        local_dir=downloads / source.repo.replace("/", "--"),
+                        local_dir=downloads,
                     )
                 )
                 _verify(path, getattr(sibling.lfs, "sha256", None), where)

@@ -38,13 +38,15 @@ class Fetch:
     Parameters
     ----------
     downloads : Path
-        Keeps what was downloaded, so that a later attempt need not again.
+        Keeps what was downloaded until the dataset is whole: a later attempt need not again.
     staging : Path
         Folder to fill.
     fetched : list of dict
         What arrived: name, sha256, and whether the catalog had a checksum to hold it against.
     notes : list of str
         What the user should know of this copy.
+    used : list of Path
+        Downloads that are not needed once the dataset is published.
     """
 
     spec: DatasetSpec
@@ -52,6 +54,7 @@ class Fetch:
     staging: Path
     fetched: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    used: list[Path] = field(default_factory=list)
 
 
 def restore_hint(path: str) -> str:
@@ -100,7 +103,9 @@ def _drive(source: DriveSource, work: Fetch) -> None:
 
 
 def _hub(source: HubSource, work: Fetch) -> None:
-    commit = fetch_hub(work.spec, source, work.downloads, work.staging)
+    folder = work.downloads / source.repo.replace("/", "--")
+    work.used.append(folder)
+    commit = fetch_hub(work.spec, source, folder, work.staging)
     work.fetched.append({"name": source.repo, "commit": commit, "checked": True})
     work.notes.append("file names are not the original ones: split files cannot apply")
 
@@ -118,6 +123,7 @@ def _download(file: HttpFile | DriveFile, work: Fetch, name: str) -> None:
     origin = file.url if isinstance(file, HttpFile) else f"Google Drive file {file.id}"
     key = file.checksum or (file.id if isinstance(file, DriveFile) else work.spec.name)
     path = work.downloads / f"{key}-{name}"
+    work.used.append(path)
     if not path.exists():
         if isinstance(file, HttpFile):
             download(file.url, path)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
+import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from gdown.exceptions import FileURLRetrievalError
 
 from fedmvp.data.build import build_manifest
+from fedmvp.data.fetch.progress import transfer_bar
 from fedmvp.data.sources import ensure_raw, read_marker
 from fedmvp.data.spec import load_spec
 from fedmvp.errors import ConfigError, SourceError
@@ -60,7 +63,9 @@ def drive_source(**file: Any) -> dict[str, Any]:
 def test_drive(toy: Any, drive: dict[str, bytes]) -> None:
     drive[ID] = toy().read_bytes()
     toy(sources=[drive_source(sha256=hashlib.sha256(drive[ID]).hexdigest())])
-    assert len(list(ensure_raw(load_spec("toy")).rglob("*.png"))) == 4
+    folder = ensure_raw(load_spec("toy"))
+    assert len(list(folder.rglob("*.png"))) == 4
+    assert not list((folder.parent / ".downloads").iterdir()), "the archive would double the disk"
 
 
 def test_a_quota_is_told_and_the_next_source_used(
@@ -230,3 +235,25 @@ def test_terra_incognita_is_built_from_its_annotations(
         "location_38",
         "location_43",
     ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_sees_size_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", screen)
+    with transfer_bar("toy.zip") as advance:
+        for have in (1_000_000, 2_000_000, 3_000_000):
+            advance(have, 4_000_000)
+    shown = screen.getvalue()
+    assert "toy.zip" in shown and "3.0/4.0 MB" in shown
+    assert re.search(r"\d/s", shown) or "MB/s" in shown
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with transfer_bar("toy.zip") as advance:
+        advance(1, None)
+    assert not sys.stderr.getvalue()  # type: ignore[attr-defined]

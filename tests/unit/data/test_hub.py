@@ -110,6 +110,7 @@ def test_rows_become_files_by_name_of_their_label(hub: Any) -> None:
 def test_bytes_are_kept(hub: Any) -> None:
     hub({"data/train-0.parquet": table(ROWS, ["dog", "big cat"])}, [TABLE])
     folder = ensure_raw(load_spec("toy"))
+    assert not list(folder.parent.rglob("*.parquet"))
     assert (folder / "hub/sketch/0/train-0-0000000.jpg").read_bytes() == JPEG
 
 
