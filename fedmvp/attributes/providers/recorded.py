@@ -45,7 +45,7 @@ class RecordedProvider:
                 value=f"model {ask.question.model}, template {ask.question.template}",
                 mend=f"ask a model once: `fedmvp attributes generate {ask.dataset} --provider "
                 "openai --model NAME`, or import a list: "
-                f"`fedmvp attributes import {ask.dataset} FILE`",
+                f"`fedmvp attributes import {ask.dataset} FILE --model {ask.question.model}`",
             )
         if len({answer.attributes for answer in found}) > 1:
             raise AttributeTextError(

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from fedmvp.config import load_params
 from fedmvp.errors import DataError
 from fedmvp.report.published import PublishedTable, published_tables
 
+PAPER = Path(__file__).parents[3] / "fedmvp/profiles/paper.yaml"
 TABLES = published_tables("paper", "ViT-B-16-quickgelu", "openai")
 TARGETS = ("caltech101", "oxford_flowers", "fgvc_aircraft", "ucf101", "oxford_pets", "food101",
            "dtd", "stanford_cars", "sun397", "eurosat")  # fmt: skip
@@ -73,6 +75,15 @@ def test_a_wrong_data_file_is_named(tmp_path: Path, text: str, complaint: str) -
     with pytest.raises(DataError, match=complaint) as caught:
         published_tables("suite", "b", "w", tmp_path)
     assert "wrong.yaml" in str(caught.value)
+
+
+def test_settings_and_targets_are_those_of_the_papers_suite() -> None:
+    """A misspelt one would never meet a measured number."""
+    known = {"mean", "local", "base", "new", "hm", *load_params(PAPER).data.datasets}
+    for table in TABLES:
+        assert table.setting in load_params(PAPER).run.settings
+        for row in table.rows:
+            assert {part for key in row.values for part in key.split("/")} <= known
 
 
 def test_every_table_says_where_it_comes_from() -> None:
