@@ -149,6 +149,6 @@ def _explain(
     rows = []
     for path, image, row in zip(images, pixels, shares, strict=True):
         ((name, share),) = ranked(predictor.class_names, row, 1)
-        title = f"{path.name} : {name} ({100 * share:.1f} %)"
+        title = f"{path.name}: {name} ({100 * share:.1f} %)"
         rows.append(Explained(image, title, predictor.attended(image)))
     write_bytes(out, draw_overlay(rows))
