@@ -22,6 +22,7 @@ from fedmvp.files import sha256_file
 __all__ = ["DatasetReport", "verify_dataset"]
 
 _SIZE_PX = 32  # decoding reads the whole file whatever the size
+_PORTION = 4096
 
 
 @dataclass
@@ -135,17 +136,18 @@ def _decode_all(
             return "", str(error)
 
     hashes: dict[str, str] = {}
-    images = manifest.images
+    images, done = manifest.images, 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for done, (image, result) in enumerate(
-            zip(images, pool.map(check, images), strict=True), start=1
-        ):
-            digest, problem = result
-            if problem is None:
-                hashes[image.path] = digest
-            else:
-                report.problems.append(problem)
-            progress(done, len(images))
+        # In portions: a task per image of ImageNet would take a gigabyte.
+        for start in range(0, len(images), _PORTION):
+            portion = images[start : start + _PORTION]
+            for image, (digest, problem) in zip(portion, pool.map(check, portion), strict=True):
+                if problem is None:
+                    hashes[image.path] = digest
+                else:
+                    report.problems.append(problem)
+                done += 1
+                progress(done, len(images))
     return hashes
 
 
