@@ -26,11 +26,11 @@ from fedmvp.federation.client import ClientState, train_client
 from fedmvp.methods.fedmvp import FedMVP, FedMVPParams
 from fedmvp.methods.zero_shot import ZeroShot
 
-__all__ = ["FORWARD", "GRADIENT", "image_loading", "method_parts", "tower_parts"]
+__all__ = ["FEDERATION", "FORWARD", "GRADIENT", "image_loading", "method_parts", "tower_parts"]
 
 FORWARD, GRADIENT = "bare tower forward", "bare tower forward + input gradient"
 
-_FEDERATION = FederationParams(
+FEDERATION = FederationParams(
     rounds=1, participation=1.0, local_epochs=1, batch_size=1, learning_rate=1e-4, momentum=0.9,
     weight_decay=1e-5, schedule="constant", client_state="fresh", weighting="uniform",
 )  # fmt: skip
@@ -67,7 +67,7 @@ def method_parts(scene: Scene, prefix: str = "") -> dict[str, Callable[[], objec
     fedmvp = FedMVP(backbone, FedMVPParams(), seed=0).to(backbone.device)
     zero_shot = ZeroShot(backbone, ZeroShot.Params(), seed=0)
     start = {name: tensor.detach().clone() for name, tensor in fedmvp.tensors().items()}
-    federation = _FEDERATION.model_copy(update={"batch_size": len(data)})
+    federation = FEDERATION.model_copy(update={"batch_size": len(data)})
 
     def training() -> None:
         train_client(

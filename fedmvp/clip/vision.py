@@ -129,7 +129,8 @@ class VisionTower(nn.Module):
         first_only: bool,
     ) -> Tensor:
         # Layer norm works token by token, so prompts may be normalised apart from the image.
-        fixed, own = self.ln_pre(embedded), None
+        fixed: Tensor = self.ln_pre(embedded)
+        own: Tensor | None = None
         x = fixed
         if prompts is not None:
             own = prompts.to(x.dtype).expand(len(x), -1, -1)
