@@ -44,8 +44,10 @@ def write_bytes(path: Path, content: bytes) -> None:
         # mkstemp makes private files; outputs are as readable as any other file.
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk does not say where it is full
         raise
 
 

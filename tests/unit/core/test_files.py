@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -66,16 +67,17 @@ def test_csv_round_trips_numbers(tmp_path: Path) -> None:
 
 
 def test_writing_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure on the way leaves the old file and no other."""
+    """A failure on the way leaves the old file and no other; a full disk is named."""
     path = tmp_path / "x"
     write_text(path, "old")
 
     def fail(handle: int) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OSError, match="no space") as caught:
         write_bytes(path, b"new")
+    assert caught.value.filename == str(path)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
