@@ -141,15 +141,17 @@ def open_clip_model(
     BackboneError
         For an unknown name, a wrong activation, or weights that do not fit.
     """
+    # Before open_clip is imported: a wrong file is told at once.
+    state = None if weights is None else _read_state(weights)
     _silence_hubs()
     import open_clip
 
     if name == PICTOCLIP:
         model = open_clip.CLIP(**_pictoclip_architecture())
-        if weights is not None:
-            return _load(model, weights)
+        if weights is not None and state is not None:
+            return _load(model, state, weights)
         with resources.as_file(_pictoclip_folder().joinpath("model.safetensors")) as path:
-            return _load(model, Path(path))
+            return _load(model, _read_state(Path(path)), Path(path))
     _require_known(name)
     config = open_clip.get_model_config(name)
     if pretrained == "openai" and not config.get("quick_gelu", False):
@@ -164,11 +166,10 @@ def open_clip_model(
                             mend="check backbone.pretrained and the network, or give "
                             "backbone.weights a local file") from None  # fmt: skip
     model.eval()
-    return model if weights is None else _load(model, weights)
+    return model if weights is None or state is None else _load(model, state, weights)
 
 
-def _load(model: nn.Module, weights: Path) -> nn.Module:
-    state = _read_state(weights)
+def _load(model: nn.Module, state: dict[str, Tensor], weights: Path) -> nn.Module:
     # OpenAI's archives carry three scalars that describe the architecture, not weights.
     for scalar in ("input_resolution", "context_length", "vocab_size"):
         state.pop(scalar, None)
@@ -207,8 +208,15 @@ def _read_state(path: Path) -> dict[str, Tensor]:
                             mend="give a .safetensors file, a plain state dict (.pt) or "
                             "OpenAI's own archive") from None  # fmt: skip
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         raise BackboneError("not a state dict", where=path, mend="save model.state_dict()")
+    # The mask of the text tower holds infinities, and is not used.
+    weights = {key: value for key, value in state.items() if not key.endswith("attn_mask")}
+    if bad := next((key for key, value in weights.items() if not value.isfinite().all()), None):
+        raise BackboneError("tensor has values that are not finite", where=path, value=bad,
+                            mend="get the weights from their source again")  # fmt: skip
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 

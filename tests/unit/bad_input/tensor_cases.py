@@ -165,6 +165,7 @@ CASES = [
     local("code in a backbone", Foreign(), "weights cannot be read"),
     local("a backbone of noise", b"noise" * 99, "weights cannot be read"),
     local("a backbone that swells", swollen(), "weights cannot be read"),
-    local("a backbone of one tensor", {"w": torch.zeros(3)}, "do not belong to this model"),
+    local("a backbone of NaN", {"w": torch.full((3,), float("nan"))}, "not finite; got 'w'"),
+    local("a backbone of nameless tensors", {7: torch.zeros(3)}, "not a state dict"),
     local("a backbone of numbers", {"w": 3}, "not a state dict"),
 ]  # fmt: skip

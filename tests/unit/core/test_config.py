@@ -70,6 +70,16 @@ def test_what_is_wrong_is_named(
     assert "; mend: " in str(caught.value)
 
 
+def test_a_misspelt_key_is_named_before_the_one_it_leaves_missing(
+    document: Document, tmp_path: Path
+) -> None:
+    document["federation"]["roundz"] = document["federation"].pop("rounds")
+    with pytest.raises(
+        ConfigError, match=r"federation\.roundz: unknown key; got \d+; mend: .*rounds"
+    ):
+        parse(document, tmp_path / "params.yaml")
+
+
 @pytest.mark.parametrize("section", ["run", "federation", "methods"])
 def test_missing_sections_are_named(document: Document, tmp_path: Path, section: str) -> None:
     del document[section]
