@@ -209,7 +209,8 @@ def _read_state(path: Path) -> dict[str, Tensor]:
                             "OpenAI's own archive") from None  # fmt: skip
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+        isinstance(key, str) and isinstance(value, Tensor) and value.layout is torch.strided
+        for key, value in state.items()
     ):
         raise BackboneError("not a state dict", where=path, mend="save model.state_dict()")
     # The mask of the text tower holds infinities, and is not used.
