@@ -230,8 +230,8 @@ def _image(dataset: object, row: Any) -> Image:
 
 
 def _check(manifest: Manifest) -> None:
-    head = (manifest.dataset, manifest.title, manifest.template, manifest.content,
-            *manifest.classes, *manifest.domains)  # fmt: skip
+    head: tuple[object, ...] = (manifest.dataset, manifest.title, manifest.template,
+                                manifest.content, *manifest.classes, *manifest.domains)  # fmt: skip
     if stray := next((text for text in head if not isinstance(text, str)), None):
         raise ValueError(f"{stray!r} is no text")
     if len(set(manifest.classes)) != len(manifest.classes):
