@@ -116,6 +116,8 @@ def below_chance(rows: Iterable[Mapping[str, Any]]) -> list[BelowChance]:
         chance, accuracy = 1 / int(row["classes"]), float(row["accuracy"])
         error = math.sqrt(chance * (1 - chance) / int(row["images"]))
         if accuracy < chance - _STANDARD_ERRORS * error:
-            place = (str(row[key]) for key in ("fold", "group", "name", "dataset"))
-            found.append(BelowChance(*place, accuracy, chance))
+            fold, group, name, dataset = (
+                str(row[key]) for key in ("fold", "group", "name", "dataset")
+            )
+            found.append(BelowChance(fold, group, name, dataset, accuracy, chance))
     return found
