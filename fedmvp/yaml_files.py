@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Return the next node."""
-        event, before = self.peek_event(), self._nodes
+        peek: Callable[[], Any] = self.peek_event
+        event, before = peek(), self._nodes
         if not isinstance(event, yaml.events.AliasEvent):
             self._nodes += 1
         elif event.anchor in self.anchors and event.anchor not in self._sizes:
