@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
               "methods": methods}  # fmt: skip
     sources = benches[0].train_images.manifests
     inner = inner_partition(
-        benches[0].partition, lambda name, ids, classes: sources[name].labels(ids, classes)
+        benches[0].partition, lambda name, ids, classes: sources[name].labels(ids, classes).tolist()
     )
     for bench in benches:
         for rate in rates:

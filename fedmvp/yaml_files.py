@@ -39,7 +39,7 @@ class _PlainLoader(yaml.SafeLoader):
         elif event.anchor in self.anchors and event.anchor not in self._sizes:
             raise _fault(f"*{event.anchor} stands inside itself", event)
         else:
-            self._nodes += self._sizes.get(event.anchor, 0)
+            self._nodes += self._sizes.get(str(event.anchor), 0)
         if self._nodes > _MAX_NODES:
             raise _fault(f"more than {_MAX_NODES} values", event)
         node: yaml.Node | None = super().compose_node(parent, index)
