@@ -121,7 +121,8 @@ def readme_commands() -> list[str]:
 
 # `make repro` and `make test` are what .ci/run does; `track ui` serves until it is stopped (the
 # tracking tests start it); a GPU is not everywhere. The paper's data and a paid model are not here:
-# test_paper_mini.py runs its pipeline, the unit tests of the command line the rest.
+# test_paper_mini.py runs its pipeline, the unit tests of the command line the rest. All baselines
+# and their tuning take an hour: tests/contracts trains each, tests/unit/benchmarks tunes.
 ELSEWHERE = {
     "make repro",
     "make test",
@@ -133,6 +134,8 @@ ELSEWHERE = {
     "fedmvp datasets verify dtd",
     "dvc exp run attributes -S attributes.provider=openai -S attributes.model=gpt-4o",
     "python -m tests.miniatures .",
+    "fedmvp profile use baselines && dvc repro",
+    "python -m benchmarks.tuning",
 }
 
 

@@ -99,7 +99,7 @@ def test_killed_at_random_moments(bench: Path) -> None:
             # Few enough that a training resumed near its end still comes to it.
             process = start(Victim(bench, moment, draw.randint(1, 4)))
             if not moment:
-                time.sleep(draw.uniform(0, length_s))
+                time.sleep(draw.uniform(0, length_s / 2))  # a resumed training is shorter
                 process.kill()
             process.join(300)
             if process.exitcode == -signal.SIGKILL:
@@ -147,10 +147,13 @@ def test_outputs_that_cannot_be_written_are_not_lost(fresh: Path) -> None:
     """The trained rounds wait in scratch until the folder can be written."""
     # What not even root may write into.
     (fresh / "results").symlink_to("/proc/self", target_is_directory=True)
-    assert finish(Victim(fresh)) == 2
+    try:
+        assert finish(Victim(fresh)) == 2
+    finally:
+        (fresh / "results").unlink()
     message = (fresh / "log.txt").read_text(encoding="utf-8").splitlines()[-1]
-    assert "make the folder writable" in message
-    (fresh / "results").unlink()
+    assert message.startswith("error: results/base_to_new")
+    assert "run `dvc repro` again: what is finished is kept" in message
     assert finish(Victim(fresh)) == 0
     assert "round" not in (fresh / "log.txt").read_text(encoding="utf-8")
     assert_whole(fresh)
