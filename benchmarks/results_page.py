@@ -70,8 +70,8 @@ def _conditions(params: Params, study: Study) -> str:
 
 def _tuned(tuning: Tuning | None) -> str:
     if tuning is None:
-        return ("No method was tuned: each runs with the learning rate of the profile, shown "
-                "beside its scores.")  # fmt: skip
+        return ("No learning rate was chosen by `benchmarks.tuning`: each method runs with that of "
+                "the profile, shown beside its scores.")  # fmt: skip
     rates = ", ".join(f"{rate:g}" for rate in tuning.rates)
     methods = ", ".join(map(method_title, tuning.scores))
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,9 +94,9 @@ class Phase(_Part):
     seed: int
 
     @property
+    @abstractmethod
     def total(self) -> int:
         """How many examples the phase sees."""
-        raise NotImplementedError
 
 
 class ImagePhase(Phase):

@@ -20,6 +20,7 @@ METHODS: dict[str, str] = {
     "zero_shot": "ZeroShot",
     "zero_shot_ensemble": "ZeroShotEnsemble",
     "zero_shot_attributes": "ZeroShotAttributes",
+    "zero_shot_combined": "ZeroShotCombined",
     "promptfl": "PromptFL",
     "fedkgcoop": "FedKgCoOp",
     "fedcocoop": "FedCoCoOp",

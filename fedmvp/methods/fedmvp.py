@@ -25,6 +25,9 @@ from fedmvp.methods.promptformer import Conditioning, PromptFormer
 __all__ = ["BUNDLES", "FedMVP", "FedMVPFlags", "FedMVPParams"]
 
 
+Classifier = Literal["per_attribute_mean", "concat", "template", "template_and_attributes"]
+
+
 class FedMVPFlags(Section):
     """The points in which the paper and its official code differ (§2.6, §2.7), resolved."""
 
@@ -39,7 +42,7 @@ class FedMVPFlags(Section):
     attr_bank: Literal["attributes", "sentences", "official", "names", "random"]
     truncate: Literal["tokens77", "chars77"]
     con_view: Literal["per_sample", "batch_flip"]
-    classifier: Literal["per_attribute_mean", "concat", "template"]
+    classifier: Classifier
     value_norm: bool
 
 
@@ -95,6 +98,9 @@ class FedMVPParams(MethodParams):
     heads: int = Field(default=4, ge=1, description="Heads of the cross-attention.")
     rank: int = Field(default=8, ge=1, description="r of LoRA.")
     consistency_weight: Float = Field(default=10.0, ge=0, description="alpha; 0 skips the term.")
+    attributes_weight: Float = Field(
+        default=0.5, ge=0, description="w of the sentences in `template_and_attributes`."
+    )
     switch_loss: Float | None = Field(
         default=0.5, description="sigma: a client whose loss is below it trains LoRA; null: never."
     )
@@ -110,7 +116,7 @@ class FedMVPParams(MethodParams):
     attr_bank: Literal["attributes", "sentences", "official", "names", "random"] | None = None
     truncate: Literal["tokens77", "chars77"] | None = None
     con_view: Literal["per_sample", "batch_flip"] | None = None
-    classifier: Literal["per_attribute_mean", "concat", "template"] | None = None
+    classifier: Classifier | None = None
     value_norm: bool | None = None
 
     @property
@@ -217,7 +223,9 @@ class FedMVP(Method):
         return F.normalize(features.float(), dim=-1)
 
     def _classify(self, features: Tensor, classes: ClassSet) -> Tensor:
-        weights = classifier_weights(classes, self.flags.classifier, self.flags.truncate)
+        weights = classifier_weights(
+            classes, self.flags.classifier, self.flags.truncate, self.params.attributes_weight
+        )
         return self.backbone.scale * features @ weights.T
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedmvp.methods.classes import ClassSet, Ragged
+from fedmvp.methods.fixed_texts import template_and_attributes
 from fedmvp.seeds import torch_generator
 
 __all__ = ["bank_features", "classifier_weights"]
@@ -65,19 +66,26 @@ def _random(classes: ClassSet, seed: int) -> Ragged:
     return Ragged(torch.cat(parts).to(device), torch.tensor(index, device=device), len(classes))
 
 
-def classifier_weights(classes: ClassSet, classifier: str, truncate: str) -> Tensor:
+def classifier_weights(
+    classes: ClassSet, classifier: str, truncate: str, attributes_weight: float
+) -> Tensor:
     """Return the text side of the logits, [K, e].
 
     Parameters
     ----------
-    classifier : {"per_attribute_mean", "concat", "template"}
+    classifier : {"per_attribute_mean", "concat", "template", "template_and_attributes"}
         The un-renormalised mean of the class's sentences (the official code); one text of the
-        template and all attributes (the paper's notation, D2); or the template alone (ablation).
+        template and all attributes (the paper's notation, D2); the template alone (ablation); or
+        the weighted mean of the template's feature and the sentences' (ours).
+    attributes_weight : float
+        Of the sentences beside the template, where both are used.
     """
     if classifier == "template":
         return classes.single("template")
     if classifier == "per_attribute_mean":
         return _sentences(classes, truncate).mean
+    if classifier == "template_and_attributes":
+        return template_and_attributes(classes, _sentences(classes, truncate), attributes_weight)
     bank = classes.bank
     if "concat" not in bank.kinds():
         bank.define(

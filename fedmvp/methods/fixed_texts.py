@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fedmvp.methods.classes import ClassSet, Ragged
 
-__all__ = ["Template", "template_features", "templates_features"]
+__all__ = ["Template", "template_and_attributes", "template_features", "templates_features"]
 
 
 def _one_place(text: str) -> str:
@@ -37,6 +37,20 @@ def template_features(classes: ClassSet, template: str | None) -> Tensor:
     if template is None:
         return classes.single("template")
     return templates_features(classes, (template,)).values
+
+
+def template_and_attributes(classes: ClassSet, sentences: Ragged, weight: float) -> Tensor:
+    """Return (t_k + w · mean_j T_kj) / (1 + w): template and attribute sentences together, [K, e].
+
+    The logit is then the same mean of the similarity to the dataset's template and the mean
+    similarity to the class's sentences, however many it has. Ours: no source mixes them.
+
+    Parameters
+    ----------
+    weight : float
+        w, of all sentences beside the template's 1.
+    """
+    return (classes.single("template") + weight * sentences.mean) / (1 + weight)
 
 
 def templates_features(classes: ClassSet, templates: Sequence[str]) -> Ragged:

@@ -66,6 +66,7 @@ def gradients(method: Method, backbone: Backbone) -> tuple[Tensor, list[Tensor]]
         ("zero_shot", 0, 0),
         ("zero_shot_ensemble", 0, 0),
         ("zero_shot_attributes", 0, 0),
+        ("zero_shot_combined", 0, 0),
         ("promptfl", 2_048, 2_048),
         ("fedkgcoop", 2_048, 2_048),
         ("fedcocoop", 35_360, 35_360),

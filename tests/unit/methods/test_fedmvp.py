@@ -15,6 +15,7 @@ from fedmvp.methods.build import build_method, method_params, resolved_federatio
 from fedmvp.methods.classes import TextBank
 from fedmvp.methods.fedmvp import BUNDLES, FedMVPFlags, FedMVPParams
 from fedmvp.methods.fedmvp_texts import bank_features, classifier_weights
+from fedmvp.methods.frozen_image import PromptedTextMethod
 from tests.random_clip import random_backbone
 from tests.toys import NAMES, federation, fedmvp, toy_bank, toy_client
 
@@ -209,16 +210,22 @@ def test_texts_of_the_classifier(tiny: Backbone) -> None:
     names = ("red_fox", "teapot")
     bank = toy_bank(tiny, names=names)
     classes = bank.select(names)
-    mean = classifier_weights(classes, "per_attribute_mean", "tokens77")
+    mean = classifier_weights(classes, "per_attribute_mean", "tokens77", 0.5)
     sentences = classes.features("sentences").values
     assert torch.allclose(mean[0], sentences[0])
     assert torch.allclose(mean[1], sentences[1:4].mean(dim=0))  # not renormalised
     assert float(mean[1].norm()) < 0.9999
-    template = classifier_weights(classes, "template", "tokens77")
+    template = classifier_weights(classes, "template", "tokens77", 0.5)
     assert torch.equal(
         template, tiny.encode_texts(["a photo of a red fox.", "a photo of a teapot."])
     )
-    concat = classifier_weights(classes, "concat", "tokens77")
+    both = classifier_weights(classes, "template_and_attributes", "tokens77", 0.25)
+    assert torch.allclose(both, 0.8 * template + 0.2 * mean)
+    section = method_params("zero_shot_combined", {"attributes_weight": 0.25})
+    control = build_method("zero_shot_combined", tiny, section, 1)
+    assert isinstance(control, PromptedTextMethod)
+    assert torch.equal(control.text_features(classes), both)
+    concat = classifier_weights(classes, "concat", "tokens77", 0.5)
     expected = [
         "a photo of a red fox, long tail",
         "a photo of a teapot, long spout, pale spout, round spout",
@@ -230,9 +237,9 @@ def test_77_characters(tiny: Backbone) -> None:
     """The official code cuts texts after 77 characters, not tokens (bug B11)."""
     bank = TextBank(tiny, "d", ["x"], "a {}", {"x": ["a"]}, {"x": ["word " * 20]})
     classes = bank.select(["x"])
-    cut = classifier_weights(classes, "per_attribute_mean", "chars77")
+    cut = classifier_weights(classes, "per_attribute_mean", "chars77", 0.5)
     assert torch.equal(cut, tiny.encode_texts([("word " * 20)[:77]]))
-    assert not torch.equal(cut, classifier_weights(classes, "per_attribute_mean", "tokens77"))
+    assert not torch.equal(cut, classifier_weights(classes, "per_attribute_mean", "tokens77", 0.5))
 
 
 def test_variants_set_every_flag_and_each_can_be_set_alone() -> None:
