@@ -78,7 +78,8 @@ def _tuned(tuning: Tuning | None) -> str:
         f"Tuning budget: {plural(len(tuning.rates), 'learning rate')} ({rates}) for each of "
         f"{methods}, on seed {tuning.seed} alone, which no row below uses, for "
         f"{plural(tuning.rounds, 'round')}, scored on images and classes held out of the training "
-        "images (`python -m benchmarks.tuning`). Nothing else was tuned, for any method."
+        "images (`python -m benchmarks.tuning`). Client optimizer, batch size, rounds and "
+        "participation are the default profile's, which were found for FedMVP (docs/analysis.md)."
     )
 
 
@@ -200,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page of params.yaml's profile."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--took", required=True, help='e.g. "38 minutes on two cores"')
-    took = parser.parse_args(arguments).took
+    parser.add_argument("--out", type=Path, default=OUT)
+    chosen = parser.parse_args(arguments)
     params = load_params()
     run = params.run
     study = load_study(
@@ -211,8 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         methods=(*run.zero_shot, *run.trained),
         seeds=run.seeds,
     )
-    write_text(OUT, page(study, params, read_tuning(), took))
-    print(OUT)
+    write_text(chosen.out, page(study, params, read_tuning(), chosen.took))
+    print(chosen.out)
 
 
 if __name__ == "__main__":
