@@ -24,26 +24,28 @@ from pipeline.stage import run_stage
 __all__ = ["page"]
 
 OUT = Path("docs/results.md")
-COMMAND = "fedmvp profile use {profile}\ndvc repro\npython -m benchmarks.results_page"
+COMMAND = "fedmvp profile use {profile}\ndvc repro\npython -m benchmarks.results_page --out {out}"
 #: Whom the paper's federated prompt tuning is compared with first.
 RIVALS = ("promptfl", "fedvpt", "fedtpg")
 PLAIN = "zero_shot"
 BASE_TO_NEW = "base_to_new"
 
 
-def page(study: Study, params: Params, tuning: Tuning | None, took: str) -> str:
+def page(study: Study, params: Params, tuning: Tuning | None, took: str, out: Path = OUT) -> str:
     """Return the page as Markdown.
 
     Parameters
     ----------
     took : str
         How long `dvc repro` ran, and on what.
+    out : Path
+        Where the page is written.
     """
     blocks = [
         "# Results",
         f"Every number is read from `results/` by the last of these commands; the first two made "
         f"them in {took}.",
-        f"```sh\n{COMMAND.format(profile=params.profile)}\n```",
+        f"```sh\n{COMMAND.format(profile=params.profile, out=out)}\n```",
         _conditions(params, study),
         _tuned(tuning),
         *(block for setting in study.scores for block in _setting(study, setting)),
@@ -197,6 +199,12 @@ def _below(scores: SettingScores, metric: str) -> str:
             f"not below are {', '.join(kept) or 'none'}")  # fmt: skip
 
 
+def _tuning_of(trained: Sequence[str]) -> Tuning | None:
+    """Return the tuning record if the methods of the page went through it."""
+    tuning = read_tuning()
+    return tuning if tuning is not None and set(trained) == set(tuning.scores) else None
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page of params.yaml's profile."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -213,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         methods=(*run.zero_shot, *run.trained),
         seeds=run.seeds,
     )
-    write_text(chosen.out, page(study, params, read_tuning(), chosen.took))
+    write_text(chosen.out, page(study, params, _tuning_of(run.trained), chosen.took, chosen.out))
     print(chosen.out)
 
 

@@ -66,7 +66,7 @@ class VisionSpec(_Frozen):
 class TextSpec(_Frozen):
     """Sizes of the text tower (a causal transformer over CLIP's BPE)."""
 
-    context_length: int = Field(ge=2, le=_MAX, description="L, tokens of a text.")
+    context_length: int = Field(ge=2, le=4096, description="L, tokens of a text.")
     vocabulary: int = Field(ge=2, le=10_000_000)
     width: int = Field(ge=1, le=_MAX, description="d_t, token width.")
     layers: int = Field(ge=1, le=1000)

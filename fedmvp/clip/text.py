@@ -56,8 +56,9 @@ class TextTower(nn.Module):
         self.text_projection = nn.Parameter(
             torch.empty(text.width, spec.embed_dim), requires_grad=False
         )
-        causal = torch.full((text.context_length, text.context_length), float("-inf")).triu_(1)
-        self.register_buffer("causal", causal, persistent=False)
+        # On the CPU whatever the device: on "meta" triu imports a second's worth of torch's compiler.
+        later = torch.full((text.context_length,) * 2, float("-inf"), device="cpu").triu_(1)
+        self.register_buffer("causal", later.to(self.text_projection.device), persistent=False)
 
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:

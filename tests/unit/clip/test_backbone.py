@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from safetensors.torch import save
 from fedmvp.clip.backbone import Backbone, load_backbone, save_backbone
 from fedmvp.errors import BackboneError, DataError
 from fedmvp.files import sha256_bytes
+from tests.imports import ROOT
 from tests.random_clip import backbone_spec, random_backbone
 
 
@@ -116,6 +119,19 @@ def test_a_cache_that_cannot_be_written_costs_no_result(
     blocked.write_text("not a folder")
     monkeypatch.setenv("FEDMVP_CACHE", str(blocked / "cache"))
     assert tiny.encode_texts(["an owl"]).shape == (1, 40)
+
+
+@pytest.mark.slow
+def test_loading_leaves_torchs_compiler_alone(folder: Path) -> None:
+    """Operations on "meta" may import it: more than all else a short stage does."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fedmvp.clip.backbone import load_backbone\n"
+        "load_backbone(Path(sys.argv[1]))\nprint('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
 def test_no_texts_have_no_features(tiny: Backbone) -> None:
