@@ -31,7 +31,7 @@ __all__ = ["RECORD", "Tuning", "best_rate", "inner_partition", "read_tuning"]
 
 RECORD = Path("benchmarks/tuning.json")
 SETTING = "base_to_new"
-RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 SEED = 100
 
 LabelOf = Callable[[str, Sequence[str], Sequence[str]], Sequence[int]]
