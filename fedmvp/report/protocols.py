@@ -83,7 +83,7 @@ _METHOD_TITLES = {
     "promptfl": "PromptFL",
     "zero_shot": "Zero-shot",
     "zero_shot_attributes": "Zero-shot, attributes",
-    "zero_shot_combined": "Zero-shot, template + attributes",
+    "zero_shot_combined": "Zero-shot, both texts",
     "zero_shot_ensemble": "Zero-shot, ensemble",
 }
 
