@@ -56,7 +56,7 @@ class TextTower(nn.Module):
         self.text_projection = nn.Parameter(
             torch.empty(text.width, spec.embed_dim), requires_grad=False
         )
-        # On the CPU whatever the device: on "meta" triu imports a second's worth of torch's compiler.
+        # On the CPU whatever the device: on "meta" triu imports all of torch's compiler.
         later = torch.full((text.context_length,) * 2, float("-inf"), device="cpu").triu_(1)
         self.register_buffer("causal", later.to(self.text_projection.device), persistent=False)
 
