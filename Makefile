@@ -56,5 +56,5 @@ pretrain: env ## train PictoCLIP anew, or go on with it: hours on a CPU, see CON
 	@dvc --cd pretrain repro
 
 clean: ## remove what the pipeline made: results, report, derived data, caches (keeps .venv)
-	@rm -rf results report data/backbone data/manifests data/attributes data/partitions \
+	@rm -rf results report data/backbone data/code data/manifests data/attributes data/partitions \
 		.fedmvp .dvc/cache .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,14 +19,27 @@ OBSERVER, ITS_STAGE = "fedmvp.tracking", "track"
 # data files, too (or, of clip's weights, what the backbone stage made of them). The data of the
 # others (settings, recorded answers) is listed beside the code, as far as it is read.
 WITH_DATA = ("fedmvp/clip", "fedmvp/report")
+# `train_code` is to `train` what the list of its code would be, and this module makes it so.
+CODE, HASHES = "_code", "pipeline/code.py"
+
+
+@cache
+def written() -> dict[str, dict[str, Any]]:
+    """Return the stages as dvc.yaml has them."""
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)["stages"]
+    return loaded
 
 
 @cache
 def stages() -> dict[str, dict[str, Any]]:
-    """Return the stages of dvc.yaml."""
-    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)["stages"]
-    return loaded
+    """Return the stages that compute, each with the code that a stage of its own hashes for it."""
+    found = {}
+    for name, stage in written().items():
+        if not name.endswith(CODE):
+            hashed = written().get(f"{name}{CODE}", {"deps": []})["deps"]
+            found[name] = stage | {"deps": [*stage["deps"], *(e for e in hashed if e != HASHES)]}
+    return found
 
 
 @cache

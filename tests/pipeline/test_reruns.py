@@ -24,11 +24,12 @@ ZERO_SHOT = {"zero_shot@base_to_new-zero_shot"}
 METHODS = trained("fedmvp", "other")
 EVALUATE = only("evaluate", METHODS)
 SCORES = METHODS | ZERO_SHOT | END
+CODE = {"train_code", "evaluate_code", "zero_shot_code"}
 PREPARATION = {"backbone", "download@animals", "attributes@animals", "partition@base_to_new"}
 
 
 def test_the_whole_pipeline(copy: Copy) -> None:
-    assert copy.stages() == PREPARATION | SCORES
+    assert copy.stages() == PREPARATION | CODE | SCORES
 
 
 def test_nothing_runs_twice(copy: Copy) -> None:
@@ -67,11 +68,11 @@ def test_params(copy: Copy, key: str, value: object, rerun: set[str]) -> None:
         ("fedmvp/report/tables.py", {"report"}),
         ("fedmvp/report/templates/report.html.j2", {"report"}),
         ("fedmvp/tracking/upsert.py", {"track"}),
-        ("fedmvp/evaluation/metrics.py", EVALUATE | ZERO_SHOT | END),
-        ("fedmvp/federation/aggregation.py", METHODS | END),
+        ("fedmvp/evaluation/metrics.py", CODE - {"train_code"} | EVALUATE | ZERO_SHOT | END),
+        ("fedmvp/federation/aggregation.py", CODE - {"zero_shot_code"} | METHODS | END),
         ("fedmvp/methods/other.py", trained("other") | END),
         ("fedmvp/methods/zero_shot.py", ZERO_SHOT | END),
-        ("fedmvp/attributes/sentences.py", SCORES),
+        ("fedmvp/attributes/sentences.py", CODE | SCORES),
         ("fedmvp/settings/emoji/base_to_new.yaml", {"partition@base_to_new"} | SCORES),
     ],
 )

@@ -6,7 +6,18 @@ import ast
 
 import pytest
 
-from tests.code_deps import covered, listing, methods, needed, params, reachable, stages
+from tests.code_deps import (
+    CODE,
+    HASHES,
+    covered,
+    listing,
+    methods,
+    needed,
+    params,
+    reachable,
+    stages,
+    written,
+)
 from tests.imports import OURS, ROOT, closure, module_file
 
 STAGES = stages()
@@ -42,7 +53,21 @@ def test_code_is_listed_in_the_shortest_form(name: str) -> None:
         for entry in STAGES[name]["deps"]
         if entry.endswith(".py") or (entry.split("/")[0] in OURS and (ROOT / entry).is_dir())
     ]
-    assert [e for e in code if covered(expanded(name, [e]))] == listing(name)
+    assert sorted(e for e in code if covered(expanded(name, [e]))) == listing(name)
+
+
+def test_code_of_many_runs_is_hashed_by_a_stage_of_its_own() -> None:
+    hashing = {name: stage for name, stage in written().items() if name.endswith(CODE)}
+    assert {name.removesuffix(CODE) for name in hashing} == {n for n in STAGES if methods(n)}
+    for name, stage in hashing.items():
+        user, out = name.removesuffix(CODE), f"data/code/{name.removesuffix(CODE)}.json"
+        assert stage["cmd"] == f"python -m pipeline.code {user}"
+        assert stage["outs"] == [out]
+        assert HASHES in stage["deps"]
+
+        assert out in written()[user]["deps"]
+        own = [e for e in written()[user]["deps"] if e.split("/")[0] in OURS]
+        assert own == ["fedmvp/methods/${item.method}.py"]
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "zero_shot"])
