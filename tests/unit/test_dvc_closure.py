@@ -64,7 +64,6 @@ def test_code_of_many_runs_is_hashed_by_a_stage_of_its_own() -> None:
         assert stage["cmd"] == f"python -m pipeline.code {user}"
         assert stage["outs"] == [out]
         assert HASHES in stage["deps"]
-
         assert out in written()[user]["deps"]
         own = [e for e in written()[user]["deps"] if e.split("/")[0] in OURS]
         assert own == ["fedmvp/methods/${item.method}.py"]
