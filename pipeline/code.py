@@ -1,46 +1,74 @@
-"""Stages ``train_code`` and the like: source files of a stage → data/code/<stage>.json, hashes.
+"""Stage ``code``: source → data/code/, the hashes of the modules each stage can import.
 
-Run as ``python -m pipeline.code STAGE``. A stage that runs for many settings, methods and seeds
-depends on this one file instead of on every module it can import. DVC writes all of dvc.lock anew
-after each stage, so a list of fifty files in each of a hundred stages would take it longer than the
-stages take to run.
+Every other stage depends on one of these files instead of on its modules, so the list is computed,
+never written down, and a change reruns what can run the changed code and nothing else. A stage with
+a method has a file for each of them: what only FedTPG imports does not concern FedMVP. One file
+instead of fifty also keeps dvc.lock short, all of which DVC writes anew after each stage.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+import ast
+from collections.abc import Iterable
 from pathlib import Path
 
-from fedmvp.errors import ConfigError
 from fedmvp.files import sha256_file, write_json
-from fedmvp.yaml_files import load_yaml
-from pipeline.stage import run_stage, stage_words
+from pipeline.imports import Sources
+from pipeline.stage import run_stage
 
-SELF = "pipeline/code.py"
-_PIPELINE = Path("dvc.yaml")
+__all__ = ["code_of", "method_names", "write_code"]
 
-
-def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
-    """Hash the files that dvc.yaml lists for one stage."""
-    (name,) = stage_words(arguments, "STAGE")
-    stage = f"{name}_code"
-    stages = load_yaml(_PIPELINE)["stages"]
-    if stage not in stages:
-        known = ", ".join(key.removesuffix("_code") for key in stages if key.endswith("_code"))
-        raise ConfigError("stage has no list of code", where=_PIPELINE, value=stage,
-                          mend=f"use one of: {known}")  # fmt: skip
-    # What this module does is no part of what the stage computes.
-    listed = [Path(entry) for entry in stages[stage]["deps"] if entry != SELF]
-    hashes = {path.as_posix(): sha256_file(path) for path in sorted(_files(listed))}
-    write_json(Path("data/code") / f"{name}.json", {"files": hashes})
-    print(f"{name}: {len(hashes)} files")
+STAGES = ("backbone", "download", "attributes", "partition", "report", "track")
+METHOD_STAGES = ("train", "evaluate", "zero_shot")
+_METHODS = "fedmvp.methods"
+# Tracking observes: it is told results and gives none back, so only its own stage is about it.
+_OBSERVER, _ITS_STAGE = "fedmvp.tracking", "track"
 
 
-def _files(entries: Sequence[Path]) -> Iterator[Path]:
-    """Yield files, and the modules in folders."""
-    for entry in entries:
-        yield from entry.rglob("*.py") if entry.is_dir() else [entry]
+def main() -> None:
+    """Hash the code of every stage, for every method."""
+    count = write_code(Path())
+    print(f"data/code: {count} files")
+
+
+def write_code(root: Path) -> int:
+    """Write data/code of the repository in `root`; return the number of files."""
+    sources = Sources(root)
+    names: list[tuple[str, str | None]] = [(stage, None) for stage in STAGES]
+    names += [(stage, method) for stage in METHOD_STAGES for method in method_names(sources)]
+    for stage, method in names:
+        path = root / "data/code" / stage
+        path = path.with_suffix(".json") if method is None else path / f"{method}.json"
+        write_json(path, {"files": _hashes(sources, code_of(sources, stage, method))})
+    return len(names)
+
+
+def code_of(sources: Sources, stage: str, method: str | None = None) -> frozenset[str]:
+    """Return the modules a stage can import, without those that only say what they are.
+
+    `fedmvp.methods` itself is one of the latter: it says in which module a method is.
+    """
+    chosen = None if method is None else {_METHODS: [method]}
+    return frozenset(
+        module
+        for module in sources.closure(f"pipeline.{stage}", chosen)
+        if not sources.is_trivial(module)
+        and module != _METHODS
+        and (stage == _ITS_STAGE or not module.startswith(_OBSERVER))
+    )
+
+
+def method_names(sources: Sources) -> list[str]:
+    """Return the names in ``fedmvp.methods.METHODS``, read without importing it."""
+    for node in sources.tree(_METHODS).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "METHODS":
+            return sorted(ast.literal_eval(ast.unparse(node.value or ast.Dict([], []))))
+    raise LookupError(f"{_METHODS} has no METHODS")
+
+
+def _hashes(sources: Sources, modules: Iterable[str]) -> dict[str, str]:
+    files = sorted(file for module in modules if (file := sources.file(module)))
+    return {file.relative_to(sources.root).as_posix(): sha256_file(file) for file in files}
 
 
 if __name__ == "__main__":

@@ -51,6 +51,9 @@ def prepare_device() -> torch.device:
         # whole compiler: seconds at every start. Its variable does the same where it is used.
         os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
         torch.set_deterministic_debug_mode("error")
+        # Strict mode also fills every new tensor, so that reading one before it is written shows.
+        # Nothing here does, as the tests find with the filling on; it costs 2 % of a step.
+        torch.utils.deterministic.fill_uninitialized_memory = False
     return device
 
 

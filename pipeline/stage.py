@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -32,6 +33,10 @@ def run_stage(main: Callable[[], None]) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    # Modules stay until the end; unfrozen, each collection and the interpreter's own at its end
+    # would look through them all.
+    gc.freeze()
+    gc.enable()
     try:
         main()
     except FedMVPError as error:

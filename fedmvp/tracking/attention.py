@@ -56,9 +56,11 @@ def local_images(root: Path) -> ImageLoader:
     def manifest(dataset: str) -> Manifest:
         return load_manifest(root / manifest_path(dataset))
 
+    spec_of = cache(load_spec)
+
     def load(dataset: str, image_id: str) -> Image.Image | None:
         try:
-            spec = load_spec(dataset)
+            spec = spec_of(dataset)
             folder = root / dataset_folder(dataset, spec.raw_folders)
             path = locate(spec, folder).base / manifest(dataset).image(image_id).path
             return Image.fromarray(decode_image(path, _CELL_PX)) if path.is_file() else None

@@ -6,13 +6,14 @@ import importlib.metadata
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fedmvp.config import load_params
 from fedmvp.files import read_json
-from fedmvp.tracking.attention import attention_maps, local_images
+from fedmvp.tracking.attention import ImageLoader, attention_maps, local_images
 from fedmvp.tracking.projection import Projection, project, result_folders
 from fedmvp.tracking.prompts import (
     described_datasets,
@@ -31,6 +32,9 @@ from fedmvp.tracking.store import (
 from fedmvp.tracking.upsert import upsert
 
 __all__ = ["SyncReport", "sync"]
+
+_Inputs = tuple[tuple[str, str], ...]
+"""Path and SHA-256 of what a run read, sorted."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,12 @@ def _write(root: Path, uri: str, projections: Iterable[Projection]) -> SyncRepor
     origin = _origin(root)
     outcomes: dict[str, list[str]] = {"created": [], "updated": [], "unchanged": []}
     texts: dict[str, str] = {}
+    prompts_of, images = _prompts(root), local_images(root)
     for projection in projections:
-        described = described_datasets(root, projection.inputs)
         per_class = int(projection.params.get("attributes.per_class", 0))
-        texts |= registry_texts(described, per_class)
-        extras = prompt_artifacts(described, per_class) | _pictures(root, projection)
+        artifacts, registered = prompts_of(tuple(sorted(projection.inputs.items())), per_class)
+        texts |= registered
+        extras = artifacts | _pictures(projection, images)
         outcome = upsert(client, experiment, projection, extras=extras, origin=origin)
         outcomes[outcome].append(projection.name)
     prompts = register_prompts(client, texts)
@@ -112,9 +117,23 @@ def _write(root: Path, uri: str, projections: Iterable[Projection]) -> SyncRepor
     return SyncReport(without_secret(uri), **done, prompts=tuple(prompts))
 
 
-def _pictures(root: Path, projection: Projection) -> dict[str, bytes]:
+def _prompts(root: Path) -> Callable[[_Inputs, int], tuple[dict[str, bytes], dict[str, str]]]:
+    """Return what gives a run's prompts, as artifacts and for the registry.
+
+    Most runs of a sync read the same texts, and these are read from many files.
+    """
+
+    @cache
+    def prompts(inputs: _Inputs, per_class: int) -> tuple[dict[str, bytes], dict[str, str]]:
+        described = described_datasets(root, dict(inputs))
+        return prompt_artifacts(described, per_class), registry_texts(described, per_class)
+
+    return prompts
+
+
+def _pictures(projection: Projection, images: ImageLoader) -> dict[str, bytes]:
     path = projection.files.get("result/explain.json")
-    return {} if path is None else attention_maps(read_json(path), local_images(root))
+    return {} if path is None else attention_maps(read_json(path), images)
 
 
 def _origin(root: Path) -> dict[str, str]:

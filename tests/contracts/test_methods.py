@@ -12,7 +12,7 @@ import yaml
 from fedmvp.clip.backbone import Backbone
 from fedmvp.methods import METHODS
 from tests.contracts.method_contract import CHECKS, Case
-from tests.imports import ROOT
+from tests.paths import ROOT
 from tests.random_clip import random_backbone
 
 pytestmark = pytest.mark.usefixtures("words")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.imports import ROOT
+from tests.paths import ROOT
 
 __all__ = ["seeds"]
 

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.imports import ROOT
+from tests.paths import ROOT
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.imports import ROOT
+from tests.paths import ROOT
 from tests.pipeline.tiny import environment
 from tests.pipeline.victims import Victim, start
 

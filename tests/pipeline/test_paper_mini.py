@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fedmvp.config import Params, load_params
-from tests.imports import ROOT
 from tests.miniatures import build_miniatures
+from tests.paths import ROOT
 from tests.pipeline.tiny import copy_repository, dvc, forked_repro
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]

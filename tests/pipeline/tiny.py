@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.imports import ROOT
+from tests.paths import ROOT
 from tests.pipeline.conftest import COPIED
 
 # A CLIP that knows nothing: what is learned is no matter here, where it goes is.

@@ -3,94 +3,91 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.code_deps import (
-    CODE,
-    HASHES,
-    covered,
-    listing,
-    methods,
-    needed,
-    params,
-    reachable,
-    stages,
-    written,
-)
-from tests.imports import OURS, ROOT, closure, module_file
+from pipeline.code import METHOD_STAGES, STAGES, code_of, method_names
+from pipeline.imports import OURS
+from tests.paths import ROOT, SOURCES
 
-STAGES = stages()
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+WRITTEN: dict[str, dict[str, Any]] = yaml.safe_load(
+    (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+)["stages"]
+COMPUTING = sorted(set(WRITTEN) - {"code"})
+METHODS = method_names(SOURCES)
 # Sections a stage's helper modules can read but this stage does not, with the reason.
 UNREAD = {
     # Only a trained run's identity holds them (pipeline.workbench).
     "evaluate": {"attributes", "data", "federation", "partition", "run"},
     "zero_shot": {"federation"},
-    # The dataset's name comes with the command.
-    "attributes": set(),
 }
+# Prints, after a stage was loaded as its process would, what else it could not do without.
+LOADED = """
+import importlib, sys
+importlib.import_module(f"pipeline.{sys.argv[1]}")
+if sys.argv[2]:
+    importlib.import_module(f"fedmvp.methods.{sys.argv[2]}")
+print(*(name for name in sys.modules if name.split(".")[0] in ("fedmvp", "pipeline")))
+"""
 
 
-def expanded(name: str, entries: list[str]) -> list[str]:
-    """Return dependencies for every method the stage can run for."""
-    return [e.replace("${item.method}", m) for e in entries for m in (methods(name) or [""])]
+def test_every_stage_depends_on_its_code_by_one_file() -> None:
+    assert set(COMPUTING) == {*STAGES, *METHOD_STAGES}
+    for name in COMPUTING:
+        own = f"{name}/${{item.method}}" if name in METHOD_STAGES else name
+        code = [e for e in WRITTEN[name]["deps"] if e.startswith("data/code")]
+        assert code == [f"data/code/{own}.json"]
+        assert ("method" in WRITTEN[name].get("matrix", {})) == (name in METHOD_STAGES)
+        assert not [e for e in WRITTEN[name]["deps"] if e.endswith(".py")]
+    assert WRITTEN["code"]["deps"] == list(OURS)
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_code_dependencies_are_the_import_closure(name: str) -> None:
-    listed = covered(expanded(name, STAGES[name]["deps"]))
-    missing, surplus = needed(name) - listed, listed - needed(name)
-    assert not missing and not surplus, (
-        f"dvc.yaml, stage {name}: missing {sorted(missing)}, not needed {sorted(surplus)}; "
-        "its code should be\n" + "\n".join(f"      - {line}" for line in listing(name))
-    )
+@pytest.mark.parametrize("stage", COMPUTING)
+def test_what_a_stage_loads_is_in_its_code(stage: str) -> None:
+    """Against the interpreter itself: the code is read from source, and this is what runs."""
+    method = {"train": "fedmvp", "evaluate": "fedtpg", "zero_shot": "zero_shot"}.get(stage)
+    done = subprocess.run([sys.executable, "-c", LOADED, stage, method or ""], cwd=ROOT,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    loaded = {m for m in done.stdout.split() if not SOURCES.is_trivial(m)} - {"fedmvp.methods"}
+    assert loaded <= code_of(SOURCES, stage, method)
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_code_is_listed_in_the_shortest_form(name: str) -> None:
-    code = [
-        entry
-        for entry in STAGES[name]["deps"]
-        if entry.endswith(".py") or (entry.split("/")[0] in OURS and (ROOT / entry).is_dir())
-    ]
-    assert sorted(e for e in code if covered(expanded(name, [e]))) == listing(name)
-
-
-def test_code_of_many_runs_is_hashed_by_a_stage_of_its_own() -> None:
-    hashing = {name: stage for name, stage in written().items() if name.endswith(CODE)}
-    assert {name.removesuffix(CODE) for name in hashing} == {n for n in STAGES if methods(n)}
-    for name, stage in hashing.items():
-        user, out = name.removesuffix(CODE), f"data/code/{name.removesuffix(CODE)}.json"
-        assert stage["cmd"] == f"python -m pipeline.code {user}"
-        assert stage["outs"] == [out]
-        assert HASHES in stage["deps"]
-        assert out in written()[user]["deps"]
-        own = [e for e in written()[user]["deps"] if e.split("/")[0] in OURS]
-        assert own == ["fedmvp/methods/${item.method}.py"]
-
-
-@pytest.mark.parametrize("name", ["train", "evaluate", "zero_shot"])
-def test_a_methods_own_module_concerns_it_alone(name: str) -> None:
+@pytest.mark.parametrize("stage", METHOD_STAGES)
+def test_a_methods_own_module_concerns_it_alone(stage: str) -> None:
     """Unless another method builds on it."""
-    listed = covered(STAGES[name]["deps"])
-    for method in methods(name):
-        module = f"fedmvp.methods.{method}"
-        users = {m for m in methods(name) if module in reachable(name, m)}
-        assert (module in listed) == (users != {method})
+    builds_on = {"fedvpt_deep": {"fedvpt"}}
+    for method in METHODS:
+        others = {f"fedmvp.methods.{m}" for m in METHODS if m != method}
+        found = {m.rpartition(".")[2] for m in others & code_of(SOURCES, stage, method)}
+        if method == "fedmvp" or method in builds_on:
+            assert found == builds_on.get(method, set())
+    assert "fedmvp.methods.promptformer" in code_of(SOURCES, stage, "fedmvp")
+    assert "fedmvp.methods.promptformer" not in code_of(SOURCES, stage, "promptfl")
 
 
-def test_report_code_is_no_dependency_of_what_it_reports() -> None:
-    for name in set(STAGES) - {"report", "track"}:
-        assert not {m for m in needed(name) if m.startswith(("fedmvp.report.", "fedmvp.cli."))}
+def test_report_and_tracking_code_is_no_dependency_of_what_they_show() -> None:
+    observers = ("fedmvp.report.", "fedmvp.cli.", "fedmvp.tracking")
+    for stage in set(COMPUTING) - {"report", "track"}:
+        assert not [m for m in code_of(SOURCES, stage, _any(stage)) if m.startswith(observers)]
+
+
+def _any(stage: str) -> str | None:
+    return "fedmvp" if stage in METHOD_STAGES else None
 
 
 def test_a_catalog_entry_concerns_its_own_dataset_alone() -> None:
     """Else adding a dataset would train everything again: later stages read manifests."""
     catalog = "fedmvp/data/catalog"
-    found = {
-        name: [e for e in stage["deps"] if f"{catalog}/".startswith(f"{e}/") or catalog in e]
-        for name, stage in STAGES.items()
-    }
+
+    def reads(entry: str) -> bool:
+        return f"{catalog}/".startswith(f"{entry}/") or catalog in entry
+
+    found = {name: [e for e in WRITTEN[name]["deps"] if reads(e)] for name in COMPUTING}
     own = [f"{catalog}/${{item.dataset}}.yaml"]
     assert {name: deps for name, deps in found.items() if deps} == {
         "download": own,
@@ -98,16 +95,14 @@ def test_a_catalog_entry_concerns_its_own_dataset_alone() -> None:
     }
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", COMPUTING)
 def test_tracked_sections_are_those_read(name: str) -> None:
     """The sections named in the stage's module and in the helpers of pipeline/ it uses."""
     read: set[str] = set()
-    for module in closure(f"pipeline.{name}"):
+    for module in SOURCES.closure(f"pipeline.{name}"):
         if module.startswith("pipeline."):
-            file = module_file(module)
-            assert file is not None
-            read |= _sections(ast.parse(file.read_text(encoding="utf-8")))
-    tracked = {entry.split(".")[0] for entry in STAGES[name].get("params", [])}
+            read |= _sections(SOURCES.tree(module))
+    tracked = {entry.split(".")[0] for entry in WRITTEN[name].get("params", [])}
     assert tracked == read - UNREAD.get(name, set())
 
 
@@ -118,13 +113,13 @@ def _sections(tree: ast.AST) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and ast.unparse(node.value).split(".")[-1] in ("params", "load_params()")
-        and node.attr in params()
+        and node.attr in PARAMS
     }
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", sorted(WRITTEN))
 def test_nothing_volatile_is_in_a_stage(name: str) -> None:
-    stage = STAGES[name]
+    stage = WRITTEN[name]
     assert stage["cmd"].startswith(f"python -m pipeline.{name}")
     assert not {"always_changed", "frozen", "wdir", "vars"} & set(stage)
     for out in stage["outs"]:
@@ -132,9 +127,9 @@ def test_nothing_volatile_is_in_a_stage(name: str) -> None:
     assert len(stage["deps"]) == len(set(stage["deps"]))
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", sorted(WRITTEN))
 def test_every_file_in_the_repository_that_is_named_exists(name: str) -> None:
-    fixed = [e for e in STAGES[name]["deps"] if e.split("/")[0] in OURS and "${" not in e]
+    fixed = [e for e in WRITTEN[name]["deps"] if e.split("/")[0] in OURS and "${" not in e]
     assert not [entry for entry in fixed if not (ROOT / entry).exists()]
 
 

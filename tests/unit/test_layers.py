@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import OURS, ROOT, closure, imported, module_file, modules, third_party
+from pipeline.imports import OURS
+from tests.paths import ROOT, SOURCES
 
 # Lowest first; a module imports from its own row or rows above it. The longest prefix counts.
 LAYERS = (
@@ -33,7 +34,7 @@ BANNED = ("torchvision", "pickle", "dill", "joblib", "random", "timm")
 TORCH_FREE_STAGES = ("download", "attributes", "partition", "report", "track")
 MAX_LINES, MAX_STAGE_LINES = 300, 80
 
-ALL = modules()
+ALL = SOURCES.modules()
 
 
 def layer(module: str) -> int:
@@ -50,7 +51,7 @@ def layer(module: str) -> int:
 
 def source(module: str) -> Path:
     """Return the file of a module that exists."""
-    file = module_file(module)
+    file = SOURCES.file(module)
     assert file is not None
     return file
 
@@ -64,7 +65,7 @@ def test_imports_point_downwards() -> None:
     upwards = [
         f"{module} imports {name}"
         for module in ALL
-        for name in sorted(imported(module))
+        for name in sorted(SOURCES.imported(module))
         if name.split(".")[0] in OURS and layer(name.removesuffix(".*")) > layer(module)
     ]
     assert not upwards
@@ -75,7 +76,7 @@ def test_heavy_libraries_have_one_owner() -> None:
         f"{module} imports {library}; only {owner} may"
         for module in ALL
         for library, owner in OWNERS.items()
-        if library in third_party([module])
+        if library in SOURCES.third_party([module])
         and module != owner
         and not module.startswith(f"{owner}.")
     ]
@@ -84,25 +85,25 @@ def test_heavy_libraries_have_one_owner() -> None:
         f"{module} imports {library} when loaded; import it in the function that needs it"
         for module in ALL
         for library in OWNERS
-        if library in third_party([module], eager=True)
+        if library in SOURCES.third_party([module], eager=True)
     ]
 
 
 def test_banned_libraries_are_not_imported() -> None:
-    assert not [(m, library) for m in ALL for library in third_party([m]) & set(BANNED)]
+    assert not [(m, library) for m in ALL for library in SOURCES.third_party([m]) & set(BANNED)]
 
 
 @pytest.mark.parametrize("stage", TORCH_FREE_STAGES)
 def test_stages_without_tensors_load_no_heavy_library(stage: str) -> None:
     module = f"pipeline.{stage}"
-    if module_file(module) is None:
+    if SOURCES.file(module) is None:
         pytest.fail(f"{module} is missing")
-    loaded = closure(module, eager=True)
+    loaded = SOURCES.closure(module, eager=True)
     heavy = {"torch", "mlflow", "open_clip", "sklearn", "scipy", "pandas", "safetensors"}
-    assert not third_party(loaded, eager=True) & heavy, {
-        name: sorted(third_party([name], eager=True) & heavy)
+    assert not SOURCES.third_party(loaded, eager=True) & heavy, {
+        name: sorted(SOURCES.third_party([name], eager=True) & heavy)
         for name in loaded
-        if third_party([name], eager=True) & heavy
+        if SOURCES.third_party([name], eager=True) & heavy
     }
 
 
@@ -114,9 +115,9 @@ def test_no_import_cycles() -> None:
         assert module not in path, f"import cycle: {' -> '.join((*path, module))}"
         if module in done:
             return
-        for name in sorted(imported(module, eager=True)):
+        for name in sorted(SOURCES.imported(module, eager=True)):
             # `from package import sibling` names the package, whose loading is under way.
-            if module_file(name) and not f"{module}.".startswith(f"{name}."):
+            if SOURCES.file(name) and not f"{module}.".startswith(f"{name}."):
                 visit(name, (*path, module))
         done.add(module)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import ROOT
+from tests.paths import ROOT
 
 CODE = ("fedmvp", "pipeline", "pretrain", "data/emoji", "benchmarks")
 # Modules that turn bytes into code or objects of any kind.

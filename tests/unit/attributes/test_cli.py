@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from fedmvp.attributes import store
 from fedmvp.cli.attributes import app
 from fedmvp.errors import FedMVPError
-from tests.imports import ROOT
+from tests.paths import ROOT
 from tests.unit.attributes.conftest import GOOD, ChatServer, error
 
 CATALOG = {

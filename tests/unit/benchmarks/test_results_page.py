@@ -14,7 +14,7 @@ from fedmvp.report import build
 from fedmvp.report.format import percent
 from fedmvp.report.study import Subject, load_study
 from fedmvp.settings.partition import Client, Partition, Target
-from tests.imports import ROOT
+from tests.paths import ROOT
 from tests.unit.report.synthetic import World
 
 TUNING = Tuning((0.01, 0.1), 100, 6, {"fedmvp": {0.01: 0.5, 0.1: 0.4}})

@@ -14,7 +14,7 @@ import fedmvp
 from fedmvp.cli import app
 from fedmvp.cli.commands import Commands
 from fedmvp.errors import ConfigError
-from tests.imports import ROOT
+from tests.paths import ROOT
 from tests.unit.cli.conftest import Run
 
 COMMANDS = ("doctor", "settings", "methods", "predict", "import-official", "profile", "datasets",

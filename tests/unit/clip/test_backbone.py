@@ -14,7 +14,7 @@ from safetensors.torch import save
 from fedmvp.clip.backbone import Backbone, load_backbone, save_backbone
 from fedmvp.errors import BackboneError, DataError
 from fedmvp.files import sha256_bytes
-from tests.imports import ROOT
+from tests.paths import ROOT
 from tests.random_clip import backbone_spec, random_backbone
 
 

@@ -1,4 +1,4 @@
-"""`pipeline.code`: one file stands for the modules of a stage."""
+"""`pipeline.code`: one file stands for the modules a stage can import."""
 
 from __future__ import annotations
 
@@ -7,50 +7,75 @@ from pathlib import Path
 
 import pytest
 
-from fedmvp.errors import ConfigError
 from fedmvp.files import sha256_bytes
-from pipeline.code import main
+from pipeline.code import METHOD_STAGES, STAGES, write_code
 
-PIPELINE = """
-stages:
-  train_code:
-    deps: [fedmvp/clip, fedmvp/files.py, pipeline/code.py]
-  train:
-    deps: [data/code/train.json]
+METHODS = """
+from fedmvp.errors import ConfigError
+METHODS: dict[str, str] = {"a": "A", "b": "B"}
 """
+LOADER = """
+import importlib
+def load(name):
+    return importlib.import_module(f"fedmvp.methods.{name}")
+"""
+FILES = {
+    "fedmvp/__init__.py": '"""Trivial."""\n',
+    "fedmvp/errors.py": "class ConfigError(Exception): ...\n",
+    "fedmvp/load.py": LOADER,
+    "fedmvp/methods/__init__.py": METHODS,
+    "fedmvp/methods/a.py": "from fedmvp.methods.helper import help\n",
+    "fedmvp/methods/b.py": "B = 1\n",
+    "fedmvp/methods/helper.py": "def help(): ...\n",
+    "fedmvp/tracking/store.py": "STORE = 1\n",
+    "pipeline/__init__.py": '"""Trivial."""\n',
+    **{f"pipeline/{stage}.py": "import fedmvp.tracking.store\n" for stage in STAGES},
+    **{f"pipeline/{stage}.py": "from fedmvp.load import load\n" for stage in METHOD_STAGES},
+}
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("fedmvp/clip/text.py", "fedmvp/clip/weights.bin", "fedmvp/files.py",
-                 "pipeline/code.py"):  # fmt: skip
+def project(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    (tmp_path / "dvc.yaml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
+        (tmp_path / name).write_text(text)
     return tmp_path
 
 
-def hashes(project: Path) -> dict[str, str]:
-    main(["train"])
-    found: dict[str, str] = json.loads((project / "data/code/train.json").read_text())["files"]
+def hashes(project: Path, name: str) -> dict[str, str]:
+    write_code(project)
+    path = project / f"data/code/{name}.json"
+    found: dict[str, str] = json.loads(path.read_text())["files"]
     return found
 
 
-def test_every_module_but_the_hashing_one_is_in(project: Path) -> None:
-    names = ("fedmvp/clip/text.py", "fedmvp/files.py")
-    assert hashes(project) == {name: sha256_bytes(name.encode()) for name in names}
+def test_a_method_has_what_it_imports_and_nothing_of_another(project: Path) -> None:
+    names = ("fedmvp/errors.py", "fedmvp/load.py", "fedmvp/methods/a.py",
+             "fedmvp/methods/helper.py", "pipeline/train.py")  # fmt: skip
+    assert hashes(project, "train/a") == {n: sha256_bytes(FILES[n].encode()) for n in names}
+    assert set(hashes(project, "train/b")) == {
+        "fedmvp/errors.py", "fedmvp/load.py", "fedmvp/methods/b.py", "pipeline/train.py",
+    }  # fmt: skip
 
 
-def test_a_changed_module_changes_the_file_and_data_beside_it_does_not(project: Path) -> None:
-    before = hashes(project)
-    (project / "fedmvp/clip/weights.bin").write_text("other")
-    (project / "pipeline/code.py").write_text("other")
-    assert hashes(project) == before
-    (project / "fedmvp/clip/text.py").write_text("other")
-    assert hashes(project) != before
+def test_only_the_stage_about_tracking_has_its_code(project: Path) -> None:
+    assert set(hashes(project, "track")) == {"fedmvp/tracking/store.py", "pipeline/track.py"}
+    assert set(hashes(project, "report")) == {"pipeline/report.py"}
 
 
-def test_a_stage_without_a_list_is_refused(project: Path) -> None:
-    with pytest.raises(ConfigError, match=r"dvc\.yaml.*'report_code'.*use one of: train"):
-        main(["report"])
+def test_a_changed_module_changes_the_files_of_those_that_import_it(project: Path) -> None:
+    names = ("train/a", "train/b", "evaluate/a", "track", "report")
+    before = {name: hashes(project, name) for name in names}
+    (project / "fedmvp/methods/helper.py").write_text("def help(): return 1\n")
+    (project / "fedmvp/methods/words.txt").write_text("data")
+    changed = {name for name in names if hashes(project, name) != before[name]}
+    assert changed == {"train/a", "evaluate/a"}
+
+
+def test_a_method_more_changes_no_other(project: Path) -> None:
+    before = hashes(project, "train/a")
+    path = project / "fedmvp/methods/__init__.py"
+    path.write_text(METHODS.replace('"b": "B"', '"b": "B", "c": "C"'))
+    (project / "fedmvp/methods/c.py").write_text("C = 1\n")
+    assert hashes(project, "train/a") == before
+    assert "fedmvp/methods/c.py" in hashes(project, "train/c")

@@ -10,7 +10,7 @@ import yaml
 
 from fedmvp.config import FederationParams, Params, load_params, load_yaml, parse_section
 from fedmvp.errors import ConfigError
-from tests.imports import ROOT
+from tests.paths import ROOT
 
 Document = dict[str, Any]
 

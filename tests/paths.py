@@ -1,0 +1,8 @@
+"""Where the repository is, and its modules."""
+
+from pathlib import Path
+
+from pipeline.imports import Sources
+
+ROOT = Path(__file__).parent.parent
+SOURCES = Sources(ROOT)
