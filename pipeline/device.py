@@ -53,7 +53,7 @@ def prepare_device() -> torch.device:
         torch.set_deterministic_debug_mode("error")
         # Strict mode also fills every new tensor, so that reading one before it is written shows.
         # Nothing here does, as the tests find with the filling on; it costs 2 % of a step.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return device
 
 

@@ -21,10 +21,17 @@ _PROCESS_BYTES = 450 << 20
 def decoded_bytes(parts: Iterable[Client | Target], image_size_px: int) -> int:
     """Return the size of the decoded images of clients or targets.
 
-    Each list of images is one array, so images that two targets share count twice.
+    Each client's images are an array of their own; targets of a dataset share one.
     """
-    lists = {(p.dataset, p.train if isinstance(p, Client) else p.images) for p in parts}
-    return sum(len(ids) for _, ids in lists) * 3 * image_size_px**2
+    clients: set[tuple[str, tuple[str, ...]]] = set()
+    tested: set[tuple[str, str]] = set()
+    for part in parts:
+        if isinstance(part, Client):
+            clients.add((part.dataset, part.train))
+        else:
+            tested |= {(part.dataset, name) for name in part.images}
+    count = len(tested) + sum(len(ids) for _, ids in clients)
+    return count * 3 * image_size_px**2
 
 
 def memory_bytes(

@@ -3,25 +3,27 @@
 Each target is the classification of some images among some classes; the last round's global model
 is used, nothing is selected on test data (facts/methods.md §1.1, §1.3).
 
-Shapes: B images, K classes.
+Shapes: B images of a batch, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedmvp.data.labelled import LoadImages
 from fedmvp.errors import DataError
+from fedmvp.evaluation.images import TargetImages, TestImages
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.frozen_image import FrozenImageMethod
-from fedmvp.settings.partition import Partition, Target
+from fedmvp.settings.partition import Partition
 
 __all__ = ["TARGET_COLUMNS", "evaluate"]
 
@@ -53,6 +55,7 @@ def evaluate(
         the global model alone.
     """
     rows: list[dict[str, Any]] = []
+    images = TestImages(partition.targets, load_images, method.backbone, batch_size)
     for fold in partition.folds:
         load_fold(fold)
         for target in partition.targets_of(fold):
@@ -61,10 +64,11 @@ def evaluate(
                 load_personal(fold, target.name)
                 method.enter(method.first_phase)
             classes = banks.select(target.dataset, target.domain, target.classes)
-            images, labels = load_images(target.dataset, target.images, classes.names)
+            chosen = images(target)
             correct = 0
-            for part, scores in _predict(method, target, images, classes, load_images, batch_size):
-                correct += int((scores.argmax(dim=1).cpu().numpy() == labels[part]).sum())
+            for part, labels in chosen.batches(batch_size):
+                scores = _scores(method, chosen, part, classes, images)
+                correct += int((scores.argmax(dim=1).cpu().numpy() == labels).sum())
             rows.append(
                 {
                     "fold": fold,
@@ -83,29 +87,21 @@ def evaluate(
 
 
 @torch.no_grad()
-def _predict(
+def _scores(
     method: Method,
-    target: Target,
-    images: np.ndarray,
+    chosen: TargetImages,
+    rows: NDArray[np.int64],
     classes: ClassSet,
-    load_images: LoadImages,
-    batch_size: int,
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield rows and class scores of a target's images, batch by batch."""
-    parts = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
+    images: TestImages,
+) -> Tensor:
+    """Return class scores of some rows of a target's images, [B, K]."""
     backbone = method.backbone
-    features = None
     if isinstance(method, FrozenImageMethod):
-        # Such features belong to the images alone: every method, seed and setting shares them.
-        key = {"images": load_images.key(target.dataset, target.images), "batch": batch_size}
-        features = backbone.kept(key, lambda: backbone.frozen_features(
-            backbone.normalise(images[part]) for part in parts).cpu())  # fmt: skip
-    for part in parts:
-        if features is not None and isinstance(method, FrozenImageMethod):
-            scores = method.scores(features[part].to(backbone.device), classes)
-        else:
-            scores = method.logits(backbone.normalise(images[part]), classes)
-        if not bool(torch.isfinite(scores).all()):
-            raise DataError("scores are not finite", where=f"method {type(method).__name__}",
-                            mend="the learned tensors are damaged; train again")  # fmt: skip
-        yield part, scores
+        features = images.features(chosen.dataset)[torch.from_numpy(rows)]
+        scores = method.scores(features.to(backbone.device), classes)
+    else:
+        scores = method.logits(backbone.normalise(chosen.pixels[rows]), classes)
+    if not bool(torch.isfinite(scores).all()):
+        raise DataError("scores are not finite", where=f"method {type(method).__name__}",
+                        mend="the learned tensors are damaged; train again")  # fmt: skip
+    return scores

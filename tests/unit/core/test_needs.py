@@ -46,12 +46,12 @@ def test_activations_are_those_autograd_holds(
     assert vision.activations(training=True) == one * (vision.layers - 1)
 
 
-def test_lists_of_images_count_once() -> None:
+def test_images_count_as_often_as_they_are_kept() -> None:
     images = ("1", "2", "3")
     client = Client("a", "main", "food", None, ("x", "y"), images)
     target = Target("food", "main", "target", "food", None, ("x", "y"), ("4", "5"))
-    again = Target("food", "other", "target", "food", None, ("x", "y"), ("4", "5"))
-    assert decoded_bytes([client, target, again], 32) == 5 * 3 * 32 * 32
+    again = Target("food", "other", "target", "food", None, ("x", "y"), ("6", "5"))
+    assert decoded_bytes([client, client, target, again], 32) == 6 * 3 * 32 * 32
 
 
 def test_needs_of_the_papers_tower(

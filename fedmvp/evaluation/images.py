@@ -1,0 +1,138 @@
+"""The test images of a partition: each decoded once, and encoded once where nothing changes it.
+
+Targets overlap (an image of a client's local test is one of the base classes' test, too), and so do
+settings. Images are therefore kept as one table per dataset, in an order that depends on nothing
+but which images there are, and a target is a list of its rows.
+
+Shapes: B images of a batch, N images of a target, e joint embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedmvp.clip.backbone import Backbone
+from fedmvp.data.labelled import LoadImages
+from fedmvp.errors import DataError
+from fedmvp.settings.partition import Target
+
+__all__ = ["TargetImages", "TestImages"]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """All images of one dataset, and the names of their classes."""
+
+    ids: tuple[str, ...]
+    row: dict[str, int]
+    pixels: NDArray[np.uint8]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TargetImages:
+    """The images of one target.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape [rows of the table, S, S, 3]
+        Of all the dataset's images; memory-mapped.
+    rows : ndarray of int, shape [N]
+        This target's.
+    labels : ndarray of int, shape [N]
+        Positions in the target's classes.
+    """
+
+    dataset: str
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def batches(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield rows and labels of up to `size` images at a time."""
+        for start in range(0, len(self.rows), size):
+            part = slice(start, start + size)
+            yield self.rows[part], self.labels[part]
+
+
+class TestImages:
+    """Test images by target.
+
+    Parameters
+    ----------
+    targets : iterable of Target
+    load_images : LoadImages
+    backbone : Backbone
+    batch_size : int
+        Images per forward of the frozen tower.
+    """
+
+    __test__ = False  # pytest: this is no test
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        load_images: LoadImages,
+        backbone: Backbone,
+        batch_size: int,
+    ) -> None:
+        self.targets = tuple(targets)
+        self.load_images = load_images
+        self.backbone = backbone
+        self.batch_size = batch_size
+        self._tables: dict[str, _Table] = {}
+        self._features: dict[str, Tensor] = {}
+
+    def __call__(self, target: Target) -> TargetImages:
+        """Return a target's images.
+
+        Raises
+        ------
+        DataError
+            For an image whose class is not one of the target's.
+        """
+        table = self._table(target.dataset)
+        rows = np.array([table.row[name] for name in target.images], dtype=np.int64)
+        position = {name: i for i, name in enumerate(target.classes)}
+        labels = np.array([position.get(table.names[row], -1) for row in rows], dtype=np.int64)
+        if (labels < 0).any():
+            stray = table.names[rows[int(np.argmin(labels))]]
+            raise DataError("an image's class is not among the classes it is classified among",
+                            where=target.dataset, value=stray,
+                            mend="run `dvc repro`: the partition is older than the manifest",
+                            )  # fmt: skip
+        return TargetImages(target.dataset, table.pixels, rows, labels)
+
+    def features(self, dataset: str) -> Tensor:
+        """Return L2-normalised un-prompted features of all rows of a dataset's table, on the CPU.
+
+        They belong to the images alone: every method, seed and setting with these images shares
+        them through the disk cache.
+        """
+        if dataset not in self._features:
+            table = self._table(dataset)
+            key = {"images": self.load_images.key(dataset, table.ids), "batch": self.batch_size}
+            batches = (
+                self.backbone.normalise(table.pixels[start : start + self.batch_size])
+                for start in range(0, len(table.ids), self.batch_size)
+            )
+            self._features[dataset] = self.backbone.kept(
+                key, lambda: self.backbone.frozen_features(batches).cpu()
+            )
+        return self._features[dataset]
+
+    def _table(self, dataset: str) -> _Table:
+        if dataset not in self._tables:
+            own = [target for target in self.targets if target.dataset == dataset]
+            ids = tuple(sorted({name for target in own for name in target.images}))
+            classes = tuple(sorted({name for target in own for name in target.classes}))
+            pixels, labels = self.load_images(dataset, ids, classes)
+            names = tuple(classes[label] for label in labels)
+            row = {name: number for number, name in enumerate(ids)}
+            self._tables[dataset] = _Table(ids, row, pixels, names)
+        return self._tables[dataset]
