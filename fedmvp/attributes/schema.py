@@ -119,10 +119,10 @@ def complaint(text: str, class_name: str, *, may_name_class: bool = False) -> st
         return "is empty"
     if len(text) > MAX_CHARACTERS:
         return f"has {len(text)} characters, more than {MAX_CHARACTERS}"
-    # Cc, Cf, Cs, Co, Cn: control, invisible, surrogate, private and unassigned characters.
-    bad = next((c for c in text if unicodedata.category(c).startswith("C")), None)
-    if bad is not None or not text.isprintable():
-        return f"holds the unprintable character U+{ord(bad or ' '):04X}"
+    if not text.isprintable():
+        # Control, invisible, surrogate, private and unassigned characters, and odd spaces.
+        bad = next(c for c in text if not c.isprintable())
+        return f"holds the unprintable character U+{ord(bad):04X}"
     if not any(c.isalpha() for c in text):
         return "has no letter"
     if not may_name_class and names_class(text, class_name):

@@ -11,6 +11,7 @@ import math
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,8 +23,8 @@ __all__ = ["Outcome", "find_run", "log_params", "start_run", "upsert"]
 Outcome = Literal["created", "updated", "unchanged"]
 Curves = Mapping[str, Mapping[int, float]]
 
-# The store's limits on one batch, and its limit on a data set's digest.
-_MAX_METRICS, _MAX_PARAMS, _MAX_TAGS, _MAX_DIGEST = 1000, 100, 100, 36
+# The store's limits on one batch (1,000 entries in all) and on a data set's digest.
+_MAX_METRICS, _MAX_PARAMS, _MAX_TAGS, _MAX_DIGEST = 800, 100, 100, 36
 _T = TypeVar("_T")
 
 
@@ -82,8 +83,7 @@ def upsert(
         run = start_run(client, experiment, projection.name, tags)
     run_id = run.info.run_id
     missing = {key: value for key, value in projection.params.items() if key not in run.data.params}
-    log_params(client, run_id, missing)
-    _log(client, run_id, _missing(curves, logged), projection.tags)
+    _log(client, run_id, missing, _missing(curves, logged), projection.tags)
     if not run.inputs.dataset_inputs:
         _log_inputs(client, run_id, projection.inputs)
     _log_artifacts(client, run_id, projection.files, extras)
@@ -140,17 +140,22 @@ def log_params(client: Any, run_id: str, params: Mapping[str, str]) -> None:
 def _log(
     client: Any,
     run_id: str,
+    params: Mapping[str, str],
     points: Iterable[tuple[str, int, float]],
     tags: Mapping[str, str],
 ) -> None:
-    from mlflow.entities import Metric, RunTag
+    """Log all of a run, in as few transactions as the store takes."""
+    from mlflow.entities import Metric, Param, RunTag
 
     now_ms = int(time.time() * 1000)
     metrics = [Metric(key, value, now_ms, step) for key, step, value in points]
-    for part in _batches(metrics, _MAX_METRICS):
-        client.log_batch(run_id, metrics=part)
-    for part in _batches([RunTag(key, value) for key, value in tags.items()], _MAX_TAGS):
-        client.log_batch(run_id, tags=part)
+    for some_metrics, some_params, some_tags in zip_longest(
+        _batches(metrics, _MAX_METRICS),
+        _batches([Param(key, value) for key, value in params.items()], _MAX_PARAMS),
+        _batches([RunTag(key, value) for key, value in tags.items()], _MAX_TAGS),
+        fillvalue=(),
+    ):
+        client.log_batch(run_id, metrics=some_metrics, params=some_params, tags=some_tags)
 
 
 def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
