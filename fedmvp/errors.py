@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 __all__ = [
     "AttributeTextError",
     "BackboneError",
@@ -33,6 +36,11 @@ class FedMVPError(Exception):
     def __init__(self, what: str, *, where: object, value: object = None, mend: str) -> None:
         self.what, self.where, self.value, self.mend = what, str(where), value, mend
         super().__init__(what, self.where, value, mend)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes: what is passed by name comes back by name."""
+        again = partial(type(self), where=self.where, value=self.value, mend=self.mend)
+        return again, (self.what,), self.__dict__
 
     def __str__(self) -> str:
         parts = [f"{one_line(self.where)}: {one_line(self.what)}"]

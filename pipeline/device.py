@@ -1,8 +1,9 @@
 """The device and determinism of a stage, from the environment: never from tracked params.
 
-FEDMVP_DEVICE: cpu (default), cuda, cuda:1 …. FEDMVP_DETERMINISM: strict (default) or fast
-(docs/reproducibility.md). FEDMVP_THREADS: CPU threads, on which the order of a sum depends: 2 under
-strict, all cores under fast.
+FEDMVP_DEVICE: cpu (default), cuda, cuda:1 …, or several, separated by commas: clients are then
+trained in a process on each, and all else is done on the first. FEDMVP_DETERMINISM: strict
+(default) or fast (docs/reproducibility.md). FEDMVP_THREADS: CPU threads of a process, on which the
+order of a sum depends: 2 under strict, all cores under fast.
 """
 
 from __future__ import annotations
@@ -13,18 +14,23 @@ import torch
 
 from fedmvp.errors import ConfigError
 
-__all__ = ["prepare_device"]
+__all__ = ["device_names", "prepare_device"]
 
 
-def prepare_device() -> torch.device:
-    """Set threads and determinism; return the device.
+def device_names() -> tuple[str, ...]:
+    """Return the devices FEDMVP_DEVICE names, at least one."""
+    return tuple(name.strip() for name in (os.environ.get("FEDMVP_DEVICE") or "cpu").split(","))
+
+
+def prepare_device(name: str | None = None) -> torch.device:
+    """Set threads and determinism; return the device `name`, or the first of the environment's.
 
     Raises
     ------
     ConfigError
         When the environment names a device this machine does not have.
     """
-    name = os.environ.get("FEDMVP_DEVICE") or "cpu"
+    name = device_names()[0] if name is None else name
     level = os.environ.get("FEDMVP_DETERMINISM") or "strict"
     if level not in ("strict", "fast"):
         raise ConfigError("unknown determinism level", where="FEDMVP_DETERMINISM", value=level,
@@ -34,15 +40,9 @@ def prepare_device() -> torch.device:
         raise ConfigError("not a number of threads", where="FEDMVP_THREADS", value=threads,
                           mend="use a whole number of at least 1")  # fmt: skip
     torch.set_num_threads(int(threads))
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError("unknown device", where="FEDMVP_DEVICE", value=name,
-                          mend="use cpu, cuda or cuda:<n>") from None  # fmt: skip
+    known = {other: _device(other) for other in (name, *device_names())}
+    device = known[name]
     if device.type == "cuda":
-        if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
-            raise ConfigError("this machine has no such GPU", where="FEDMVP_DEVICE", value=name,
-                              mend="use cpu, or a machine with CUDA")  # fmt: skip
         # cuBLAS sums in a fixed order only with a fixed workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = level == "fast"
@@ -54,6 +54,23 @@ def prepare_device() -> torch.device:
         # Strict mode also fills every new tensor, so that reading one before it is written shows.
         # Nothing here does, as the tests find with the filling on; it costs 2 % of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return device
+
+
+def _device(name: str) -> torch.device:
+    """Return a device of this machine."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError("unknown device", where="FEDMVP_DEVICE", value=name,
+                          mend="use cpu, cuda or cuda:<n>, or several of them separated by commas",
+                          ) from None  # fmt: skip
+    missing = device.type == "cuda" and (
+        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
+    )
+    if missing:
+        raise ConfigError("this machine has no such GPU", where="FEDMVP_DEVICE", value=name,
+                          mend="use cpu, or a machine with CUDA")  # fmt: skip
     return device
 
 

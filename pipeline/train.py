@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from safetensors.torch import save
 
@@ -18,6 +19,7 @@ from fedmvp.files import remove_partial, write_bytes, write_csv, write_json
 from pipeline.display import TrainingDisplay
 from pipeline.stage import run_stage, stage_seed, stage_words
 from pipeline.workbench import Workbench, result_folder, scratch_folder
+from pipeline.workers import open_workers
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
@@ -34,7 +36,10 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     with checkpoints.held():
         remove_partial(folder)
         title = f"{setting} {method} seed {seed}"
-        with TrainingDisplay(title, bench.partition, federation) as display:
+        with (
+            TrainingDisplay(title, bench.partition, federation) as display,
+            open_workers(setting, method, seed) or nullcontext() as workers,
+        ):
             result = train(
                 bench.partition,
                 lambda: bench.create(seed),
@@ -44,6 +49,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
                 seed=seed,
                 scratch=checkpoints.path,
                 progress=display.update,
+                workers=workers,
             )
         tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
         write_bytes(folder / "weights.safetensors", save(tensors))

@@ -52,6 +52,7 @@ class Workbench:
 
     setting: str
     method: str
+    device: str | None = None  # the first of FEDMVP_DEVICE
 
     @cached_property
     def params(self) -> Params:
@@ -75,10 +76,10 @@ class Workbench:
 
     @cached_property
     def backbone(self) -> Backbone:
-        """The frozen CLIP, on FEDMVP_DEVICE (default cpu)."""
+        """The frozen CLIP, on the device."""
         from pipeline.device import prepare_device
 
-        device = prepare_device()
+        device = prepare_device(self.device)
         return load_backbone(
             BACKBONE_FOLDER, precision=self.params.backbone.precision, device=device
         )

@@ -16,10 +16,11 @@ from torch import Tensor
 from fedmvp.config import FederationParams
 from fedmvp.data.labelled import LoadImages
 from fedmvp.errors import CheckpointError
-from fedmvp.federation.backend import InProcessBackend
+from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import RoundReport, run_federation
+from fedmvp.federation.workers import Workers
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.settings.partition import Client, Partition
@@ -28,6 +29,7 @@ __all__ = [
     "ROUND_COLUMNS",
     "Progress",
     "TrainingResult",
+    "fold_backend",
     "fold_tensors",
     "personal_tensors",
     "train",
@@ -71,6 +73,7 @@ def train(
     seed: int,
     scratch: Path | None = None,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> TrainingResult:
     """Run one federation per fold of the partition.
 
@@ -80,6 +83,8 @@ def train(
         Makes the method with its initial tensors.
     scratch : Path, optional
         Folder of checkpoints; a run that finds its own goes on from there.
+    workers : Workers, optional
+        Processes to train clients in; this one by default.
 
     Raises
     ------
@@ -89,17 +94,14 @@ def train(
     result = TrainingResult({}, [], [])
     for fold in partition.folds:
         method = create().to(banks.backbone.device)
-        clients = {client.id: client for client in partition.clients_of(fold)}
-
-        def load(name: str, clients: Mapping[str, Client] = clients) -> ClientData:
-            return _client_data(clients[name], banks, load_images)
-
-        backend = InProcessBackend(method, load, list(clients), federation, seed)
+        here = fold_backend(partition, fold, method, banks, load_images, federation, seed)
+        backend: Backend = workers.backend(fold, here.states) if workers else here
+        clients = list(here.states)
         initial = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
         outcome = run_federation(
             initial,
             backend,
-            list(clients),
+            clients,
             federation,
             seed=seed,
             checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
@@ -112,6 +114,24 @@ def train(
         result.rows.extend({"fold": fold, **row} for row in outcome.rows)
         result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
     return result
+
+
+def fold_backend(
+    partition: Partition,
+    fold: str,
+    method: Method,
+    banks: TextBanks,
+    load_images: LoadImages,
+    federation: FederationParams,
+    seed: int,
+) -> InProcessBackend:
+    """Return what trains the clients of one fold in this process."""
+    clients = {client.id: client for client in partition.clients_of(fold)}
+
+    def load(name: str) -> ClientData:
+        return _client_data(clients[name], banks, load_images)
+
+    return InProcessBackend(method, load, list(clients), federation, seed)
 
 
 def _client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:

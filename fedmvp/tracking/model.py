@@ -214,7 +214,8 @@ def pyfunc_model() -> Any:
             from fedmvp.prediction.bundle import load_bundle
 
             folder = Path(context.artifacts["description"]).parent
-            self.served = load_bundle(folder, device=os.environ.get("FEDMVP_DEVICE") or "cpu")
+            device = (os.environ.get("FEDMVP_DEVICE") or "cpu").split(",")[0].strip()
+            self.served = load_bundle(folder, device=device)
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             try:

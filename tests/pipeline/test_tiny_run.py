@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from fedmvp.tracking.projection import project, result_folders
 from fedmvp.tracking.store import recorded_contents, tracking_uri
 from tests.outputs import files
-from tests.pipeline.tiny import dvc
+from tests.pipeline.tiny import dvc, environment
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -42,6 +43,21 @@ def test_every_output_is_there_and_nothing_else_is_dirty(tiny_done: Path) -> Non
     data = ("attributes", "backbone", "code", "manifests", "partitions")
     made = ("results/", *(f"data/{name}" for name in data))
     assert not [line for line in ignored.splitlines() if line[3:].strip('"').startswith(made)]
+
+
+def test_clients_in_several_processes_give_the_same_bytes(tiny_done: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_done, root, symlinks=True)
+    shutil.rmtree(root / "results")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.train", "base_to_new", "fedmvp", "1"], cwd=root,
+        env=environment(FEDMVP_DEVICE="cpu, cpu"), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folder = "results/base_to_new/fedmvp/seed1"
+    found = {path.name: path.read_bytes() for path in (root / folder).iterdir()}
+    assert len(found) == 4
+    assert found == {name: (tiny_done / folder / name).read_bytes() for name in found}
 
 
 def test_a_second_repro_runs_nothing(tiny_done: Path) -> None:

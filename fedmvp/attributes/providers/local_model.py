@@ -29,7 +29,7 @@ def local_provider(params: AttributeParams) -> Provider:
         params.model,
         temperature=params.temperature,
         max_tokens=params.max_tokens,
-        device=os.environ.get("FEDMVP_DEVICE", "cpu"),
+        device=(os.environ.get("FEDMVP_DEVICE") or "cpu").split(",")[0].strip(),
     )
     return DialogueProvider(chat, attempts=params.attempts)
 

@@ -124,6 +124,7 @@ CASES = [
             "65535"),
     words("a dataset nobody has", ("datasets", "verify", "x" * 10_000), "File name too long"),
     variable("FEDMVP_DEVICE", "gpu", "unknown device", "use cpu"),
+    variable("FEDMVP_DEVICE", "cpu,gpu", "unknown device", "separated by commas"),
     variable("FEDMVP_THREADS", "-1", "not a number of threads"),
     variable("FEDMVP_DETERMINISM", "maybe", "unknown determinism level", "strict or fast"),
     setting("a setting without folds", "small.yaml: ", "exactly one of folds", folds=[]),

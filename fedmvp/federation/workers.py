@@ -1,0 +1,208 @@
+"""Several clients of a round at once: a process per device, each with a backend of its own.
+
+An update is a function of what the client is sent (tensors, its state, round and learning rate) and
+of what every worker builds alike (data, method, seed). Updates are handed on in the cohort's order,
+so neither the number of workers nor who is first changes a byte of the result.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedmvp.errors import ClientFailure
+from fedmvp.federation.backend import InProcessBackend
+from fedmvp.federation.client import ClientState, ClientUpdate
+from fedmvp.federation.failures import Failure
+
+__all__ = ["Build", "WorkerBackend", "Workers"]
+
+Build = Callable[[str], Callable[[str], InProcessBackend]]
+"""Device → fold → backend; called in a worker, so it must be picklable."""
+
+# Arrays, not tensors: torch would pass those through shared memory that lives as long as both ends.
+_Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a client is sent, and its state."""
+
+    fold: str
+    client: str
+    tensors: _Arrays
+    phase: str
+    momentum: _Arrays
+    personal: _Arrays
+    round_index: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What it sends back, and its state after; the update's tensors as arrays beside it."""
+
+    result: ClientUpdate | Failure
+    tensors: _Arrays
+    phase: str
+    momentum: _Arrays
+    personal: _Arrays
+
+
+class Workers:
+    """Processes that train clients; leaving the context ends them, at once after an error.
+
+    Parameters
+    ----------
+    build : Build
+    devices : sequence of str
+        One process for each; a device may be named more than once.
+    """
+
+    def __init__(self, build: Build, devices: Sequence[str]) -> None:
+        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+        names: SimpleQueue[str] = context.SimpleQueue()
+        for name in devices:
+            names.put(name)
+        self.devices = tuple(devices)
+        self._pool = ProcessPoolExecutor(len(devices), context, _begin, (build, names))
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # The children of this pool are all there are: stages start no other processes.
+        children = multiprocessing.active_children()
+        self._pool.shutdown(wait=error is None, cancel_futures=True)
+        if error is not None:
+            for child in children:
+                child.terminate()
+
+    def backend(self, fold: str, states: dict[str, ClientState]) -> WorkerBackend:
+        """Return the backend of one fold's federation."""
+        return WorkerBackend(self, fold, states)
+
+    def submit(self, jobs: Sequence[_Job]) -> Iterator[_Done]:
+        """Yield what becomes of jobs, in their order.
+
+        Raises
+        ------
+        ClientFailure
+            When a worker ended by itself.
+        """
+        try:
+            yield from self._pool.map(_train, jobs)
+        except BrokenProcessPool:
+            raise ClientFailure(
+                "a worker process ended by itself, most often for lack of memory",
+                where="FEDMVP_DEVICE", value=",".join(self.devices),
+                mend="see what it printed above; name fewer devices or free memory, then run "
+                "again: finished rounds are kept",
+            ) from None  # fmt: skip
+
+
+class WorkerBackend:
+    """Trains the clients of one fold in `workers`; see `fedmvp.federation.backend.Backend`."""
+
+    def __init__(self, workers: Workers, fold: str, states: dict[str, ClientState]) -> None:
+        self.workers = workers
+        self.fold = fold
+        self.states = states
+
+    def run(
+        self,
+        tensors: Mapping[str, Tensor],
+        clients: Sequence[str],
+        round_index: int,
+        learning_rate: float,
+    ) -> Iterator[ClientUpdate | Failure]:
+        """Yield each client's update in turn."""
+        device = next(iter(tensors.values())).device
+        sent = _arrays(tensors)
+        jobs = [
+            _Job(self.fold, client, sent, state.phase, _arrays(state.momentum),
+                 _arrays(state.personal), round_index, learning_rate)
+            for client in clients
+            for state in (self.states[client],)
+        ]  # fmt: skip
+        for client, done in zip(clients, self.workers.submit(jobs), strict=True):
+            momentum, personal = _tensors(done.momentum, device), _tensors(done.personal, device)
+            self.states[client] = ClientState(done.phase, momentum, personal)
+            result = done.result
+            if isinstance(result, ClientUpdate):
+                result = replace(result, tensors=_tensors(done.tensors, device))
+            yield result
+
+
+class _Worker:
+    """What a worker process has: a backend for each fold it has seen."""
+
+    def __init__(self, backend_of: Callable[[str], InProcessBackend]) -> None:
+        self.backend_of = backend_of
+        self.backends: dict[str, InProcessBackend] = {}
+
+    def train(self, job: _Job) -> _Done:
+        if job.fold not in self.backends:
+            self.backends[job.fold] = self.backend_of(job.fold)
+        backend = self.backends[job.fold]
+        device = next(iter(backend.method.tensors().values())).device
+        backend.states[job.client] = ClientState(
+            job.phase, _tensors(job.momentum, device), _tensors(job.personal, device)
+        )
+        sent = _tensors(job.tensors, device)
+        (result,) = backend.run(sent, [job.client], job.round_index, job.learning_rate)
+        tensors: _Arrays = {}
+        if isinstance(result, ClientUpdate):
+            tensors, result = _arrays(result.tensors), replace(result, tensors={})
+        state = backend.states[job.client]
+        return _Done(result, tensors, state.phase, _arrays(state.momentum), _arrays(state.personal))
+
+
+# A pool's functions find what its initializer made in the module only.
+_here: list[_Worker] = []
+
+
+def _begin(build: Build, names: Any) -> None:
+    """Make this process a worker on the next device."""
+    # The terminal's interrupt reaches all processes; the parent decides what becomes of these.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _here.append(_Worker(build(names.get())))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _train(job: _Job) -> _Done:
+    return _here[0].train(job)
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> _Arrays:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def _tensors(arrays: _Arrays, device: torch.device) -> dict[str, Tensor]:
+    return {name: torch.tensor(cast("Any", array)).to(device) for name, array in arrays.items()}

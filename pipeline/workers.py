@@ -1,0 +1,33 @@
+"""Processes that train the clients of a stage, one on each device FEDMVP_DEVICE names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from fedmvp.federation.backend import InProcessBackend
+from fedmvp.federation.training import fold_backend
+from fedmvp.federation.workers import Workers
+from pipeline.device import device_names
+from pipeline.workbench import Workbench
+
+__all__ = ["open_workers"]
+
+
+def open_workers(setting: str, method: str, seed: int) -> Workers | None:
+    """Return the workers of a training stage; None where one device is named."""
+    devices = device_names()
+    if len(devices) == 1:
+        return None
+    return Workers(partial(_build, setting, method, seed), devices)
+
+
+def _build(setting: str, method: str, seed: int, device: str) -> Callable[[str], InProcessBackend]:
+    """Return what makes backends, in a worker."""
+    bench = Workbench(setting, method, device)
+
+    def backend(fold: str) -> InProcessBackend:
+        return fold_backend(bench.partition, fold, bench.create(seed), bench.banks,
+                            bench.train_images, bench.federation, seed)  # fmt: skip
+
+    return backend
