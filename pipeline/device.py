@@ -52,7 +52,8 @@ def prepare_device(name: str | None = None) -> torch.device:
         os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
         torch.set_deterministic_debug_mode("error")
         # Strict mode also fills every new tensor, so that reading one before it is written shows.
-        # Nothing here does, as the tests find with the filling on; it costs 2 % of a step.
+        # Nothing here does (tests/unit/core/test_device.py); `python -m benchmarks.determinism`
+        # says what it would cost.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return device
 

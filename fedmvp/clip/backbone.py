@@ -14,7 +14,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from fedmvp.clip.feature_cache import cached_features
-from fedmvp.clip.shortcuts import Shortcuts
+from fedmvp.clip.shortcuts import Shortcuts, compile_wanted
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.text import TextTower
 from fedmvp.clip.vision import VisionTower
@@ -48,6 +48,7 @@ class Backbone(nn.Module):
         self.spec = spec
         self.precision = precision
         self.shortcuts = shortcuts or Shortcuts()
+        self.compiled = False
         self.vision = VisionTower(
             spec,
             cls_only=self.shortcuts.last_block,
@@ -162,8 +163,18 @@ class Backbone(nn.Module):
             "precision": self.precision,
             "device": self.device.type,
         }
-        # Rounds differently, and bytes must not depend on who filled the cache.
-        return known if self.shortcuts.last_block else {**known, "last_block": "plain"}
+        # These round differently, and bytes must not depend on who filled the cache.
+        known |= {} if self.shortcuts.last_block else {"last_block": "plain"}
+        return known | ({"blocks": "compiled"} if self.compiled else {})
+
+    def compile_blocks(self) -> None:
+        """Let torch compile the image tower's blocks, which share one program.
+
+        Those that have methods of their own for one row (the first and the last) stay as they are.
+        """
+        for block in self.vision.transformer.resblocks:
+            block.compile()
+        self.compiled = True
 
     def frozen_features(self, images: Iterable[Tensor]) -> Tensor:
         """Return L2-normalised un-prompted features of batches of normalised images, [N, e]."""
@@ -202,4 +213,7 @@ def load_backbone(
     except SafetensorError as error:
         raise BackboneError(f"not a safetensors file ({error})", where=path, mend=mend) from None
     shortcuts = Shortcuts.from_environment()
-    return Backbone.from_state(spec, state, precision=precision, shortcuts=shortcuts).to(device)
+    backbone = Backbone.from_state(spec, state, precision=precision, shortcuts=shortcuts)
+    if compile_wanted():
+        backbone.compile_blocks()
+    return backbone.to(device)

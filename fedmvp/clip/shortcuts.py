@@ -12,9 +12,25 @@ from dataclasses import dataclass, fields
 
 from fedmvp.errors import ConfigError
 
-__all__ = ["Shortcuts"]
+__all__ = ["Shortcuts", "compile_wanted"]
 
-_VARIABLE = "FEDMVP_PLAIN"
+_VARIABLE, _COMPILE = "FEDMVP_PLAIN", "FEDMVP_COMPILE"
+
+
+def compile_wanted() -> bool:
+    """Tell whether ``FEDMVP_COMPILE`` asks for a compiled image tower; off unless it is 1.
+
+    Off by default because compiling takes seconds in every process and needs a C++ compiler.
+
+    Raises
+    ------
+    ConfigError
+        When it is neither 0 nor 1.
+    """
+    word = os.environ.get(_COMPILE) or "0"
+    if word not in ("0", "1"):
+        raise ConfigError("neither on nor off", where=_COMPILE, value=word, mend="use 0 or 1")
+    return word == "1"
 
 
 @dataclass(frozen=True)

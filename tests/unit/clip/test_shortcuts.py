@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.clip.shortcuts import Shortcuts
+from fedmvp.clip.shortcuts import Shortcuts, compile_wanted
 from fedmvp.errors import ConfigError
 from fedmvp.federation.client import ClientData
 from tests.random_clip import random_backbone
@@ -50,6 +50,36 @@ def test_a_training_step_does_not_depend_on_a_shortcut(name: str, phase: str) ->
     assert gradients.keys() == expected.keys()
     for key, gradient in gradients.items():
         torch.testing.assert_close(gradient, expected[key], rtol=1e-4, atol=1e-5, msg=key)
+
+
+@pytest.mark.slow
+def test_a_training_step_does_not_depend_on_compiling() -> None:
+    """Nor does an evaluation; another batch is another shape."""
+    compiled, plain = changed(Shortcuts()), changed(Shortcuts())
+    compiled.compile_blocks()
+    loss, gradients = step(compiled, "promptformer")
+    expected_loss, expected = step(plain, "promptformer")
+    torch.testing.assert_close(loss, expected_loss, rtol=1e-5, atol=1e-5)
+    for key, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[key], rtol=1e-4, atol=1e-5, msg=key)
+    size = plain.spec.vision.image_size
+    for batch in (2, 5):
+        images = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(batch))
+        torch.testing.assert_close(
+            compiled.frozen_features([images]), plain.frozen_features([images]), rtol=0, atol=1e-5
+        )
+    assert compiled.identity != plain.identity
+    counters = torch._dynamo.utils.counters["frames"]  # else nothing was compiled
+    assert counters["ok"] > 0
+
+
+def test_compiling_is_asked_for_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    for word, wanted in {"": False, "0": False, "1": True}.items():
+        monkeypatch.setenv("FEDMVP_COMPILE", word)
+        assert compile_wanted() is wanted
+    monkeypatch.setenv("FEDMVP_COMPILE", "yes")
+    with pytest.raises(ConfigError, match=r"FEDMVP_COMPILE.*'yes'.*use 0 or 1"):
+        compile_wanted()
 
 
 def test_the_first_block_keeps_no_graph_of_the_image() -> None:
