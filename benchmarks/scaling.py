@@ -1,7 +1,7 @@
 """How the time of a step grows with classes and attributes, and that of a round with clients.
 
     python -m benchmarks.scaling steps --backbone pictoclip --batch 32 --out docs/performance
-    python -m benchmarks.scaling clients --out docs/performance
+    python -m benchmarks.scaling clients --batch 8 --out docs/performance
 
 writes a CSV and an SVG plot. All figures of a run are taken in one process, interleaved; times of
 steps are given as ratios to the bare tower's forward (evaluation) or forward and input gradient
@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fedmvp.bench.clock import Cost, measure
@@ -77,23 +76,25 @@ def _row(part: str, classes: str, attributes: str, cost: Cost, floor: Cost) -> d
     }
 
 
-def clients(backbone: Backbone, counts: Sequence[int], repetitions: int) -> list[dict[str, Any]]:
-    """Time one round in which every one of N clients trains on one image."""
-    size = backbone.spec.vision.image_size
-    images = np.zeros((1, size, size, 3), dtype=np.uint8)
-    scene = build_scene(backbone, classes=2, attributes=4, batch=1)
+def clients(
+    backbone: Backbone, batch: int, counts: Sequence[int], repetitions: int
+) -> list[dict[str, Any]]:
+    """Time one round in which every one of N clients takes one step on a batch of its own."""
+    scene = build_scene(backbone, classes=2, attributes=4, batch=batch)
+    federation = FEDERATION.model_copy(update={"batch_size": batch})
     method = FedMVP(backbone, FedMVPParams(), seed=0).to(backbone.device)
     initial = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
 
     def load(name: str) -> ClientData:
-        return ClientData(backbone, images, np.zeros(1, dtype=np.int64), scene.data.classes)
+        labels = scene.data.labels.cpu().numpy()
+        return ClientData(backbone, scene.data.images, labels, scene.data.classes)
 
     def round_of(count: int) -> Callable[[], object]:
         names = [f"client{k:04}" for k in range(count)]
 
         def run() -> None:
-            backend = InProcessBackend(method, load, names, FEDERATION, 0)
-            run_federation(initial, backend, names, FEDERATION, seed=0)
+            backend = InProcessBackend(method, load, names, federation, 0)
+            run_federation(initial, backend, names, federation, seed=0)
 
         return run
 
@@ -150,7 +151,7 @@ def main() -> None:
     backbone = backbone_of(options.backbone, prepare_device())
     base = options.out / f"{options.what}-{options.backbone}"
     if options.what == "clients":
-        rows = clients(backbone, _numbers(options.clients), options.repetitions)
+        rows = clients(backbone, options.batch, _numbers(options.clients), options.repetitions)
         series = {"CPU seconds": [(r["clients"], float(r["cpu_seconds"])) for r in rows]}
         title, x_label = "CPU seconds of a round", "clients"
     else:

@@ -27,15 +27,20 @@ def sgd_step(
     learning_rate: float,
 ) -> None:
     """SGD: b ← momentum · b + g + weight_decay · w (b = g at first); w ← w - rate · b."""
-    for name, gradient in gradients.items():
-        weight, step = tensors[name], gradient
-        if federation.weight_decay:
-            step = step.add(weight, alpha=federation.weight_decay)
-        if federation.momentum:
-            buffer = state.get(name)
-            step = step.clone() if buffer is None else buffer.mul_(federation.momentum).add_(step)
-            state[name] = step
-        weight.add_(step, alpha=-learning_rate)
+    weights = [tensors[name] for name in gradients]
+    steps: list[Tensor] | tuple[Tensor, ...] = list(gradients.values())
+    # All tensors in one call: on a GPU a kernel or two instead of one for each tensor.
+    if federation.weight_decay:
+        steps = torch._foreach_add(steps, weights, alpha=federation.weight_decay)
+    if federation.momentum:
+        for name, step in zip(gradients, steps, strict=True):
+            if name not in state:
+                state[name] = torch.zeros_like(step)
+        buffers = [state[name] for name in gradients]
+        torch._foreach_mul_(buffers, federation.momentum)
+        torch._foreach_add_(buffers, steps)
+        steps = buffers
+    torch._foreach_add_(weights, steps, alpha=-learning_rate)
 
 
 def adam_step(

@@ -120,14 +120,16 @@ def readme_commands() -> list[str]:
 
 
 # `make repro` and `make test` are what .ci/run does; `track ui` serves until it is stopped (the
-# tracking tests start it); a GPU is not everywhere. The paper's data and a paid model are not here:
-# test_paper_mini.py runs its pipeline, the unit tests of the command line the rest. All baselines
-# and their tuning take an hour: tests/contracts trains each, tests/unit/benchmarks tunes.
+# tracking tests start it); GPUs are not everywhere (test_tiny_run.py trains in two processes on the
+# CPU). The paper's data and a paid model are not here: test_paper_mini.py runs its pipeline, the
+# unit tests of the command line the rest. All baselines and their tuning take an hour:
+# tests/contracts trains each, tests/unit/benchmarks tunes.
 ELSEWHERE = {
     "make repro",
     "make test",
     "fedmvp track ui",
     "FEDMVP_DEVICE=cuda dvc repro train",
+    "FEDMVP_DEVICE=cuda:0,cuda:1 dvc repro train",
     "FEDMVP_DEVICE=cuda make repro",
     "fedmvp profile use paper",
     "fedmvp profile use paper-mini",
