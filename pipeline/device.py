@@ -60,17 +60,18 @@ def prepare_device(name: str | None = None) -> torch.device:
 
 def _device(name: str) -> torch.device:
     """Return a device of this machine."""
+    asked = os.environ.get("FEDMVP_DEVICE")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError("unknown device", where="FEDMVP_DEVICE", value=name,
+        raise ConfigError(f"unknown device {name}", where="FEDMVP_DEVICE", value=asked,
                           mend="use cpu, cuda or cuda:<n>, or several of them separated by commas",
                           ) from None  # fmt: skip
     missing = device.type == "cuda" and (
         not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
     )
     if missing:
-        raise ConfigError("this machine has no such GPU", where="FEDMVP_DEVICE", value=name,
+        raise ConfigError(f"this machine has no {name}", where="FEDMVP_DEVICE", value=asked,
                           mend="use cpu, or a machine with CUDA")  # fmt: skip
     return device
 

@@ -24,10 +24,12 @@ class Sources:
     Parameters
     ----------
     root : Path
-        Holds the packages of `OURS`.
+    packages : tuple of str, default=OURS
+        Top-level packages in it that count as ours.
     """
 
     root: Path
+    packages: tuple[str, ...] = OURS
     _trees: dict[str, ast.Module] = field(default_factory=dict, repr=False, compare=False)
     _imported: dict[tuple[str, bool], frozenset[str]] = field(
         default_factory=dict, repr=False, compare=False
@@ -63,7 +65,9 @@ class Sources:
 
     def modules(self) -> list[str]:
         """Return all of our modules, sorted."""
-        return sorted(self.name(file) for top in OURS for file in (self.root / top).rglob("*.py"))
+        return sorted(
+            self.name(file) for top in self.packages for file in (self.root / top).rglob("*.py")
+        )
 
     def imported(self, module: str, *, eager: bool = False) -> frozenset[str]:
         """Return what `module` imports, ours and others; ``package.*`` for a dynamic import.
@@ -96,7 +100,7 @@ class Sources:
         waiting = [module]
         while waiting:
             name = waiting.pop()
-            if name.split(".")[0] not in OURS or name in found:
+            if name.split(".")[0] not in self.packages or name in found:
                 continue
             if name.endswith(".*"):
                 package = name.removesuffix(".*")
@@ -116,7 +120,7 @@ class Sources:
         """Return the top-level packages, other than ours, that these modules import."""
         tops = {target.split(".")[0] for name in names
                 for target in self.imported(name, eager=eager)}  # fmt: skip
-        return frozenset(tops - set(OURS))
+        return frozenset(tops - set(self.packages))
 
     def is_trivial(self, module: str) -> bool:
         """Tell whether a module only says what it is: docstring, version, ``__all__``."""

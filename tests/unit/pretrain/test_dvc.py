@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.imports import OURS, Sources
 from pretrain.recipe import Recipe
-from tests import imports
+from tests.paths import ROOT
 
-STAGES: dict[str, Any] = yaml.safe_load((imports.ROOT / "pretrain/dvc.yaml").read_text())["stages"]
+STAGES: dict[str, Any] = yaml.safe_load((ROOT / "pretrain/dvc.yaml").read_text())["stages"]
+SOURCES = Sources(ROOT, (*OURS, "pretrain"))
 WORK = "pretrain/work/"
 
 
@@ -21,14 +23,11 @@ def written(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_code_dependencies_are_the_import_closure(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imports, "OURS", (*imports.OURS, "pretrain"))
-    needed = [m for m in imports.closure(f"pretrain.{name}") if not imports.is_trivial(m)]
-    files = [file for module in needed if (file := imports.module_file(module))]
+def test_code_dependencies_are_the_import_closure(name: str) -> None:
+    needed = [m for m in SOURCES.closure(f"pretrain.{name}") if not SOURCES.is_trivial(m)]
+    files = [file for module in needed if (file := SOURCES.file(module))]
     listed = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
-    assert listed == {file.relative_to(imports.ROOT).as_posix() for file in files}
+    assert listed == {file.relative_to(ROOT).as_posix() for file in files}
     assert STAGES[name]["cmd"].split()[:3] == ["python", "-m", f"pretrain.{name}"]
 
 
@@ -39,7 +38,7 @@ def test_every_derived_dependency_is_what_an_earlier_stage_writes() -> None:
             if dep.startswith(WORK):
                 assert any(dep == out or dep.startswith(f"{out}/") for out in made), (name, dep)
             else:
-                assert (imports.ROOT / dep).exists(), (name, dep)
+                assert (ROOT / dep).exists(), (name, dep)
         made |= set(written(name))
 
 
@@ -61,6 +60,6 @@ def test_training_never_reads_the_benchmarks_attributes() -> None:
     for name, stage in STAGES.items():
         reads = any("attributes" in dep for dep in stage["deps"])
         assert reads == (name in ("evaluate", "card"))
-    for file in (imports.ROOT / "pretrain").glob("*.py"):
+    for file in (ROOT / "pretrain").glob("*.py"):
         mentions = '"recorded"' in file.read_text() or "fedmvp.attributes" in file.read_text()
         assert not mentions or file.stem == "card", file
