@@ -25,7 +25,8 @@ class Work:
     trained_images : float
         Images of all training steps, each counted once per step.
     frozen_images : int
-        Images and mirror images whose un-prompted features are needed; seeds share them.
+        Images and mirror images whose un-prompted features are needed; seeds share those of
+        training, and settings the test images that methods without training classify.
     evaluated_images : int
         Images of all targets of all trained runs.
     tensor_stages, plain_stages : int
@@ -56,13 +57,17 @@ def work_of(params: Params) -> Work:
         federation = resolved_federation(method, section, params.federation)
         passes = federation.rounds * federation.participation * federation.local_epochs
         trained += seeds * passes * sum(map(_train_images, partitions.values()))
+    frozen = 2 * sum(map(_train_images, partitions.values())) if run.trained else 0
+    if run.zero_shot:
+        targets = (target for partition in partitions.values() for target in partition.targets)
+        frozen += len({(target.dataset, name) for target in targets for name in target.images})
     runs = len(partitions) * len(run.trained) * seeds
     return Work(
         trained_images=trained,
-        frozen_images=2 * sum(map(_train_images, partitions.values())) * bool(run.trained),
+        frozen_images=frozen,
         evaluated_images=seeds * len(run.trained) * sum(map(_test_images, partitions.values())),
         tensor_stages=1 + 2 * runs + len(partitions) * len(run.zero_shot),
-        plain_stages=2 * len(params.data.datasets) + len(partitions) + 2,
+        plain_stages=2 * len(params.data.datasets) + len(partitions) + 3,
     )
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedmvp.bench.estimate import Work, estimate_seconds
+from fedmvp.bench.estimate import Work, estimate_seconds, work_of
 from fedmvp.bench.parts import FORWARD, GRADIENT, method_parts
 from fedmvp.bench.run import Question, answer
 from fedmvp.bench.scene import build_scene
 from fedmvp.clip.backbone import Backbone
+from fedmvp.config import load_params
+from fedmvp.settings.partition import Client, Partition, Target
+from tests.paths import ROOT
 from tests.random_clip import backbone_spec
 
 CPU = torch.device("cpu")
@@ -55,6 +58,29 @@ def test_the_estimate_adds_up() -> None:
         "training": 10.0, "frozen features": 0.2, "evaluation": 2.0, "process start-up": 7.0,
         "total": pytest.approx(19.2),
     }  # fmt: skip
+
+
+def test_work_is_counted_from_the_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two settings that test the same image, three seeds, half of the clients a round."""
+    names = ("x", "y")
+    clients = tuple(Client(c, "main", "food", None, names, ("1", "2", "3")) for c in "ab")
+    targets = (Target("food", "main", "target", "food", None, names, ("8", "9")),)
+    partition = Partition("any", "cross_dataset", "by_image", clients, targets)
+    monkeypatch.setattr("fedmvp.bench.estimate.load_partition", lambda path: partition)
+    params = load_params(ROOT / "params.yaml")
+    run = params.run.model_copy(update={
+        "settings": ("one", "two"), "trained": ("fedmvp",), "zero_shot": ("zero_shot",),
+        "seeds": (1, 2, 3),
+    })  # fmt: skip
+    federation = params.federation.model_copy(update={"rounds": 4, "participation": 0.5})
+    data = params.data.model_copy(update={"datasets": ("food", "animals")})
+    changed = params.model_copy(update={"run": run, "federation": federation, "data": data})
+    work = work_of(changed)
+    assert work.trained_images == 3 * (4 * 0.5) * 2 * 6
+    assert work.frozen_images == 2 * 2 * 6 + 2
+    assert work.evaluated_images == 3 * 2 * 2
+    assert work.tensor_stages == 1 + 2 * 6 + 2  # backbone; train, evaluate; zero_shot
+    assert work.plain_stages == 4 + 2 + 3  # download, attributes; partition; code, report, track
 
 
 def test_the_command_refuses_what_it_cannot_do(
