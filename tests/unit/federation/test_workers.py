@@ -121,9 +121,12 @@ def plain(states: Mapping[str, ClientState]) -> Any:
 @pytest.fixture(autouse=True)
 def none_left() -> Iterator[None]:
     yield
-    for child in multiprocessing.active_children():
-        child.join(10)
-    assert not multiprocessing.active_children()
+    # Not by joining: the pool's own thread collects them, too, and only one of both is told.
+    for _ in range(200):
+        if not multiprocessing.active_children():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still there: {multiprocessing.active_children()}")
 
 
 @pytest.mark.parametrize("count", [1, 2])
