@@ -16,7 +16,7 @@ from fedmvp.files import sha256_file, write_json
 from pipeline.imports import Sources
 from pipeline.stage import run_stage
 
-__all__ = ["code_of", "method_names", "write_code"]
+__all__ = ["METHOD_STAGES", "STAGES", "code_of", "method_classes", "write_code"]
 
 STAGES = ("backbone", "download", "attributes", "partition", "report", "track")
 METHOD_STAGES = ("train", "evaluate", "zero_shot")
@@ -34,19 +34,21 @@ def main() -> None:
 def write_code(root: Path) -> int:
     """Write data/code of the repository in `root`; return the number of files."""
     sources = Sources(root)
-    names: list[tuple[str, str | None]] = [(stage, None) for stage in STAGES]
-    names += [(stage, method) for stage in METHOD_STAGES for method in method_names(sources)]
-    for stage, method in names:
-        path = root / "data/code" / stage
-        path = path.with_suffix(".json") if method is None else path / f"{method}.json"
-        write_json(path, {"files": _hashes(sources, code_of(sources, stage, method))})
-    return len(names)
+    folder, methods = root / "data/code", method_classes(sources)
+    for stage in STAGES:
+        write_json(folder / f"{stage}.json", {"files": _hashes(sources, code_of(sources, stage))})
+    for stage in METHOD_STAGES:
+        for method, name in methods.items():
+            files = _hashes(sources, code_of(sources, stage, method))
+            write_json(folder / stage / f"{method}.json", {"class": name, "files": files})
+    return len(STAGES) + len(METHOD_STAGES) * len(methods)
 
 
 def code_of(sources: Sources, stage: str, method: str | None = None) -> frozenset[str]:
     """Return the modules a stage can import, without those that only say what they are.
 
-    `fedmvp.methods` itself is one of the latter: it says in which module a method is.
+    `fedmvp.methods` itself is one of the latter: it says in which class a method is, and each
+    method's file says so, too.
     """
     chosen = None if method is None else {_METHODS: [method]}
     return frozenset(
@@ -58,11 +60,12 @@ def code_of(sources: Sources, stage: str, method: str | None = None) -> frozense
     )
 
 
-def method_names(sources: Sources) -> list[str]:
-    """Return the names in ``fedmvp.methods.METHODS``, read without importing it."""
+def method_classes(sources: Sources) -> dict[str, str]:
+    """Return ``fedmvp.methods.METHODS``, read without importing it."""
     for node in sources.tree(_METHODS).body:
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "METHODS":
-            return sorted(ast.literal_eval(ast.unparse(node.value or ast.Dict([], []))))
+            found: dict[str, str] = ast.literal_eval(node.value or ast.Dict([], []))
+            return found
     raise LookupError(f"{_METHODS} has no METHODS")
 
 

@@ -12,14 +12,10 @@ import os
 
 import torch
 
+from fedmvp.devices import device_names
 from fedmvp.errors import ConfigError
 
-__all__ = ["device_names", "prepare_device"]
-
-
-def device_names() -> tuple[str, ...]:
-    """Return the devices FEDMVP_DEVICE names, at least one."""
-    return tuple(name.strip() for name in (os.environ.get("FEDMVP_DEVICE") or "cpu").split(","))
+__all__ = ["prepare_device"]
 
 
 def prepare_device(name: str | None = None) -> torch.device:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from fedmvp.devices import device_names
 from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.training import fold_backend
 from fedmvp.federation.workers import Workers
-from pipeline.device import device_names
 from pipeline.workbench import Workbench
 
 __all__ = ["open_workers"]

@@ -21,7 +21,7 @@ from fedmvp.data.labelled import LoadImages
 from fedmvp.errors import DataError
 from fedmvp.settings.partition import Target
 
-__all__ = ["TargetImages", "TestImages"]
+__all__ = ["EvaluationImages", "TargetImages"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class TargetImages:
             yield self.rows[part], self.labels[part]
 
 
-class TestImages:
+class EvaluationImages:
     """Test images by target.
 
     Parameters
@@ -71,8 +71,6 @@ class TestImages:
     batch_size : int
         Images per forward of the frozen tower.
     """
-
-    __test__ = False  # pytest: this is no test
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fedmvp.data.labelled import LoadImages
 from fedmvp.errors import DataError
-from fedmvp.evaluation.images import TargetImages, TestImages
+from fedmvp.evaluation.images import EvaluationImages, TargetImages
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
@@ -55,7 +55,7 @@ def evaluate(
         the global model alone.
     """
     rows: list[dict[str, Any]] = []
-    images = TestImages(partition.targets, load_images, method.backbone, batch_size)
+    images = EvaluationImages(partition.targets, load_images, method.backbone, batch_size)
     for fold in partition.folds:
         load_fold(fold)
         for target in partition.targets_of(fold):
@@ -92,7 +92,7 @@ def _scores(
     chosen: TargetImages,
     rows: NDArray[np.int64],
     classes: ClassSet,
-    images: TestImages,
+    images: EvaluationImages,
 ) -> Tensor:
     """Return class scores of some rows of a target's images, [B, K]."""
     backbone = method.backbone

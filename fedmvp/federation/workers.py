@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.queues import SimpleQueue
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,28 +39,42 @@ _Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
+class _State:
+    """A `ClientState` that travels."""
+
+    phase: str
+    momentum: _Arrays
+    personal: _Arrays
+
+    @classmethod
+    def of(cls, state: ClientState) -> _State:
+        return cls(state.phase, _arrays(state.momentum), _arrays(state.personal))
+
+    def on(self, device: torch.device) -> ClientState:
+        return ClientState(
+            self.phase, _tensors(self.momentum, device), _tensors(self.personal, device)
+        )
+
+
+@dataclass(frozen=True)
 class _Job:
-    """What a client is sent, and its state."""
+    """What a client is sent."""
 
     fold: str
     client: str
     tensors: _Arrays
-    phase: str
-    momentum: _Arrays
-    personal: _Arrays
+    state: _State
     round_index: int
     learning_rate: float
 
 
 @dataclass(frozen=True)
 class _Done:
-    """What it sends back, and its state after; the update's tensors as arrays beside it."""
+    """What it sends back; the update's tensors are beside it, as arrays."""
 
     result: ClientUpdate | Failure
     tensors: _Arrays
-    phase: str
-    momentum: _Arrays
-    personal: _Arrays
+    state: _State
 
 
 class Workers:
@@ -139,14 +153,12 @@ class WorkerBackend:
         device = next(iter(tensors.values())).device
         sent = _arrays(tensors)
         jobs = [
-            _Job(self.fold, client, sent, state.phase, _arrays(state.momentum),
-                 _arrays(state.personal), round_index, learning_rate)
+            _Job(self.fold, client, sent, _State.of(self.states[client]), round_index,
+                 learning_rate)
             for client in clients
-            for state in (self.states[client],)
         ]  # fmt: skip
         for client, done in zip(clients, self.workers.submit(jobs), strict=True):
-            momentum, personal = _tensors(done.momentum, device), _tensors(done.personal, device)
-            self.states[client] = ClientState(done.phase, momentum, personal)
+            self.states[client] = done.state.on(device)
             result = done.result
             if isinstance(result, ClientUpdate):
                 result = replace(result, tensors=_tensors(done.tensors, device))
@@ -165,16 +177,13 @@ class _Worker:
             self.backends[job.fold] = self.backend_of(job.fold)
         backend = self.backends[job.fold]
         device = next(iter(backend.method.tensors().values())).device
-        backend.states[job.client] = ClientState(
-            job.phase, _tensors(job.momentum, device), _tensors(job.personal, device)
-        )
+        backend.states[job.client] = job.state.on(device)
         sent = _tensors(job.tensors, device)
         (result,) = backend.run(sent, [job.client], job.round_index, job.learning_rate)
         tensors: _Arrays = {}
         if isinstance(result, ClientUpdate):
             tensors, result = _arrays(result.tensors), replace(result, tensors={})
-        state = backend.states[job.client]
-        return _Done(result, tensors, state.phase, _arrays(state.momentum), _arrays(state.personal))
+        return _Done(result, tensors, _State.of(backend.states[job.client]))
 
 
 # A pool's functions find what its initializer made in the module only.
@@ -205,4 +214,4 @@ def _arrays(tensors: Mapping[str, Tensor]) -> _Arrays:
 
 
 def _tensors(arrays: _Arrays, device: torch.device) -> dict[str, Tensor]:
-    return {name: torch.tensor(cast("Any", array)).to(device) for name, array in arrays.items()}
+    return {name: torch.tensor(array, device=device) for name, array in arrays.items()}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedmvp.devices import device_names
 from fedmvp.errors import ConfigError, DataError, FedMVPError
 from fedmvp.files import read_json, sha256_file, sha256_json
 from fedmvp.tracking.store import locked, open_client, tracking_uri
@@ -214,8 +214,7 @@ def pyfunc_model() -> Any:
             from fedmvp.prediction.bundle import load_bundle
 
             folder = Path(context.artifacts["description"]).parent
-            device = (os.environ.get("FEDMVP_DEVICE") or "cpu").split(",")[0].strip()
-            self.served = load_bundle(folder, device=device)
+            self.served = load_bundle(folder, device=device_names()[0])
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             try:

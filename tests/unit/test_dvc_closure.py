@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.code import METHOD_STAGES, STAGES, code_of, method_names
+from pipeline.code import METHOD_STAGES, STAGES, code_of, method_classes
 from pipeline.imports import OURS
 from tests.paths import ROOT, SOURCES
 
@@ -19,7 +19,7 @@ WRITTEN: dict[str, dict[str, Any]] = yaml.safe_load(
     (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 )["stages"]
 COMPUTING = sorted(set(WRITTEN) - {"code"})
-METHODS = method_names(SOURCES)
+METHODS = method_classes(SOURCES)
 # Sections a stage's helper modules can read but this stage does not, with the reason.
 UNREAD = {
     # Only a trained run's identity holds them (pipeline.workbench).
@@ -60,12 +60,9 @@ def test_what_a_stage_loads_is_in_its_code(stage: str) -> None:
 @pytest.mark.parametrize("stage", METHOD_STAGES)
 def test_a_methods_own_module_concerns_it_alone(stage: str) -> None:
     """Unless another method builds on it."""
-    builds_on = {"fedvpt_deep": {"fedvpt"}}
-    for method in METHODS:
-        others = {f"fedmvp.methods.{m}" for m in METHODS if m != method}
-        found = {m.rpartition(".")[2] for m in others & code_of(SOURCES, stage, method)}
-        if method == "fedmvp" or method in builds_on:
-            assert found == builds_on.get(method, set())
+    for method, base in {"fedmvp": set(), "fedvpt_deep": {"fedmvp.methods.fedvpt"}}.items():
+        others = {f"fedmvp.methods.{name}" for name in METHODS if name != method}
+        assert others & code_of(SOURCES, stage, method) == base
     assert "fedmvp.methods.promptformer" in code_of(SOURCES, stage, "fedmvp")
     assert "fedmvp.methods.promptformer" not in code_of(SOURCES, stage, "promptfl")
 

@@ -12,7 +12,14 @@ from tests.paths import ROOT, SOURCES
 
 # Lowest first; a module imports from its own row or rows above it. The longest prefix counts.
 LAYERS = (
-    ("fedmvp", "fedmvp.errors", "fedmvp.files", "fedmvp.seeds", "fedmvp.yaml_files"),
+    (
+        "fedmvp",
+        "fedmvp.devices",
+        "fedmvp.errors",
+        "fedmvp.files",
+        "fedmvp.seeds",
+        "fedmvp.yaml_files",
+    ),
     # The schema of a section may live with the package it configures.
     ("fedmvp.config", "fedmvp.attributes.config"),
     ("fedmvp.clip", "fedmvp.attributes", "fedmvp.settings", "fedmvp.data"),

@@ -6,13 +6,13 @@ The only module of the attribute layer that imports torch.
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Usage
 from fedmvp.attributes.providers.dialogue import Completion, DialogueProvider, Message
+from fedmvp.devices import device_names
 
 __all__ = ["LocalChat", "local_provider"]
 
@@ -29,7 +29,7 @@ def local_provider(params: AttributeParams) -> Provider:
         params.model,
         temperature=params.temperature,
         max_tokens=params.max_tokens,
-        device=(os.environ.get("FEDMVP_DEVICE") or "cpu").split(",")[0].strip(),
+        device=device_names()[0],
     )
     return DialogueProvider(chat, attempts=params.attempts)
 

@@ -72,6 +72,15 @@ def test_a_changed_module_changes_the_files_of_those_that_import_it(project: Pat
     assert changed == {"train/a", "evaluate/a"}
 
 
+def test_a_method_of_another_class_is_another_method(project: Path) -> None:
+    write_code(project)
+    before = (project / "data/code/train/a.json").read_bytes()
+    path = project / "fedmvp/methods/__init__.py"
+    path.write_text(METHODS.replace('"a": "A"', '"a": "Other"'))
+    write_code(project)
+    assert (project / "data/code/train/a.json").read_bytes() != before
+
+
 def test_a_method_more_changes_no_other(project: Path) -> None:
     before = hashes(project, "train/a")
     path = project / "fedmvp/methods/__init__.py"

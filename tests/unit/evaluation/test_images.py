@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import DataError
-from fedmvp.evaluation.images import TestImages
+from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.settings.partition import Target
 from tests.toys import NAMES, toy_images
 
@@ -46,7 +46,7 @@ def target(labels: Sequence[int], images: str, dataset: str = "toys") -> Target:
 def test_overlapping_targets_share_one_table(tiny: Backbone) -> None:
     images = Images(tiny)
     targets = [target([1, 0], "1-2 0-5"), target([0, 1, 2], "2-1 0-5 1-3")]
-    tests = TestImages(targets, images, tiny, 2)
+    tests = EvaluationImages(targets, images, tiny, 2)
     found = [tests(t) for t in targets]
     assert images.asked == [("0-5", "1-2", "1-3", "2-1")]
     for t, chosen in zip(targets, found, strict=True):
@@ -58,21 +58,21 @@ def test_overlapping_targets_share_one_table(tiny: Backbone) -> None:
 
 def test_datasets_are_apart(tiny: Backbone) -> None:
     images = Images(tiny)
-    tests = TestImages([target([0], "0-1"), target([0], "0-2", "more")], images, tiny, 2)
+    tests = EvaluationImages([target([0], "0-1"), target([0], "0-2", "more")], images, tiny, 2)
     assert [tests(t).rows.tolist() for t in tests.targets] == [[0], [0]]
     assert images.asked == [("0-1",), ("0-2",)]
 
 
 def test_an_image_of_another_class_is_refused(tiny: Backbone) -> None:
     wrong = target([0, 1], "0-1 2-1 1-1")
-    tests = TestImages([wrong, target([2], "2-2")], Images(tiny), tiny, 2)
+    tests = EvaluationImages([wrong, target([2], "2-2")], Images(tiny), tiny, 2)
     with pytest.raises(DataError, match=f"toys.*'{NAMES[2]}'.*older than the manifest"):
         tests(wrong)
 
 
 def test_features_are_those_of_the_rows(tiny: Backbone) -> None:
     chosen = target([0, 1], "1-1 0-1 1-2")
-    tests = TestImages([chosen], Images(tiny), tiny, 2)
+    tests = EvaluationImages([chosen], Images(tiny), tiny, 2)
     rows = tests(chosen).rows
     direct = tiny.frozen_features([tiny.normalise(tests(chosen).pixels[rows])])
     torch.testing.assert_close(tests.features("toys")[torch.from_numpy(rows)], direct)
@@ -80,8 +80,8 @@ def test_features_are_those_of_the_rows(tiny: Backbone) -> None:
 
 def test_settings_with_the_same_images_share_their_features(tiny: Backbone, cache: Any) -> None:
     """In whatever order and number of targets they are tested."""
-    one = TestImages([target([0, 1], "1-1 0-1 1-2")], Images(tiny), tiny, 2)
-    other = TestImages([target([1], "1-2"), target([0, 1], "0-1 1-1")], Images(tiny), tiny, 2)
+    one = EvaluationImages([target([0, 1], "1-1 0-1 1-2")], Images(tiny), tiny, 2)
+    other = EvaluationImages([target([1], "1-2"), target([0, 1], "0-1 1-1")], Images(tiny), tiny, 2)
     first = one.features("toys")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(tiny.vision), "forward", None)

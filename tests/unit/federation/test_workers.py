@@ -244,11 +244,3 @@ def test_the_first_client_of_a_worker_is_no_special_one() -> None:
             (update,) = there.run(start(), ["a"], 0, 0.1)
             updates.append(update.tensors["shared"].tolist())  # type: ignore[union-attr]
     assert updates[0] == updates[1]
-
-
-def test_arrays_do_not_alias_the_servers_tensors() -> None:
-    params = federation()
-    tensors = start()
-    with Workers(partial(build, params, ""), ["place"]) as workers:
-        list(workers.backend("all", states()).run(tensors, ["a"], 0, 0.5))
-    assert all(not tensor.any() for tensor in tensors.values())
