@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from fedmvp.config import load_params
-from fedmvp.data.images import load_images
+from fedmvp.data.images import load_images, raw_folder
 from fedmvp.data.manifest import Manifest, load_manifest
 from fedmvp.data.paths import manifest_path
 from fedmvp.report import DataRow, Subject, build
@@ -65,8 +65,11 @@ def _data_row(manifest: Manifest) -> DataRow:
 
 def _load_image(dataset: str, image_id: str) -> Image.Image:
     # "all": a domain setting tests on images of every split.
-    pixels = load_images(_manifest(dataset), [image_id], IMAGE_PX, "all")
+    pixels = load_images(_manifest(dataset), [image_id], IMAGE_PX, "all", _folder_of)
     return Image.fromarray(pixels[0])
+
+
+_folder_of = cache(raw_folder)
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -32,7 +32,7 @@ from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_json
 
-__all__ = ["load_images"]
+__all__ = ["load_images", "raw_folder"]
 
 _MUCH_BYTES = 1 << 30
 
@@ -40,8 +40,26 @@ _FORMAT = 1
 """Raised when the preprocessing changes, so that old cache files are not used."""
 
 
+def raw_folder(dataset: str) -> Path:
+    """Return the folder a manifest's image paths start from, fetching the images if need be.
+
+    It counts the folder's files, so callers with many lists of images keep what it returns.
+
+    Raises
+    ------
+    SourceError
+        When the raw images are gone and cannot be fetched again.
+    """
+    spec = load_spec(dataset)
+    return locate(spec, ensure_raw(spec)).base
+
+
 def load_images(
-    manifest: Manifest, ids: Sequence[str], size_px: int, split: Split | Literal["all"]
+    manifest: Manifest,
+    ids: Sequence[str],
+    size_px: int,
+    split: Split | Literal["all"],
+    folder_of: Callable[[str], Path] = raw_folder,
 ) -> NDArray[np.uint8]:
     """Return decoded images, from the cache where they are in it.
 
@@ -54,6 +72,8 @@ def load_images(
     split : {"train", "val", "test", "all"}
         The split all images must be in: training that asks for a test image is a bug. "all" is
         for settings that split by domain (`fedmvp.settings.partition.Partition.train_split`).
+    folder_of : callable
+        Asked for the folder of the raw images where they have to be decoded.
 
     Returns
     -------
@@ -65,7 +85,7 @@ def load_images(
     DataError
         When an image is unknown, not in `split`, or cannot be decoded.
     SourceError
-        When the raw images are gone and cannot be fetched again.
+        See `raw_folder`.
     """
     images = [manifest.image(image_id) for image_id in ids]
     if split != "all" and (stray := next((i for i in images if i.split != split), None)):
@@ -85,8 +105,7 @@ def load_images(
     path = cache / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
     cached = _open(path, shape)
     if cached is None:
-        spec = load_spec(manifest.dataset)
-        base = locate(spec, ensure_raw(spec)).base
+        base = folder_of(manifest.dataset)
         _announce(manifest.dataset, shape, cache)
         _decode_all([base / i.path for i in images], path, shape)
         cached = _open(path, shape)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmvp.data.images import load_images
+from fedmvp.data.images import load_images, raw_folder
 from fedmvp.data.manifest import load_manifest
 from fedmvp.data.paths import manifest_path
 from fedmvp.data.splits import Split
@@ -49,6 +50,7 @@ class ImageSource:
         self.manifests = {name: load_manifest(manifest_path(name)) for name in datasets}
         self.size_px = size_px
         self.split = split
+        self._folder_of = cache(raw_folder)
 
     def __call__(
         self, dataset: str, ids: Sequence[str], classes: Sequence[str]
@@ -61,7 +63,7 @@ class ImageSource:
             When an image is unknown, in another split, of another class, or cannot be decoded.
         """
         manifest = self.manifests[dataset]
-        images = load_images(manifest, ids, self.size_px, self.split)
+        images = load_images(manifest, ids, self.size_px, self.split, self._folder_of)
         return images, manifest.labels(ids, classes)
 
     def key(self, dataset: str, ids: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fedmvp.data.labelled import LoadImages
+from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
@@ -51,22 +52,25 @@ def explain(
     load_fold(fold)
     method.enter(None)
     targets = [t for t in partition.targets_of(fold) if t.group not in ("local", "source")]
+    # The tables `evaluate` has decoded, not files of single images.
+    images_of = EvaluationImages(partition.targets, load_images, method.backbone, batch_size=1)
     explanation = Explanation()
     for number in range(images):
         target = targets[number % len(targets)]
-        image_id = target.images[_place(number, len(targets)) % len(target.images)]
+        place = _place(number, len(targets)) % len(target.images)
+        image_id = target.images[place]
         if image_id in explanation.prompts:
             continue
         classes = banks.select(target.dataset, target.domain, target.classes)
-        pixels, labels = load_images(target.dataset, (image_id,), classes.names)
-        batch = method.backbone.normalise(pixels)
+        chosen = images_of(target)
+        batch = method.backbone.normalise(chosen.pixels[chosen.rows[place : place + 1]])
         prompts = method.prompts(batch, classes)
         if prompts is not None:
             explanation.prompts[image_id] = prompts[0].float().cpu().contiguous()
         attended = _attended(method, batch, classes, attributes)
         if attended is not None:
             predicted = int(method.logits(batch, classes).argmax())
-            entry = _entry(image_id, target, classes, int(labels[0]), predicted)
+            entry = _entry(image_id, target, classes, int(chosen.labels[place]), predicted)
             grid = list(method.backbone.spec.vision.grid)
             explanation.images.append({**entry, "grid": grid, "attributes": attended})
     return explanation

@@ -6,7 +6,7 @@ Learned prompts are tensors, which the registry cannot hold; they travel as safe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,19 +37,25 @@ def described_datasets(root: Path, inputs: Mapping[str, str]) -> list[ClassAttri
     ]
 
 
-def prompt_artifacts(described: Iterable[ClassAttributes], per_class: int) -> dict[str, bytes]:
+def prompt_artifacts(
+    described: Iterable[ClassAttributes],
+    per_class: int,
+    spec_of: Callable[[str], DatasetSpec] = load_spec,
+) -> dict[str, bytes]:
     """Return artifact path to content: attributes, templates, rendered questions and sentences.
 
     Parameters
     ----------
     per_class : int
         Attributes the questions ask for, of the run's params.
+    spec_of : callable
+        Gives a dataset's catalog entry.
     """
     artifacts: dict[str, bytes] = {}
     templates: dict[str, Any] = {}
     for attributes in described:
         name = attributes.dataset
-        spec = load_spec(name)
+        spec = spec_of(name)
         templates[name] = _templates(spec, attributes)
         artifacts[f"prompts/attributes/{name}.json"] = _json(dict(attributes.classes))
         artifacts[f"prompts/sentences/{name}.json"] = _json(_sentences(spec, attributes))
@@ -100,7 +106,11 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def registry_texts(described: Iterable[ClassAttributes], per_class: int) -> dict[str, str]:
+def registry_texts(
+    described: Iterable[ClassAttributes],
+    per_class: int,
+    spec_of: Callable[[str], DatasetSpec] = load_spec,
+) -> dict[str, str]:
     """Return prompt name to template with ``{{variables}}``, as the registry keeps them.
 
     A question stands there twice: as its template, and per dataset with all but the class filled
@@ -108,7 +118,7 @@ def registry_texts(described: Iterable[ClassAttributes], per_class: int) -> dict
     """
     texts: dict[str, str] = {}
     for attributes in described:
-        spec = load_spec(attributes.dataset)
+        spec = spec_of(attributes.dataset)
         texts[f"fedmvp.hand.{spec.name}"] = spec.template.replace("{}", "{{class}}")
         for domain in ("", *spec.sentence.domains):
             parts = spec.sentence_parts(domain)

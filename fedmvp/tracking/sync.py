@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from fedmvp.config import load_params
+from fedmvp.data.spec import load_spec
 from fedmvp.files import read_json
 from fedmvp.tracking.attention import ImageLoader, attention_maps, local_images
 from fedmvp.tracking.projection import Projection, project, result_folders
@@ -122,11 +123,13 @@ def _prompts(root: Path) -> Callable[[_Inputs, int], tuple[dict[str, bytes], dic
 
     Most runs of a sync read the same texts, and these are read from many files.
     """
+    spec_of = cache(load_spec)
 
     @cache
     def prompts(inputs: _Inputs, per_class: int) -> tuple[dict[str, bytes], dict[str, str]]:
         described = described_datasets(root, dict(inputs))
-        return prompt_artifacts(described, per_class), registry_texts(described, per_class)
+        artifacts = prompt_artifacts(described, per_class, spec_of)
+        return artifacts, registry_texts(described, per_class, spec_of)
 
     return prompts
 

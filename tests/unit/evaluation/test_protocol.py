@@ -14,6 +14,7 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import DataError
 from fedmvp.evaluation.explain import explain
+from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
@@ -174,8 +175,8 @@ def test_explanations(tiny: Backbone, partition: Partition) -> None:
     peaks = [max(a["weights"]) for a in entry["attributes"]]
     assert peaks == sorted(peaks, reverse=True)
     classes = banks.select("toys", None, partition.targets[1].classes)
-    images, _ = Images(tiny)("toys", ["2-1"], classes.names)
-    weights = fedmvp(tiny).explain(tiny.normalise(images), classes)[0]
+    shown = EvaluationImages(partition.targets, Images(tiny), tiny, 1)(partition.targets[1])
+    weights = fedmvp(tiny).explain(tiny.normalise(shown.pixels[shown.rows[:1]]), classes)[0]
     assert peaks[0] == pytest.approx(float(weights.max()), rel=1e-3)
     assert found.prompts["2-1"].shape == (4, 64)
 
