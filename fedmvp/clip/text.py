@@ -114,11 +114,13 @@ class TextTower(nn.Module):
         """Return L2-normalised features of fixed texts, [T, L] → [T, e].
 
         Columns behind the longest text of a chunk are dropped: the causal mask hides them from the
-        end-of-text position. The chunk size is fixed, so the bits do not depend on the caller.
+        end-of-text position. Texts of like length share a chunk, so few columns are computed in
+        vain. The chunk size is fixed, so the bits do not depend on the caller.
         """
+        order = end_of_text(ids).argsort(stable=True)
         parts = []
-        for rows in torch.split(ids, chunk):
+        for rows in torch.split(ids[order], chunk):
             end = end_of_text(rows)
             rows = rows[:, : int(end.max()) + 1]
             parts.append(F.normalize(self(self.embed(rows), end), dim=-1))
-        return torch.cat(parts)
+        return torch.cat(parts)[order.argsort()]

@@ -245,6 +245,8 @@ def _descend(
     gradients: Sequence[Tensor | None] = torch.autograd.grad(total, parameters, allow_unused=True)
     chosen = {name: gradient for name, gradient in zip(names, gradients, strict=True)
               if gradient is not None and name in step}  # fmt: skip
+    if not chosen:  # a client that switches before its step, into a phase of other tensors
+        return
     with torch.no_grad():
         for name in chosen.keys() & anchor.keys():
             chosen[name] = chosen[name] + federation.proximal_weight * (own[name] - anchor[name])

@@ -1,7 +1,8 @@
 """Client optimizers: one step on some tensors, with a state that can be saved.
 
-Written as functions because torch's optimizer classes take seconds to import, and because the
-state of a client has to survive from round to round under ``client_state: persistent``.
+Functions around torch's fused kernels, one call for all tensors: torch's optimizer classes take
+seconds to import, and the state of a client has to survive from round to round under
+``client_state: persistent``.
 """
 
 from __future__ import annotations
@@ -27,20 +28,21 @@ def sgd_step(
     learning_rate: float,
 ) -> None:
     """SGD: b ← momentum · b + g + weight_decay · w (b = g at first); w ← w - rate · b."""
-    weights = [tensors[name] for name in gradients]
-    steps: list[Tensor] | tuple[Tensor, ...] = list(gradients.values())
-    # All tensors in one call: on a GPU a kernel or two instead of one for each tensor.
-    if federation.weight_decay:
-        steps = torch._foreach_add(steps, weights, alpha=federation.weight_decay)
     if federation.momentum:
-        for name, step in zip(gradients, steps, strict=True):
+        for name in gradients:
             if name not in state:
-                state[name] = torch.zeros_like(step)
-        buffers = [state[name] for name in gradients]
-        torch._foreach_mul_(buffers, federation.momentum)
-        torch._foreach_add_(buffers, steps)
-        steps = buffers
-    torch._foreach_add_(weights, steps, alpha=-learning_rate)
+                state[name] = torch.zeros_like(tensors[name])
+    torch._fused_sgd_(
+        *_aligned(tensors, gradients),
+        [state[name] for name in gradients] if federation.momentum else [],
+        weight_decay=federation.weight_decay,
+        momentum=federation.momentum,
+        lr=learning_rate,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+        is_first_step=False,
+    )
 
 
 def adam_step(
@@ -51,11 +53,7 @@ def adam_step(
     learning_rate: float,
 ) -> None:
     """Adam; ``momentum`` is beta1, weight decay is added to the gradient."""
-    decayed = {
-        name: gradient + federation.weight_decay * tensors[name]
-        for name, gradient in gradients.items()
-    }
-    _adam(tensors, decayed, state, federation, learning_rate)
+    _adam(torch._fused_adam_, tensors, gradients, state, federation, learning_rate)
 
 
 def adamw_step(
@@ -66,12 +64,11 @@ def adamw_step(
     learning_rate: float,
 ) -> None:
     """Adam with decoupled weight decay: w ← w · (1 - rate · weight_decay) before the step."""
-    for name in gradients:
-        tensors[name].mul_(1 - learning_rate * federation.weight_decay)
-    _adam(tensors, gradients, state, federation, learning_rate)
+    _adam(torch._fused_adamw_, tensors, gradients, state, federation, learning_rate)
 
 
 def _adam(
+    kernel: Callable[..., None],
     tensors: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
     state: State,
@@ -79,17 +76,40 @@ def _adam(
     learning_rate: float,
 ) -> None:
     """Take the bias-corrected step rate · m̂ / (√v̂ + epsilon)."""
-    beta1, beta2 = federation.momentum, federation.second_momentum
-    for name, gradient in gradients.items():
-        zero = torch.zeros_like(gradient)
-        second, steps = f"{name}/second", f"{name}/steps"
-        count = int(state.get(steps, torch.zeros(1))) + 1
-        state[name] = beta1 * state.get(name, zero) + (1 - beta1) * gradient
-        state[second] = beta2 * state.get(second, zero) + (1 - beta2) * gradient.square()
-        state[steps] = torch.full((1,), float(count))
-        root = (state[second] / (1 - beta2**count)).sqrt()
-        step = state[name] / (1 - beta1**count) / (root + federation.adam_epsilon)
-        tensors[name].sub_(learning_rate * step)
+    for name in gradients:
+        if name not in state:
+            state[name] = torch.zeros_like(tensors[name])
+            state[f"{name}/second"] = torch.zeros_like(tensors[name])
+            state[f"{name}/steps"] = torch.zeros(1, device=tensors[name].device)
+    counts = [state[f"{name}/steps"] for name in gradients]
+    torch._foreach_add_(counts, 1)
+    kernel(
+        *_aligned(tensors, gradients),
+        [state[name] for name in gradients],
+        [state[f"{name}/second"] for name in gradients],
+        [],
+        counts,
+        lr=learning_rate,
+        beta1=federation.momentum,
+        beta2=federation.second_momentum,
+        weight_decay=federation.weight_decay,
+        eps=federation.adam_epsilon,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+def _aligned(
+    tensors: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return weights and gradients in one memory layout: the kernels go through plain memory.
+
+    What `torch.autograd.grad` returns may be a transposed view.
+    """
+    return (
+        [tensors[name] for name in gradients],
+        [gradient.contiguous() for gradient in gradients.values()],
+    )
 
 
 Step = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], State, FederationParams, float], None]

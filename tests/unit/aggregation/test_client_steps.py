@@ -68,6 +68,22 @@ def test_zero_gradients_without_decay_move_nothing(optimizer: str) -> None:
     assert steps(optimizer, [0.0, 0.0], weight_decay=0.0) == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_gradients_may_lie_in_memory_as_they_like(optimizer: str) -> None:
+    """The fused kernels go through plain memory, and autograd returns transposed views."""
+    slopes = torch.arange(6.0).view(3, 2).T
+    plain = torch.tensor([[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]])
+    params = federation(client_optimizer=optimizer)
+
+    def stepped(gradient: Tensor) -> Tensor:
+        weights = {"w": torch.ones(2, 3)}
+        OPTIMIZERS[optimizer](weights, {"w": gradient}, {}, params, 0.1)
+        return weights["w"]
+
+    assert not slopes.is_contiguous()
+    assert torch.equal(stepped(slopes), stepped(plain))
+
+
 def test_every_optimizer_of_the_section_is_implemented() -> None:
     values = FederationParams.model_fields["client_optimizer"].annotation
     assert set(getattr(values, "__args__", ())) == set(OPTIMIZERS)
