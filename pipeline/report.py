@@ -21,6 +21,7 @@ from pipeline.stage import run_stage
 
 # Enough for a thumbnail; a photograph at the model's 224 px would triple the page.
 IMAGE_PX = 128
+_folder_of = cache(raw_folder)
 
 
 def main() -> None:
@@ -67,9 +68,6 @@ def _load_image(dataset: str, image_id: str) -> Image.Image:
     # "all": a domain setting tests on images of every split.
     pixels = load_images(_manifest(dataset), [image_id], IMAGE_PX, "all", _folder_of)
     return Image.fromarray(pixels[0])
-
-
-_folder_of = cache(raw_folder)
 
 
 @cache

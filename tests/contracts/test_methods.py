@@ -11,7 +11,8 @@ import yaml
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.methods import METHODS
-from tests.contracts.method_contract import CHECKS, Case
+from tests.contracts.case import Case
+from tests.contracts.method_contract import CHECKS
 from tests.paths import ROOT
 from tests.random_clip import random_backbone
 

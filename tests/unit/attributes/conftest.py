@@ -1,4 +1,4 @@
-"""Fixtures of the attribute tests: params, a dataset, and a real chat server."""
+"""Fixtures of the attribute tests: params, a dataset, a real chat server, questions put to it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fedmvp.attributes.config import AttributeParams
-from fedmvp.attributes.generate import DatasetClasses
+from fedmvp.attributes.generate import DatasetClasses, collect_attributes
+from fedmvp.attributes.providers.base import Usage
 
 GOOD = {
     "heron": ["long dagger beak", "slender grey neck", "thin stilt legs"],
     "kettle": ["curved metal spout", "arched top handle", "rounded shiny body"],
     "rose": ["layered velvety petals", "thorny green stem", "serrated leaflets"],
 }
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -138,3 +145,21 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
     httpd.shutdown()
     httpd.server_close()
     thread.join()
+
+
+@pytest.fixture
+def collect(
+    tmp_path: Path, params: Callable[..., AttributeParams], dataset: DatasetClasses
+) -> Callable[..., Any]:
+    def run(names: tuple[str, ...] = tuple(GOOD), **changes: Any) -> Any:
+        classes = DatasetClasses(dataset.name, dataset.title, names)
+        seen: list[Usage] = []
+        found = collect_attributes(
+            classes,
+            params(**{"provider": "openai", **changes}),
+            folder=tmp_path / "store",
+            observer=lambda _, usage: seen.append(usage),
+        )
+        return found, sum(seen, Usage())
+
+    return run

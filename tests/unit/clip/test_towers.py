@@ -114,9 +114,12 @@ def test_text_features_do_not_depend_on_padding_or_neighbours(tiny: Backbone) ->
     ids = WordTokenizer(77)(TEXTS)
     together = tiny.text.features(ids)
     alone = torch.cat([tiny.text.features(row[None]) for row in ids])
+    in_chunks = tiny.text.features(ids, chunk=2)
     untrimmed = tiny.text(tiny.text.embed(ids), end_of_text(ids))
     untrimmed = untrimmed / untrimmed.norm(dim=-1, keepdim=True)
+    assert len(set(end_of_text(ids).tolist())) > 1
     assert (together - alone).abs().max() <= 1e-6
+    assert (in_chunks - alone).abs().max() <= 1e-6
     assert (together - untrimmed).abs().max() <= 1e-6
 
 

@@ -9,15 +9,12 @@ import pytest
 import torch
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.errors import ConfigError
 from fedmvp.methods.base import Local, Method
-from fedmvp.methods.build import build_method, method_params, resolved_federation
+from fedmvp.methods.build import build_method
 from fedmvp.methods.classes import TextBank
-from fedmvp.methods.fedmvp import BUNDLES, FedMVPFlags, FedMVPParams
-from fedmvp.methods.fedmvp_texts import bank_features, classifier_weights
-from fedmvp.methods.frozen_image import PromptedTextMethod
+from fedmvp.methods.fedmvp import FedMVPParams
 from tests.random_clip import random_backbone
-from tests.toys import NAMES, federation, fedmvp, toy_bank, toy_client
+from tests.toys import NAMES, fedmvp, toy_client
 
 pytestmark = pytest.mark.usefixtures("words")
 
@@ -176,117 +173,6 @@ def test_image_conditioning_does_not_see_the_bank(tiny: Backbone, bank: TextBank
     assert torch.equal(one, other)
     assert not torch.equal(one[0], one[1])
     assert not any(name.startswith("promptformer.bank") for name in method.tensors())
-
-
-def test_bank_sources(tiny: Backbone, bank: TextBank) -> None:
-    """Names only: n = K. Random: as many as there are attributes, the same in every class set."""
-    classes = bank.select(("red_fox", "snow owl", "teapot"))  # 1, 10 and 3 attributes
-    sizes = {
-        source: len(bank_features(classes, source, "tokens77", 1).values)
-        for source in ("attributes", "sentences", "official", "names", "random")
-    }
-    assert sizes == {"attributes": 14, "sentences": 14, "official": 14, "names": 3, "random": 14}
-    drawn = bank_features(classes, "random", "tokens77", 1).values
-    alone = bank_features(bank.select(("snow owl",)), "random", "tokens77", 1).values
-    assert torch.equal(drawn[1:11], alone)
-    assert drawn.norm(dim=1).tolist() == pytest.approx([1.0] * 14)
-    assert not torch.equal(drawn, bank_features(classes, "random", "tokens77", 2).values)
-
-
-@pytest.mark.parametrize(
-    ("dataset", "source"),
-    [("officehome", "attributes"), ("office_home", "attributes"), ("terra_incognita", "attributes"),
-     ("pacs", "sentences"), ("animals", "sentences")],
-)  # fmt: skip
-def test_the_official_bank_depends_on_the_dataset(
-    tiny: Backbone, dataset: str, source: str
-) -> None:
-    classes = toy_bank(tiny, dataset).select(NAMES[:2])
-    found = bank_features(classes, "official", "tokens77", 1).values
-    assert torch.equal(found, bank_features(classes, source, "tokens77", 1).values)
-
-
-def test_texts_of_the_classifier(tiny: Backbone) -> None:
-    names = ("red_fox", "teapot")
-    bank = toy_bank(tiny, names=names)
-    classes = bank.select(names)
-    mean = classifier_weights(classes, "per_attribute_mean", "tokens77", 0.5)
-    sentences = classes.features("sentences").values
-    assert torch.allclose(mean[0], sentences[0])
-    assert torch.allclose(mean[1], sentences[1:4].mean(dim=0))  # not renormalised
-    assert float(mean[1].norm()) < 0.9999
-    template = classifier_weights(classes, "template", "tokens77", 0.5)
-    assert torch.equal(
-        template, tiny.encode_texts(["a photo of a red fox.", "a photo of a teapot."])
-    )
-    both = classifier_weights(classes, "template_and_attributes", "tokens77", 0.25)
-    assert torch.allclose(both, 0.8 * template + 0.2 * mean)
-    section = method_params("zero_shot_combined", {"attributes_weight": 0.25})
-    control = build_method("zero_shot_combined", tiny, section, 1)
-    assert isinstance(control, PromptedTextMethod)
-    assert torch.equal(control.text_features(classes), both)
-    concat = classifier_weights(classes, "concat", "tokens77", 0.5)
-    expected = [
-        "a photo of a red fox, long tail",
-        "a photo of a teapot, long spout, pale spout, round spout",
-    ]
-    assert torch.equal(concat, tiny.encode_texts(expected))
-
-
-def test_77_characters(tiny: Backbone) -> None:
-    """The official code cuts texts after 77 characters, not tokens (bug B11)."""
-    bank = TextBank(tiny, "d", ["x"], "a {}", {"x": ["a"]}, {"x": ["word " * 20]})
-    classes = bank.select(["x"])
-    cut = classifier_weights(classes, "per_attribute_mean", "chars77", 0.5)
-    assert torch.equal(cut, tiny.encode_texts([("word " * 20)[:77]]))
-    assert not torch.equal(cut, classifier_weights(classes, "per_attribute_mean", "tokens77", 0.5))
-
-
-def test_variants_set_every_flag_and_each_can_be_set_alone() -> None:
-    """facts/methods.md §2.8."""
-    assert set(BUNDLES["paper"]) == set(BUNDLES["official-code"]) == set(FedMVPFlags.model_fields)
-    differing = {k for k in BUNDLES["paper"] if BUNDLES["paper"][k] != BUNDLES["official-code"][k]}
-    assert differing == set(BUNDLES["paper"]) - {"classifier", "value_norm"}
-    for variant, other in (("paper", "official-code"), ("official-code", "paper")):
-        for flag in differing:
-            params = FedMVPParams(variant=variant, **{flag: BUNDLES[other][flag]})
-            assert params.flags.model_dump() == {**BUNDLES[variant], flag: BUNDLES[other][flag]}
-            assert params.resolved()[flag] == BUNDLES[other][flag]
-
-
-def test_federation_of_the_official_code() -> None:
-    """Uniform fp16 means and clients that keep their momentum; the user's entry wins."""
-
-    def resolve(**section: Any) -> dict[str, Any]:
-        params = method_params("fedmvp", section)
-        return resolved_federation("fedmvp", params, federation()).model_dump()
-
-    plain, official = resolve(), resolve(variant="official-code")
-    assert plain == federation().model_dump()
-    assert {k: official[k] for k in official if official[k] != plain[k]} == {
-        "aggregation_dtype": "float16", "client_state": "persistent"
-    }  # fmt: skip
-    own = resolve(variant="official-code", federation={"client_state": "fresh"})
-    assert own["client_state"] == "fresh"
-
-
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"varint": "paper"}, "methods.fedmvp: varint: unknown key"),
-        ({"n_prompts": 0}, "n_prompts"),
-        ({"attr_bank": "labels"}, "attr_bank"),
-        ({"switch_loss": float("nan")}, "switch_loss"),
-    ],
-)
-def test_a_wrong_section_is_refused(section: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        method_params("fedmvp", section)
-
-
-def test_heads_must_divide_the_width(tiny: Backbone) -> None:
-    with pytest.raises(ConfigError, match=r"not divisible.*mend: choose sizes that fit"):
-        build_method("fedmvp", tiny, method_params("fedmvp", {"heads": 5}), 1)
 
 
 def test_initial_tensors_come_from_the_seed(tiny: Backbone) -> None:

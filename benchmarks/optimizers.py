@@ -1,0 +1,103 @@
+"""What a client's optimizer step costs: torch's fused kernels against the formulas, interleaved.
+
+    python -m benchmarks.optimizers --backbone pictoclip
+    FEDMVP_DEVICE=cuda python -m benchmarks.optimizers --backbone ViT-B-16-quickgelu
+
+steps over FedMVP's first-phase tensors and prints one line per optimizer: the fused step's median
+time, the formula's as a multiple of it, and how far apart the weights are after all steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.scaling import backbone_of
+from fedmvp.bench.clock import measure
+from fedmvp.config import FederationParams, load_params
+from fedmvp.federation.optimizers import OPTIMIZERS
+from fedmvp.methods.build import build_method, method_params
+from pipeline.device import prepare_device
+
+_RATE = 0.001
+Tensors = dict[str, Tensor]
+Step = Callable[[Tensors, Tensors, Tensors, FederationParams, float], None]
+
+
+def written_sgd(
+    tensors: Tensors, gradients: Tensors, state: Tensors, f: FederationParams, rate: float
+) -> None:
+    for name, gradient in gradients.items():
+        slope = gradient + f.weight_decay * tensors[name]
+        state[name] = f.momentum * state.get(name, torch.zeros_like(slope)) + slope
+        tensors[name].sub_(rate * state[name])
+
+
+def written_adam(
+    tensors: Tensors, gradients: Tensors, state: Tensors, f: FederationParams, rate: float
+) -> None:
+    beta1, beta2 = f.momentum, f.second_momentum
+    for name, gradient in gradients.items():
+        slope = gradient + f.weight_decay * tensors[name]
+        zero, second, steps = torch.zeros_like(slope), f"{name}/second", f"{name}/steps"
+        count = int(state.get(steps, torch.zeros(1))) + 1
+        state[steps] = torch.full((1,), float(count))
+        state[name] = beta1 * state.get(name, zero) + (1 - beta1) * slope
+        state[second] = beta2 * state.get(second, zero) + (1 - beta2) * slope.square()
+        root = (state[second] / (1 - beta2**count)).sqrt() + f.adam_epsilon
+        tensors[name].sub_(rate * (state[name] / (1 - beta1**count) / root))
+
+
+WRITTEN: dict[str, Step] = {"sgd": written_sgd, "adam": written_adam}
+
+
+class Run:
+    """One optimizer's steps on weights and a state of its own."""
+
+    def __init__(
+        self, step: Step, start: Tensors, gradients: Tensors, params: FederationParams
+    ) -> None:
+        self.step, self.gradients, self.params = step, gradients, params
+        self.weights = {name: tensor.clone() for name, tensor in start.items()}
+        self.state: Tensors = {}
+
+    def __call__(self) -> None:
+        """Take one step."""
+        self.step(self.weights, self.gradients, self.state, self.params, _RATE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbone", default="pictoclip")
+    parser.add_argument("--repetitions", type=int, default=50)
+    options = parser.parse_args()
+    backbone = backbone_of(options.backbone, prepare_device())
+    method = build_method("fedmvp", backbone, method_params("fedmvp", {}), seed=1)
+    method.to(backbone.device)
+    own = method.tensors()
+    start = {name: own[name].detach() for name in method.trainable(method.first_phase)}
+    draw = torch.Generator().manual_seed(1)
+    gradients = {
+        name: (0.01 * torch.randn(tensor.shape, generator=draw)).to(tensor.device)
+        for name, tensor in start.items()
+    }
+    count = sum(tensor.numel() for tensor in start.values())
+    print(f"{count:,} numbers in {len(start)} tensors on {backbone.device}")
+    params = load_params().federation
+    for name, written in WRITTEN.items():
+        fused = Run(OPTIMIZERS[name], start, gradients, params)
+        plain = Run(written, start, gradients, params)
+        costs = measure({"fused": fused, "plain": plain}, options.repetitions, backbone.device)
+        apart = max(float((fused.weights[k] - plain.weights[k]).abs().max()) for k in start)
+        unit = costs["fused"].seconds
+        print(
+            f"{name}: fused {1000 * unit:.2f} ms, written out {costs['plain'].seconds / unit:.1f} "
+            f"times that; weights {apart:.1e} apart"
+        )
+
+
+if __name__ == "__main__":
+    main()
