@@ -82,7 +82,7 @@ def test_cross_dataset(make_manifest: MakeManifest) -> None:
 
 def test_msst(make_manifest: MakeManifest) -> None:
     partition = _emoji(make_manifest, "msst")
-    assert partition.folds == ("noto", "fluent-emoji-high-contrast")
+    assert partition.folds == ("fluent-emoji-high-contrast",)
     assert (partition.train_split, partition.test_split) == ("all", "all")
     for fold in partition.folds:
         clients, targets = partition.clients_of(fold), partition.targets_of(fold)

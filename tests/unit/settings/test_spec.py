@@ -39,11 +39,16 @@ def test_the_emoji_suite() -> None:
 
 def test_leave_one_domain_out_is_written_out() -> None:
     domains = {name: STYLES for name in EMOJI}
-    folds = explicit_folds(load_setting("emoji", "msst"), domains)
-    assert [fold.name for fold in folds] == ["noto", "fluent-emoji-high-contrast"]
-    for fold in folds:
-        assert fold.targets[0].domains == (fold.name,)
-        assert set(fold.train.domains) == set(STYLES) - {fold.name}
+    shipped = load_setting("emoji", "msst")
+    assert shipped.leave_one_domain_out is not None
+    rule = shipped.leave_one_domain_out.model_copy(update={"held_out": "all"})
+    whole = shipped.model_copy(update={"leave_one_domain_out": rule})
+    for setting, names in ((shipped, ["fluent-emoji-high-contrast"]), (whole, list(STYLES))):
+        folds = explicit_folds(setting, domains)
+        assert [fold.name for fold in folds] == names
+        for fold in folds:
+            assert fold.targets[0].domains == (fold.name,)
+            assert set(fold.train.domains) == set(STYLES) - {fold.name}
 
 
 def test_all_folds_of_a_shorthand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
