@@ -8,6 +8,7 @@ seconds to import, and the state of a client has to survive from round to round 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,28 +46,6 @@ def sgd_step(
     )
 
 
-def adam_step(
-    tensors: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    state: State,
-    federation: FederationParams,
-    learning_rate: float,
-) -> None:
-    """Adam; ``momentum`` is beta1, weight decay is added to the gradient."""
-    _adam(torch._fused_adam_, tensors, gradients, state, federation, learning_rate)
-
-
-def adamw_step(
-    tensors: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    state: State,
-    federation: FederationParams,
-    learning_rate: float,
-) -> None:
-    """Adam with decoupled weight decay: w ← w · (1 - rate · weight_decay) before the step."""
-    _adam(torch._fused_adamw_, tensors, gradients, state, federation, learning_rate)
-
-
 def _adam(
     kernel: Callable[..., None],
     tensors: Mapping[str, Tensor],
@@ -75,7 +54,11 @@ def _adam(
     federation: FederationParams,
     learning_rate: float,
 ) -> None:
-    """Take the bias-corrected step rate · m̂ / (√v̂ + epsilon)."""
+    """Take the bias-corrected step rate · m̂ / (√v̂ + epsilon); ``momentum`` is beta1.
+
+    Weight decay is what `kernel` makes of it: Adam adds it to the gradient; for AdamW first
+    w ← w · (1 - rate · weight_decay).
+    """
     for name in gradients:
         if name not in state:
             state[name] = torch.zeros_like(tensors[name])
@@ -113,5 +96,9 @@ def _aligned(
 
 
 Step = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], State, FederationParams, float], None]
-OPTIMIZERS: dict[str, Step] = {"sgd": sgd_step, "adam": adam_step, "adamw": adamw_step}
+OPTIMIZERS: dict[str, Step] = {
+    "sgd": sgd_step,
+    "adam": partial(_adam, torch._fused_adam_),
+    "adamw": partial(_adam, torch._fused_adamw_),
+}
 """``federation.client_optimizer`` → step; it changes tensors and state in place."""
