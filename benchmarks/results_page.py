@@ -80,7 +80,7 @@ def _tuned(tuning: Tuning | None) -> str:
         f"Tuning budget: {plural(len(tuning.rates), 'learning rate')} ({rates}) for each of "
         f"{methods}, on seed {tuning.seed} alone, which no row below uses, for "
         f"{plural(tuning.rounds, 'round')}, scored on images and classes held out of the training "
-        "images (`python -m benchmarks.tuning`). Client optimizer, batch size, rounds and "
+        "images (`python -m benchmarks.tuning`). Client optimizer, batch size and "
         "participation are the default profile's, which were found for FedMVP (docs/analysis.md)."
     )
 

@@ -1,0 +1,73 @@
+"""How a stage's process ends: at once, but with nothing lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+_STAGE = """
+import atexit, threading, time
+from pathlib import Path
+from pipeline.stage import run_stage
+
+class Lasting:
+    def __del__(self):
+        Path("taken_apart").touch()
+
+lasting = Lasting()
+
+def slow():
+    time.sleep(0.3)
+    Path("thread").touch()
+
+def main():
+    print("a line that stays in the buffer of a pipe")
+    atexit.register(Path("handler").touch)
+    {work}
+
+if __name__ == "__main__":
+    run_stage(main)
+"""
+
+
+def _run(folder: Path, work: str, *options: str) -> subprocess.CompletedProcess[str]:
+    (folder / "toy_stage.py").write_text(_STAGE.format(work=work), encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, *options, "-m", "toy_stage"], cwd=folder, env={"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+
+
+def test_a_stage_that_is_done_leaves_at_once(tmp_path: Path) -> None:
+    ended = _run(tmp_path, "pass")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "a line that stays in the buffer of a pipe\n"
+    assert (tmp_path / "handler").exists()
+    assert not (tmp_path / "taken_apart").exists()
+
+
+def test_a_thread_at_work_is_waited_for(tmp_path: Path) -> None:
+    ended = _run(tmp_path, "threading.Thread(target=slow).start()")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "thread").exists()
+    assert (tmp_path / "handler").exists()
+
+
+def test_a_profiler_gets_its_profile(tmp_path: Path) -> None:
+    ended = _run(tmp_path, "pass", "-m", "cProfile", "-o", "profile.out")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "profile.out").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [("raise SystemExit(3)", 3), ("raise ValueError('boom')", 1), ("open('nowhere/file')", 2)],
+)
+def test_a_stage_that_failed_says_so(tmp_path: Path, work: str, code: int) -> None:
+    ended = _run(tmp_path, work)
+    assert ended.returncode == code
+    assert (tmp_path / "handler").exists()
