@@ -111,7 +111,8 @@ def _estimate(params: Params | None, costs: dict[str, Cost], batch: int) -> dict
     }
     return {
         "repro_seconds": estimate_seconds(work, per_image, start_up_seconds()),
-        "repro_note": f"for profile {params.profile}, if its backbone is the one measured",
+        "repro_note": f"for profile {params.profile}, without DVC's and MLflow's own time, "
+        "if its backbone is the one measured",
     }
 
 
