@@ -18,7 +18,7 @@ from fedmvp.files import write_text
 from pretrain.checkpoints import checkpoint_folder
 from pretrain.export import FOLDER_OF_WEIGHTS
 from pretrain.loop import UNITS
-from pretrain.recipe import FOLDER, WORK, Recipe, load_recipe
+from pretrain.recipe import FOLDER, MADE, Recipe, load_recipe
 
 __all__ = ["accuracy_table", "card", "coincidences", "hours", "leakage_table", "progress",
            "set_table"]  # fmt: skip
@@ -242,9 +242,9 @@ def main() -> None:
     parser.add_argument("--note", default="", help="a remark on these weights")
     note = parser.parse_args().note
     report = _read(FOLDER_OF_WEIGHTS / "evaluation.json")
-    texts = [*_read(WORK / "texts.json"), *(text for text, _ in _read(WORK / "lexicon.json"))]
+    texts = [*_read(MADE / "texts.json"), *(text for text, _ in _read(MADE / "lexicon.json"))]
     text = card(load_recipe(), report,
-                _read(WORK / "screen.json"), _read(WORK / "sets.json"),
+                _read(MADE / "screen.json"), _read(MADE / "sets.json"),
                 coincidences(_recorded(report), texts), _duration(), note)  # fmt: skip
     write_text(FOLDER_OF_WEIGHTS / "MODEL_CARD.md", text)
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pretrain.recipe import WORK, Icons
+from pretrain.recipe import MADE, Icons
 from pretrain.select import Icon, read_icons
 
 __all__ = ["Batch", "Corpus", "line_art", "load_corpus", "row_weights"]
@@ -119,10 +119,10 @@ def row_weights(icons: list[Icon], kept: NDArray[np.bool_], rules: Icons) -> NDA
 def load_corpus(rules: Icons) -> Corpus:
     """Read the outputs of the earlier stages."""
     icons = read_icons()
-    kept = np.load(WORK / "kept.npy")
-    images = np.load(WORK / "images.npy", mmap_mode="r")
-    captions = np.load(WORK / "captions.npz")
-    mono = np.load(WORK / "mono.npy")
+    kept = np.load(MADE / "kept.npy")
+    images = np.load(MADE / "images.npy", mmap_mode="r")
+    captions = np.load(MADE / "captions.npz")
+    mono = np.load(MADE / "mono.npy")
     weights = row_weights(icons, kept, rules)
     used = np.flatnonzero(weights)
     drawn = np.array([i for i in used if icons[i].group in ("emoji", "colour") and not mono[i]])
@@ -135,7 +135,7 @@ def load_corpus(rules: Icons) -> Corpus:
     slot_shares[len(used) :][named[len(used) :]] = 0  # contours have lost their colours
     ids = captions["ids"][rows].astype(np.int64)
     flows = (share[:, None] * slot_shares / slot_shares.sum(1, keepdims=True))[ids >= 0]
-    embeddings = torch.from_numpy(np.load(WORK / "embeddings.npy").astype(np.float32))
+    embeddings = torch.from_numpy(np.load(MADE / "embeddings.npy").astype(np.float32))
     texts = np.bincount(ids[ids >= 0], weights=flows, minlength=len(embeddings))
     return Corpus(
         images=pictures,

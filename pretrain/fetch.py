@@ -21,7 +21,7 @@ from pathlib import Path
 
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
-from pretrain.recipe import WORK, load_recipe
+from pretrain.recipe import MADE, load_recipe
 
 __all__ = ["fetch_icons", "fetch_minilm", "fetch_once", "fetch_wordnet"]
 
@@ -109,7 +109,7 @@ def fetch_once(target: Path, fetch: Callable[[Path], None]) -> None:
 def main() -> None:
     """Fetch what is not there yet."""
     versions = load_recipe().sources
-    folder = WORK / "sources"
+    folder = MADE / "sources"
     fetch_once(folder / "icons", lambda target: fetch_icons(versions.iconify, target))
     fetch_once(folder / "minilm", lambda target: fetch_minilm(versions.minilm, target))
     fetch_once(folder / "wordnet", fetch_wordnet)

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 
 from fedmvp.seeds import numpy_generator
-from pretrain.recipe import WORK, load_recipe
+from pretrain.recipe import MADE, load_recipe
 from pretrain.select import read_icons
 from pretrain.texts import embed
 from pretrain.wordnet import PHYSICAL, WordNet
@@ -87,7 +87,7 @@ def main() -> None:
     """Write the lexicon."""
     seed = load_recipe().text_phase.seed
     draw = numpy_generator(seed, "lexicon")
-    names, glosses, clauses = wordnet_texts(WordNet(WORK / "sources" / "wordnet"))
+    names, glosses, clauses = wordnet_texts(WordNet(MADE / "sources" / "wordnet"))
     phrases = visual_phrases(12000, seed)
     things = sorted({icon.name for icon in read_icons() if icon.exact})
     sentences = [f"{draw.choice(things)}, which has {phrase}" for phrase in phrases]
@@ -97,8 +97,8 @@ def main() -> None:
     entries |= dict.fromkeys(names, True)
     print(len(entries), "texts:", len(names), "names", len(glosses), "definitions",
           len(clauses), "clauses")  # fmt: skip
-    np.save(WORK / "lexicon_embeddings.npy", embed(list(entries), WORK / "sources" / "minilm"))
-    (WORK / "lexicon.json").write_text(json.dumps(list(entries.items()), ensure_ascii=False),
+    np.save(MADE / "lexicon_embeddings.npy", embed(list(entries), MADE / "sources" / "minilm"))
+    (MADE / "lexicon.json").write_text(json.dumps(list(entries.items()), ensure_ascii=False),
                                        encoding="utf-8")  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from pretrain.checkpoints import (
     work_done,  # fmt: skip
 )
 from pretrain.optimise import MovingAverage, make_optimizers, multiplier
-from pretrain.recipe import WORK, PhaseName, Recipe
+from pretrain.recipe import MADE, PhaseName, Recipe
 from pretrain.workers import (
     average_gradients,
     decide_together,
@@ -112,7 +112,7 @@ def finish(name: PhaseName, recipe: Recipe) -> bool:
     done = work_done(checkpoint_folder(name))
     if done < recipe.phase(name).total:
         return False
-    write_json(WORK / f"{name}_phase.json", {"phase": name, "examples": done})
+    write_json(MADE / f"{name}_phase.json", {"phase": name, "examples": done})
     return True
 
 

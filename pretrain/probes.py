@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretrain.augment import plain_patches
-from pretrain.recipe import FOLDER, WORK, Model
+from pretrain.recipe import FOLDER, MADE, Model
 from pretrain.select import read_icons
 from pretrain.texts import embed
 from pretrain.tower import image_features
@@ -42,14 +42,14 @@ def load_probes(every: int = 1) -> list[Probe]:
     icons = read_icons()
     rows = [i for i, icon in enumerate(icons) if icon.group == "validation"]
     classes = sorted({icons[i].name for i in rows})
-    pictures = torch.from_numpy(np.load(WORK / "images.npy", mmap_mode="r")[rows])
+    pictures = torch.from_numpy(np.load(MADE / "images.npy", mmap_mode="r")[rows])
     labels = torch.tensor([classes.index(icons[i].name) for i in rows])
     probes = [Probe("held_out", pictures, labels, torch.zeros_like(labels), classes,
                     _embeddings(classes))]  # fmt: skip
     tasks = json.loads((FOLDER / "benchmark.json").read_text(encoding="utf-8"))
-    index = np.load(WORK / "benchmark.npz")
+    index = np.load(MADE / "benchmark.npz")
     shown = ~index["blank"]
-    images = np.load(WORK / "benchmark.npy", mmap_mode="r")
+    images = np.load(MADE / "benchmark.npy", mmap_mode="r")
     for d, (task, entries) in enumerate(tasks.items()):
         chosen = np.flatnonzero(shown & (index["labels"][:, 0] == d))[::every]
         names = [name for _, name in entries]
@@ -62,14 +62,14 @@ def load_probes(every: int = 1) -> list[Probe]:
 
 def _embeddings(names: list[str]) -> Tensor:
     """Sentence embeddings of plain class names, kept in `work/names.npz` between runs."""
-    path = WORK / "names.npz"
+    path = MADE / "names.npz"
     known: dict[str, NDArray[np.float16]] = {}
     if path.exists():
         stored = np.load(path)
         known = dict(zip(stored["names"].tolist(), stored["rows"], strict=True))
     missing = [name.lower() for name in names if name.lower() not in known]
     if missing:
-        known |= dict(zip(missing, embed(missing, WORK / "sources" / "minilm"), strict=True))
+        known |= dict(zip(missing, embed(missing, MADE / "sources" / "minilm"), strict=True))
         np.savez(path, names=np.array(list(known)), rows=np.stack(list(known.values())))
     return torch.from_numpy(np.stack([known[name.lower()] for name in names]).astype(np.float32))
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FOLDER", "WORK", "Phase", "PhaseName", "Recipe", "load_recipe"]
+__all__ = ["FOLDER", "MADE", "Phase", "PhaseName", "Recipe", "load_recipe"]
 
 FOLDER = Path(__file__).parent
-WORK = FOLDER / "work"
+MADE = FOLDER / "made"
 Group = Literal["emoji", "colour", "thing", "plain"]
 PhaseName = Literal["image", "text", "joint"]
 # A run may be made longer, or cooled down early, without becoming another one.

@@ -21,12 +21,12 @@ import resvg_py
 from numpy.typing import NDArray
 from PIL import Image
 
-from pretrain.recipe import FOLDER, WORK, load_recipe
+from pretrain.recipe import FOLDER, MADE, load_recipe
 from pretrain.select import read_icons
 
 __all__ = ["render", "render_many", "svg"]
 
-_ICONS = WORK / "sources" / "icons"
+_ICONS = MADE / "sources" / "icons"
 
 
 @lru_cache(maxsize=8)
@@ -122,12 +122,12 @@ def main() -> None:
     """Render everything."""
     rules = load_recipe().icons
     icons, labels = benchmark_icons(rules.benchmark)
-    benchmark = render_many(icons, rules.size_px, WORK / "benchmark.npy")
-    np.savez_compressed(WORK / "benchmark.npz", labels=np.array(labels, dtype=np.int32),
+    benchmark = render_many(icons, rules.size_px, MADE / "benchmark.npy")
+    np.savez_compressed(MADE / "benchmark.npz", labels=np.array(labels, dtype=np.int32),
                         blank=benchmark[..., 3].max((1, 2)) == 0)  # fmt: skip
     chosen = [(icon.set, icon.slug) for icon in read_icons()]
-    images = render_many(chosen, rules.size_px, WORK / "images.npy")
-    np.save(WORK / "mono.npy", is_mono(images))
+    images = render_many(chosen, rules.size_px, MADE / "images.npy")
+    np.save(MADE / "mono.npy", is_mono(images))
     print("benchmark", benchmark.shape, "training", images.shape)
 
 

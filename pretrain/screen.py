@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmvp.files import write_json
-from pretrain.recipe import WORK, Screen, load_recipe
+from pretrain.recipe import MADE, Screen, load_recipe
 from pretrain.select import read_icons
 
 __all__ = ["Screened", "compare", "leakage", "nearest_hash", "nearest_thumb", "phash", "thumbs"]
@@ -156,12 +156,12 @@ def leakage(found: Screened, sets: Sequence[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Write which icons are kept, and the counts."""
-    images = np.load(WORK / "images.npy", mmap_mode="r")
-    benchmark = np.load(WORK / "benchmark.npy")[~np.load(WORK / "benchmark.npz")["blank"]]
+    images = np.load(MADE / "images.npy", mmap_mode="r")
+    benchmark = np.load(MADE / "benchmark.npy")[~np.load(MADE / "benchmark.npz")["blank"]]
     found = compare(images, benchmark, load_recipe().screen)
-    np.save(WORK / "kept.npy", found.kept)
+    np.save(MADE / "kept.npy", found.kept)
     report = leakage(found, [icon.set for icon in read_icons()])
-    write_json(WORK / "screen.json", report, sort_keys=False)
+    write_json(MADE / "screen.json", report, sort_keys=False)
     print({key: value for key, value in report.items() if key != "by_set"})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.names import is_skipped, phrase
-from pretrain.recipe import WORK, Icons, load_recipe
+from pretrain.recipe import MADE, Icons, load_recipe
 from pretrain.wordnet import Synset, WordNet
 
 __all__ = ["Icon", "read_icons", "select"]
@@ -39,7 +39,7 @@ class Icon:
     hypernyms: tuple[str, ...]
 
 
-def read_icons(path: Path = WORK / "icons.jsonl") -> list[Icon]:
+def read_icons(path: Path = MADE / "icons.jsonl") -> list[Icon]:
     """Read the selection back."""
     rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     return [Icon(**{**row, "other_names": tuple(row["other_names"]),
@@ -158,12 +158,12 @@ def select(collections: Path, wordnet: WordNet, rules: Icons) -> tuple[list[Icon
 def main() -> None:
     """Write the selection."""
     recipe = load_recipe()
-    icons, sets = select(WORK / "sources" / "icons", WordNet(WORK / "sources" / "wordnet"),
+    icons, sets = select(MADE / "sources" / "icons", WordNet(MADE / "sources" / "wordnet"),
                          recipe.icons)  # fmt: skip
-    with (WORK / "icons.jsonl").open("w", encoding="utf-8") as file:
+    with (MADE / "icons.jsonl").open("w", encoding="utf-8") as file:
         for icon in icons:
             file.write(json.dumps(asdict(icon), ensure_ascii=False) + "\n")
-    (WORK / "sets.json").write_text(json.dumps(sets, indent=1, ensure_ascii=False) + "\n",
+    (MADE / "sets.json").write_text(json.dumps(sets, indent=1, ensure_ascii=False) + "\n",
                                     encoding="utf-8")  # fmt: skip
     print(len(icons), dict(Counter(icon.group for icon in icons)))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pretrain.colours import colour_words
-from pretrain.recipe import WORK, Captions, load_recipe
+from pretrain.recipe import MADE, Captions, load_recipe
 from pretrain.select import Icon, read_icons
 
 __all__ = ["SLOTS", "caption_slots", "embed", "load_minilm"]
@@ -76,7 +76,7 @@ def main() -> None:
     """Write the text table."""
     shares = load_recipe().captions
     icons = read_icons()
-    images = np.load(WORK / "images.npy", mmap_mode="r")
+    images = np.load(MADE / "images.npy", mmap_mode="r")
     ids = np.full((len(icons), SLOTS), -1, dtype=np.int32)
     share = np.zeros((len(icons), SLOTS), dtype=np.float32)
     named = np.zeros((len(icons), SLOTS), dtype=bool)
@@ -89,9 +89,9 @@ def main() -> None:
             share[row, slot], named[row, slot] = probability, colour
     texts = list(table)
     print(len(texts), "texts")
-    (WORK / "texts.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
-    np.savez_compressed(WORK / "captions.npz", ids=ids, share=share, named=named)
-    np.save(WORK / "embeddings.npy", embed(texts, WORK / "sources" / "minilm"))
+    (MADE / "texts.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
+    np.savez_compressed(MADE / "captions.npz", ids=ids, share=share, named=named)
+    np.save(MADE / "embeddings.npy", embed(texts, MADE / "sources" / "minilm"))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from pretrain.loop import Options, finish, fresh_draw, options, run_phase
 from pretrain.prompts import TokenTable
-from pretrain.recipe import WORK, Recipe, load_recipe
+from pretrain.recipe import MADE, Recipe, load_recipe
 from pretrain.tower import build, text_features
 from pretrain.workers import launch, share
 
@@ -68,14 +68,14 @@ class TextCorpus:
 
 def load_texts() -> TextCorpus:
     """Read captions and lexicon."""
-    texts: list[str] = json.loads((WORK / "texts.json").read_text(encoding="utf-8"))
-    entries = json.loads((WORK / "lexicon.json").read_text(encoding="utf-8"))
+    texts: list[str] = json.loads((MADE / "texts.json").read_text(encoding="utf-8"))
+    entries = json.loads((MADE / "lexicon.json").read_text(encoding="utf-8"))
     # A caption of six words or more, or with punctuation, is a definition.
     caption_names = [(len(t.split()) < 6 and ";" not in t) or ", which " in t for t in texts]
     templated = np.array(caption_names + [bool(name) for _, name in entries])
     table = TokenTable([*texts, *(text for text, _ in entries)], templated)
-    embeddings = np.concatenate([np.load(WORK / "embeddings.npy"),
-                                 np.load(WORK / "lexicon_embeddings.npy")])  # fmt: skip
+    embeddings = np.concatenate([np.load(MADE / "embeddings.npy"),
+                                 np.load(MADE / "lexicon_embeddings.npy")])  # fmt: skip
     return TextCorpus(table, torch.from_numpy(embeddings.astype(np.float32)), len(texts))
 
 

@@ -15,12 +15,6 @@ import atexit, threading, time
 from pathlib import Path
 from pipeline.stage import run_stage
 
-class Lasting:
-    def __del__(self):
-        Path("taken_apart").touch()
-
-lasting = Lasting()
-
 def slow():
     time.sleep(0.3)
     Path("thread").touch()
@@ -35,6 +29,10 @@ if __name__ == "__main__":
 """
 
 
+#: What `python -v` prints when it takes its modules apart.
+_TAKEN_APART = "# cleanup"
+
+
 def _run(folder: Path, work: str, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "toy_stage.py").write_text(_STAGE.format(work=work), encoding="utf-8")
     return subprocess.run(
@@ -47,14 +45,16 @@ def test_a_stage_that_is_done_leaves_at_once(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == "a line that stays in the buffer of a pipe\n"
     assert (tmp_path / "handler").exists()
-    assert not (tmp_path / "taken_apart").exists()
+    assert _TAKEN_APART not in _run(tmp_path, "pass", "-v").stderr
 
 
 def test_a_thread_at_work_is_waited_for(tmp_path: Path) -> None:
-    ended = _run(tmp_path, "threading.Thread(target=slow).start()")
+    work = "threading.Thread(target=slow).start()"
+    ended = _run(tmp_path, work)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert (tmp_path / "thread").exists()
     assert (tmp_path / "handler").exists()
+    assert _TAKEN_APART in _run(tmp_path, work, "-v").stderr
 
 
 def test_a_profiler_gets_its_profile(tmp_path: Path) -> None:

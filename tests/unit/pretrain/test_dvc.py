@@ -13,7 +13,7 @@ from tests.paths import ROOT
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "pretrain/dvc.yaml").read_text())["stages"]
 SOURCES = Sources(ROOT, (*OURS, "pretrain"))
-WORK = "pretrain/work/"
+MADE = "pretrain/made/"
 
 
 def written(name: str) -> list[str]:
@@ -35,7 +35,7 @@ def test_every_derived_dependency_is_what_an_earlier_stage_writes() -> None:
     made: set[str] = set()
     for name, stage in STAGES.items():
         for dep in stage["deps"]:
-            if dep.startswith(WORK):
+            if dep.startswith(MADE):
                 assert any(dep == out or dep.startswith(f"{out}/") for out in made), (name, dep)
             else:
                 assert (ROOT / dep).exists(), (name, dep)
