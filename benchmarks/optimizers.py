@@ -10,7 +10,6 @@ time, the formula's as a multiple of it, and how far apart the weights are after
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,40 +17,12 @@ from torch import Tensor
 from benchmarks.scaling import backbone_of
 from fedmvp.bench.clock import measure
 from fedmvp.config import FederationParams, load_params
-from fedmvp.federation.optimizers import OPTIMIZERS
+from fedmvp.federation.optimizers import FORMULAS, OPTIMIZERS, Step
 from fedmvp.methods.build import build_method, method_params
 from pipeline.device import prepare_device
 
 _RATE = 0.001
 Tensors = dict[str, Tensor]
-Step = Callable[[Tensors, Tensors, Tensors, FederationParams, float], None]
-
-
-def written_sgd(
-    tensors: Tensors, gradients: Tensors, state: Tensors, f: FederationParams, rate: float
-) -> None:
-    for name, gradient in gradients.items():
-        slope = gradient + f.weight_decay * tensors[name]
-        state[name] = f.momentum * state.get(name, torch.zeros_like(slope)) + slope
-        tensors[name].sub_(rate * state[name])
-
-
-def written_adam(
-    tensors: Tensors, gradients: Tensors, state: Tensors, f: FederationParams, rate: float
-) -> None:
-    beta1, beta2 = f.momentum, f.second_momentum
-    for name, gradient in gradients.items():
-        slope = gradient + f.weight_decay * tensors[name]
-        zero, second, steps = torch.zeros_like(slope), f"{name}/second", f"{name}/steps"
-        count = int(state.get(steps, torch.zeros(1))) + 1
-        state[steps] = torch.full((1,), float(count))
-        state[name] = beta1 * state.get(name, zero) + (1 - beta1) * slope
-        state[second] = beta2 * state.get(second, zero) + (1 - beta2) * slope.square()
-        root = (state[second] / (1 - beta2**count)).sqrt() + f.adam_epsilon
-        tensors[name].sub_(rate * (state[name] / (1 - beta1**count) / root))
-
-
-WRITTEN: dict[str, Step] = {"sgd": written_sgd, "adam": written_adam}
 
 
 class Run:
@@ -87,7 +58,7 @@ def main() -> None:
     count = sum(tensor.numel() for tensor in start.values())
     print(f"{count:,} numbers in {len(start)} tensors on {backbone.device}")
     params = load_params().federation
-    for name, written in WRITTEN.items():
+    for name, written in FORMULAS.items():
         fused = Run(OPTIMIZERS[name], start, gradients, params)
         plain = Run(written, start, gradients, params)
         costs = measure({"fused": fused, "plain": plain}, options.repetitions, backbone.device)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from fedmvp.errors import ConfigError, FedMVPError, one_line
+from fedmvp.shortcuts import Shortcuts
 
 __all__ = ["run_stage", "stage_seed", "stage_words"]
 
@@ -40,6 +41,7 @@ def run_stage(main: Callable[[], None]) -> None:
     gc.freeze()
     gc.enable()
     try:
+        quick = Shortcuts.from_environment().quick_exit
         main()
     except FedMVPError as error:
         _refuse(str(error))
@@ -53,7 +55,7 @@ def run_stage(main: Callable[[], None]) -> None:
         _refuse(f"{name}{error.strerror or error}{notes}; mend: check the path and its "
                 "permissions, and free disk space, then run `dvc repro` again: what is finished is "
                 "kept")  # fmt: skip
-    if main.__module__ == "__main__" and not _observed():
+    if quick and main.__module__ == "__main__" and not _observed():
         _leave()
 
 

@@ -85,6 +85,23 @@ def toy_client(
     return ClientData(bank.backbone, images, labels, bank.select(names))
 
 
+@dataclass(frozen=True)
+class ToyLoader:
+    """Stands for `LoadImages`: images named ``<class> <number>``."""
+
+    backbone: Backbone
+
+    def __call__(
+        self, dataset: str, ids: Sequence[str], classes: Sequence[str]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        names = [image.rsplit(" ", 1)[0] for image in ids]
+        images = toy_images(self.backbone, [NAMES.index(name) for name in names])
+        return images, np.array([list(classes).index(name) for name in names])
+
+    def key(self, dataset: str, ids: Sequence[str]) -> str:
+        return " ".join(ids)
+
+
 @dataclass
 class ToyBanks:
     """Stands for `TextBanks`: banks by dataset, made for the test."""

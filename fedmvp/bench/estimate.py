@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedmvp.config import Params
-from fedmvp.data.paths import partition_path
 from fedmvp.methods.build import method_params, resolved_federation
-from fedmvp.settings.partition import Partition, load_partition
+from fedmvp.settings.partition import Partition
 
 __all__ = ["Work", "estimate_seconds", "start_up_seconds", "work_of"]
 
@@ -31,6 +30,8 @@ class Work:
         Images of all targets of all trained runs.
     tensor_stages, plain_stages : int
         Processes with and without torch.
+    runs : int
+        Trained methods times seeds.
     """
 
     trained_images: float
@@ -38,18 +39,18 @@ class Work:
     evaluated_images: int
     tensor_stages: int
     plain_stages: int
+    runs: int
 
 
-def work_of(params: Params) -> Work:
-    """Count what params.yaml asks for, from the files of the partition stage.
+def work_of(params: Params, partitions: Mapping[str, Partition]) -> Work:
+    """Count what params.yaml asks for.
 
-    Raises
-    ------
-    FedMVPError
-        When they are not there.
+    Parameters
+    ----------
+    partitions : mapping
+        Of each of ``run.settings``.
     """
     run = params.run
-    partitions = {name: load_partition(partition_path(name)) for name in run.settings}
     seeds = len(run.seeds)
     trained = 0.0
     for method in run.trained:
@@ -68,6 +69,7 @@ def work_of(params: Params) -> Work:
         evaluated_images=seeds * len(run.trained) * sum(map(_test_images, partitions.values())),
         tensor_stages=1 + 2 * runs + len(partitions) * len(run.zero_shot),
         plain_stages=2 * len(params.data.datasets) + len(partitions) + 3,
+        runs=len(run.trained) * seeds,
     )
 
 

@@ -11,16 +11,28 @@ import torch
 
 from fedmvp.bench.clock import Cost, measure
 from fedmvp.bench.estimate import estimate_seconds, start_up_seconds, work_of
-from fedmvp.bench.parts import FORWARD, GRADIENT, image_loading, method_parts, tower_parts
+from fedmvp.bench.parts import (
+    FORWARD,
+    GRADIENT,
+    forward_flop,
+    image_loading,
+    matrix_product,
+    method_parts,
+    product_flop,
+    tower_parts,
+)
+from fedmvp.bench.planned import planned_partitions
 from fedmvp.bench.scene import Scene, build_scene, random_backbone
-from fedmvp.clip.shortcuts import Shortcuts, compile_wanted
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.config import Params
+from fedmvp.data.paths import partition_path
 from fedmvp.errors import FedMVPError
+from fedmvp.settings.partition import Partition, load_partition
+from fedmvp.shortcuts import Shortcuts, compile_wanted
 
 __all__ = ["Question", "answer"]
 
-_TEXTS, _IMAGES = "text encoding", "image loading"
+_TEXTS, _IMAGES, _PRODUCT = "text encoding", "image loading", "matrix product"
 #: What each part is compared with; what is not named here, with the bare forward.
 _FLOOR = {GRADIENT: GRADIENT, "training step": GRADIENT, "naive training step": GRADIENT}
 
@@ -36,20 +48,26 @@ class Question:
     repetitions: int
     naive: bool
     device: torch.device
+    planned: bool = False
 
 
 def answer(spec: BackboneSpec, question: Question, params: Params | None) -> dict[str, Any]:
     """Measure, and return what ``fedmvp bench --json`` prints."""
     costs = _costs(spec, question)
     rows = [_row(name, cost, costs, question) for name, cost in costs.items()]
+    best = product_flop(question.device) / costs[_PRODUCT].seconds
+    forward = question.batch * forward_flop(spec)
+    flop = {FORWARD: forward, GRADIENT: 2 * forward}
     result: dict[str, Any] = {
         "backbone": spec.name,
         "device": _name(question.device),
         "threads": torch.get_num_threads(),
         **{key: value for key, value in vars(question).items() if key != "device"},
         "parts": rows,
+        "product_gflop_per_second": best / 1e9,
+        "share_of_product": {n: flop[n] / costs[n].seconds / best for n in flop},
     }
-    return {**result, **_estimate(params, costs, question.batch)}
+    return {**result, **_estimate(question, params, costs)}
 
 
 def _costs(spec: BackboneSpec, question: Question) -> dict[str, Cost]:
@@ -65,6 +83,7 @@ def _costs(spec: BackboneSpec, question: Question) -> dict[str, Cost]:
     with tempfile.TemporaryDirectory() as folder:
         size = spec.vision.image_size
         parts[_IMAGES] = image_loading(Path(folder), question.batch, size)
+        parts[_PRODUCT] = matrix_product(scene.backbone)
         return measure(parts, question.repetitions, question.device)
 
 
@@ -87,7 +106,8 @@ def _scene(spec: BackboneSpec, question: Question, *, naive: bool) -> Scene:
 
 def _row(name: str, cost: Cost, costs: dict[str, Cost], question: Question) -> dict[str, Any]:
     floor = costs[_FLOOR.get(name, FORWARD)]
-    items = question.classes * question.attributes if name == _TEXTS else question.batch
+    texts = question.classes * question.attributes
+    items = {_TEXTS: texts, _PRODUCT: 1}.get(name, question.batch)
     return {
         "part": name,
         **asdict(cost),
@@ -97,11 +117,12 @@ def _row(name: str, cost: Cost, costs: dict[str, Cost], question: Question) -> d
     }
 
 
-def _estimate(params: Params | None, costs: dict[str, Cost], batch: int) -> dict[str, Any]:
+def _estimate(question: Question, params: Params | None, costs: dict[str, Cost]) -> dict[str, Any]:
+    batch = question.batch
     if params is None:
         return {"repro_seconds": None, "repro_note": "there is no params.yaml here"}
     try:
-        work = work_of(params)
+        work = work_of(params, _partitions(params, question.planned))
     except FedMVPError as error:
         return {"repro_seconds": None, "repro_note": str(error)}
     per_image = {
@@ -110,10 +131,17 @@ def _estimate(params: Params | None, costs: dict[str, Cost], batch: int) -> dict
         "evaluation": costs["evaluation step"].seconds / batch,
     }
     return {
+        "repro_work": asdict(work),
         "repro_seconds": estimate_seconds(work, per_image, start_up_seconds()),
         "repro_note": f"for profile {params.profile}, without DVC's and MLflow's own time, "
         "if its backbone is the one measured",
     }
+
+
+def _partitions(params: Params, planned: bool) -> dict[str, Partition]:
+    if planned:
+        return planned_partitions(params)
+    return {name: load_partition(partition_path(name)) for name in params.run.settings}
 
 
 def _name(device: torch.device) -> str:

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.clip.shortcuts import Shortcuts
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.federation.client import ClientData
 from fedmvp.methods.classes import Ragged, TextBank
 from fedmvp.seeds import numpy_generator, torch_generator
+from fedmvp.shortcuts import Shortcuts
 
 __all__ = ["Scene", "build_scene", "random_backbone"]
 
@@ -38,6 +38,8 @@ def random_backbone(
             if "ln_" in name and name.endswith("weight"):
                 tensor.fill_(1.0)
         backbone.logit_scale.fill_(4.6)
+    if shortcuts.cast_once:
+        backbone.round_weights()
     return backbone.to(device)
 
 

@@ -20,7 +20,9 @@ def bench(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1; else FEDMVP_DEVICE or cpu.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 arithmetic.")] = "fp32",
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16 or fp16 arithmetic; else params.yaml's.")
+    ] = None,
     repetitions: Annotated[int, typer.Option(min=1, help="Of every part, interleaved.")] = 5,
     naive: Annotated[
         bool,
@@ -29,6 +31,13 @@ def bench(
             "expanded to it, nothing kept."
         ),
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Estimate this profile instead of params.yaml, by the catalog's counts: none of "
+            "its datasets is needed."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Measure a training and an evaluation step against the bare tower.
@@ -43,16 +52,20 @@ def bench(
     from fedmvp.bench.run import Question, answer
     from fedmvp.cli.methods import backbone_spec
     from fedmvp.cli.output import print_json
+    from fedmvp.cli.profile import profile_params
     from fedmvp.config import load_params
     from fedmvp.errors import ConfigError
     from pipeline.device import prepare_device
 
-    if precision not in ("fp32", "bf16", "fp16"):
+    if precision not in (None, "fp32", "bf16", "fp16"):
         raise ConfigError("unknown precision", where="--precision", value=precision,
                           mend="use fp32, bf16 or fp16")  # fmt: skip
-    params = load_params() if Path("params.yaml").is_file() else None
+    own = load_params() if profile is None and Path("params.yaml").is_file() else None
+    params = own if profile is None else profile_params(profile)
     name = backbone or ("pictoclip" if params is None else params.backbone.name)
-    question = Question(classes, attributes, batch, precision, repetitions, naive, prepare_device())
+    kind = precision or ("fp32" if params is None else params.backbone.precision)
+    question = Question(classes, attributes, batch, kind, repetitions, naive,
+                        prepare_device(), planned=profile is not None)  # fmt: skip
     result = answer(backbone_spec(name), question, params)
     if as_json:
         print_json(result)
@@ -84,8 +97,23 @@ def _print(result: dict[str, Any]) -> None:
     )
     typer.echo("ratios: steps that take a gradient to the bare forward + input gradient, the "
                "others to the bare forward")  # fmt: skip
+    best, share = result["product_gflop_per_second"], result["share_of_product"]
+    typer.echo(
+        f"a large matrix product runs at {best:,.0f} GFLOP/s; "
+        + ", ".join(f"{name} at {value:.0%} of it" for name, value in share.items())
+    )
     if result["repro_seconds"] is None:
         typer.echo(f"no estimate for `dvc repro`: {result['repro_note']}")
         return
-    parts = ", ".join(f"{name} {value:.0f} s" for name, value in result["repro_seconds"].items())
+    seconds, work = result["repro_seconds"], result["repro_work"]
+    parts = ", ".join(f"{name} {_duration(value)}" for name, value in seconds.items())
     typer.echo(f"`dvc repro` {result['repro_note']}: {parts}")
+    typer.echo(
+        f"that is {work['trained_images']:,.0f} images in training steps, "
+        f"{work['evaluated_images']:,} in evaluations and {work['frozen_images']:,} frozen, in "
+        f"{work['runs']} runs (trained methods x seeds) of all settings"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 3600 else f"{seconds / 3600:,.1f} h"

@@ -10,7 +10,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["app", "changes", "profile_names", "profile_text"]
+    from fedmvp.config import Params
+
+__all__ = ["app", "changes", "profile_names", "profile_params", "profile_text"]
 
 app = typer.Typer(
     name="profile",
@@ -110,6 +112,20 @@ def profile_text(name: str) -> str:
         raise ConfigError("unknown profile", where="fedmvp profile", value=name,
                           mend=f"use one of: {', '.join(known)}")  # fmt: skip
     return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def profile_params(name: str) -> Params:
+    """Return a profile, read and validated.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, with the known ones.
+    """
+    from fedmvp.config import load_params
+
+    profile_text(name)
+    return load_params(_folder() / f"{name}.yaml")
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -14,12 +14,12 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from fedmvp.clip.feature_cache import cached_features
-from fedmvp.clip.shortcuts import Shortcuts, compile_wanted
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.text import TextTower
 from fedmvp.clip.vision import VisionTower
 from fedmvp.errors import BackboneError
 from fedmvp.files import read_json, sha256_bytes, write_bytes, write_json
+from fedmvp.shortcuts import Shortcuts, compile_wanted
 
 __all__ = ["Backbone", "load_backbone", "save_backbone"]
 
@@ -54,7 +54,7 @@ class Backbone(nn.Module):
             cls_only=self.shortcuts.last_block,
             prompts_only=self.shortcuts.first_block,
         )
-        self.text = TextTower(spec)
+        self.text = TextTower(spec, like_lengths=self.shortcuts.like_lengths)
         self.logit_scale = nn.Parameter(torch.empty(()), requires_grad=False)
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
@@ -99,6 +99,8 @@ class Backbone(nn.Module):
                                     "backbone stage again")  # fmt: skip
         backbone = cls(spec, precision=precision, shortcuts=shortcuts)
         backbone.load_state_dict(dict(state))
+        if backbone.shortcuts.cast_once:
+            backbone.round_weights()
         return backbone
 
     @property
@@ -118,10 +120,23 @@ class Backbone(nn.Module):
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=dtype)
 
+    def round_weights(self) -> None:
+        """Round the blocks' weights to the precision, as `autocast` would do in every pass.
+
+        Layer norms, embeddings and the first and last projection stay fp32: they are small, and
+        read outside of `autocast`, too.
+        """
+        for tower in (self.vision, self.text):
+            for name, weight in tower.transformer.resblocks.named_parameters():
+                if "ln_" not in name:
+                    weight.data = weight.data.to(_DTYPES[self.precision])
+
     def normalise(self, images: np.ndarray | Tensor) -> Tensor:
         """Turn uint8 RGB [B, S, S, 3] into the towers' input, float32 [B, 3, S, S]."""
         pixels = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray)
                                  else images)  # fmt: skip
+        if self.device.type != pixels.device.type:
+            pixels = pixels.pin_memory()  # else the copy waits for the device's work
         pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255.0
         return (pixels - self.mean) / self.std
 
@@ -164,7 +179,9 @@ class Backbone(nn.Module):
             "device": self.device.type,
         }
         # These round differently, and bytes must not depend on who filled the cache.
-        known |= {} if self.shortcuts.last_block else {"last_block": "plain"}
+        rounding = {"last_block": self.shortcuts.last_block,
+                    "like_lengths": self.shortcuts.like_lengths}  # fmt: skip
+        known |= {name: "plain" for name, taken in rounding.items() if not taken}
         return known | ({"blocks": "compiled"} if self.compiled else {})
 
     def compile_blocks(self) -> None:

@@ -28,12 +28,20 @@ def end_of_text(ids: Tensor) -> Tensor:
 
 
 class TextTower(nn.Module):
-    """A frozen causal transformer; its input gradient reaches learned context tokens."""
+    """A frozen causal transformer; its input gradient reaches learned context tokens.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    like_lengths : bool, default=True
+        `features` encodes texts of like length together.
+    """
 
     causal: Tensor
 
-    def __init__(self, spec: BackboneSpec) -> None:
+    def __init__(self, spec: BackboneSpec, *, like_lengths: bool = True) -> None:
         super().__init__()
+        self.like_lengths = like_lengths
         text = spec.text
         self.width = text.width
         self.context_length = text.context_length
@@ -117,7 +125,9 @@ class TextTower(nn.Module):
         end-of-text position. Texts of like length share a chunk, so few columns are computed in
         vain. The chunk size is fixed, so the bits do not depend on the caller.
         """
-        order = end_of_text(ids).argsort(stable=True)
+        ends = end_of_text(ids)
+        # Zeros keep the order: sorting is stable.
+        order = (ends if self.like_lengths else torch.zeros_like(ends)).argsort(stable=True)
         parts = []
         for rows in torch.split(ids[order], chunk):
             end = end_of_text(rows)

@@ -31,6 +31,7 @@ from fedmvp.data.spec import load_spec
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_json
+from fedmvp.shortcuts import Shortcuts
 
 __all__ = ["load_images", "raw_folder"]
 
@@ -79,6 +80,7 @@ def load_images(
     -------
     ndarray of uint8, shape (len(ids), size_px, size_px, 3)
         RGB, memory-mapped copy on write: rows are read when touched, and changes stay private.
+        Plainly in memory under ``FEDMVP_PLAIN=image_cache``.
 
     Raises
     ------
@@ -103,11 +105,16 @@ def load_images(
     )
     cache = cache_root() / "images"
     path = cache / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
+    if not Shortcuts.from_environment().image_cache:
+        base = folder_of(manifest.dataset)
+        array = np.empty(shape, dtype=np.uint8)
+        _decode([base / i.path for i in images], array)
+        return array
     cached = _open(path, shape)
     if cached is None:
         base = folder_of(manifest.dataset)
         _announce(manifest.dataset, shape, cache)
-        _decode_all([base / i.path for i in images], path, shape)
+        _decode_to_file([base / i.path for i in images], path, shape)
         cached = _open(path, shape)
     if cached is None:
         raise DataError(
@@ -137,21 +144,26 @@ def _announce(dataset: str, shape: tuple[int, ...], cache: Path) -> None:
         tell(f"{dataset}: decoding {shape[0]:,} images into {need / 2**30:.1f} GiB below {cache}")
 
 
-def _decode_all(files: Sequence[Path], path: Path, shape: tuple[int, ...]) -> None:
+def _decode(files: Sequence[Path], array: NDArray[np.uint8]) -> None:
+    """Decode each file into its row."""
+
+    def fill(row: int) -> None:
+        array[row] = decode_image(files[row], array.shape[1])
+
+    # Pillow releases the interpreter lock while it decodes and resizes.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(fill, range(len(files))):
+            pass
+
+
+def _decode_to_file(files: Sequence[Path], path: Path, shape: tuple[int, ...]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
     os.close(handle)
     temporary = Path(name)
     try:
         array = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-
-        def fill(row: int) -> None:
-            array[row] = decode_image(files[row], shape[1])
-
-        # Pillow releases the interpreter lock while it decodes and resizes.
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for _ in pool.map(fill, range(len(files))):
-                pass
+        _decode(files, array)
         array.flush()
         temporary.replace(path)
     except OSError as error:

@@ -8,7 +8,8 @@ Shapes: B images of a batch, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ __all__ = ["TARGET_COLUMNS", "evaluate"]
 TARGET_COLUMNS = (
     "fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy",
 )  # fmt: skip
+
+_Guess = tuple[Tensor, NDArray[np.int64]]  # the device's answer, and the labels
 
 
 def evaluate(
@@ -65,10 +68,11 @@ def evaluate(
                 method.enter(method.first_phase)
             classes = banks.select(target.dataset, target.domain, target.classes)
             chosen = images(target)
-            correct = 0
-            for part, labels in chosen.batches(batch_size):
-                scores = _scores(method, chosen, part, classes, images)
-                correct += int((scores.argmax(dim=1).cpu().numpy() == labels).sum())
+            guesses = (
+                (_predict(method, chosen, part, classes, images), labels)
+                for part, labels in chosen.batches(batch_size)
+            )
+            correct = sum(_correct(*guess, method) for guess in _one_behind(guesses))
             rows.append(
                 {
                     "fold": fold,
@@ -86,22 +90,38 @@ def evaluate(
     return rows
 
 
+def _one_behind(guesses: Iterator[_Guess]) -> Iterator[_Guess]:
+    """Yield each batch once the next one is under way: a GPU has work while one is counted."""
+    waiting: deque[_Guess] = deque()
+    for guess in guesses:
+        waiting.append(guess)
+        if len(waiting) > 1:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _correct(predicted: Tensor, labels: NDArray[np.int64], method: Method) -> int:
+    """Return how many images of a batch are classified right."""
+    numbers = predicted.cpu().numpy()
+    if (numbers < 0).any():
+        raise DataError("scores are not finite", where=f"method {type(method).__name__}",
+                        mend="the learned tensors are damaged; train again")  # fmt: skip
+    return int((numbers == labels).sum())
+
+
 @torch.no_grad()
-def _scores(
+def _predict(
     method: Method,
     chosen: TargetImages,
     rows: NDArray[np.int64],
     classes: ClassSet,
     images: EvaluationImages,
 ) -> Tensor:
-    """Return class scores of some rows of a target's images, [B, K]."""
+    """Return the classes of some rows of a target's images, [B]; -1 for scores not finite."""
     backbone = method.backbone
     if isinstance(method, FrozenImageMethod):
         features = images.features(chosen.dataset)[torch.from_numpy(rows)]
         scores = method.scores(features.to(backbone.device), classes)
     else:
         scores = method.logits(backbone.normalise(chosen.pixels[rows]), classes)
-    if not bool(torch.isfinite(scores).all()):
-        raise DataError("scores are not finite", where=f"method {type(method).__name__}",
-                        mend="the learned tensors are damaged; train again")  # fmt: skip
-    return scores
+    return scores.argmax(dim=1).where(scores.isfinite().all(dim=1), -1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +16,8 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
-from fedmvp.federation.optimizers import OPTIMIZERS
-from fedmvp.methods.base import Batch, Local, Method
+from fedmvp.federation.optimizers import FORMULAS, OPTIMIZERS, Step
+from fedmvp.methods.base import Batch, Local, Loss, Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import numpy_generator, torch_generator
 
@@ -185,6 +184,7 @@ def train_client(
     # FedProx pulls to the global model; personal tensors have no part in it.
     shared = [name for name in names if name in method.communicated(phase)]
     anchor = {name: own[name].detach().clone() for name in shared} if _proximal(federation) else {}
+    steps = OPTIMIZERS if method.backbone.shortcuts.fused_steps else FORMULAS
     meter = _Meter()
     for epoch in range(federation.local_epochs):
         order = numpy_generator(seed, "batches", client, round_index, epoch).permutation(len(data))
@@ -194,7 +194,7 @@ def train_client(
         for rows in batches[-1:] if method.last_batch_only else batches:
             batch = data.batch(rows, views)
             loss = method.loss(batch, data.classes)
-            value = meter.add(loss.total, loss.parts, loss.logits, batch.labels, epoch)
+            value = meter.add(loss, batch.labels, epoch)
             if not math.isfinite(value):
                 raise ClientFailure("loss is not finite", where=f"client {client}, round "
                                     f"{round_index}", value=value,
@@ -204,7 +204,7 @@ def train_client(
                 later = method.next_phase(phase, meter.local())
                 step = [name for name in names if name in method.trainable(later)]
             _descend(own, names, step, loss.total, state.momentum, anchor, federation,
-                     learning_rate)  # fmt: skip
+                     learning_rate, steps[federation.client_optimizer])  # fmt: skip
     state.phase = method.next_phase(phase, meter.local())
     if federation.client_state == "fresh":
         state.momentum = {}
@@ -239,6 +239,7 @@ def _descend(
     anchor: Mapping[str, Tensor],
     federation: FederationParams,
     learning_rate: float,
+    optimizer: Step,
 ) -> None:
     """Take one step on the tensors of `step`; FedProx adds mu (w - w_t) to the gradient."""
     parameters = [own[name] for name in names]
@@ -250,7 +251,7 @@ def _descend(
     with torch.no_grad():
         for name in chosen.keys() & anchor.keys():
             chosen[name] = chosen[name] + federation.proximal_weight * (own[name] - anchor[name])
-        OPTIMIZERS[federation.client_optimizer](own, chosen, momentum, federation, learning_rate)
+        optimizer(own, chosen, momentum, federation, learning_rate)
 
 
 class _Meter:
@@ -262,19 +263,14 @@ class _Meter:
         self.first_epoch: list[float] = [0.0, 0.0]
         self.last = math.inf
 
-    def add(
-        self,
-        total: Tensor,
-        parts: Mapping[str, Tensor],
-        logits: Tensor,
-        labels: Tensor,
-        epoch: int,
-    ) -> float:
+    def add(self, loss: Loss, labels: Tensor, epoch: int) -> float:
         """Count one batch; return its total loss."""
         count = len(labels)
-        values: dict[str, Any] = {"loss": total, **parts}
-        values["accuracy"] = (logits.argmax(dim=1) == labels).double().mean()
-        numbers = {name: float(value.detach()) for name, value in values.items()}
+        right = (loss.logits.argmax(dim=1) == labels).double().mean()
+        values = {"loss": loss.total, **loss.parts, "accuracy": right}
+        # Read together: each reading makes a GPU's host wait until all is computed.
+        read = torch.stack([value.detach().double() for value in values.values()]).cpu().tolist()
+        numbers: dict[str, float] = dict(zip(values, read, strict=True))
         for name, number in numbers.items():
             self.sums[name] = self.sums.get(name, 0.0) + count * number
         self.images += count

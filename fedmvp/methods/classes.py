@@ -123,7 +123,10 @@ class TextBank:
             values = self.backbone.encode_texts([text for part in texts for text in part])
             counts = torch.tensor([len(part) for part in texts], device=values.device)
             index = torch.repeat_interleave(torch.arange(len(texts), device=values.device), counts)
-            self._features[kind] = Ragged(values, index, len(texts))
+            features = Ragged(values, index, len(texts))
+            if not self.backbone.shortcuts.texts_once:
+                return features
+            self._features[kind] = features
         return self._features[kind]
 
     def select(self, names: Sequence[str]) -> ClassSet:
@@ -171,7 +174,10 @@ class ClassSet:
                 found = torch.nonzero(every.index == old).flatten()
                 rows.append(found)
                 index.append(torch.full_like(found, new))
-            self._cache[kind] = Ragged(every.values[torch.cat(rows)], torch.cat(index), len(self))
+            features = Ragged(every.values[torch.cat(rows)], torch.cat(index), len(self))
+            if not self.bank.backbone.shortcuts.texts_once:
+                return features
+            self._cache[kind] = features
         return self._cache[kind]
 
     def single(self, kind: str) -> Tensor:

@@ -56,7 +56,7 @@ class FedMaPLe(Method):
         self.texts = PromptTexts(
             backbone, params.n_context, opening=params.context_init, chunk=params.text_chunk
         )
-        self.memory = TextMemory()
+        self.memory = TextMemory(backbone.shortcuts.texts_once)
         depth = min(params.depth, spec.text.layers, spec.vision.layers)
         self.context = initial_context(backbone, params, self.generator("context"))
         self.deep = gaussian(

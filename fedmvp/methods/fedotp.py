@@ -52,7 +52,8 @@ class FedOTP(Method):
     def __init__(self, backbone: Backbone, params: FedOTPParams, seed: int) -> None:
         super().__init__(backbone, params, seed)
         self.texts = PromptTexts(backbone, params.n_context, chunk=params.text_chunk)
-        self.global_memory, self.local_memory = TextMemory(), TextMemory()
+        once = backbone.shortcuts.texts_once
+        self.global_memory, self.local_memory = TextMemory(once), TextMemory(once)
         shape = params.n_context, backbone.spec.text.width
         self.global_context = gaussian(*shape, generator=self.generator("global_context"))
         self.local_context = gaussian(*shape, generator=self.generator("local_context"))

@@ -47,7 +47,7 @@ class FedTPG(PromptedTextMethod):
             raise ValueError(f"depth {params.depth} is more than the text tower's {text.layers} "
                              "blocks")  # fmt: skip
         self.texts = PromptTexts(backbone, params.n_context, chunk=params.text_chunk)
-        self.memory = TextMemory()
+        self.memory = TextMemory(backbone.shortcuts.texts_once)
         generator = self.generator("prompt generator")
         self.soft_prompt = gaussian(
             params.depth * params.n_context, text.width, generator=generator

@@ -44,7 +44,7 @@ class FedVLP(Method):
             raise ValueError(f"depth {params.depth} is more than the {blocks} blocks both towers "
                              "have")  # fmt: skip
         self.texts = PromptTexts(backbone, params.n_context, chunk=params.text_chunk)
-        self.memory = TextMemory()
+        self.memory = TextMemory(backbone.shortcuts.texts_once)
         shape = params.depth, params.n_context
         self.text_prompt = gaussian(
             *shape, spec.text.width, generator=self.generator("text_prompt")

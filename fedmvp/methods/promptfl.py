@@ -39,7 +39,7 @@ class PromptFL(PromptedTextMethod):
         self.texts = PromptTexts(
             backbone, params.n_context, opening=params.context_init, chunk=params.text_chunk
         )
-        self.memory = TextMemory()
+        self.memory = TextMemory(backbone.shortcuts.texts_once)
         self.context = initial_context(backbone, params, self.generator("context"))
 
     def text_features(self, classes: ClassSet) -> Tensor:

@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedmvp.clip.shortcuts import Shortcuts
 from fedmvp.methods.cross_attention import CrossAttention, GatedFeedForward, Linear, LowRank
+from fedmvp.shortcuts import Shortcuts
 
 __all__ = ["Conditioning", "PromptFormer"]
 
@@ -81,12 +80,17 @@ class PromptFormer(nn.Module):
     def _pool(self, tokens: Tensor) -> Tensor:
         """Average b raster-order tokens to m disjoint blocks, [B, b, x] → [B, m, x].
 
-        Where m does not divide b the bins overlap by the floor/ceil rule of adaptive pooling.
+        Where m does not divide b the bins overlap by the floor/ceil rule of adaptive pooling,
+        written as a product: torch's own has no deterministic gradient on a GPU.
         """
         count = tokens.shape[1]
         if count % self.prompts == 0:
             return torch.unflatten(tokens, 1, (self.prompts, -1)).mean(dim=2)
-        return F.adaptive_avg_pool1d(tokens.transpose(1, 2), self.prompts).transpose(1, 2)
+        place = torch.arange(count, device=tokens.device)
+        number = torch.arange(self.prompts, device=tokens.device)[:, None]
+        start, end = number * count // self.prompts, -((number + 1) * -count // self.prompts)
+        member = ((place >= start) & (place < end)).to(tokens.dtype)
+        return (member @ tokens) / member.sum(dim=1, keepdim=True)
 
     def forward(self, patches: Tensor, bank: Tensor) -> Tensor:
         """Return the prompts.

@@ -192,22 +192,35 @@ class PromptTexts:
 class TextMemory:
     """The last text features computed without gradient, for the batches of an evaluation.
 
-    They are valid as long as the texts and the learned tensors are equal, which is compared by
-    value, so no caller has to say that something changed.
+    They are valid as long as the texts and the learned tensors stay as they are, which torch's
+    count of a tensor's changes tells, so no caller has to say that something changed.
+
+    Parameters
+    ----------
+    keep : bool, default=True
+        Else they are computed for every batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: bool = True) -> None:
+        self.keep = keep
         self._texts: tuple[str, ...] | None = None
-        self._tensors: list[Tensor] = []
+        self._state: list[tuple[Tensor, int]] = []
         self._value = torch.empty(0)
 
     def __call__(
         self, texts: tuple[str, ...], tensors: Sequence[Tensor], compute: Callable[[], Tensor]
     ) -> Tensor:
         """Return ``compute()``, or what it gave for the same texts and tensors."""
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not self.keep:
             return compute()
-        if self._texts != texts or not all(map(torch.equal, self._tensors, tensors)):
-            self._texts, self._tensors = texts, [tensor.detach().clone() for tensor in tensors]
-            self._value = compute()
+        state = [(tensor, tensor._version) for tensor in tensors]
+        if self._texts != texts or not _same(self._state, state):
+            self._texts, self._state, self._value = texts, state, compute()
         return self._value
+
+
+def _same(old: Sequence[tuple[Tensor, int]], new: Sequence[tuple[Tensor, int]]) -> bool:
+    """Return whether these are the same tensors, not written to in between; no value is read."""
+    return len(old) == len(new) and all(
+        a is b and before == after for (a, before), (b, after) in zip(old, new, strict=True)
+    )

@@ -18,6 +18,7 @@ LAYERS = (
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.seeds",
+        "fedmvp.shortcuts",
         "fedmvp.yaml_files",
     ),
     # The schema of a section may live with the package it configures.

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
+from fedmvp.federation.optimizers import FORMULAS, OPTIMIZERS, Step
 from fedmvp.methods.fedcocoop import FedCoCoOp
 from fedmvp.methods.promptfl import PromptFL
-from tests.toys import NAMES, toy_bank, toy_client
+from fedmvp.methods.text_prompts import TextMemory
+from tests.toys import NAMES, federation, toy_bank, toy_client
 from tests.unit.baselines.started import TOLERANCE, create, gradients
 from tests.unit.baselines.test_reference import gap
 
@@ -114,6 +116,32 @@ def test_text_features_of_an_evaluation_are_computed_once(
     method.text_features(classes)  # with gradient nothing is remembered
     method.text_features(classes)
     assert len(calls) == 5
+
+
+@pytest.mark.parametrize("table", [OPTIMIZERS, FORMULAS])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_an_optimizer_writes_is_noticed(optimizer: str, table: dict[str, Step]) -> None:
+    """Fused kernels write into tensors without a trace but torch's count of changes."""
+    memory, results = TextMemory(), iter(range(9))
+    weights = {"w": torch.nn.Parameter(torch.ones(3))}
+
+    def remembered() -> int:
+        with torch.no_grad():
+            return int(memory(("a",), list(weights.values()), lambda: torch.tensor(next(results))))
+
+    assert [remembered(), remembered()] == [0, 0]
+    with torch.no_grad():
+        table[optimizer](weights, {"w": torch.ones(3)}, {}, federation(), 0.1)
+    assert [remembered(), remembered()] == [1, 1]
+    weights["w"] = torch.nn.Parameter(weights["w"].detach().clone())
+    assert remembered() == 2
+
+
+def test_texts_of_an_evaluation_are_encoded_for_each_batch_on_request() -> None:
+    memory, results = TextMemory(keep=False), iter(range(9))
+    with torch.no_grad():
+        found = [int(memory(("a",), [], lambda: torch.tensor(next(results)))) for _ in range(2)]
+    assert found == [0, 1]
 
 
 def test_image_tower_does_not_run_in_text_methods_training(

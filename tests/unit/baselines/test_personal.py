@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.evaluation.protocol import evaluate
@@ -18,27 +15,10 @@ from fedmvp.federation.training import TrainingResult, fold_tensors, personal_te
 from fedmvp.methods.base import Method
 from fedmvp.methods.fedotp import FedOTP
 from fedmvp.settings.partition import Client, Partition, Target
-from tests.toys import NAMES, ToyBanks, federation, toy_bank, toy_images
+from tests.toys import NAMES, ToyBanks, ToyLoader, federation, toy_bank
 from tests.unit.baselines.test_reference import create
 
 pytestmark = pytest.mark.usefixtures("words")
-
-
-class Images:
-    """Images named ``<class> <number>``."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        self.backbone = backbone
-
-    def __call__(
-        self, dataset: str, ids: Sequence[str], classes: Sequence[str]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        names = [image.rsplit(" ", 1)[0] for image in ids]
-        images = toy_images(self.backbone, [NAMES.index(name) for name in names])
-        return images, np.array([list(classes).index(name) for name in names])
-
-    def key(self, dataset: str, ids: Sequence[str]) -> str:
-        return " ".join(ids)
 
 
 def partition() -> Partition:
@@ -64,7 +44,7 @@ def partition() -> Partition:
 def trained(backbone: Backbone, scratch: Path | None = None, **section: Any) -> TrainingResult:
     banks: Any = ToyBanks(backbone, {"toys": toy_bank(backbone)})
     return train(
-        partition(), lambda: create("fedotp", backbone), banks, Images(backbone),
+        partition(), lambda: create("fedotp", backbone), banks, ToyLoader(backbone),
         federation(**section), seed=1, scratch=scratch,
     )  # fmt: skip
 
@@ -92,7 +72,7 @@ def test_a_client_alone_keeps_the_same_context(tiny: Backbone) -> None:
     banks: Any = ToyBanks(tiny, {"toys": toy_bank(tiny)})
     second = Partition("toy", "base_to_new", "by_image", whole.clients[1:], whole.targets)
     alone = train(
-        second, lambda: create("fedotp", tiny), banks, Images(tiny), federation(rounds=1), seed=1
+        second, lambda: create("fedotp", tiny), banks, ToyLoader(tiny), federation(rounds=1), seed=1
     ).tensors
     assert torch.equal(one["main/local_context@toys-001"], alone["main/local_context@toys-001"])
 
@@ -128,7 +108,7 @@ def run(method: Method, result: TrainingResult, backbone: Backbone) -> list[dict
         load_tensors(method, personal_tensors(result.tensors, fold, client))
 
     return evaluate(
-        partition(), method, load_fold, banks, Images(backbone), batch_size=8,
+        partition(), method, load_fold, banks, ToyLoader(backbone), batch_size=8,
         load_personal=load_personal,
     )  # fmt: skip
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedmvp.bench.estimate import Work, estimate_seconds, work_of
-from fedmvp.bench.parts import FORWARD, GRADIENT, method_parts
+from fedmvp.bench.parts import FORWARD, GRADIENT, forward_flop, method_parts
+from fedmvp.bench.planned import planned_manifest, planned_partitions
 from fedmvp.bench.run import Question, answer
 from fedmvp.bench.scene import build_scene
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import load_params
+from fedmvp.data.build import build_manifest
+from fedmvp.data.spec import Counts, load_spec
+from fedmvp.errors import ConfigError
+from fedmvp.settings.build import build_partition
+from fedmvp.settings.folds import datasets_of
 from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.settings.spec import load_setting
 from tests.paths import ROOT
 from tests.random_clip import backbone_spec
 
@@ -26,7 +36,7 @@ def test_every_part_is_measured_and_compared_with_its_floor() -> None:
     rows = {row["part"]: row for row in result["parts"]}
     assert list(rows) == [
         FORWARD, GRADIENT, "training step", "evaluation step", "zero-shot step", "text encoding",
-        "naive training step", "naive evaluation step", "image loading",
+        "naive training step", "naive evaluation step", "image loading", "matrix product",
     ]  # fmt: skip
     assert rows[FORWARD]["ratio"] == rows[GRADIENT]["ratio"] == 1
     step = rows["training step"]
@@ -34,7 +44,51 @@ def test_every_part_is_measured_and_compared_with_its_floor() -> None:
     assert step["per_second"] == pytest.approx(4 / step["seconds"])
     texts = rows["text encoding"]
     assert texts["per_second"] == pytest.approx(6 / texts["seconds"])
+    product = rows["matrix product"]
+    assert product["per_second"] == pytest.approx(1 / product["seconds"])
+    rate = 2 * 2048**3 / product["seconds"]
+    assert result["product_gflop_per_second"] == pytest.approx(rate / 1e9)
+    flop = 4 * forward_flop(backbone_spec("tiny"))
+    assert result["share_of_product"] == pytest.approx(
+        {FORWARD: flop / rows[FORWARD]["seconds"] / rate,
+         GRADIENT: 2 * flop / rows[GRADIENT]["seconds"] / rate}
+    )  # fmt: skip
     assert result["repro_seconds"] is None and "params.yaml" in result["repro_note"]
+
+
+@pytest.mark.slow  # torch's counter imports its compiler
+@pytest.mark.parametrize("shape", ["tiny", "picto"])
+def test_operations_are_those_torch_counts(backbone: Callable[..., Backbone], shape: str) -> None:
+    """Of all blocks; torch counts the projection besides."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    tower, size = copy.copy(backbone(shape).vision), backbone(shape).spec.vision.image_size
+    tower.cls_only = False
+    embedded = tower.embed(torch.zeros(1, 3, size, size))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        tower(embedded)
+    projection = 2 * tower.proj.numel()
+    assert forward_flop(backbone_spec(shape)) == counter.get_total_flops() - projection
+
+
+def test_a_profile_is_planned_by_the_catalog_alone() -> None:
+    params = load_params(ROOT / "fedmvp/profiles/paper.yaml")
+    counts = {name: load_spec(name).counts for name in ("imagenet", "pacs", "caltech101")}
+    few = params.run.model_copy(update={"settings": ("cross_dataset", "ssmt_pacs")})
+    made = planned_partitions(params.model_copy(update={"run": few}))
+    clients = [len(client.train) for client in made["cross_dataset"].clients]
+    assert clients == [8 * 20] * 50
+    tested = {t.dataset: len(t.images) for t in made["cross_dataset"].targets}
+    assert tested["imagenet"] == counts["imagenet"].test
+    assert tested["caltech101"] == counts["caltech101"].test
+    by_domain = {t.domain: len(t.images) for t in made["ssmt_pacs"].targets}
+    assert by_domain == {
+        name: size - round(0.5 * size) - round(0.2 * size)
+        for name, size in counts["pacs"].domains.items()
+    }
+    nothing = load_spec("pacs").model_copy(update={"counts": Counts()})
+    with pytest.raises(ConfigError, match="catalog entry pacs"):
+        planned_manifest(nothing, 8)
 
 
 def test_only_the_naive_way_encodes_texts_in_a_step(
@@ -51,7 +105,7 @@ def test_only_the_naive_way_encodes_texts_in_a_step(
 
 
 def test_the_estimate_adds_up() -> None:
-    work = Work(1000.0, 100, 500, tensor_stages=3, plain_stages=2)
+    work = Work(1000.0, 100, 500, tensor_stages=3, plain_stages=2, runs=1)
     per_image = {"training": 0.01, "frozen": 0.002, "evaluation": 0.004}
     found = estimate_seconds(work, per_image, {"tensor_stages": 2.0, "plain_stages": 0.5})
     assert found == {
@@ -60,13 +114,30 @@ def test_the_estimate_adds_up() -> None:
     }  # fmt: skip
 
 
-def test_work_is_counted_from_the_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plan_of_the_default_profile_is_close_to_its_partitions() -> None:
+    """Its entries count images, but not those of each style."""
+    params = load_params(ROOT / "params.yaml")
+    part, real = params.partition, {}
+    manifests = {name: build_manifest(load_spec(name), 1) for name in params.data.datasets}
+    for name in params.run.settings:
+        setting = load_setting(params.run.suite, name)
+        chosen = {dataset: manifests[dataset] for dataset in datasets_of(setting, manifests)}
+        real[name] = build_partition(
+            name, setting, chosen,
+            classes_per_client=part.classes_per_client, shots=part.shots, seed=part.seed,
+        )  # fmt: skip
+    planned, found = work_of(params, planned_partitions(params)), work_of(params, real)
+    assert planned.trained_images == pytest.approx(found.trained_images, rel=0.1)
+    assert planned.evaluated_images == pytest.approx(found.evaluated_images, rel=0.1)
+    assert planned.frozen_images == pytest.approx(found.frozen_images, rel=0.1)
+
+
+def test_work_is_counted_from_the_partitions() -> None:
     """Two settings that test the same image, three seeds, half of the clients a round."""
     names = ("x", "y")
     clients = tuple(Client(c, "main", "food", None, names, ("1", "2", "3")) for c in "ab")
     targets = (Target("food", "main", "target", "food", None, names, ("8", "9")),)
     partition = Partition("any", "cross_dataset", "by_image", clients, targets)
-    monkeypatch.setattr("fedmvp.bench.estimate.load_partition", lambda path: partition)
     params = load_params(ROOT / "params.yaml")
     run = params.run.model_copy(update={
         "settings": ("one", "two"), "trained": ("fedmvp",), "zero_shot": ("zero_shot",),
@@ -75,7 +146,7 @@ def test_work_is_counted_from_the_partitions(monkeypatch: pytest.MonkeyPatch) ->
     federation = params.federation.model_copy(update={"rounds": 4, "participation": 0.5})
     data = params.data.model_copy(update={"datasets": ("food", "animals")})
     changed = params.model_copy(update={"run": run, "federation": federation, "data": data})
-    work = work_of(changed)
+    work = work_of(changed, {"one": partition, "two": partition})
     assert work.trained_images == 3 * (4 * 0.5) * 2 * 6
     assert work.frozen_images == 2 * 2 * 6 + 2
     assert work.evaluated_images == 3 * 2 * 2

@@ -33,10 +33,13 @@ if __name__ == "__main__":
 _TAKEN_APART = "# cleanup"
 
 
-def _run(folder: Path, work: str, *options: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    folder: Path, work: str, *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "toy_stage.py").write_text(_STAGE.format(work=work), encoding="utf-8")
     return subprocess.run(
-        [sys.executable, *options, "-m", "toy_stage"], cwd=folder, env={"PYTHONPATH": str(ROOT)},
+        [sys.executable, *options, "-m", "toy_stage"], cwd=folder,
+        env={"PYTHONPATH": str(ROOT), **environment},
         capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
 
 
@@ -46,6 +49,18 @@ def test_a_stage_that_is_done_leaves_at_once(tmp_path: Path) -> None:
     assert ended.stdout == "a line that stays in the buffer of a pipe\n"
     assert (tmp_path / "handler").exists()
     assert _TAKEN_APART not in _run(tmp_path, "pass", "-v").stderr
+
+
+def test_the_quick_end_can_be_switched_off(tmp_path: Path) -> None:
+    ended = _run(tmp_path, "pass", "-v", FEDMVP_PLAIN="quick_exit")
+    assert ended.returncode == 0
+    assert _TAKEN_APART in ended.stderr
+
+
+def test_an_unknown_shortcut_is_refused_before_the_work(tmp_path: Path) -> None:
+    ended = _run(tmp_path, "print('working')", FEDMVP_PLAIN="quick")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "FEDMVP_PLAIN" in ended.stderr
 
 
 def test_a_thread_at_work_is_waited_for(tmp_path: Path) -> None:

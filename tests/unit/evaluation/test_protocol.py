@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import DataError
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.images import EvaluationImages
-from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
+from fedmvp.evaluation.protocol import TARGET_COLUMNS, _one_behind, evaluate
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.zero_shot import ZeroShot
@@ -61,6 +61,19 @@ class Oracle(Method):
             if label in place:
                 row[place[label]] = 1
         return scores
+
+
+def test_a_batch_is_counted_while_the_next_is_under_way() -> None:
+    """One, not more: what a GPU has not done yet keeps its images in memory."""
+    labels, made = np.zeros(1, dtype=np.int64), []
+
+    def guesses() -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+        for number in range(4):
+            made.append(number)
+            yield torch.tensor([number]), labels
+
+    order = [(int(predicted), len(made)) for predicted, _ in _one_behind(guesses())]
+    assert order == [(0, 2), (1, 3), (2, 4), (3, 4)]
 
 
 def target(fold: str, group: str, name: str, labels: Sequence[int], images: str) -> Target:

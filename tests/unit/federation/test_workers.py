@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -26,6 +27,7 @@ from fedmvp.federation.rounds import FederationResult, run_federation
 from fedmvp.federation.workers import Workers
 from fedmvp.methods.base import Batch, Local, Loss, Method
 from fedmvp.methods.classes import ClassSet
+from fedmvp.shortcuts import Shortcuts
 from tests.paths import ROOT
 from tests.toys import federation
 
@@ -40,6 +42,7 @@ class Regression(Method):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
+        self._backbone: Any = (SimpleNamespace(shortcuts=Shortcuts()),)
         self.shared = nn.Parameter(torch.zeros(4))
         self.own = nn.Parameter(torch.zeros(4))
 

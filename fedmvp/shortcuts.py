@@ -1,8 +1,8 @@
-"""What is computed once or not at all because the result is the same; each can be switched off.
+"""What is done once, faster or not at all because the result is the same; each can be turned off.
 
-The environment variable ``FEDMVP_PLAIN`` names what is computed the plain way: some of the fields
+The environment variable ``FEDMVP_PLAIN`` names what is done the plain way: some of the fields
 below, separated by commas, or ``all``. Results agree up to rounding, which
-tests/unit/clip/test_shortcuts.py holds; docs/performance.md says what each saves.
+tests/unit/core/test_shortcuts.py holds; docs/performance.md says what each saves.
 """
 
 from __future__ import annotations
@@ -51,6 +51,18 @@ class Shortcuts:
         Un-prompted features of a client's images and mirror images are computed once.
     disk_cache : bool
         Frozen features are kept on disk.
+    image_cache : bool
+        Decoded images are kept on disk and memory-mapped; else each process decodes its own.
+    texts_once : bool
+        The features of a class list's texts are computed once per process.
+    like_lengths : bool
+        Texts of like length are encoded together.
+    cast_once : bool
+        Frozen weights of a tower in bf16 or fp16 are rounded when it is made, not in each pass.
+    fused_steps : bool
+        An optimizer step is one kernel for all tensors.
+    quick_exit : bool
+        A stage that is done ends its process without clearing up its memory.
     """
 
     last_block: bool = True
@@ -59,6 +71,12 @@ class Shortcuts:
     shared_bank: bool = True
     frozen_views: bool = True
     disk_cache: bool = True
+    image_cache: bool = True
+    texts_once: bool = True
+    like_lengths: bool = True
+    cast_once: bool = True
+    fused_steps: bool = True
+    quick_exit: bool = True
 
     @classmethod
     def from_environment(cls) -> Shortcuts:

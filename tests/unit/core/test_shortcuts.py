@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.clip.shortcuts import Shortcuts, compile_wanted
 from fedmvp.errors import ConfigError
-from fedmvp.federation.client import ClientData
-from tests.random_clip import random_backbone
-from tests.toys import NAMES, fedmvp, toy_bank, toy_client
+from fedmvp.federation import client
+from fedmvp.federation.client import ClientData, ClientState, train_client
+from fedmvp.federation.optimizers import FORMULAS, OPTIMIZERS
+from fedmvp.shortcuts import Shortcuts, compile_wanted
+from tests.random_clip import WordTokenizer, random_backbone
+from tests.toys import NAMES, federation, fedmvp, toy_bank, toy_client
 
 pytestmark = pytest.mark.usefixtures("words")
 NAMED = [field.name for field in fields(Shortcuts)]
@@ -50,6 +52,89 @@ def test_a_training_step_does_not_depend_on_a_shortcut(name: str, phase: str) ->
     assert gradients.keys() == expected.keys()
     for key, gradient in gradients.items():
         torch.testing.assert_close(gradient, expected[key], rtol=1e-4, atol=1e-5, msg=key)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_weights_rounded_once_are_those_autocast_makes(precision: str) -> None:
+    def results(once: bool) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        model = random_backbone("tiny")
+        chosen = replace(Shortcuts(), cast_once=once, disk_cache=False)
+        model = Backbone.from_state(
+            model.spec, model.state_dict(), precision=precision, shortcuts=chosen
+        )
+        rounded = model.text.transformer.resblocks[0].mlp.c_fc.weight.dtype != torch.float32
+        assert rounded is once
+        return *step(model, "promptformer"), model.encode_texts(["a kite", "a tram"])
+
+    torch.testing.assert_close(results(True), results(False), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_fused_steps_are_the_formulas(optimizer: str, momentum: float) -> None:
+    params = federation(client_optimizer=optimizer, momentum=momentum, weight_decay=0.1)
+    found = []
+    for table in (OPTIMIZERS, FORMULAS):
+        draw = torch.Generator().manual_seed(1)
+        tensors = {name: torch.randn(3, 5, generator=draw) for name in ("a", "b")}
+        state: dict[str, Tensor] = {}
+        for names in (["a"], ["a", "b"], ["b"], ["a", "b"]):
+            gradients = {name: torch.randn(5, 3, generator=draw).T for name in names}
+            table[optimizer](tensors, gradients, state, params, 0.01)
+        found.append((tensors, state))
+    torch.testing.assert_close(*found, rtol=1e-6, atol=1e-6)
+
+
+def test_a_client_steps_by_the_formulas_where_fused_steps_are_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def update(fused: bool) -> dict[str, Tensor]:
+        model = changed(replace(Shortcuts(), fused_steps=fused))
+        method, data = fedmvp(model), toy_client(toy_bank(model), NAMES[:4])
+        start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
+        return dict(
+            train_client(
+                method, "c", data, start, ClientState(method.first_phase), federation(),
+                learning_rate=1e-3, seed=1, round_index=0,
+            ).tensors
+        )  # fmt: skip
+
+    expected = update(True)
+    monkeypatch.setattr(client, "OPTIMIZERS", {})
+    torch.testing.assert_close(update(False), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(KeyError):
+        update(True)
+
+
+def test_texts_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = []
+
+    def encoded(model: Backbone, texts: Sequence[str]) -> Tensor:
+        lists.append(texts)
+        return torch.zeros(len(texts), model.spec.embed_dim)
+
+    monkeypatch.setattr(Backbone, "encode_texts", encoded)
+    for once, expected in ((True, 1), (False, 2)):
+        lists.clear()
+        classes = toy_bank(changed(Shortcuts(texts_once=once))).select(NAMES[:2])
+        for _ in range(2):
+            classes.features("sentences")
+        assert len(lists) == expected
+
+
+def test_texts_of_like_length_are_encoded_together() -> None:
+    """In chunks of one, two and three words instead of up to three in each."""
+    texts = [f"a {word}" for word in NAMES[1:4]] + ["a very long one"] * 3
+    ids = WordTokenizer(77)(texts * 2)
+    found, sizes = [], []
+    for like in (True, False):
+        tower = changed(Shortcuts(like_lengths=like)).text
+        widths: list[int] = []
+        tower.register_forward_pre_hook(lambda _, given, w=widths: w.append(given[0].shape[1]))
+        found.append(tower.features(ids, chunk=6))
+        sizes.append(sum(widths))
+    torch.testing.assert_close(*found, rtol=0, atol=1e-6)
+    assert sizes[0] < sizes[1]
 
 
 @pytest.mark.slow
@@ -121,6 +206,11 @@ def test_views_of_a_client_are_computed_once_for_all_seeds(
     torch.testing.assert_close(views("some"), expected, rtol=0, atol=0)
     with pytest.raises(TypeError):
         views("others")
+
+
+@pytest.mark.parametrize("name", ["last_block", "like_lengths"])
+def test_features_that_round_differently_are_kept_apart(name: str) -> None:
+    assert changed(replace(Shortcuts(), **{name: False})).identity != changed(Shortcuts()).identity
 
 
 def test_the_environment_switches_them_off(monkeypatch: pytest.MonkeyPatch) -> None:
