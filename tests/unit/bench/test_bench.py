@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedmvp.bench.estimate import Work, estimate_seconds, work_of
 from fedmvp.bench.parts import FORWARD, GRADIENT, forward_flop, method_parts
 from fedmvp.bench.planned import planned_manifest, planned_partitions
-from fedmvp.bench.run import Question, answer
-from fedmvp.bench.scene import build_scene
+from fedmvp.bench.run import Question, _scene, answer
+from fedmvp.bench.scene import RandomTexts
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
@@ -91,17 +92,26 @@ def test_a_profile_is_planned_by_the_catalog_alone() -> None:
         planned_manifest(nothing, 8)
 
 
+@pytest.mark.parametrize("part", ["training step", "evaluation step"])
 def test_only_the_naive_way_encodes_texts_in_a_step(
-    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+    part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scenes = {
-        naive: build_scene(tiny, classes=3, attributes=2, batch=2, naive=naive)
-        for naive in (True, False)
-    }
-    monkeypatch.setattr(type(tiny.text), "forward", None)
-    method_parts(scenes[False])["evaluation step"]()
-    with pytest.raises(TypeError):
-        method_parts(scenes[True])["evaluation step"]()
+    """The attributes and the sentences, once each; what a step before encoded is not kept."""
+    question = Question(3, 2, 2, "fp32", 1, naive=True, device=CPU)
+    encoded: list[str] = []
+    encode = RandomTexts._encoded
+
+    def counted(texts: RandomTexts, kind: str) -> Tensor:
+        encoded.append(kind)
+        return encode(texts, kind)
+
+    monkeypatch.setattr(RandomTexts, "_encoded", counted)
+    for naive, expected in ((True, ["attributes", "sentences"]), (False, [])):
+        step = method_parts(_scene(backbone_spec("tiny"), question, naive=naive))[part]
+        step()
+        encoded.clear()
+        step()
+        assert encoded == expected
 
 
 def test_the_estimate_adds_up() -> None:
