@@ -101,10 +101,6 @@ class Accelerator(TorchDispatchMode):
         there = _made_there(func, args, kwargs, resident)
         if resident:
             self._count(func, tensors, there)
-        if func is _ATEN._fused_sdp_choice.default:
-            return 0  # the plain formula: fused kernels of attention belong to real devices
-        if func is _ATEN.is_pinned.default:
-            return False
         if func is _ATEN._pin_memory.default:
             self.pinned += 1
             return args[0]

@@ -41,9 +41,8 @@ def check_update(update: ClientUpdate, current: Mapping[str, Tensor]) -> None:
         if tensor.shape != current[name].shape:
             shapes = f"{tuple(tensor.shape)}, expected {tuple(current[name].shape)}"
             raise ClientFailure(f"tensor {name} has shape {shapes}", where=where, mend=mend)
-        if not bool(torch.isfinite(tensor).all()):
-            raise ClientFailure(f"tensor {name} has values that are not finite", where=where,
-                                mend=mend)  # fmt: skip
+    if (bad := _not_finite(update.tensors)) is not None:
+        raise ClientFailure(f"tensor {bad} has values that are not finite", where=where, mend=mend)
 
 
 def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
@@ -54,14 +53,21 @@ def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
     ClientFailure
         When a sum overflowed (float16 sums do at 65504) or a server step diverged.
     """
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ClientFailure(
-                f"aggregation made values of {name} that are not finite",
-                where=f"round {round_index}",
-                mend="set federation.aggregation_dtype: float64, or lower "
-                "federation.server_learning_rate",
-            )
+    if (name := _not_finite(tensors)) is not None:
+        raise ClientFailure(
+            f"aggregation made values of {name} that are not finite",
+            where=f"round {round_index}",
+            mend="set federation.aggregation_dtype: float64, or lower "
+            "federation.server_learning_rate",
+        )
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the first tensor with a value that is not finite; a GPU is waited for once."""
+    if not tensors:
+        return None
+    sound = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).cpu().tolist()
+    return next((name for name, good in zip(tensors, sound, strict=True) if not good), None)
 
 
 def federated_average(

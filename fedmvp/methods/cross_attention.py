@@ -167,7 +167,10 @@ class CrossAttention(nn.Module):
         Tensor of shape [..., Q, d]
         """
         query, key, value = self.paths(queries, context, lora, lora_on_inputs=lora_on_inputs)
-        heads = F.scaled_dot_product_attention(query, key, value)
+        if query.dim() == 3:  # the fused kernels of a GPU ask for four axes
+            heads = F.scaled_dot_product_attention(query[None], key[None], value[None])[0]
+        else:
+            heads = F.scaled_dot_product_attention(query, key, value)
         return self.output(heads.transpose(-3, -2).flatten(-2))  # type: ignore[no-any-return]
 
     def weights(

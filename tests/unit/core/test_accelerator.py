@@ -17,8 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import DifferentialPrivacyParams
+from fedmvp.errors import ClientFailure
 from fedmvp.evaluation.protocol import evaluate
-from fedmvp.federation.aggregation import Aggregator
+from fedmvp.federation.aggregation import Aggregator, check_global, check_update
 from fedmvp.federation.client import ClientState, ClientUpdate, train_client
 from fedmvp.methods import METHODS, load_method
 from fedmvp.methods.base import Method
@@ -146,6 +147,20 @@ def test_the_server_aggregates_there_as_on_the_cpu(rule: str) -> None:
     with Accelerator() as accelerator:
         torch.testing.assert_close(aggregated(DEVICE), expected, rtol=0, atol=1e-7)
     assert not forbidden(accelerator.operations)
+
+
+def test_an_update_and_the_global_model_are_waited_for_once() -> None:
+    with Accelerator() as accelerator:
+        tensors = {name: torch.ones(3, device=DEVICE) for name in "abc"}
+        update = ClientUpdate("c", tensors, 4, "all", {}, 0)
+        check_update(update, tensors)
+        check_global(tensors, 0)
+        assert accelerator.waits == {READ: 2}
+        tensors["b"][1] = torch.inf
+        with pytest.raises(ClientFailure, match="tensor b has values that are not finite"):
+            check_update(update, tensors)
+        with pytest.raises(ClientFailure, match="values of b that are not finite"):
+            check_global(tensors, 0)
 
 
 @pytest.mark.parametrize("name", METHODS)

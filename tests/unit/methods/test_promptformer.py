@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from fedmvp.methods.cross_attention import CrossAttention, GatedFeedForward
-from fedmvp.methods.promptformer import PromptFormer
+from fedmvp.methods.promptformer import Conditioning, PromptFormer
 from tests.reference.fedmvp import bins
 
 
-def promptformer(prompts: int = 4, width: int = 8) -> PromptFormer:
+def promptformer(
+    prompts: int = 4, width: int = 8, conditioning: Conditioning = "multimodal"
+) -> PromptFormer:
     return PromptFormer(
         width=width, embed_dim=6, prompts=prompts, heads=2, rank=2, value_norm=False,
-        lora_on_inputs=False, lora_zero_up=True, conditioning="multimodal",
+        lora_on_inputs=False, lora_zero_up=True, conditioning=conditioning,
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
 
@@ -79,3 +83,21 @@ def test_attention_weights_belong_to_the_attention() -> None:
     _, _, value = block.paths(queries, context)
     mixed = block.output(block.weights(queries, context) @ value[0])
     assert (block(queries, context) - mixed).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("conditioning", ["multimodal", "image", "text"])
+def test_attention_has_the_axes_that_fused_kernels_ask_for(
+    conditioning: Conditioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU three axes may mean the plain formula, which writes every weight to memory."""
+    axes: list[int] = []
+    attend = F.scaled_dot_product_attention
+
+    def recorded(*parts: Tensor) -> Tensor:
+        axes.extend(part.dim() for part in parts)
+        return attend(*parts)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", recorded)
+    made = promptformer(conditioning=conditioning)
+    made(torch.zeros(2, 16, 8), torch.zeros(3, 6))
+    assert axes == [4, 4, 4]
