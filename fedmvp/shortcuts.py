@@ -59,6 +59,8 @@ class Shortcuts:
         Texts of like length are encoded together.
     cast_once : bool
         Frozen weights of a tower in bf16 or fp16 are rounded when it is made, not in each pass.
+    pinned : bool
+        Images go to a GPU through page-locked memory, so that the copy does not wait for its work.
     fused_steps : bool
         An optimizer step is one kernel for all tensors.
     quick_exit : bool
@@ -75,6 +77,7 @@ class Shortcuts:
     texts_once: bool = True
     like_lengths: bool = True
     cast_once: bool = True
+    pinned: bool = True
     fused_steps: bool = True
     quick_exit: bool = True
 

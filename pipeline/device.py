@@ -42,6 +42,7 @@ def prepare_device(name: str | None = None) -> torch.device:
         # cuBLAS sums in a fixed order only with a fixed workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = level == "fast"
+        torch.backends.cudnn.allow_tf32 = False  # fp32 is to mean fp32 in convolutions, too
     if level == "strict":
         # torch.use_deterministic_algorithms also sets the compiler's flag, and to do so imports the
         # whole compiler: seconds at every start. Its variable does the same where it is used.

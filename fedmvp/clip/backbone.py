@@ -135,8 +135,8 @@ class Backbone(nn.Module):
         """Turn uint8 RGB [B, S, S, 3] into the towers' input, float32 [B, 3, S, S]."""
         pixels = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray)
                                  else images)  # fmt: skip
-        if self.device.type != pixels.device.type:
-            pixels = pixels.pin_memory()  # else the copy waits for the device's work
+        if self.shortcuts.pinned and self.device.type != pixels.device.type:
+            pixels = pixels.pin_memory()
         pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255.0
         return (pixels - self.mean) / self.std
 

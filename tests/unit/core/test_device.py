@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.devices import device_names
+from fedmvp.errors import ConfigError
 from fedmvp.methods.build import build_method, method_params
 from pipeline.device import prepare_device
 from tests.toys import NAMES, toy_bank, toy_client
@@ -52,6 +54,25 @@ def test_fast_leaves_kernels_free(monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_device()
     assert torch.get_deterministic_debug_mode() == 0
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("level", ["strict", "fast"])
+def test_a_gpu_sums_in_a_fixed_order_and_in_fp32(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setenv("FEDMVP_DETERMINISM", level)
+    for name in ("allow_tf32", "benchmark"):
+        monkeypatch.setattr(torch.backends.cudnn, name, level == "strict")
+    assert prepare_device("cuda:1") == torch.device("cuda:1")
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.benchmark is (level == "fast")
+    with pytest.raises(ConfigError, match="this machine has no cuda:2"):
+        prepare_device("cuda:2")
 
 
 def test_the_first_of_several_devices_is_the_stages_own(monkeypatch: pytest.MonkeyPatch) -> None:
