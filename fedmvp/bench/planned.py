@@ -23,7 +23,7 @@ __all__ = ["planned_manifest", "planned_partitions"]
 
 
 def planned_partitions(params: Params) -> dict[str, Partition]:
-    """Return the partition of each setting as the catalog's counts let expect it.
+    """Return the partition of each setting that the catalog's counts lead to.
 
     Raises
     ------
@@ -88,8 +88,8 @@ def _sizes(spec: DatasetSpec, domain: str) -> dict[Split, int]:
     if total is None and counts.images is not None:
         total = counts.images // len(spec.domain_names)
     if total is None:
-        raise ConfigError("says not how many images there are", where=f"catalog entry {spec.name}",
-                          mend="give its counts")  # fmt: skip
+        raise ConfigError("does not say how many images there are",
+                          where=f"catalog entry {spec.name}", mend="give its counts")  # fmt: skip
     if counts.train is not None and counts.test is not None:
         return {"train": counts.train, "test": counts.test}
     if isinstance(spec.split, FractionsRule):

@@ -131,6 +131,7 @@ ELSEWHERE = {
     "FEDMVP_DEVICE=cuda dvc repro train",
     "FEDMVP_DEVICE=cuda:0,cuda:1 dvc repro train",
     "FEDMVP_DEVICE=cuda make repro",
+    "fedmvp bench --profile paper --device cuda",
     "fedmvp profile use paper",
     "fedmvp profile use paper-mini",
     "fedmvp datasets verify dtd",

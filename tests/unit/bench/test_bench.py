@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from typer.testing import CliRunner
 
 from fedmvp.bench.estimate import Work, estimate_seconds, work_of
 from fedmvp.bench.parts import FORWARD, GRADIENT, forward_flop, method_parts
 from fedmvp.bench.planned import planned_manifest, planned_partitions
 from fedmvp.bench.run import Question, _scene, answer
 from fedmvp.bench.scene import RandomTexts
+from fedmvp.cli import app
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
@@ -164,13 +167,28 @@ def test_work_is_counted_from_the_partitions() -> None:
     assert work.plain_stages == 4 + 2 + 3  # download, attributes; partition; code, report, track
 
 
+def test_the_command_projects_a_profile_with_nothing_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.device.prepare_device", lambda: CPU)  # it sets modes for good
+    few = ["--backbone", "pictoclip", "--classes", "2", "--batch", "2", "--repetitions", "1"]
+    result = CliRunner().invoke(app, ["bench", *few, "--profile", "paper-mini"])
+    assert result.exit_code == 0, result.output
+    assert "`dvc repro` for profile paper-mini" in result.output
+    params = load_params(ROOT / "fedmvp/profiles/paper-mini.yaml")
+    work = work_of(params, planned_partitions(params))
+    assert f"{work.trained_images:,.0f} images in training steps" in result.output
+    monkeypatch.setattr("fedmvp.bench.run.planned_partitions", lambda params: {})
+    result = CliRunner().invoke(app, ["bench", *few, "--profile", "paper"])
+    assert re.search(r"pictoclip on cpu \(\d+ threads, bf16\)", result.output)  # the profile's
+    result = CliRunner().invoke(app, ["bench", "--profile", "papers"])
+    assert result.exit_code == 2 and "use one of: default" in result.output
+
+
 def test_the_command_refuses_what_it_cannot_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from typer.testing import CliRunner
-
-    from fedmvp.cli import app
-
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["bench", "--precision", "fp8"])
     assert result.exit_code == 2 and "fp8" in result.output
