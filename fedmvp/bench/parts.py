@@ -19,27 +19,14 @@ import torch
 from PIL import Image
 
 from fedmvp.bench.scene import Scene
-from fedmvp.clip.backbone import Backbone
-from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.vision import VisionTower
 from fedmvp.config import FederationParams
 from fedmvp.data.decode import decode_image
 from fedmvp.federation.client import ClientState, train_client
 from fedmvp.methods.fedmvp import FedMVP, FedMVPParams
 from fedmvp.methods.zero_shot import ZeroShot
-from fedmvp.seeds import torch_generator
 
-__all__ = [
-    "FEDERATION",
-    "FORWARD",
-    "GRADIENT",
-    "forward_flop",
-    "image_loading",
-    "matrix_product",
-    "method_parts",
-    "product_flop",
-    "tower_parts",
-]
+__all__ = ["FEDERATION", "FORWARD", "GRADIENT", "image_loading", "method_parts", "tower_parts"]
 
 FORWARD, GRADIENT = "bare tower forward", "bare tower forward + input gradient"
 
@@ -106,37 +93,6 @@ def method_parts(scene: Scene, prefix: str = "") -> dict[str, Callable[[], objec
         f"{prefix}zero-shot step": zero,
         f"{prefix}text encoding": texts,
     }
-
-
-def forward_flop(spec: BackboneSpec) -> int:
-    """Return the floating-point operations of an image's forward through the bare tower.
-
-    Two a multiply-add; of the blocks' products alone (docs/performance.md).
-    """
-    vision = spec.vision
-    tokens, width = 1 + vision.patches, vision.width
-    linear = 4 * width + 2 * vision.mlp_width
-    return 2 * vision.layers * tokens * (width * linear + 2 * tokens * width)
-
-
-def product_flop(device: torch.device) -> int:
-    """Return the floating-point operations of `matrix_product`."""
-    return 2 * _side(device) ** 3
-
-
-def _side(device: torch.device) -> int:
-    return 2048 if device.type == "cpu" else 8192
-
-
-def matrix_product(backbone: Backbone) -> Callable[[], object]:
-    """Return the product of two large matrices in the backbone's precision: the device's best."""
-    side = _side(backbone.device)
-    draw = torch_generator(0, "bench/product")
-    left, right = (torch.randn(side, side, generator=draw).to(backbone.device) for _ in range(2))
-    with backbone.autocast():
-        dtype = torch.mm(left[:1], right[:, :1]).dtype
-    left, right = left.to(dtype), right.to(dtype)
-    return lambda: torch.mm(left, right)
 
 
 def image_loading(folder: Path, count: int, size_px: int) -> Callable[[], object]:

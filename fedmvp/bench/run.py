@@ -11,17 +11,9 @@ import torch
 
 from fedmvp.bench.clock import Cost, measure
 from fedmvp.bench.estimate import estimate_seconds, start_up_seconds, work_of
-from fedmvp.bench.parts import (
-    FORWARD,
-    GRADIENT,
-    forward_flop,
-    image_loading,
-    matrix_product,
-    method_parts,
-    product_flop,
-    tower_parts,
-)
+from fedmvp.bench.parts import FORWARD, GRADIENT, image_loading, method_parts, tower_parts
 from fedmvp.bench.planned import planned_partitions
+from fedmvp.bench.rate import forward_flop, matrix_product, product_flop
 from fedmvp.bench.scene import Scene, build_scene, random_backbone
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.config import Params

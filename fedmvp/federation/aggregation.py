@@ -53,9 +53,9 @@ def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
     ClientFailure
         When a sum overflowed (float16 sums do at 65504) or a server step diverged.
     """
-    if (name := _not_finite(tensors)) is not None:
+    if (bad := _not_finite(tensors)) is not None:
         raise ClientFailure(
-            f"aggregation made values of {name} that are not finite",
+            f"aggregation made values of {bad} that are not finite",
             where=f"round {round_index}",
             mend="set federation.aggregation_dtype: float64, or lower "
             "federation.server_learning_rate",

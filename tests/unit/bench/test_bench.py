@@ -14,8 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from typer.testing import CliRunner
 
 from fedmvp.bench.estimate import Work, estimate_seconds, work_of
-from fedmvp.bench.parts import FORWARD, GRADIENT, forward_flop, method_parts
+from fedmvp.bench.parts import FORWARD, GRADIENT, method_parts
 from fedmvp.bench.planned import planned_manifest, planned_partitions
+from fedmvp.bench.rate import forward_flop
 from fedmvp.bench.run import Question, _scene, answer
 from fedmvp.bench.scene import RandomTexts
 from fedmvp.cli import app
