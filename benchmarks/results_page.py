@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.tuning import Tuning, read_tuning
+from benchmarks.tuning import Tuning, best_trial, read_tuning
 from fedmvp.config import Params, load_params
 from fedmvp.data.paths import partition_path
 from fedmvp.files import write_text
@@ -72,16 +72,22 @@ def _conditions(params: Params, study: Study) -> str:
 
 def _tuned(tuning: Tuning | None) -> str:
     if tuning is None:
-        return ("No learning rate was chosen by `benchmarks.tuning`: each method runs with that of "
-                "the profile, shown beside its scores.")  # fmt: skip
-    rates = ", ".join(f"{rate:g}" for rate in tuning.rates)
-    methods = ", ".join(map(method_title, tuning.scores))
+        return ("Nothing was chosen by `benchmarks.tuning`: each method runs with what the profile "
+                "has, its rate beside its scores.")  # fmt: skip
+    rows = []
+    for method, scores in tuning.scores.items():
+        best = best_trial(scores)
+        known = sum(score is not None for score in scores.values())
+        score = None if best is None else scores[best]
+        rows.append([method_title(method), f"{known} of {len(scores)}", best or "—",
+                     "—" if score is None else percent(score)])  # fmt: skip
     return (
-        f"Tuning budget: {plural(len(tuning.rates), 'learning rate')} ({rates}) for each of "
-        f"{methods}, on seed {tuning.seed} alone, which no row below uses, for "
-        f"{plural(tuning.rounds, 'round')}, scored on images and classes held out of the training "
-        "images (`python -m benchmarks.tuning`). Client optimizer, batch size and "
-        "participation are the default profile's, which were found for FedMVP (docs/analysis.md)."
+        f"One tuning budget for all: {plural(tuning.budget, 'trial')} a method on seed "
+        f"{tuning.seed} alone, which no row below uses, for {plural(tuning.rounds, 'round')}, "
+        "scored by HM on images and classes held out of the training images "
+        "(`python -m benchmarks.tuning`). The methods with one knob try that many learning rates; "
+        "FedMVP's trials also choose its consistency weight, start and number of prompts. What won:"
+        "\n\n" + _table(["method", "trials that converged", "chosen", "held-out HM"], rows)
     )
 
 

@@ -1,18 +1,20 @@
-"""A learning rate for every method, chosen with the same budget and without a test image.
+"""Every method's own knobs, chosen with one budget for all and without a test image.
 
-``python -m benchmarks.tuning`` trains each of ``run.trained`` once per rate with a seed no result
+``python -m benchmarks.tuning`` trains each of ``run.trained`` once per trial with a seed no result
 uses, and scores it on images and classes held out of the training images alone: half of each
-client's classes stay unseen, half of the images of the others are kept back. What is scored stands
-in benchmarks/tuning.json, one entry at a time, so an interrupted run goes on where it was; the
-rates that win belong into ``methods.<name>.federation.learning_rate`` of the profile.
+client's classes stay unseen, half of the images of the others are kept back. Every method has as
+many trials as there are learning rates; FedMVP spends its own on rate, consistency weight, start,
+number and depth of prompts (`TRIALS`). What is scored stands in benchmarks/tuning.json, one entry
+at a time, so an interrupted run resumes; what wins belongs into ``methods.<name>`` of the profile.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,41 @@ from fedmvp.evaluation.protocol import evaluate
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.training import fold_tensors, personal_tensors, train
 from fedmvp.files import read_json, sha256_json, write_json
+from fedmvp.methods.build import build_method, method_params, resolved_federation
 from fedmvp.settings.partition import Client, Partition, Target, check
 from pipeline.stage import run_stage
 from pipeline.workbench import Workbench
 
-__all__ = ["RECORD", "Tuning", "best_rate", "inner_partition", "read_tuning"]
+__all__ = ["RECORD", "Tuning", "best_trial", "inner_partition", "read_tuning", "trials_of"]
 
 RECORD = Path("benchmarks/tuning.json")
 SETTING = "base_to_new"
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+#: The held-out setting has a quarter of the images: more of its clients take part in a round.
+PARTICIPATION = 0.5
 SEED = 100
+
+Trial = Mapping[str, Any]
+"""Entries of the method's section; ``learning_rate`` stands for that of its federation."""
+
+TRIALS: dict[str, tuple[Trial, ...]] = {
+    "fedmvp": (
+        {"learning_rate": 0.003, "consistency_weight": 1.0, "start": "random", "depth": 1},
+        {"learning_rate": 0.003, "consistency_weight": 10.0, "start": "patches", "depth": 1},
+        {"learning_rate": 0.003, "consistency_weight": 1.0, "start": "patches", "depth": 1},
+        {"learning_rate": 0.003, "consistency_weight": 1.0, "start": "patches", "depth": "all"},
+        {"learning_rate": 0.003, "consistency_weight": 0.0, "start": "patches", "depth": "all"},
+        {"learning_rate": 0.01, "consistency_weight": 1.0, "start": "patches", "depth": "all"},
+        {
+            "learning_rate": 0.003,
+            "consistency_weight": 1.0,
+            "start": "patches",
+            "depth": "all",
+            "n_prompts": 8,
+        },
+    )
+}
+"""Of methods with more knobs than a rate: as many as there are rates for the others."""
 
 LabelOf = Callable[[str, Sequence[str], Sequence[str]], Sequence[int]]
 """Maps dataset, image ids and classes to the images' positions in the classes."""
@@ -44,14 +71,27 @@ class Tuning:
 
     Parameters
     ----------
-    scores : mapping of method to mapping of rate to score
-        Harmonic mean of local, base and new accuracy; None where training diverged.
+    budget : int
+        Trials of every method.
+    scores : mapping of method to mapping of trial to score
+        A trial as text (`trial_name`); harmonic mean of local, base and new accuracy, None where
+        training diverged.
     """
 
-    rates: tuple[float, ...]
+    budget: int
     seed: int
     rounds: int
-    scores: Mapping[str, Mapping[float, float | None]]
+    scores: Mapping[str, Mapping[str, float | None]]
+
+
+def trials_of(method: str) -> tuple[Trial, ...]:
+    """Return what is tried for a method."""
+    return TRIALS.get(method, tuple({"learning_rate": rate} for rate in RATES))
+
+
+def trial_name(trial: Trial) -> str:
+    """Return a trial as text, e.g. ``learning_rate 0.003, start random``."""
+    return ", ".join(f"{key} {value}" for key, value in trial.items())
 
 
 def inner_partition(partition: Partition, label_of: LabelOf) -> Partition:
@@ -109,10 +149,10 @@ def _target(
     return Target(name, fold, group, dataset, None, tuple(parts[0]), tuple(parts[1]))
 
 
-def best_rate(scores: Mapping[float, float | None]) -> float | None:
-    """Return the rate with the highest score, the lower of equals; None if all diverged."""
-    known = {rate: score for rate, score in sorted(scores.items()) if score is not None}
-    return max(known, key=lambda rate: known[rate]) if known else None
+def best_trial(scores: Mapping[str, float | None]) -> str | None:
+    """Return the trial with the highest score, the first of equals; None if all diverged."""
+    known = {trial: score for trial, score in scores.items() if score is not None}
+    return max(known, key=lambda trial: known[trial]) if known else None
 
 
 def read_tuning(path: Path = RECORD) -> Tuning | None:
@@ -121,21 +161,44 @@ def read_tuning(path: Path = RECORD) -> Tuning | None:
         return None
     value = read_json(path)
     scores = {
-        method: {float(rate): score for rate, score in sorted(own["scores"].items())}
+        method: {name: own["scores"][name] for name in map(trial_name, trials_of(method))
+                 if name in own["scores"]}
         for method, own in value["methods"].items()
-    }
-    return Tuning(tuple(value["rates"]), value["seed"], value["rounds"], scores)
+    }  # fmt: skip
+    return Tuning(value["budget"], value["seed"], value["rounds"], scores)
 
 
-def _score(bench: Workbench, partition: Partition, rate: float, seed: int) -> float | None:
-    """Train with one rate and return the harmonic mean; None if the loss did not stay finite."""
-    federation = bench.federation.model_copy(update={"learning_rate": rate})
+def _inner(bench: Workbench) -> Partition:
+    sources = bench.train_images.manifests
+    inner = inner_partition(
+        bench.partition, lambda name, ids, classes: sources[name].labels(ids, classes).tolist()
+    )
+    return replace(inner, participation=PARTICIPATION)
+
+
+def _score(job: tuple[str, Trial, int]) -> tuple[str, Trial, float | None, float]:
+    """Train with one trial and return the harmonic mean; None if the loss did not stay finite."""
+    name, trial, seed = job
+    start = time.monotonic()
+    bench = Workbench(SETTING, name)
+    partition = _inner(bench)
+    section = {**bench.params.methods[name], **trial}
+    rate = section.pop("learning_rate")
+    section["federation"] = {**(section.get("federation") or {}), "learning_rate": rate}
+    params = method_params(name, section)
+    federation = resolved_federation(name, params, bench.params.federation, partition.participation)
+    method = build_method(name, bench.backbone, params, seed)
     try:
-        result = train(partition, lambda: bench.create(seed), bench.banks, bench.train_images,
-                       federation, seed=seed)  # fmt: skip
+        result = train(
+            partition,
+            lambda: build_method(name, bench.backbone, params, seed),
+            bench.banks,
+            bench.train_images,
+            federation,
+            seed=seed,
+        )
     except ClientFailure:
-        return None
-    method = bench.create(seed)
+        return name, trial, None, time.monotonic() - start
 
     def load_personal(fold: str, client: str) -> None:
         load_tensors(method, fold_tensors(method, result.tensors, fold))
@@ -150,70 +213,69 @@ def _score(bench: Workbench, partition: Partition, rate: float, seed: int) -> fl
         batch_size=bench.params.evaluation.batch_size,
         load_personal=load_personal,
     )
-    return metrics_of("base_to_new", rows)["hm"]
+    return name, trial, metrics_of("base_to_new", rows)["hm"], time.monotonic() - start
+
+
+def _scored(jobs: Sequence[tuple[str, Trial, int]], processes: int) -> Iterator[Any]:
+    """Yield what becomes of the jobs, in processes of their own where several are wanted."""
+    if processes == 1:
+        yield from map(_score, jobs)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap_unordered(_score, jobs)
 
 
 def _identity(bench: Workbench, seed: int) -> str:
-    """Return a hash of all a score depends on besides the rate."""
+    """Return a hash of all a score depends on besides what the trials change."""
     content = bench.identity(seed, trained=True)
-    content["params"]["federation"].pop("learning_rate")
-    content["params"]["method"]["federation"].pop("learning_rate", None)
+    changed = {key for trial in trials_of(bench.method) for key in trial}
+    for key in changed:
+        content["params"]["method"].pop(key, None)
+        content["params"]["method"]["federation"].pop(key, None)
+        content["params"]["federation"].pop(key, None)
     del content["fingerprint"]
-    return sha256_json(content)
+    return sha256_json({**content, "participation": PARTICIPATION})
 
 
 def _table(tuning: Tuning) -> str:
-    """Return the scores as text, and the entries of params.yaml that follow from them."""
-    lines = [f"{'method':<14}" + "".join(f"{rate:>10g}" for rate in tuning.rates) + "  best"]
-    entries = ["methods:"]
+    """Return the scores as text, the best of each method marked."""
+    lines = []
     for method, scores in tuning.scores.items():
-        best = best_rate(scores)
-        cells = [scores.get(rate) for rate in tuning.rates]
-        texts = ["diverged" if cell is None else f"{100 * cell:.2f}" for cell in cells]
-        edge = ", at the edge" if best in (tuning.rates[0], tuning.rates[-1]) else ""
-        lines.append(f"{method:<14}" + "".join(f"{text:>10}" for text in texts)
-                     + f"  {'none' if best is None else f'{best:g}'}{edge}")  # fmt: skip
-        if best is not None:
-            entries += [f"  {method}:", f"    federation: {{learning_rate: {best:g}}}"]
-    return "\n".join([*lines, "", *entries])
+        best, names = best_trial(scores), list(scores)
+        at_edge = method not in TRIALS and best in (names[0], names[-1])
+        lines.append(f"{method}{' (best at the edge of the rates)' if at_edge else ''}")
+        for name, score in scores.items():
+            text = "diverged" if score is None else f"{100 * score:.2f}"
+            lines.append(f"  {text:>8}  {name}{'  <- best' if name == best else ''}")
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Score every method with every rate and print the table."""
+    """Score every method with every trial and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rates", nargs="+", type=float, default=RATES)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--methods", nargs="+", help="by default run.trained of params.yaml")
+    parser.add_argument("--jobs", type=int, default=1, help="processes; set FEDMVP_THREADS=1")
     chosen = parser.parse_args(arguments)
     params = load_params()
     if chosen.seed in params.run.seeds:
         raise ConfigError("seed is one of the results'", where="--seed", value=chosen.seed,
                           mend="choose another")  # fmt: skip
-    names = tuple(chosen.methods or params.run.trained)
-    benches = [Workbench(SETTING, name) for name in names]
-    rates = tuple(sorted(set(chosen.rates)))
     known = read_json(RECORD)["methods"] if RECORD.is_file() else {}
     methods: dict[str, Any] = dict(known)
-    for bench in benches:
-        identity = _identity(bench, chosen.seed)
-        if known.get(bench.method, {}).get("identity") != identity:
-            methods[bench.method] = {"identity": identity, "scores": {}}
-    record = {"rates": rates, "seed": chosen.seed, "rounds": params.federation.rounds,
+    jobs: list[tuple[str, Trial, int]] = []
+    for name in chosen.methods or params.run.trained:
+        identity = _identity(Workbench(SETTING, name), chosen.seed)
+        if known.get(name, {}).get("identity") != identity:
+            methods[name] = {"identity": identity, "scores": {}}
+        done = methods[name]["scores"]
+        jobs += [(name, t, chosen.seed) for t in trials_of(name) if trial_name(t) not in done]
+    record = {"budget": len(RATES), "seed": chosen.seed, "rounds": params.federation.rounds,
               "methods": methods}  # fmt: skip
-    sources = benches[0].train_images.manifests
-    inner = inner_partition(
-        benches[0].partition, lambda name, ids, classes: sources[name].labels(ids, classes).tolist()
-    )
-    for bench in benches:
-        for rate in rates:
-            scores = methods[bench.method]["scores"]
-            if str(rate) in scores:
-                continue
-            start = time.monotonic()
-            scores[str(rate)] = _score(bench, inner, rate, chosen.seed)
-            write_json(RECORD, record, sort_keys=False)
-            print(f"{bench.method} {rate:g}: {scores[str(rate)]}, "
-                  f"{time.monotonic() - start:.0f} s", flush=True)  # fmt: skip
+    for name, trial, score, seconds in _scored(jobs, chosen.jobs):
+        methods[name]["scores"][trial_name(trial)] = score
+        write_json(RECORD, record, sort_keys=False)
+        print(f"{name}, {trial_name(trial)}: {score}, {seconds:.0f} s", flush=True)
     tuning = read_tuning()
     if tuning is not None:
         print(_table(tuning))

@@ -114,6 +114,11 @@ class BackboneParams(Section):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="Arithmetic of the frozen towers; trainables stay fp32."
     )
+    linear: Literal["matmul", "convolution"] = Field(
+        default="matmul",
+        description="How a CPU computes linear maps in fp32: equal up to rounding, the second up "
+        "to twice as fast on AMD processors.",
+    )
 
 
 class DataParams(Section):
@@ -121,6 +126,12 @@ class DataParams(Section):
 
     datasets: tuple[str, ...] = Field(min_length=1)
     split_seed: int = Field(ge=0)
+    capture: Float = Field(
+        default=0.0,
+        ge=0,
+        le=4,
+        description="Severity of the cameras the catalog entries declare; 0: images as they are.",
+    )
 
 
 class PartitionParams(Section):

@@ -20,8 +20,11 @@ from pipeline.stage import run_stage, stage_words
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Fetch and verify one dataset, and list its images."""
     (dataset,) = stage_words(arguments, "DATASET")
-    manifest = build_manifest(load_spec(dataset), load_params().data.split_seed)
+    spec, data = load_spec(dataset), load_params().data
+    manifest = build_manifest(spec, data.split_seed, data.capture)
     save_manifest(manifest, manifest_path(dataset))
+    if data.capture and not manifest.capture:
+        print(f"{dataset}: its catalog entry declares no cameras; images stay as they are")
     splits = Counter(image.split for image in manifest.images)
     print(
         f"{dataset}: {len(manifest.classes)} classes, {len(manifest.domains)} domains, "

@@ -1,6 +1,7 @@
-"""Stage ``evaluate``: learned tensors, test images → metrics.json, targets.csv, explain.json.
+"""Stage ``evaluate``: learned tensors, test images → metrics.json, targets.csv, predictions.csv.
 
-And prompts.safetensors: the visual prompts made for the explained images, [m, d] each.
+And of some images what their patches attend to: explain.json, and prompts.safetensors, the visual
+prompts made for them, [m, d] each.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save
 from fedmvp.errors import CheckpointError
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.metrics import metrics_of
+from fedmvp.evaluation.predictions import TargetPredictions, write_predictions
 from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.federation.client import load_tensors
@@ -51,8 +53,11 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         load_tensors(method, fold_tensors(method, tensors, fold))
         load_tensors(method, personal_tensors(tensors, fold, client))
 
-    rows = evaluate(*parts, batch_size=params.batch_size, load_personal=load_personal)
+    predicted: list[TargetPredictions] = []
+    rows = evaluate(*parts, batch_size=params.batch_size, load_personal=load_personal,
+                    record=predicted.append)  # fmt: skip
     write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
+    write_predictions(folder / "predictions.csv", predicted)
     explained = explain(*parts, images=params.explain_images)
     write_json(folder / "explain.json", {"images": explained.images})
     write_bytes(folder / "prompts.safetensors", save(explained.prompts))

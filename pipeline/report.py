@@ -1,7 +1,4 @@
-"""Stage ``report``: all results → report/index.html, metrics.json, tables and plots.
-
-Run as ``python -m pipeline.report``.
-"""
+"""Stage ``report``: all results → report/index.html, metrics.json, tables and plots."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from fedmvp.data.manifest import Manifest, load_manifest
 from fedmvp.data.paths import manifest_path
 from fedmvp.report import DataRow, Subject, build
 from fedmvp.settings.spec import load_setting
+from pipeline.sheet import site_sheet
 from pipeline.stage import run_stage
 
 # Enough for a thumbnail; a photograph at the model's 224 px would triple the page.
@@ -46,6 +44,7 @@ def main() -> None:
         methods=(*run.zero_shot, *run.trained),
         seeds=run.seeds,
         load_image=_load_image,
+        sheet=site_sheet(map(_manifest, params.data.datasets), _folder_of),
     )
     print("report/index.html")
 

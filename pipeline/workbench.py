@@ -12,7 +12,7 @@ from typing import Any, Literal
 from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.config import FederationParams, Params, load_params
 from fedmvp.data.labelled import ImageSource
-from fedmvp.data.manifest import load_manifest
+from fedmvp.data.manifest import Manifest, load_manifest
 from fedmvp.data.paths import manifest_path, partition_path
 from fedmvp.files import sha256_file, sha256_json
 from fedmvp.methods.banks import TextBanks
@@ -66,13 +66,20 @@ class Workbench:
 
     @cached_property
     def federation(self) -> FederationParams:
-        """The federation section with the method's overrides."""
-        return resolved_federation(self.method, self.section, self.params.federation)
+        """The federation section with the setting's and the method's overrides."""
+        return resolved_federation(
+            self.method, self.section, self.params.federation, self.partition.participation
+        )
 
     @cached_property
     def partition(self) -> Partition:
         """Clients and targets."""
         return load_partition(partition_path(self.setting))
+
+    @cached_property
+    def manifests(self) -> dict[str, Manifest]:
+        """Images of every dataset of the partition."""
+        return {name: load_manifest(manifest_path(name)) for name in self.partition.datasets}
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -81,14 +88,16 @@ class Workbench:
 
         device = prepare_device(self.device)
         return load_backbone(
-            BACKBONE_FOLDER, precision=self.params.backbone.precision, device=device
+            BACKBONE_FOLDER,
+            precision=self.params.backbone.precision,
+            linear=self.params.backbone.linear,
+            device=device,
         )
 
     @cached_property
     def banks(self) -> TextBanks:
         """Texts of every dataset."""
-        manifests = {n: load_manifest(manifest_path(n)) for n in self.partition.datasets}
-        return TextBanks(self.backbone, ATTRIBUTES, manifests)
+        return TextBanks(self.backbone, ATTRIBUTES, self.manifests)
 
     def create(self, seed: int) -> Method:
         """Return the method with its initial tensors."""
@@ -106,7 +115,7 @@ class Workbench:
 
     def _images(self, split: Literal["train", "test", "all"]) -> ImageSource:
         size_px = self.backbone.spec.vision.image_size
-        return ImageSource(self.partition.datasets, size_px, split)
+        return ImageSource(self.manifests, size_px, split)
 
     def tell_needs(self, batch: int, *, training: bool) -> None:
         """Print what this stage will take of memory and disk, before it takes it."""
@@ -133,7 +142,10 @@ class Workbench:
         params: dict[str, Any] = {
             "suite": self.params.run.suite,
             "backbone": self.params.backbone.model_dump(mode="json"),
-            "data": {"split_seed": self.params.data.split_seed},
+            "data": {
+                "split_seed": self.params.data.split_seed,
+                "capture": self.params.data.capture,
+            },
             "attributes": self.params.attributes.model_dump(mode="json"),
             "partition": self.params.partition.model_dump(mode="json"),
             "method": self.section.resolved(),

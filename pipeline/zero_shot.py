@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from fedmvp.errors import ConfigError
 from fedmvp.evaluation.metrics import metrics_of
+from fedmvp.evaluation.predictions import TargetPredictions, write_predictions
 from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.files import write_csv, write_json
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
                           mend="list it under run.trained")  # fmt: skip
     check_inputs(bench.partition, bench.test_images.manifests)
     bench.tell_needs(bench.params.evaluation.batch_size, training=False)
+    predicted: list[TargetPredictions] = []
     rows = evaluate(
         bench.partition,
         bench.create(0),
@@ -35,12 +37,14 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         bench.banks,
         bench.test_images,
         batch_size=bench.params.evaluation.batch_size,
+        record=predicted.append,
     )
     metrics = metrics_of(bench.partition.protocol, rows, bench.partition.official)
     shutil.rmtree(result_folder(setting, name, 0).parent, ignore_errors=True)
     for seed in bench.params.run.seeds:
         folder = result_folder(setting, name, seed)
         write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
+        write_predictions(folder / "predictions.csv", predicted)
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "run.json", bench.identity(seed, trained=False))
     print(f"{setting} {name}: " + ", ".join(

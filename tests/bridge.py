@@ -36,7 +36,9 @@ def official_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         value = tensor.detach().double().clone()
-        if name.startswith("promptformer.lora."):
+        if name == "deep":  # ours: the official code has no such tensor
+            state[name] = value
+        elif name.startswith("promptformer.lora."):
             path, letter = name.rsplit(".", 1)[1].split("_")
             state[f"cross_loraparams.cross_{path}{letter.upper()}"] = value
         elif name.startswith("promptformer.attention.query_"):

@@ -73,6 +73,16 @@ NAMES = {
     "x-ray": "x-ray",
     "yo-yo": "yo-yo",
 }
+CAMERAS = {
+    "twemoji": "exposure: 0.55, cast: [1, 0.9, 0.75], noise: 0.05, blur: 0.6",
+    "noto": "exposure: 0.45, cast: [0.8, 0.9, 1.1], noise: 0.06",
+    "openmoji": "exposure: 0.65, cast: [1, 1, 0.9], noise: 0.06, blur: 1",
+    "fluent-emoji-flat": "exposure: 0.5, cast: [0.9, 1, 0.8], noise: 0.05, blur: 0.8",
+    "fluent-emoji": "exposure: 0.7, cast: [0.8, 0.85, 1], noise: 0.07, blur: 0.5",
+    "fluent-emoji-high-contrast": "exposure: 0.45, cast: [1, 0.95, 0.9], noise: 0.05, blur: 0.7",
+    "emojione": "exposure: 0.4, cast: [1.05, 0.9, 0.8], noise: 0.04, blur: 0.5",
+    "fxemoji": "exposure: 0.6, cast: [0.9, 0.95, 1.1], noise: 0.07",
+}
 CATALOG_ENTRY = """\
 # Written by data/emoji/build.py.
 name: {name}
@@ -91,6 +101,9 @@ split: {{rule: fractions, train: 0.5, val: 0.0, within: class}}
 counts: {{images: {images}}}
 domains:
 {domains}
+# A cheap camera in poor light at every site, at severity 1 (fedmvp/data/capture_spec.py).
+capture:
+{cameras}
 classes:
 {classes}
 """
@@ -197,6 +210,7 @@ def main(folder: Path) -> None:
                 sha256=sha256_bytes(archive),
                 images=len(icons),
                 domains="\n".join(f"  - {s}" for s in STYLES),
+                cameras="\n".join(f"  {s}: {{{camera}}}" for s, camera in CAMERAS.items()),
                 classes="\n".join(_class_line(s) for s in slugs),
             ),
         )

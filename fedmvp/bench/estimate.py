@@ -55,9 +55,12 @@ def work_of(params: Params, partitions: Mapping[str, Partition]) -> Work:
     trained = 0.0
     for method in run.trained:
         section = method_params(method, params.methods.get(method, {}))
-        federation = resolved_federation(method, section, params.federation)
-        passes = federation.rounds * federation.participation * federation.local_epochs
-        trained += seeds * passes * sum(map(_train_images, partitions.values()))
+        for partition in partitions.values():
+            federation = resolved_federation(
+                method, section, params.federation, partition.participation
+            )
+            passes = federation.rounds * federation.participation * federation.local_epochs
+            trained += seeds * passes * _train_images(partition)
     frozen = 2 * sum(map(_train_images, partitions.values())) if run.trained else 0
     if run.zero_shot:
         targets = (target for partition in partitions.values() for target in partition.targets)

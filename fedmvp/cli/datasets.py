@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedmvp.cli.own_data import add
+from fedmvp.cli.show import show
 
 if TYPE_CHECKING:
     from fedmvp.cli.verification import DatasetReport
@@ -23,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(add)
+app.command()(show)
 
 _REPORTS = Path(".fedmvp/reports")
 _SHOWN = 20
@@ -63,9 +65,9 @@ def verify(
     from fedmvp.files import write_json
 
     spec = load_spec(name)
-    seed = load_params().data.split_seed
+    data = load_params().data
     with _progress(name) as advance:
-        report = verify_dataset(spec, seed, advance)
+        report = verify_dataset(spec, data, advance)
     path = _REPORTS / f"{name}.json"
     record = {"ok": report.ok, **asdict(report)}
     write_json(path, record)

@@ -59,11 +59,19 @@ def _read(
     checkpoint: Path, fold: str | None, *, lora: bool
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return our tensors and the note of the file, from either format."""
+    from fedmvp.errors import CheckpointError
     from fedmvp.methods.official_checkpoint import from_official, read_official
     from fedmvp.prediction.weights import read_learned
 
     if checkpoint.suffix == ".safetensors" or checkpoint.is_dir():
         learned = read_learned(checkpoint, fold)
+        if learned.resolved.get("start", "random") != "random":
+            raise CheckpointError(
+                "the official code has no prompts that begin as patches: it would compute others",
+                where=checkpoint,
+                value=f"start: {learned.resolved['start']}",
+                mend="train with methods.fedmvp.start: random",
+            )
         return dict(learned.tensors), dict(learned.note)
     official = read_official(checkpoint)
     tensors = from_official(official.state)

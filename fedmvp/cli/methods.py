@@ -57,12 +57,15 @@ def method_row(name: str, section: Mapping[str, Any], backbone: Backbone) -> dic
     row: dict[str, Any] = {"method": name, **next(iter(phases.values()))}
     if len(phases) > 1:
         row["phases"] = phases
-    field = load_method(name).Params.model_fields.get("variant")
+    fields = load_method(name).Params.model_fields
+    field = fields.get("variant")
     if field is not None:
         own = section.get("variant", field.default)
         row["variant"] = own
+        # Entries whose default is null are the variant's to fill.
+        shared = {key: value for key, value in section.items() if fields[key].default is not None}
         row["variants"] = {
-            variant: {"phases": _phases(name, {**section, "variant": variant}, backbone)}
+            variant: {"phases": _phases(name, {**shared, "variant": variant}, backbone)}
             for variant in get_args(field.annotation)
             if variant != own
         }

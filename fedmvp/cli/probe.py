@@ -1,59 +1,195 @@
-"""``fedmvp probe``: what the frozen image tower separates, with and without its text side."""
+"""``fedmvp probe``: what frozen CLIP makes of a dataset, and whether visual prompts may pay."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from fedmvp.data.manifest import Manifest
+    from fedmvp.evaluation.probe import Group, Probe
+    from fedmvp.evaluation.shift import Moments
+
 __all__ = ["probe"]
+
+_BACKBONE, _ATTRIBUTES = Path("data/backbone"), Path("data/attributes")
 
 
 def probe(
     dataset: Annotated[str, typer.Argument(help="A dataset whose manifest is built.")],
+    severity: Annotated[
+        float | None,
+        typer.Option(
+            help="Probe as the dataset's cameras see it; else as the download stage lists it."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Compare zero-shot accuracy with a linear probe on the same frozen features.
+    """Say beforehand whether visual prompts are likely to pay on a dataset.
 
-    The probe is a centralised logistic regression on the training split: what a classifier could
-    read off the features. Chance and zero-shot (hand template, all classes as candidates) stand
-    beside it. Needs `dvc repro backbone download`.
+    Compares zero-shot accuracy with a linear probe on the same frozen features, and the images'
+    patches with those of images the image tower knows; per domain, too. docs/probe.md says what
+    the numbers mean. Needs `dvc repro backbone download`; with --severity, `dvc repro backbone`.
     """
-    from pathlib import Path
-
-    import numpy as np
-
-    from fedmvp.cli.output import print_json, print_table
+    from fedmvp.cli.output import print_json
     from fedmvp.clip.backbone import load_backbone
-    from fedmvp.data.labelled import ImageSource
+    from fedmvp.evaluation.probe import probe_dataset
+    from pipeline.device import prepare_device
+
+    manifest = _manifest(dataset, severity)
+    _require(_BACKBONE / "spec.json", "backbone")
+    backbone = load_backbone(_BACKBONE, device=prepare_device())
+    found = probe_dataset(manifest, backbone, _ATTRIBUTES)
+    if as_json:
+        print_json(_record(found, severity))
+        return
+    _print(found, severity, cameras=bool(manifest.capture))
+
+
+def _manifest(dataset: str, severity: float | None) -> Manifest:
+    """Return the images to probe; see `probe`."""
+    from fedmvp.config import load_params
+    from fedmvp.data.build import build_manifest, cameras_at
     from fedmvp.data.manifest import load_manifest
     from fedmvp.data.paths import manifest_path
     from fedmvp.data.spec import load_spec
-    from fedmvp.evaluation.probe import linear_probe
+    from fedmvp.errors import ConfigError
 
     spec = load_spec(dataset)
-    manifest = load_manifest(manifest_path(dataset))
-    backbone = load_backbone(Path("data/backbone"))
-    parts = {}
-    for split in ("train", "test"):
-        ids = [image.id for image in manifest.images if image.split == split]
-        source = ImageSource([dataset], backbone.spec.vision.image_size, split)
-        images, labels = source(dataset, ids, manifest.classes)
-        batches = (backbone.normalise(images[i : i + 128]) for i in range(0, len(images), 128))
-        parts[split] = backbone.frozen_features(batches).numpy(), labels
-    names = [spec.template.replace("{}", name.replace("_", " ")) for name in manifest.classes]
-    texts = backbone.encode_texts(names).numpy()
-    features, labels = parts["test"]
-    row = {
-        "dataset": dataset,
-        "classes": len(manifest.classes),
-        "test_images": len(labels),
-        "chance": 1 / len(manifest.classes),
-        "zero_shot": float(np.mean((features @ texts.T).argmax(axis=1) == labels)),
-        "linear_probe": linear_probe(*parts["train"], features, labels),
+    if severity is None:
+        _require(manifest_path(dataset), f"download@{dataset}")
+        return load_manifest(manifest_path(dataset))
+    cameras_at(spec, severity, where="--severity")
+    if severity and not spec.capture:
+        raise ConfigError(
+            f"the catalog entry of {spec.name} declares no cameras",
+            where="--severity",
+            value=severity,
+            mend="leave the option out, or add `capture` to the entry (docs/datasets.md)",
+        )
+    return build_manifest(spec, load_params().data.split_seed, severity)
+
+
+def _require(path: Path, stage: str) -> None:
+    from fedmvp.errors import DataError
+
+    if not path.is_file():
+        raise DataError("file is missing", where=path, mend=f"run `dvc repro {stage}`")
+
+
+def _record(found: Probe, severity: float | None) -> dict[str, Any]:
+    """Return what ``--json`` prints: accuracies as fractions, brightness and the like of 255."""
+    from fedmvp.evaluation.recommendation import recommend
+
+    whole, advice = found.whole, recommend(found)
+    return {
+        "dataset": found.dataset,
+        "severity": severity,
+        "classes": found.classes,
+        "train_images": whole.train_images,
+        "test_images": whole.test_images,
+        "chance": found.chance,
+        "zero_shot": found.zero_shot,
+        "zero_shot_combined": whole.zero_shot_combined,
+        "linear_probe": found.linear_probe,
+        "gap_points": found.gap_points,
+        "shift": whole.shift,
+        "pixel_shift": whole.pixel_shift,
+        "pixels": _pixels(whole),
+        "reference": {
+            "source": found.reference.source,
+            "patches": found.reference.patches is not None,
+            "pixels": _moments(found.reference.pixels),
+        },
+        "domains": [
+            {
+                "domain": group.name,
+                "train_images": group.train_images,
+                "test_images": group.test_images,
+                "zero_shot": group.zero_shot,
+                "zero_shot_combined": group.zero_shot_combined,
+                "shift": group.shift,
+                "pixel_shift": group.pixel_shift,
+                "pixels": _pixels(group),
+            }
+            for group in found.domains
+        ],
+        "verdict": advice.verdict,
+        "recommendation": advice.text,
     }
-    if as_json:
-        print_json(row)
-        return
-    shown = [f"{v:.2%}" if isinstance(v, float) else v for v in row.values()]
-    print_table(tuple(row), [shown])
+
+
+def _pixels(group: Group) -> dict[str, Any] | None:
+    return None if group.statistics is None else _moments(group.statistics.pixels)
+
+
+def _moments(pixels: Moments) -> dict[str, Any]:
+    from fedmvp.evaluation.shift import brightness, contrast
+
+    return {
+        "brightness": brightness(pixels),
+        "contrast": contrast(pixels),
+        "mean": pixels.mean.tolist(),
+        "std": pixels.std.tolist(),
+    }
+
+
+def _print(found: Probe, severity: float | None, *, cameras: bool) -> None:
+    from fedmvp.cli.output import print_table
+    from fedmvp.evaluation.recommendation import recommend
+    from fedmvp.evaluation.shift import pixel_words
+
+    whole, reference = found.whole, found.reference
+    seen = "as they are"
+    if cameras:
+        seen = "through the sites' cameras"
+        seen += "" if severity is None else f" at severity {severity:g}"
+    typer.echo(
+        f"{found.dataset}: {found.classes} classes, {whole.train_images:,} training and "
+        f"{whole.test_images:,} test images, {seen}\n"
+    )
+    both = whole.zero_shot_combined
+    lines: list[tuple[str, str, str]] = [
+        ("chance", _percent(found.chance), "guessing"),
+        ("zero-shot", _percent(found.zero_shot), "hand template"),
+        ("zero-shot, both texts", _percent(both),
+         "template and attributes" if both is not None else "run `dvc repro attributes`"),
+        ("linear probe", _percent(found.linear_probe), "trained on the frozen features"),
+        ("gap", f"{found.gap_points:+.2f} ", "linear probe less zero-shot, points"),
+        ("shift", _number(whole.shift), "patches against the reference; 0: alike"
+         if reference.patches is not None else "no patch statistics of this backbone"),
+        ("pixel shift", _number(whole.pixel_shift), "pixel values against the reference"),
+    ]  # fmt: skip
+    width = max(len(value) for _, value, _ in lines)
+    print_table(
+        ("measure", "value".rjust(width), ""), [(n, v.rjust(width), w) for n, v, w in lines]
+    )
+    typer.echo()
+    header = ("domain", "train", "test", "zero-shot", "both texts", "shift", "pixel shift")
+    print_table(header, [_domain_row(group, header) for group in found.domains])
+    if whole.statistics is not None:
+        words = pixel_words(whole.statistics.pixels, reference.pixels)
+        typer.echo(f"\nPixels: {words}.")
+    typer.echo(f"Reference: {reference.source}.")
+    typer.echo(f"\n{recommend(found).text}")
+
+
+def _domain_row(group: Group, header: tuple[str, ...]) -> list[object]:
+    cells = (
+        _percent(group.zero_shot),
+        _percent(group.zero_shot_combined),
+        _number(group.shift),
+        _number(group.pixel_shift),
+    )
+    padded = (cell.rjust(len(title)) for cell, title in zip(cells, header[3:], strict=True))
+    return [group.name, group.train_images, group.test_images, *padded]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

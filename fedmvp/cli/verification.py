@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedmvp.config import DataParams
 from fedmvp.data.build import build_manifest, count_mismatches
 from fedmvp.data.decode import decode_image
 from fedmvp.data.manifest import Image, Manifest, load_manifest
@@ -61,19 +62,21 @@ class DatasetReport:
 
 
 def verify_dataset(
-    spec: DatasetSpec, split_seed: int, progress: Callable[[int, int], None]
+    spec: DatasetSpec, data: DataParams, progress: Callable[[int, int], None]
 ) -> DatasetReport:
     """Check archives, layout, counts, every image, and the splits.
 
     Parameters
     ----------
+    data : DataParams
+        Seed of the split and severity of the cameras: the stage's manifest must be the same.
     progress : callable
         Told images decoded and their number.
     """
     report = DatasetReport(spec.name, len(spec.classes), len(spec.domain_names))
     report.notes += spec.notes
     try:
-        manifest = build_manifest(spec, split_seed)
+        manifest = build_manifest(spec, data.split_seed, data.capture)
         root = ensure_raw(spec)
         base = locate(spec, root).base
     except DataError as error:

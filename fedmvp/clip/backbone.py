@@ -19,6 +19,7 @@ from fedmvp.clip.text import TextTower
 from fedmvp.clip.vision import VisionTower
 from fedmvp.errors import BackboneError
 from fedmvp.files import read_json, sha256_bytes, write_bytes, write_json
+from fedmvp.linear import LINEAR
 from fedmvp.shortcuts import Shortcuts, compile_wanted
 
 __all__ = ["Backbone", "load_backbone", "save_backbone"]
@@ -36,16 +37,24 @@ class Backbone(nn.Module):
         Arithmetic under `autocast`; weights and trainables stay fp32.
     shortcuts : Shortcuts, optional
         All of them by default.
+    linear : {"matmul", "convolution"}, default="matmul"
+        How a CPU computes linear maps (`fedmvp.linear`).
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, spec: BackboneSpec, *, precision: str = "fp32", shortcuts: Shortcuts | None = None
+        self,
+        spec: BackboneSpec,
+        *,
+        precision: str = "fp32",
+        shortcuts: Shortcuts | None = None,
+        linear: str = "matmul",
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.linear_name, self.linear = linear, LINEAR[linear]
         self.precision = precision
         self.shortcuts = shortcuts or Shortcuts()
         self.compiled = False
@@ -53,8 +62,9 @@ class Backbone(nn.Module):
             spec,
             cls_only=self.shortcuts.last_block,
             prompts_only=self.shortcuts.first_block,
+            linear=self.linear,
         )
-        self.text = TextTower(spec, like_lengths=self.shortcuts.like_lengths)
+        self.text = TextTower(spec, like_lengths=self.shortcuts.like_lengths, linear=self.linear)
         self.logit_scale = nn.Parameter(torch.empty(()), requires_grad=False)
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
@@ -68,6 +78,7 @@ class Backbone(nn.Module):
         *,
         precision: str = "fp32",
         shortcuts: Shortcuts | None = None,
+        linear: str = "matmul",
     ) -> Backbone:
         """Build from tensors named as in weights.safetensors.
 
@@ -97,7 +108,7 @@ class Backbone(nn.Module):
                                     where="backbone weights",
                                     mend=f"expected {tuple(expected[key].shape)}: run the "
                                     "backbone stage again")  # fmt: skip
-        backbone = cls(spec, precision=precision, shortcuts=shortcuts)
+        backbone = cls(spec, precision=precision, shortcuts=shortcuts, linear=linear)
         backbone.load_state_dict(dict(state))
         if backbone.shortcuts.cast_once:
             backbone.round_weights()
@@ -182,6 +193,8 @@ class Backbone(nn.Module):
         rounding = {"last_block": self.shortcuts.last_block,
                     "like_lengths": self.shortcuts.like_lengths}  # fmt: skip
         known |= {name: "plain" for name, taken in rounding.items() if not taken}
+        if self.linear_name != "matmul":
+            known["linear"] = self.linear_name
         return known | ({"blocks": "compiled"} if self.compiled else {})
 
     def compile_blocks(self) -> None:
@@ -206,7 +219,11 @@ def save_backbone(folder: Path, spec: BackboneSpec, weights: bytes) -> None:
 
 
 def load_backbone(
-    folder: Path, *, precision: str = "fp32", device: torch.device | str = "cpu"
+    folder: Path,
+    *,
+    precision: str = "fp32",
+    linear: str = "matmul",
+    device: torch.device | str = "cpu",
 ) -> Backbone:
     """Read what `save_backbone` wrote, verified against its hash.
 
@@ -230,7 +247,9 @@ def load_backbone(
     except SafetensorError as error:
         raise BackboneError(f"not a safetensors file ({error})", where=path, mend=mend) from None
     shortcuts = Shortcuts.from_environment()
-    backbone = Backbone.from_state(spec, state, precision=precision, shortcuts=shortcuts)
+    backbone = Backbone.from_state(
+        spec, state, precision=precision, shortcuts=shortcuts, linear=linear
+    )
     if compile_wanted():
         backbone.compile_blocks()
     return backbone.to(device)

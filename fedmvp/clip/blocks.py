@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedmvp.linear import LinearMap
+
 __all__ = ["Block", "FrozenLinear", "FrozenNorm"]
 
 
@@ -24,14 +26,15 @@ def _frozen(*shape: int) -> nn.Parameter:
 class FrozenLinear(nn.Module):
     """y = x Wᵀ + b with weights that never take a gradient."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, linear: LinearMap) -> None:
         super().__init__()
+        self.linear = linear
         self.weight = _frozen(outputs, inputs)
         self.bias = _frozen(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., inputs] to [..., outputs]."""
-        return F.linear(x, self.weight, self.bias)
+        return self.linear(x, self.weight, self.bias)
 
 
 class FrozenNorm(nn.Module):
@@ -51,12 +54,13 @@ class FrozenNorm(nn.Module):
 class _Attention(nn.Module):
     """Multi-head self-attention with one fused input projection."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, linear: LinearMap) -> None:
         super().__init__()
         self.heads = heads
+        self.linear = linear
         self.in_proj_weight = _frozen(3 * width, width)
         self.in_proj_bias = _frozen(3 * width)
-        self.out_proj = FrozenLinear(width, width)
+        self.out_proj = FrozenLinear(width, width, linear)
 
     def _split(self, x: Tensor) -> Tensor:
         """[B, N, d] → [B, H, N, d / H]."""
@@ -64,7 +68,7 @@ class _Attention(nn.Module):
 
     def project(self, x: Tensor) -> Tensor:
         """Return queries, keys and values side by side, [B, N, d] → [B, N, 3d]."""
-        return F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        return self.linear(x, self.in_proj_weight, self.in_proj_bias)
 
     def attend(self, projected: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from every token: [B, N, 3d] → [B, N, d]."""
@@ -81,8 +85,8 @@ class _Attention(nn.Module):
     def first(self, x: Tensor) -> Tensor:
         """Attend from token 0 only: [B, N, d] → [B, 1, d]."""
         d = x.shape[-1]
-        query = F.linear(x[:, :1], self.in_proj_weight[:d], self.in_proj_bias[:d])
-        key, value = F.linear(x, self.in_proj_weight[d:], self.in_proj_bias[d:]).chunk(2, dim=-1)
+        query = self.linear(x[:, :1], self.in_proj_weight[:d], self.in_proj_bias[:d])
+        key, value = self.linear(x, self.in_proj_weight[d:], self.in_proj_bias[d:]).chunk(2, dim=-1)
         heads = F.scaled_dot_product_attention(
             self._split(query), self._split(key), self._split(value)
         )
@@ -92,11 +96,11 @@ class _Attention(nn.Module):
 class _MLP(nn.Module):
     """Linear, (quick) GELU, linear."""
 
-    def __init__(self, width: int, hidden: int, quick_gelu: bool) -> None:
+    def __init__(self, width: int, hidden: int, quick_gelu: bool, linear: LinearMap) -> None:
         super().__init__()
         self.quick_gelu = quick_gelu
-        self.c_fc = FrozenLinear(width, hidden)
-        self.c_proj = FrozenLinear(hidden, width)
+        self.c_fc = FrozenLinear(width, hidden, linear)
+        self.c_proj = FrozenLinear(hidden, width, linear)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d] → [..., d]."""
@@ -108,12 +112,20 @@ class _MLP(nn.Module):
 class Block(nn.Module):
     """Pre-norm residual block: attention, then MLP."""
 
-    def __init__(self, width: int, heads: int, hidden: int, *, quick_gelu: bool) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        *,
+        quick_gelu: bool,
+        linear: LinearMap = F.linear,
+    ) -> None:
         super().__init__()
         self.ln_1 = FrozenNorm(width)
-        self.attn = _Attention(width, heads)
+        self.attn = _Attention(width, heads, linear)
         self.ln_2 = FrozenNorm(width)
-        self.mlp = _MLP(width, hidden, quick_gelu)
+        self.mlp = _MLP(width, hidden, quick_gelu, linear)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map [B, N, d] to [B, N, d]; `mask` [N, N] is added to the attention scores."""

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from fedmvp.clip.blocks import Block, FrozenNorm
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.vision import _Blocks
+from fedmvp.linear import LinearMap
 
 __all__ = ["TextTower", "end_of_text"]
 
@@ -35,11 +36,15 @@ class TextTower(nn.Module):
     spec : BackboneSpec
     like_lengths : bool, default=True
         `features` encodes texts of like length together.
+    linear : LinearMap, optional
+        What computes the blocks' linear maps.
     """
 
     causal: Tensor
 
-    def __init__(self, spec: BackboneSpec, *, like_lengths: bool = True) -> None:
+    def __init__(
+        self, spec: BackboneSpec, *, like_lengths: bool = True, linear: LinearMap = F.linear
+    ) -> None:
         super().__init__()
         self.like_lengths = like_lengths
         text = spec.text
@@ -56,7 +61,13 @@ class TextTower(nn.Module):
         )
         self.transformer = _Blocks(
             [
-                Block(text.width, text.heads, text.mlp_width, quick_gelu=spec.quick_gelu)
+                Block(
+                    text.width,
+                    text.heads,
+                    text.mlp_width,
+                    quick_gelu=spec.quick_gelu,
+                    linear=linear,
+                )
                 for _ in range(text.layers)
             ]
         )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fedmvp.clip.blocks import Block, FrozenNorm
 from fedmvp.clip.spec import BackboneSpec
+from fedmvp.linear import LinearMap
 
 __all__ = ["VisionTower"]
 
@@ -41,10 +42,17 @@ class VisionTower(nn.Module):
     prompts_only : bool, default=True
         Keep no gradient graph of the first block's input but for the prompts; nothing else there
         depends on them.
+    linear : LinearMap, optional
+        What computes the blocks' linear maps.
     """
 
     def __init__(
-        self, spec: BackboneSpec, *, cls_only: bool = True, prompts_only: bool = True
+        self,
+        spec: BackboneSpec,
+        *,
+        cls_only: bool = True,
+        prompts_only: bool = True,
+        linear: LinearMap = F.linear,
     ) -> None:
         super().__init__()
         vision = spec.vision
@@ -62,7 +70,13 @@ class VisionTower(nn.Module):
         self.ln_pre = FrozenNorm(vision.width) if vision.pre_norm else nn.Identity()
         self.transformer = _Blocks(
             [
-                Block(vision.width, vision.heads, vision.mlp_width, quick_gelu=spec.quick_gelu)
+                Block(
+                    vision.width,
+                    vision.heads,
+                    vision.mlp_width,
+                    quick_gelu=spec.quick_gelu,
+                    linear=linear,
+                )
                 for _ in range(vision.layers)
             ]
         )

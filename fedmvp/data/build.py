@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fedmvp.data.capture import CAPTURE_VERSION
+from fedmvp.data.capture_spec import Camera
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
 from fedmvp.data.readers.found import Found
 from fedmvp.data.readers.layout import Located, locate, read_layout
@@ -14,22 +16,30 @@ from fedmvp.data.spec import DatasetSpec
 from fedmvp.data.split_files import find_split_file, read_split_file
 from fedmvp.data.split_spec import FractionsRule
 from fedmvp.data.splits import Split, assign_splits, cut_trainval
-from fedmvp.errors import DataError
+from fedmvp.errors import ConfigError, DataError
 from fedmvp.files import sha256_json
 
-__all__ = ["build_manifest", "count_mismatches"]
+__all__ = ["build_manifest", "cameras_at", "count_mismatches"]
 
 
-def build_manifest(spec: DatasetSpec, split_seed: int) -> Manifest:
+def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> Manifest:
     """List a dataset's images, fetching them first where needed.
+
+    Parameters
+    ----------
+    capture : float
+        Severity of the entry's cameras (``data.capture``); 0 leaves images as they are.
 
     Raises
     ------
+    ConfigError
+        See `cameras_at`.
     SourceError
         When the images cannot be fetched, or an archive of the repository is damaged.
     DataError
         When what is on disk is not what the catalog declares.
     """
+    cameras = cameras_at(spec, capture)
     verify_shipped(spec)
     root = ensure_raw(spec)
     located = locate(spec, root)
@@ -57,7 +67,8 @@ def build_manifest(spec: DatasetSpec, split_seed: int) -> Manifest:
         classes=spec.class_names,
         domains=spec.domain_names,
         images=images,
-        content=_content(spec, found),
+        content=_content(spec, found, cameras),
+        capture=cameras,
     )
     for key, declared, actual in count_mismatches(spec, manifest):
         if not manifest.subset and not spec.is_recalled(f"counts.{key}"):
@@ -125,6 +136,51 @@ def _split(
     return cut_trainval(spec.name, names, parts_given, rule, seed), SplitOrigin("official", detail)
 
 
-def _content(spec: DatasetSpec, found: Sequence[Found]) -> str:
+def cameras_at(
+    spec: DatasetSpec, severity: float, where: str = "params.yaml: data.capture"
+) -> dict[str, Camera]:
+    """Return the entry's cameras by domain at a severity; none at 0.
+
+    Parameters
+    ----------
+    where : str
+        Where the severity was given, for the message.
+
+    Raises
+    ------
+    ConfigError
+        When the severity is negative, or a camera has no such severity: its exposure would be 0 or
+        below, or another value beyond its range.
+    """
+    if not severity >= 0:  # NaN is not, either
+        raise ConfigError("not a severity", where=where, value=severity,
+                          mend="use 0, which changes nothing, or more")  # fmt: skip
+    if severity == 0:
+        return {}
+    cameras = {}
+    for domain, camera in spec.capture.items():
+        try:
+            cameras[domain] = camera.at(severity)
+        except ValueError:
+            raise ConfigError(
+                f"too severe for the camera of {domain!r} in the catalog entry of {spec.name}",
+                where=where,
+                value=severity,
+                mend="lower it: 1 is the camera as the entry describes it",
+            ) from None
+    return cameras
+
+
+def _content(spec: DatasetSpec, found: Sequence[Found], cameras: Mapping[str, Camera]) -> str:
     files = [[f.path, f.size_bytes] for f in found]
-    return sha256_json({"files": files, "sources": shipped_checksums(spec)})
+    content: dict[str, object] = {"files": files, "sources": shipped_checksums(spec)}
+    if cameras:
+        by_domain = {domain: camera.model_dump(mode="json") for domain, camera in cameras.items()}
+        # Paths do not tell an image's domain, and so its camera: an entry may rename folders.
+        domains = [f.domain for f in found]
+        content["capture"] = {
+            "version": CAPTURE_VERSION,
+            "cameras": by_domain,
+            "domains": domains,
+        }
+    return sha256_json(content)

@@ -21,9 +21,10 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from fedmvp.data.cache import make_room, mark_used
+from fedmvp.data.capture import photograph
 from fedmvp.data.decode import decode_image
 from fedmvp.data.fetch.progress import tell
-from fedmvp.data.manifest import Manifest
+from fedmvp.data.manifest import Image, Manifest
 from fedmvp.data.paths import cache_root
 from fedmvp.data.readers.layout import locate
 from fedmvp.data.sources import ensure_raw
@@ -79,8 +80,9 @@ def load_images(
     Returns
     -------
     ndarray of uint8, shape (len(ids), size_px, size_px, 3)
-        RGB, memory-mapped copy on write: rows are read when touched, and changes stay private.
-        Plainly in memory under ``FEDMVP_PLAIN=image_cache``.
+        RGB, through the camera of their domain where the manifest names one. Memory-mapped copy on
+        write: rows are read when touched, and changes stay private. Plainly in memory under
+        ``FEDMVP_PLAIN=image_cache``.
 
     Raises
     ------
@@ -106,15 +108,14 @@ def load_images(
     cache = cache_root() / "images"
     path = cache / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
     if not Shortcuts.from_environment().image_cache:
-        base = folder_of(manifest.dataset)
         array = np.empty(shape, dtype=np.uint8)
-        _decode([base / i.path for i in images], array)
+        _decode(manifest, images, folder_of(manifest.dataset), array)
         return array
     cached = _open(path, shape)
     if cached is None:
         base = folder_of(manifest.dataset)
         _announce(manifest.dataset, shape, cache)
-        _decode_to_file([base / i.path for i in images], path, shape)
+        _write_rows(path, shape, lambda array: _decode(manifest, images, base, array))
         cached = _open(path, shape)
     if cached is None:
         raise DataError(
@@ -144,26 +145,33 @@ def _announce(dataset: str, shape: tuple[int, ...], cache: Path) -> None:
         tell(f"{dataset}: decoding {shape[0]:,} images into {need / 2**30:.1f} GiB below {cache}")
 
 
-def _decode(files: Sequence[Path], array: NDArray[np.uint8]) -> None:
-    """Decode each file into its row."""
+def _decode(
+    manifest: Manifest, images: Sequence[Image], base: Path, array: NDArray[np.uint8]
+) -> None:
+    """Decode each image into its row, and take it through its domain's camera."""
 
     def fill(row: int) -> None:
-        array[row] = decode_image(files[row], array.shape[1])
+        image = images[row]
+        pixels = decode_image(base / image.path, array.shape[1])
+        camera = manifest.capture.get(image.domain)
+        array[row] = pixels if camera is None else photograph(pixels, camera, image.id)
 
-    # Pillow releases the interpreter lock while it decodes and resizes.
+    # Pillow and numpy release the interpreter lock while they decode, resize and compute.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(fill, range(len(files))):
+        for _ in pool.map(fill, range(len(images))):
             pass
 
 
-def _decode_to_file(files: Sequence[Path], path: Path, shape: tuple[int, ...]) -> None:
+def _write_rows(
+    path: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
     os.close(handle)
     temporary = Path(name)
     try:
         array = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        _decode(files, array)
+        fill(array)
         array.flush()
         temporary.replace(path)
     except OSError as error:

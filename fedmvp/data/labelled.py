@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal, Protocol
 
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmvp.data.images import load_images, raw_folder
-from fedmvp.data.manifest import load_manifest
-from fedmvp.data.paths import manifest_path
+from fedmvp.data.manifest import Manifest
 from fedmvp.data.splits import Split
 from fedmvp.files import sha256_json
 
@@ -37,7 +36,8 @@ class ImageSource:
 
     Parameters
     ----------
-    datasets : iterable of str
+    manifests : mapping
+        Manifest of each dataset.
     size_px : int
         S, side of the square the model sees.
     split : {"train", "val", "test", "all"}
@@ -45,9 +45,9 @@ class ImageSource:
     """
 
     def __init__(
-        self, datasets: Iterable[str], size_px: int, split: Split | Literal["all"]
+        self, manifests: Mapping[str, Manifest], size_px: int, split: Split | Literal["all"]
     ) -> None:
-        self.manifests = {name: load_manifest(manifest_path(name)) for name in datasets}
+        self.manifests = manifests
         self.size_px = size_px
         self.split = split
         self._folder_of = cache(raw_folder)

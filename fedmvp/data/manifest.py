@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmvp.data.capture_spec import Camera
 from fedmvp.data.spec import SentenceParts, SentenceSpec
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
@@ -89,8 +90,10 @@ class Manifest:
     classes : tuple of str
         In label order.
     content : str
-        SHA-256 over the files' paths, lengths and the checksums of their sources: changes when
-        the images do.
+        SHA-256 over the files' paths, lengths, the checksums of their sources and the cameras:
+        changes when the images do.
+    capture : mapping of domain to Camera
+        What each domain's images are seen through, at the severity of ``data.capture``.
     """
 
     dataset: str
@@ -103,6 +106,7 @@ class Manifest:
     domains: tuple[str, ...]
     images: tuple[Image, ...]
     content: str
+    capture: Mapping[str, Camera] = field(default_factory=dict)
 
     def sentence_parts(self, domain: str | None = None) -> SentenceParts:
         """Return prefix and suffix of attribute sentences; `domain` may have its own."""
@@ -171,7 +175,7 @@ class Manifest:
 
 def save_manifest(manifest: Manifest, path: Path) -> None:
     """Write a manifest as JSON, one image per line, the same bytes for the same manifest."""
-    head = {
+    head: dict[str, Any] = {
         "dataset": manifest.dataset,
         "title": manifest.title,
         "template": manifest.template,
@@ -183,6 +187,9 @@ def save_manifest(manifest: Manifest, path: Path) -> None:
         "domains": manifest.domains,
         "columns": _COLUMNS,
     }
+    if manifest.capture:
+        cameras = manifest.capture.items()
+        head["capture"] = {domain: camera.model_dump(mode="json") for domain, camera in cameras}
     rows = [[i.path, i.label, i.domain, i.split] for i in manifest.images]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
@@ -213,6 +220,7 @@ def load_manifest(path: Path) -> Manifest:
             domains=tuple(value["domains"]),
             images=images,
             content=value["content"],
+            capture=_cameras(value.get("capture", {})),
         )
         _check(manifest)
     except (LookupError, TypeError, ValueError) as error:
@@ -229,11 +237,19 @@ def _image(dataset: object, row: Any) -> Image:
     return Image(f"{dataset}/{path}", path, label, domain, split)
 
 
+def _cameras(value: object) -> dict[str, Camera]:
+    if not isinstance(value, dict):
+        raise TypeError("capture is not a mapping of domains to cameras")
+    return {domain: Camera.model_validate(camera) for domain, camera in value.items()}
+
+
 def _check(manifest: Manifest) -> None:
     head: tuple[object, ...] = (manifest.dataset, manifest.title, manifest.template,
                                 manifest.content, *manifest.classes, *manifest.domains)  # fmt: skip
     if stray := next((text for text in head if not isinstance(text, str)), None):
         raise ValueError(f"{stray!r} is no text")
+    if stray := next((name for name in manifest.capture if name not in manifest.domains), None):
+        raise ValueError(f"capture names {stray!r}, which is not a domain")
     if len(set(manifest.classes)) != len(manifest.classes):
         raise ValueError("a class is listed twice")
     if len(manifest.by_id) != len(manifest.images):

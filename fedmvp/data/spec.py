@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fedmvp.config import Section, load_yaml, parse_section
+from fedmvp.data.capture_spec import Camera
 from fedmvp.data.layout_spec import DomainClassFolders, Layouts
 from fedmvp.data.source_spec import RelativePath, Source
 from fedmvp.data.split_spec import SplitFile, SplitRule
@@ -146,6 +147,10 @@ class DatasetSpec(Section):
     )
     notes: tuple[str, ...] = Field(default=(), description="Quirks `datasets verify` tells of.")
     domains: tuple[NamedEntry, ...] = ()
+    capture: dict[str, Camera] = Field(
+        default_factory=dict,
+        description="By domain, the camera its images are seen through where `data.capture` is on.",
+    )
     classes: ClassEntries = Field(description="In label order.")
 
     @model_validator(mode="after")
@@ -167,7 +172,7 @@ class DatasetSpec(Section):
             if isinstance(layout, DomainClassFolders)
             for name in layout.domain_folders
         ]
-        for key in (*self.sentence.domains, *self.counts.domains, *renamed):
+        for key in (*self.sentence.domains, *self.counts.domains, *renamed, *self.capture):
             if key not in self.domain_names:
                 raise ValueError(f"{key!r} is not one of the domains")
         for key in self.recalled:

@@ -53,11 +53,10 @@ class TargetImages:
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
 
-    def batches(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield rows and labels of up to `size` images at a time."""
+    def batches(self, size: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the rows of up to `size` images at a time."""
         for start in range(0, len(self.rows), size):
-            part = slice(start, start + size)
-            yield self.rows[part], self.labels[part]
+            yield self.rows[start : start + size]
 
 
 class EvaluationImages:

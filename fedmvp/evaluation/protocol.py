@@ -20,6 +20,7 @@ from torch import Tensor
 from fedmvp.data.labelled import LoadImages
 from fedmvp.errors import DataError
 from fedmvp.evaluation.images import EvaluationImages, TargetImages
+from fedmvp.evaluation.predictions import TargetPredictions
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
@@ -32,8 +33,6 @@ TARGET_COLUMNS = (
     "fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy",
 )  # fmt: skip
 
-_Guess = tuple[Tensor, NDArray[np.int64]]  # the device's answer, and the labels
-
 
 def evaluate(
     partition: Partition,
@@ -44,6 +43,7 @@ def evaluate(
     *,
     batch_size: int,
     load_personal: Callable[[str, str], None] | None = None,
+    record: Callable[[TargetPredictions], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row per target: what it is and its top-1 accuracy, a fraction.
@@ -56,6 +56,13 @@ def evaluate(
         Puts the tensors of (fold, client) into a personal method. Local targets, which are named
         after their clients, are then classified as those clients would; every other target sees
         the global model alone.
+    record : callable, optional
+        Given the predicted class of each image, target by target, in the order of the rows.
+
+    Raises
+    ------
+    DataError
+        When scores are not finite, or an image shows none of its target's classes.
     """
     rows: list[dict[str, Any]] = []
     images = EvaluationImages(partition.targets, load_images, method.backbone, batch_size)
@@ -69,10 +76,11 @@ def evaluate(
             classes = banks.select(target.dataset, target.domain, target.classes)
             chosen = images(target)
             guesses = (
-                (_predict(method, chosen, part, classes, images), labels)
-                for part, labels in chosen.batches(batch_size)
+                _predict(method, chosen, part, classes, images)
+                for part in chosen.batches(batch_size)
             )
-            correct = sum(_correct(*guess, method) for guess in _one_behind(guesses))
+            predicted = np.concatenate([_read(guess, method) for guess in _one_behind(guesses)])
+            correct = int((predicted == chosen.labels).sum())
             rows.append(
                 {
                     "fold": fold,
@@ -85,14 +93,16 @@ def evaluate(
                     "accuracy": correct / len(target.images),
                 }
             )
+            if record:
+                record(TargetPredictions(target, chosen.labels, predicted))
             if progress:
                 progress(len(rows), len(partition.targets))
     return rows
 
 
-def _one_behind(guesses: Iterator[_Guess]) -> Iterator[_Guess]:
-    """Yield each batch once the next one is under way: a GPU has work while one is counted."""
-    waiting: deque[_Guess] = deque()
+def _one_behind(guesses: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Yield each batch once the next one is under way: a GPU has work while one is read."""
+    waiting: deque[Tensor] = deque()
     for guess in guesses:
         waiting.append(guess)
         if len(waiting) > 1:
@@ -100,13 +110,13 @@ def _one_behind(guesses: Iterator[_Guess]) -> Iterator[_Guess]:
     yield from waiting
 
 
-def _correct(predicted: Tensor, labels: NDArray[np.int64], method: Method) -> int:
-    """Return how many images of a batch are classified right."""
-    numbers = predicted.cpu().numpy()
+def _read(predicted: Tensor, method: Method) -> NDArray[np.int64]:
+    """Return the classes of a batch from the device, [B]."""
+    numbers: NDArray[np.int64] = predicted.cpu().numpy()
     if (numbers < 0).any():
         raise DataError("scores are not finite", where=f"method {type(method).__name__}",
                         mend="the learned tensors are damaged; train again")  # fmt: skip
-    return int((numbers == labels).sum())
+    return numbers
 
 
 @torch.no_grad()

@@ -26,16 +26,25 @@ def method_params(name: str, section: Mapping[str, Any]) -> MethodParams:
 
 
 def resolved_federation(
-    name: str, params: MethodParams, federation: FederationParams
+    name: str,
+    params: MethodParams,
+    federation: FederationParams,
+    participation: float | None = None,
 ) -> FederationParams:
-    """Return the federation section with the method's overrides.
+    """Return the federation section with what the setting and then the method put in its place.
+
+    Parameters
+    ----------
+    participation : float, optional
+        The setting's own share of clients per round.
 
     Raises
     ------
     ConfigError
         For an override the section does not have.
     """
-    merged = {**federation.model_dump(), **params.federation_overrides()}
+    own = {} if participation is None else {"participation": participation}
+    merged = {**federation.model_dump(), **own, **params.federation_overrides()}
     return parse_section(FederationParams, merged, f"params.yaml: methods.{name}.federation")
 
 

@@ -16,21 +16,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedmvp.linear import LinearMap
+
 __all__ = ["CrossAttention", "GatedFeedForward", "Linear", "LowRank", "Norm"]
 
 
 class Linear(nn.Module):
     """A linear map initialised from a given generator: U(±1/√inputs), torch's default rule."""
 
-    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        generator: torch.Generator,
+        linear: LinearMap = F.linear,
+    ) -> None:
         super().__init__()
+        self.linear = linear
         bound = 1 / math.sqrt(inputs)
         self.weight = nn.Parameter(_uniform((outputs, inputs), bound, generator))
         self.bias = nn.Parameter(_uniform((outputs,), bound, generator))
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] → [..., outputs]."""
-        return F.linear(x, self.weight, self.bias)
+        return self.linear(x, self.weight, self.bias)
 
 
 class Norm(nn.Module):
@@ -86,12 +95,20 @@ class CrossAttention(nn.Module):
     heads : int
     value_norm : bool
         Whether values pass the context's layer norm (FedTPG) or stay raw (FedMVP).
+    linear : LinearMap, optional
     """
 
     def __init__(
-        self, width: int, heads: int, generator: torch.Generator, *, value_norm: bool
+        self,
+        width: int,
+        heads: int,
+        generator: torch.Generator,
+        *,
+        value_norm: bool,
+        linear: LinearMap = F.linear,
     ) -> None:
         super().__init__()
+        self.linear = linear
         if width % heads:
             raise ValueError(f"width {width} is not divisible by {heads} heads")
         self.heads = heads
@@ -104,7 +121,7 @@ class CrossAttention(nn.Module):
             weight = _uniform((width, width), bound, generator)
             self.register_parameter(f"{path}_weight", nn.Parameter(weight))
             self.register_parameter(f"{path}_bias", nn.Parameter(torch.zeros(width)))
-        self.output = Linear(width, width, generator)
+        self.output = Linear(width, width, generator, linear)
         nn.init.zeros_(self.output.bias)
 
     def _project(
@@ -125,7 +142,7 @@ class CrossAttention(nn.Module):
         if lora is not None and not lora_on_inputs:
             a, b = lora.delta(path)
             weight = weight + (a @ b).T
-        return F.linear(x, weight, getattr(self, f"{path}_bias"))
+        return self.linear(x, weight, getattr(self, f"{path}_bias"))
 
     def _split(self, x: Tensor) -> Tensor:
         """[..., N, d] → [..., H, N, d / H]."""
@@ -190,11 +207,13 @@ class CrossAttention(nn.Module):
 class GatedFeedForward(nn.Module):
     """Z = Y + W2 [u1 ⊙ GELU(u2)] + b2, (u1, u2) the halves of W1 LN(Y) + b1, hidden 4d."""
 
-    def __init__(self, width: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, width: int, generator: torch.Generator, linear: LinearMap = F.linear
+    ) -> None:
         super().__init__()
         self.norm = Norm(width)
-        self.expand = Linear(width, 8 * width, generator)
-        self.contract = Linear(4 * width, width, generator)
+        self.expand = Linear(width, 8 * width, generator, linear)
+        self.contract = Linear(4 * width, width, generator, linear)
 
     def gated(self, y: Tensor) -> Tensor:
         """Return the hidden activations, [..., d] → [..., 4d]."""

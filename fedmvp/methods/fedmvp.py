@@ -8,7 +8,7 @@ Shapes: B images, K classes, n bank texts, b patches, m prompts, e joint embeddi
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +20,13 @@ from fedmvp.config import Float, Section
 from fedmvp.methods.base import Batch, Local, Loss, Method, MethodParams
 from fedmvp.methods.classes import ClassSet, Ragged
 from fedmvp.methods.fedmvp_texts import bank_features, classifier_weights
-from fedmvp.methods.promptformer import Conditioning, PromptFormer
+from fedmvp.methods.promptformer import Conditioning, PromptFormer, Start
+from fedmvp.methods.text_prompts import gaussian
 
 __all__ = ["BUNDLES", "FedMVP", "FedMVPFlags", "FedMVPParams"]
 
 
+Depth = Literal["all"] | Annotated[int, Field(ge=1)]
 Classifier = Literal["per_attribute_mean", "concat", "template", "template_and_attributes"]
 
 
@@ -44,6 +46,8 @@ class FedMVPFlags(Section):
     con_view: Literal["per_sample", "batch_flip"]
     classifier: Classifier
     value_norm: bool
+    start: Start
+    depth: Depth
 
 
 BUNDLES: dict[str, dict[str, Any]] = {
@@ -61,6 +65,8 @@ BUNDLES: dict[str, dict[str, Any]] = {
         "con_view": "per_sample",
         "classifier": "per_attribute_mean",
         "value_norm": False,
+        "start": "random",
+        "depth": 1,
     },
     "official-code": {
         "step_mode": "last_batch",
@@ -76,6 +82,8 @@ BUNDLES: dict[str, dict[str, Any]] = {
         "con_view": "batch_flip",
         "classifier": "per_attribute_mean",
         "value_norm": False,
+        "start": "random",
+        "depth": 1,
     },
 }
 """The flags of each variant (facts/methods.md §2.8)."""
@@ -105,6 +113,14 @@ class FedMVPParams(MethodParams):
         default=0.5, description="sigma: a client whose loss is below it trains LoRA; null: never."
     )
     conditioning: Conditioning = "multimodal"
+    start: Start | None = Field(
+        default=None,
+        description="`random`: the paper's. `patches`: prompts begin as the pooled patches (ours).",
+    )
+    depth: Depth | None = Field(
+        default=None,
+        description="D, blocks that prompts enter: 1 in the paper; more, or `all`, are ours.",
+    )
     step_mode: Literal["per_batch", "last_batch"] | None = None
     switch_timing: Literal["between_rounds", "before_step"] | None = None
     lora_site: Literal["weights", "inputs"] | None = None
@@ -158,9 +174,19 @@ class FedMVP(Method):
             lora_on_inputs=flags.lora_site == "inputs",
             lora_zero_up=flags.lora_init == "zero_up",
             conditioning=params.conditioning,
+            start=flags.start,
             generator=self.generator("promptformer"),
             shortcuts=backbone.shortcuts,
+            linear=backbone.linear,
         )
+        self.depth = spec.vision.layers if flags.depth == "all" else flags.depth
+        if self.depth > spec.vision.layers:
+            raise ValueError(
+                f"depth {self.depth} is more than the image tower's {spec.vision.layers} blocks"
+            )
+        if self.depth > 1:
+            shape = self.depth - 1, params.n_prompts, spec.vision.width
+            self.deep = gaussian(*shape, generator=self.generator("deep"))
 
     def _names(self, part: str) -> list[str]:
         """Return the tensor names of θ ("promptformer"), of LoRA or of the bank projection."""
@@ -207,19 +233,21 @@ class FedMVP(Method):
         return bank_features(classes, self.flags.attr_bank, self.flags.truncate, self.seed)
 
     def prompts(self, images: Tensor, classes: ClassSet) -> Tensor:
-        """Return the visual prompts, [B, 3, S, S] → [B or 1, m, d]."""
-        embedded = self.backbone.vision.embed(images)
-        return self._prompts(embedded, classes)
-
-    def _prompts(self, embedded: Tensor, classes: ClassSet) -> Tensor:
-        prompts: Tensor = self.promptformer(embedded[:, 1:], self._bank(classes).values)
+        """Return the visual prompts of the first block, [B, 3, S, S] → [B or 1, m, d]."""
+        patches = self.backbone.vision.embed(images)[:, 1:]
+        prompts: Tensor = self.promptformer(patches, self._bank(classes).values)
         return prompts
 
     def _prompted(self, images: Tensor, classes: ClassSet) -> Tensor:
         """Return normalised prompted features v, [B, 3, S, S] → [B, e]."""
         with self.backbone.autocast():
             embedded = self.backbone.vision.embed(images)
-            features = self.backbone.vision(embedded, self._prompts(embedded, classes))
+            patches = embedded[:, 1:]
+            made = self.promptformer.make(patches, self._bank(classes).values)
+            # Before each further block the prompts' tokens are replaced, as VPT's deep ones are.
+            deep = {block: made + self.deep[block - 1] for block in range(1, self.depth)}
+            prompts = self.promptformer.begin(made, patches)
+            features = self.backbone.vision(embedded, prompts, deep=deep)
         return F.normalize(features.float(), dim=-1)
 
     def _classify(self, features: Tensor, classes: ClassSet) -> Tensor:

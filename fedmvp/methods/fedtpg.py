@@ -52,8 +52,10 @@ class FedTPG(PromptedTextMethod):
         self.soft_prompt = gaussian(
             params.depth * params.n_context, text.width, generator=generator
         )
-        self.attention = CrossAttention(text.width, params.heads, generator, value_norm=True)
-        self.feed_forward = GatedFeedForward(text.width, generator)
+        self.attention = CrossAttention(
+            text.width, params.heads, generator, value_norm=True, linear=backbone.linear
+        )
+        self.feed_forward = GatedFeedForward(text.width, generator, backbone.linear)
         self.project: nn.Module = (
             nn.Identity() if embed_dim == text.width else Linear(embed_dim, text.width, generator)
         )

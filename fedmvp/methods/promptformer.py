@@ -11,14 +11,17 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedmvp.linear import LinearMap
 from fedmvp.methods.cross_attention import CrossAttention, GatedFeedForward, Linear, LowRank
 from fedmvp.shortcuts import Shortcuts
 
-__all__ = ["Conditioning", "PromptFormer"]
+__all__ = ["Conditioning", "PromptFormer", "Start"]
 
 Conditioning = Literal["multimodal", "image", "text"]
+Start = Literal["random", "patches"]
 
 
 class PromptFormer(nn.Module):
@@ -43,9 +46,15 @@ class PromptFormer(nn.Module):
     conditioning : {"multimodal", "image", "text"}
         Ablation (§2.10): "image" takes keys and values from the patches themselves (no bank
         projection); "text" queries with m learned tokens, so prompts depend on the classes only.
+    start : {"random", "patches"}
+        "random" is the paper's: prompts are what the block makes, from random weights. "patches"
+        is ours: the block adds to the patches pooled to m tokens, and its two output maps are zero
+        at the start, so an untrained PromptFormer gives pool(E) and costs next to no accuracy.
     generator : torch.Generator
     shortcuts : Shortcuts, optional
         All of them by default.
+    linear : LinearMap, optional
+        What computes linear maps.
     """
 
     def __init__(
@@ -60,8 +69,10 @@ class PromptFormer(nn.Module):
         lora_on_inputs: bool,
         lora_zero_up: bool,
         conditioning: Conditioning,
+        start: Start,
         generator: torch.Generator,
         shortcuts: Shortcuts | None = None,
+        linear: LinearMap = F.linear,
     ) -> None:
         super().__init__()
         self.prompts = prompts
@@ -69,13 +80,20 @@ class PromptFormer(nn.Module):
         self.lora_on_inputs = lora_on_inputs
         self.use_lora = False
         self.shortcuts = shortcuts or Shortcuts()
-        self.attention = CrossAttention(width, heads, generator, value_norm=value_norm)
-        self.feed_forward = GatedFeedForward(width, generator)
+        self.attention = CrossAttention(
+            width, heads, generator, value_norm=value_norm, linear=linear
+        )
+        self.feed_forward = GatedFeedForward(width, generator, linear)
         if conditioning != "image":
-            self.bank = Linear(embed_dim, width, generator)
+            self.bank = Linear(embed_dim, width, generator, linear)
         if conditioning == "text":
             self.queries = nn.Parameter(torch.randn(prompts, width, generator=generator) * 0.02)
         self.lora = LowRank(width, rank, generator, zero_up=lora_zero_up)
+        self.from_patches = start == "patches"
+        if self.from_patches:
+            for last in (self.attention.output, self.feed_forward.contract):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
 
     def _pool(self, tokens: Tensor) -> Tensor:
         """Average b raster-order tokens to m disjoint blocks, [B, b, x] → [B, m, x].
@@ -104,8 +122,17 @@ class PromptFormer(nn.Module):
 
         Returns
         -------
-        Tensor of shape [B, m, d], or [1, m, d] for text conditioning
+        Tensor of shape [B, m, d], or [1, m, d] where no image has a part in them: text
+        conditioning from a random start
         """
+        return self.begin(self.make(patches, bank), patches)
+
+    def begin(self, made: Tensor, patches: Tensor) -> Tensor:
+        """Return the prompts of which the block made `made`: with the pooled patches, or bare."""
+        return self._pool(patches) + made if self.from_patches else made
+
+    def make(self, patches: Tensor, bank: Tensor) -> Tensor:
+        """Return what the block makes of patches and bank, [B or 1, m, d]."""
         lora = self.lora if self.use_lora else None
         site = {"lora_on_inputs": self.lora_on_inputs}
         if self.conditioning == "text":

@@ -41,6 +41,7 @@ class NamedBackbone(Section):
     name: str
     pretrained: str | None
     precision: str
+    linear: str = "matmul"
     tower_sha256: str
 
 
@@ -85,6 +86,7 @@ def write_bundle(
     if default_dataset is not None and default_dataset not in names:
         raise ConfigError("not a dataset of the run", where="--dataset", value=default_dataset,
                           mend=f"use one of: {', '.join(names)}")  # fmt: skip
+    section = learned.run["params"].get("backbone", {})
     bundle = Bundle(
         method=learned.method,
         section=section_of(learned.method, learned).resolved(),
@@ -92,7 +94,8 @@ def write_bundle(
         backbone=NamedBackbone(
             name=spec.name,
             pretrained=spec.pretrained,
-            precision=learned.run["params"].get("backbone", {}).get("precision", "fp32"),
+            precision=section.get("precision", "fp32"),
+            linear=section.get("linear", "matmul"),
             tower_sha256=spec.tower_sha256,
         ),
         default=default_dataset or names[0],
@@ -200,4 +203,4 @@ def _find(named: NamedBackbone, device: torch.device | str) -> Backbone:
             value=found.tower_sha256,
             mend=f"name the right weights of {named.name} in {BACKBONE_VARIABLE}",
         )
-    return load_backbone(folder, precision=named.precision, device=device)
+    return load_backbone(folder, precision=named.precision, linear=named.linear, device=device)

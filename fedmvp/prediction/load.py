@@ -86,9 +86,14 @@ def load_predictor(
     candidates = choose_candidates(
         dataset=dataset, domain=domain, classes=classes, attributes=attributes
     )
-    precision = _run_params(learned).get("precision", "fp32")
+    run = _run_params(learned)
     folder = _backbone_folder(backbone, learned)
-    tower = load_backbone(folder, precision=precision, device=device)
+    tower = load_backbone(
+        folder,
+        precision=run.get("precision", "fp32"),
+        linear=run.get("linear", "matmul"),
+        device=device,
+    )
     tensors = learned.tensors if trained else {}
     seed = int(learned.run.get("seed", 0))
     return Predictor(assemble(name, tower, params, tensors, seed=seed, where=weights), candidates)

@@ -4,6 +4,7 @@ It reads files only, so it shows whatever `dvc pull` brings, too. No tensor libr
 """
 
 from fedmvp.report.builder import build
+from fedmvp.report.pictures import ContactSheet
 from fedmvp.report.study import DataRow, Subject
 
-__all__ = ["DataRow", "Subject", "build"]
+__all__ = ["ContactSheet", "DataRow", "Subject", "build"]

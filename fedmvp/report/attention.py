@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from fedmvp.errors import DataError
+from fedmvp.report.pictures import data_uri
 from fedmvp.report.results import AttributeMap, ExplainedImage
 from fedmvp.report.study import Study
 
@@ -25,7 +23,6 @@ ImageLoader = Callable[[str, str], "Image.Image | bytes"]
 _MOST_IMAGES = 6
 _MOST_MAPS = 8
 _STRONGEST = 0.85
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def galleries(study: Study, load_image: ImageLoader) -> tuple[list[Gallery], Mar
                 found.append(Gallery(setting, method, runs[0].seed, plates, total))
     images = "".join(
         f'<image id="{name}" width="1" height="1" preserveAspectRatio="none"'
-        f' href="{_data_uri(load_image(*key), key)}"/>'
+        f' href="{data_uri(load_image(*key), "/".join(key))}"/>'
         for key, name in names.items()
     )
     # Bytes are base64 and names are ours.
@@ -127,15 +124,3 @@ def _picture(title: str, grid: tuple[int, int], name: str, heat: str) -> Markup:
         f' aria-label="{escape(title)}"><title>{escape(title)}</title>'
         f'<use{grey} href="#{name}" transform="scale({columns} {rows})"/>{heat}</svg>'
     )
-
-
-def _data_uri(image: Image.Image | bytes, key: tuple[str, str]) -> str:
-    if not isinstance(image, bytes):
-        buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, format="PNG", optimize=True)
-        image = buffer.getvalue()
-    for signature, mime in _SIGNATURES.items():
-        if image.startswith(signature):
-            return f"data:{mime};base64,{base64.b64encode(image).decode()}"
-    raise DataError("image is neither PNG nor JPEG", where="/".join(key), value=image[:8],
-                    mend="return a PIL image or PNG bytes from load_image")  # fmt: skip

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from fedmvp.files import write_text
 from fedmvp.report.attention import ImageLoader
+from fedmvp.report.comparisons import compare
 from fedmvp.report.page import render
+from fedmvp.report.pictures import ContactSheet
 from fedmvp.report.study import Subject, load_study
 from fedmvp.report.tables import write_tables
 
@@ -24,6 +26,7 @@ def build(
     methods: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     load_image: ImageLoader | None = None,
+    sheet: ContactSheet | None = None,
 ) -> None:
     """Write ``index.html``, ``metrics.json``, ``tables/*.csv`` and ``plots/*.csv``.
 
@@ -44,6 +47,8 @@ def build(
     load_image : callable, optional
         ``load_image(dataset, image_id)`` returns a PIL image, or PNG or JPEG bytes, square as the
         model saw it. Without it the attention maps are left out.
+    sheet : ContactSheet, optional
+        Example images as the sites see them, shown below the results of the settings.
 
     Raises
     ------
@@ -52,6 +57,7 @@ def build(
     """
     study = load_study(results_dir, partitions_dir, subject,
                        settings=settings, methods=methods, seeds=seeds)  # fmt: skip
-    page = render(study, load_image)
-    write_tables(study, out_dir)
+    comparisons = compare(study, results_dir)
+    page = render(study, comparisons, load_image, sheet)
+    write_tables(study, comparisons, out_dir)
     write_text(out_dir / "index.html", page)

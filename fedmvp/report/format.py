@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["bytes_text", "count_text", "fixed", "percent", "plural", "points", "significant"]
+__all__ = ["bytes_text", "count_text", "fixed", "interval_text", "percent", "plural", "points",
+           "significant", "telling_decimals"]  # fmt: skip
 
 MISSING = "—"
 _MINUS = "\N{MINUS SIGN}"
@@ -24,6 +25,16 @@ def points(difference: float | None, decimals: int = 2) -> str:
     if float(text.replace(_MINUS, "-")) == 0:
         return f"±{text}"
     return text if text.startswith(_MINUS) else f"+{text}"
+
+
+def telling_decimals(*differences: float) -> int:
+    """Return 1, or 2 where one of these differences of fractions would print as 0.0 points."""
+    return 2 if any(d and round(100 * d, 1) == 0 for d in differences) else 1
+
+
+def interval_text(low: float, high: float, decimals: int) -> str:
+    """Return an interval of fractions in percentage points: ``−0.3 to +1.2``, ``0.0 to +0.8``."""
+    return " to ".join(points(end, decimals).removeprefix("±") for end in (low, high))
 
 
 def fixed(value: float | None, decimals: int = 6) -> str:

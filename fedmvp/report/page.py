@@ -8,9 +8,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fedmvp.evaluation.bootstrap import RESAMPLES
 from fedmvp.evaluation.sanity import below_chance
 from fedmvp.report import figures, views, words
 from fedmvp.report.attention import ImageLoader, galleries
+from fedmvp.report.comparisons import Comparisons
+from fedmvp.report.format import count_text
+from fedmvp.report.losses import losses
+from fedmvp.report.pictures import ContactSheet
 from fedmvp.report.protocols import fold_text, method_title, setting_note, setting_title
 from fedmvp.report.published import EVIDENCE
 from fedmvp.report.results import Run
@@ -23,13 +28,22 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _LONG_TABLE = 16
 
 
-def render(study: Study, load_image: ImageLoader | None) -> str:
+def render(
+    study: Study,
+    comparisons: Comparisons,
+    load_image: ImageLoader | None,
+    sheet: ContactSheet | None,
+) -> str:
     """Return the page as text.
 
     Parameters
     ----------
+    comparisons : Comparisons
+        Of the method in focus with the others.
     load_image : callable, optional
         Source of the images under the attention maps; None leaves that part out.
+    sheet : ContactSheet, optional
+        What the sites see; None leaves it out.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -48,9 +62,12 @@ def render(study: Study, load_image: ImageLoader | None) -> str:
     return environment.get_template("report.html.j2").render(
         style=style,
         subject=study.subject,
-        headline=words.headline(study),
+        headline=words.headline(study, comparisons),
         compared=words.compared(study),
-        tiles=words.tiles(study),
+        intervals_note=words.intervals_note(study, comparisons),
+        tiles=words.tiles(study, comparisons),
+        losses=losses(study, comparisons),
+        sheet=sheet,
         legend=[(style, method_title(method)) for method, style in study.styles.items()],
         setting_columns=[
             (setting, setting_title(setting), scores.protocol.title(scores.protocol.primary))
@@ -65,12 +82,16 @@ def render(study: Study, load_image: ImageLoader | None) -> str:
         protocol=[_protocol(study, setting) for setting in study.scores],
         parameters=views.parameters(study),
         provenance=[_origin(run) for run in study.runs],
-        below_chance=[(run, target) for run in study.runs
-                      for target in below_chance(vars(t) for t in run.targets)],
+        below_chance=[
+            (run, target)
+            for run in study.runs
+            for target in below_chance(vars(t) for t in run.targets)
+        ],
         failures=[(run, failure) for run in study.runs for failure in run.failures],
         evidence=EVIDENCE,
         any_published=any(study.published.values()),
         long_table=_LONG_TABLE,
+        resamples=count_text(RESAMPLES),
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fedmvp.settings.spec import MAIN_FOLD
 
 __all__ = ["Metric", "Protocol", "fold_text", "method_title", "protocol_of", "setting_note",
-           "setting_title", "split_metric"]  # fmt: skip
+           "setting_phrase", "setting_title", "split_metric"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Protocol:
         The headline metrics in the order they are printed.
     primary : str
         Key of the metric methods are ranked by.
+    primary_phrase : str
+        How a sentence calls it.
     part : str
         What the detailed scores are split by: ``"dataset"`` or ``"target"``.
     """
@@ -44,6 +46,7 @@ class Protocol:
     name: str
     metrics: tuple[Metric, ...]
     primary: str
+    primary_phrase: str
     part: str
 
     def title(self, key: str) -> str:
@@ -60,12 +63,14 @@ _BASE_TO_NEW = Protocol(
         Metric("hm", "HM", "harmonic mean of Local, Base and New"),
     ),
     primary="hm",
+    primary_phrase="HM",
     part="dataset",
 )
 _TRANSFER = Protocol(
     name="transfer",
     metrics=(Metric("mean", "Mean", "mean accuracy over the targets"),),
     primary="mean",
+    primary_phrase="mean accuracy",
     part="target",
 )
 
@@ -94,23 +99,31 @@ _BENCHMARKS = {
     "terraincognita": "TerraIncognita",
     "vlcs": "VLCS",
 }
-# Longest prefix first: `msst_pacs` is found under `msst`.
+# Longest prefix first: `msst_pacs` is found under `msst`. Title, name within a sentence, note.
 _SETTINGS = {
-    "imagenet_variants": ("ImageNet variants", "Trained on ImageNet, tested on its variants."),
+    "imagenet_variants": (
+        "ImageNet variants",
+        "ImageNet-variants",
+        "Trained on ImageNet, tested on its variants.",
+    ),
     "cross_dataset": (
         "Cross-dataset",
+        "cross-dataset",
         "Trained on one dataset, tested on all classes of others the clients never saw.",
     ),
     "base_to_new": (
         "Base to new",
+        "base-to-new",
         "Clients hold disjoint base classes; tested on their own, on all base, on unseen classes.",
     ),
     "msst": (
         "Multi-source domains",
+        "multi-source",
         "Trained on several domains, tested on the one left out (MSST).",
     ),
     "ssmt": (
         "Single-source domains",
+        "single-source",
         "Trained on one domain, tested on the others (SSMT).",
     ),
 }
@@ -128,21 +141,35 @@ def method_title(method: str) -> str:
 
 def setting_title(setting: str) -> str:
     """Return a setting's title, e.g. ``msst_pacs`` as ``Multi-source domains: PACS``."""
-    for prefix, (title, _) in _SETTINGS.items():
-        if setting == prefix:
-            return title
-        if setting.startswith(f"{prefix}_"):
-            rest = setting.removeprefix(f"{prefix}_")
-            return f"{title}: {_BENCHMARKS.get(rest, rest.replace('_', ' '))}"
-    return setting.replace("_", " ").capitalize()
+    prefix, rest = _known(setting)
+    if not prefix:
+        return setting.replace("_", " ").capitalize()
+    return f"{_SETTINGS[prefix][0]}: {rest}" if rest else _SETTINGS[prefix][0]
+
+
+def setting_phrase(setting: str) -> str:
+    """Return how a setting is called within a sentence, e.g. ``multi-source (PACS)``."""
+    prefix, rest = _known(setting)
+    if not prefix:
+        return setting.replace("_", " ")
+    return f"{_SETTINGS[prefix][1]} ({rest})" if rest else _SETTINGS[prefix][1]
 
 
 def setting_note(setting: str) -> str:
     """Return one sentence on what the setting measures, empty for an unknown one."""
-    for prefix, (_, note) in _SETTINGS.items():
-        if setting == prefix or setting.startswith(f"{prefix}_"):
-            return note
-    return ""
+    prefix, _ = _known(setting)
+    return _SETTINGS[prefix][2] if prefix else ""
+
+
+def _known(setting: str) -> tuple[str, str]:
+    """Return the entry of _SETTINGS a setting belongs to, and what its name says beyond it."""
+    for prefix in _SETTINGS:
+        if setting == prefix:
+            return prefix, ""
+        if setting.startswith(f"{prefix}_"):
+            rest = setting.removeprefix(f"{prefix}_")
+            return prefix, _BENCHMARKS.get(rest, rest.replace("_", " "))
+    return "", ""
 
 
 def fold_text(fold: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.files import write_csv, write_json
+from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed
 from fedmvp.report.protocols import split_metric
@@ -45,7 +46,7 @@ def target_rows(study: Study, setting: str) -> tuple[TargetRow, ...]:
     )
 
 
-def write_tables(study: Study, out_dir: Path) -> None:
+def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
     """Write ``tables/*.csv``, ``plots/*.csv`` and ``metrics.json`` below `out_dir`."""
     tables, plots = out_dir / "tables", out_dir / "plots"
     write_csv(tables / "summary.csv",
@@ -55,6 +56,9 @@ def write_tables(study: Study, out_dir: Path) -> None:
     write_csv(tables / "ranking.csv",
               ["setting", "metric", "method", "rank", "methods", "mean"],
               _ranking(study))  # fmt: skip
+    write_csv(tables / "intervals.csv",
+              ["setting", "metric", "method", "reference", "difference", "low", "high", "kind",
+               "wins", "seeds"], _intervals(comparisons))  # fmt: skip
     write_csv(tables / "targets.csv",
               ["setting", "fold", "group", "name", "dataset", "domain", "classes", "images",
                "method", *_ESTIMATE], _targets(study))  # fmt: skip
@@ -125,6 +129,17 @@ def _ranking(study: Study) -> Rows:
             yield {"setting": setting, "metric": scores.protocol.primary, "method": method,
                    "rank": fixed(ranks[method], 1), "methods": len(ranks),
                    "mean": fixed(scores.primary(method).mean)}  # fmt: skip
+
+
+def _intervals(comparisons: Comparisons) -> Rows:
+    for found in comparisons.values():
+        interval = found.interval
+        yield {"setting": found.setting, "metric": found.metric, "method": found.method,
+               "reference": found.reference, "difference": fixed(found.difference),
+               "low": fixed(interval.low if interval else None),
+               "high": fixed(interval.high if interval else None),
+               "kind": interval.kind if interval else "",
+               "wins": found.wins, "seeds": found.seeds}  # fmt: skip
 
 
 def _targets(study: Study) -> Rows:

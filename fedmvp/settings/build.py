@@ -62,7 +62,13 @@ def build_partition(
             targets += maker.own_targets(fold, rule, made) if own else maker.targets(fold, rule)
     official = official_folds(setting, folds)
     partition = Partition(
-        name, setting.protocol, setting.split, tuple(clients), tuple(targets), official
+        name,
+        setting.protocol,
+        setting.split,
+        tuple(clients),
+        tuple(targets),
+        official,
+        setting.participation,
     )
     check(partition, f"setting {name}")
     return partition

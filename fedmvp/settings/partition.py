@@ -76,6 +76,8 @@ class Partition:
     official : tuple of str
         Those of the folds that the paper's public code runs; their mean is reported beside the
         mean of all.
+    participation : float or None
+        Share of the clients in each round; None: what ``federation.participation`` says.
     """
 
     setting: str
@@ -84,6 +86,7 @@ class Partition:
     clients: tuple[Client, ...]
     targets: tuple[Target, ...]
     official: tuple[str, ...] = ()
+    participation: float | None = None
 
     @property
     def folds(self) -> tuple[str, ...]:
@@ -120,11 +123,13 @@ class Partition:
 
 def save_partition(partition: Partition, path: Path) -> None:
     """Write a partition as JSON."""
+    own = {} if partition.participation is None else {"participation": partition.participation}
     value = {
         "setting": partition.setting,
         "protocol": partition.protocol,
         "split": partition.split,
         "official": partition.official,
+        **own,
         "clients": [_record(client) for client in partition.clients],
         "targets": [_record(target) for target in partition.targets],
     }
@@ -148,6 +153,7 @@ def load_partition(path: Path) -> Partition:
             clients=tuple(Client(**_typed(c, "train")) for c in value["clients"]),
             targets=tuple(Target(**_typed(t, "images")) for t in value["targets"]),
             official=_texts("official", value["official"]),
+            participation=_share(value.get("participation")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
@@ -169,6 +175,12 @@ def _typed(record: Mapping[str, Any], images: str) -> dict[str, Any]:
         if key in ("fold", "dataset") and not _PLAIN.fullmatch(value or ""):
             raise ValueError(f"{key} {value!r} is no plain name")
     return {**record, "classes": tuple(record["classes"]), images: tuple(record[images])}
+
+
+def _share(value: Any) -> float | None:
+    if value is None or (type(value) in (int, float) and 0 < value <= 1):
+        return None if value is None else float(value)
+    raise ValueError(f"participation {value!r} is not a share above 0 and at most 1")
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:

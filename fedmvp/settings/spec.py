@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fedmvp.config import Section, load_yaml, parse_section
+from fedmvp.config import Float, Section, load_yaml, parse_section
 from fedmvp.errors import ConfigError
 
 __all__ = [
@@ -145,6 +145,9 @@ class Setting(Section):
         default=None, ge=1, description="Instead of partition.classes_per_client."
     )
     shots: int | None = Field(default=None, ge=1, description="Instead of partition.shots.")
+    participation: Float | None = Field(
+        default=None, gt=0, le=1, description="Instead of federation.participation."
+    )
     folds: tuple[Fold, ...] = ()
     leave_one_domain_out: LeaveOneDomainOut | None = None
     single_source: SingleSource | None = None

@@ -38,13 +38,15 @@ def _catalog() -> list[bytes]:
 
 
 def _manifest() -> list[bytes]:
-    return [_json({
+    plain = {
         "dataset": "toys", "title": "Toys", "template": "a {}.", "sentence": {"prefix": "a"},
         "split": {"kind": "drawn", "detail": ""}, "subset": False, "content": "0" * 64,
         "classes": ["cat", "and/or"], "domains": ["default"],
         "columns": ["path", "label", "domain", "split"],
         "images": [["cat/1.png", 0, "default", "train"], ["and/1.png", 1, "default", "test"]],
-    })]  # fmt: skip
+    }  # fmt: skip
+    camera = {"exposure": 0.5, "cast": [1.0, 0.9, 0.8], "noise": 0.1}
+    return [_json(plain), _json({**plain, "capture": {"default": camera}})]
 
 
 def _partition() -> list[bytes]:

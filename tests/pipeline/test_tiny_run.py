@@ -31,7 +31,9 @@ def test_every_output_is_there_and_nothing_else_is_dirty(tiny_done: Path) -> Non
         f"{run}/rounds.csv",
         f"{run}/weights.safetensors",
         f"{run}/metrics.json",
+        f"{run}/predictions.csv",
         "results/base_to_new/zero_shot/seed1/metrics.json",
+        "results/base_to_new/zero_shot/seed1/predictions.csv",
     } <= names
     # All that a stage leaves in a result folder is declared.
     written = {p.relative_to(tiny_done).as_posix() for p in (tiny_done / "results").rglob("*.*")}

@@ -5,7 +5,7 @@ Shapes: b patches, m prompts, d width, e joint embedding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,13 +62,24 @@ def embed_image(image: Tensor, w: Weights, sizes: Sizes) -> Tensor:
     return torch.stack(tokens) + w["vision.positional_embedding"]
 
 
-def image_feature(embedded: Tensor, prompts: Tensor | None, w: Weights, sizes: Sizes) -> Tensor:
-    """Append the prompts at the end, run the tower, project and normalise: → [e]."""
+def image_feature(
+    embedded: Tensor,
+    prompts: Tensor | None,
+    w: Weights,
+    sizes: Sizes,
+    deep: Sequence[Tensor] = (),
+) -> Tensor:
+    """Append the prompts at the end, run the tower, project and normalise: → [e].
+
+    ``deep[i]`` takes the prompts' place before block i + 1.
+    """
     tokens = embedded if prompts is None else torch.cat([embedded, prompts])
     if sizes.pre_norm:
         tokens = layer_norm(tokens, w["vision.ln_pre.weight"], w["vision.ln_pre.bias"])
     for layer in range(sizes.layers):
         name = f"vision.transformer.resblocks.{layer}"
+        if 0 < layer <= len(deep):
+            tokens = torch.cat([tokens[: -len(deep[layer - 1])], deep[layer - 1]])
         tokens = _block(tokens, w, name, sizes.heads, sizes.quick, causal=False)
     cls = layer_norm(tokens[:1], w["vision.ln_post.weight"], w["vision.ln_post.bias"])[0]
     return normalise(cls @ w["vision.proj"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,10 +37,16 @@ class Recipe:
     heads: int = 4
     prompts: int = 4
     value_norm: bool = False
+    from_patches: bool = False
+    depth: int = 1
 
 
 PAPER = Recipe(False, False, False, False, False, False, False, False)
 OFFICIAL = Recipe(True, True, True, True, True, True, True, True)
+PATCHES = replace(PAPER, from_patches=True)
+"""Ours: what the block makes is added to the patches, before pooling."""
+DEEP = replace(PATCHES, depth=2)
+"""Ours: into the second block, what the block makes goes beside learned tokens."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,8 @@ def make_prompts(
     half = hidden.shape[1] // 2
     gated = hidden[:, :half] * gelu(hidden[:, half:])
     z = y + linear(gated, state[f"{FORWARD}.3.weight"], state[f"{FORWARD}.3.bias"])
+    if recipe.from_patches:
+        z = z + patches
     pooled = []
     for first, last in bins(len(z), recipe.prompts):
         total = torch.zeros_like(z[0])
@@ -136,7 +144,10 @@ def feature(
     """Prompted image feature v: [3, S, S] → [e]."""
     embedded = embed_image(image, clip.weights, clip.sizes)
     prompts = make_prompts(embedded[1:], classes.bank, state, recipe, lora=lora)
-    return image_feature(embedded, prompts, clip.weights, clip.sizes)
+    bare = replace(recipe, from_patches=False)
+    made = make_prompts(embedded[1:], classes.bank, state, bare, lora=lora)
+    deep = [made + state["deep"][layer] for layer in range(recipe.depth - 1)]
+    return image_feature(embedded, prompts, clip.weights, clip.sizes, deep)
 
 
 def class_scores(v: Tensor, classes: Classes, clip: Clip) -> Tensor:

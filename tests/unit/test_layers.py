@@ -17,6 +17,7 @@ LAYERS = (
         "fedmvp.devices",
         "fedmvp.errors",
         "fedmvp.files",
+        "fedmvp.linear",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
         "fedmvp.yaml_files",

@@ -17,6 +17,7 @@ from tests.unit.bad_input.world import World, picture, zipped
 __all__ = ["CASES"]
 
 DOWNLOAD = ("download", "toys")
+SHOW = ("datasets", "show", "toys", "--out", "sheet.png")
 PREDICT = ("predict", "bad.png", "--dataset", "toys")
 MANIFEST = "data/manifests/toys.json"
 PARTITION = "data/partitions/small.json"
@@ -29,6 +30,21 @@ MEMBERS = {
 def catalog(name: str, *tells: str, **entries: Any) -> Case:
     """Return a case of wrong catalog entries."""
     return Case(name, lambda w: w.catalog(**entries), DOWNLOAD, ("toys.yaml: ", *tells))
+
+
+def camera(name: str, *tells: str, **entries: Any) -> Case:
+    """Return a case of a wrong camera of one domain."""
+    return catalog(name, *tells, capture={"sketch": entries})
+
+
+def severe(severity: float) -> Callable[[World], object]:
+    """Return a change: a camera whose exposure is 0 at severity 2, and params' severity."""
+
+    def change(w: World) -> None:
+        w.catalog(capture={"sketch": {"exposure": 0.5}})
+        w.params(data__capture=severity)
+
+    return change
 
 
 def named(first: object) -> list[object]:
@@ -146,6 +162,30 @@ CASES = [
             sources=[{"kind": "ftp", "files": []}]),
     catalog("a source without a checksum", "sha256 or md5",
             sources=[{"kind": "embedded", "files": [{"path": "x.zip"}]}]),
+    camera("a misspelt key of a camera", "capture.sketch.focus: unknown key; got 2", "blur, cast",
+           focus=2),
+    camera("a camera in the dark", "capture.sketch.exposure: ", "greater than 0; got 0",
+           exposure=0),
+    camera("a negative noise", "capture.sketch.noise: ", "got -0.1", noise=-0.1),
+    camera("a noise in words", "capture.sketch.noise: ", "got 'much'", noise="much"),
+    camera("a noise that is true", "noise is true instead of a number", noise=True),
+    camera("a cast of two values", "capture.sketch.cast.2: key is missing", cast=[1, 0.9]),
+    camera("a cast of black", "capture.sketch.cast.1: ", "got 0", cast=[1, 0, 1]),
+    camera("a spread of all", "capture.sketch.exposure_spread: ", "less than 1; got 1",
+           exposure_spread=1),
+    catalog("a camera without a domain", "'oil' is not one of the domains",
+            capture={"oil": {"noise": 0.1}}),
+    catalog("a camera that is a number", "capture.sketch: ", "got 0.5", capture={"sketch": 0.5}),
+    catalog("cameras in a list", "capture: ", "got [0.5]", capture=[0.5]),
+    Case("a severity that is too much", severe(2), DOWNLOAD,
+         ("params.yaml: data.capture: too severe for the camera of 'sketch'", "got 2.0",
+          "lower it")),
+    Case("a severity to show that is too much", severe(0), (*SHOW, "--severity", "2"),
+         ("--severity: too severe for the camera of 'sketch'", "got 2.0", "lower it")),
+    Case("a negative severity to show", severe(0), (*SHOW, "--severity", "-1"),
+         ("--severity: not a severity; got -1.0",)),
+    Case("a severity without cameras", lambda w: None, (*SHOW, "--severity", "1"),
+         ("--severity: the catalog entry of toys declares no cameras; got 1.0", "capture")),
     Case("fewer images than declared", lambda w: w.catalog(counts={"images": 33}), DOWNLOAD,
          ("number of images (images) is not the declared 33; got 32",)),
     Case("a folder that is no class", lambda w: w.write(".fedmvp/data/toys/photo/cat/0.png", b""),
@@ -219,6 +259,13 @@ CASES = [
     manifest("an image twice",
             lambda m: m["images"].append(m["images"][0]), "image is listed twice"),
     manifest("classes that are numbers", put("classes", [1, 2, 3, 4]), "1 is no text"),
+    manifest("a manifest's cameras in a list", put("capture", []), "capture is not a mapping"),
+    manifest("a manifest's camera without a domain", put("capture", {"oil": {}}),
+             "'oil', which is not a domain"),
+    manifest("a manifest's camera of negative noise", put("capture", {"sketch": {"noise": -1}}),
+             "greater than or equal to 0"),
+    manifest("a manifest's camera with another key", put("capture", {"sketch": {"focus": 1}}),
+             "focus"),
     manifest("other columns", put("columns", ["path"]), "columns are not"),
     Case("no partition", lambda w: w.remove(PARTITION), ("train", "small", "fedmvp", "1"),
          ("small.json: file is missing", "dvc repro")),

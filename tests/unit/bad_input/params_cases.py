@@ -9,6 +9,7 @@ from tests.unit.bad_input.cases import Case
 __all__ = ["CASES"]
 
 PARTITION = ("partition", "small")
+SHOW = ("datasets", "show", "toys", "--out", "sheet.png")
 TRAIN = ("train", "small", "fedmvp", "1")
 
 
@@ -55,6 +56,11 @@ CASES = [
           partition={"classes_per_client": 20, "shotz": 8, "seed": 1}),
     entry("a misspelt section", "federaton: unknown key", "federation", federaton={}),
     entry("a missing key", "partition.seed: key is missing; mend: add it", partition__seed=None),
+    entry("a negative severity", "data.capture: ", "got -1", data__capture=-1),
+    entry("a severity beyond use", "data.capture: ", "got 5", data__capture=5),
+    entry("a severity that is true", "data: capture is true instead of a number",
+          data__capture=True),
+    entry("a severity in words", "data.capture: ", "got 'cheap'", data__capture="cheap"),
     entry("no rounds", "federation.rounds: ", "got 0", federation__rounds=0),
     entry("negative rounds", "federation.rounds: ", "got -1", federation__rounds=-1),
     entry("half a round", "federation.rounds: ", "got 2.5", federation__rounds=2.5),
@@ -120,6 +126,14 @@ CASES = [
     words("a seed in words", ("train", "small", "fedmvp", "one"), "not a seed; got 'one'"),
     words("an unknown profile", ("profile", "use", "fast"), "unknown profile; got 'fast'",
             "default"),
+    words("a folder for a sheet of images", ("datasets", "show", "toys", "--out", "data"),
+          "--out: is a folder; got 'data'", "name the image file"),
+    words("a sheet of another kind", ("datasets", "show", "toys", "--out", "sheet.gif"),
+          "--out: not a kind of image file", "got 'sheet.gif'", ".png, .jpg, .webp"),
+    words("a sheet of no classes", (*SHOW, "--classes", "0"), "--classes: ", "got 0", "1 to 50"),
+    words("a sheet of huge images", (*SHOW, "--size", "4096"), "--size: ", "got 4096", "8 to 256"),
+    words("a sheet of nobody's images", ("datasets", "show", "toy", "--out", "sheet.png"),
+          "unknown dataset; got 'toy'", "did you mean 'toys'?"),
     words("an impossible port", ("track", "ui", "--port", "0"), "--port: no such port; got 0",
             "65535"),
     words("a dataset nobody has", ("datasets", "verify", "x" * 10_000), "File name too long"),

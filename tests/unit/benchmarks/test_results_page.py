@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results_page import page
-from benchmarks.tuning import Tuning, best_rate, inner_partition
+from benchmarks.tuning import RATES, TRIALS, Tuning, best_trial, inner_partition, trials_of
 from fedmvp.config import load_params
 from fedmvp.files import read_csv
+from fedmvp.methods.build import method_params
 from fedmvp.report import build
 from fedmvp.report.format import percent
 from fedmvp.report.study import Subject, load_study
@@ -17,7 +18,7 @@ from fedmvp.settings.partition import Client, Partition, Target
 from tests.paths import ROOT
 from tests.unit.report.synthetic import World
 
-TUNING = Tuning((0.01, 0.1), 100, 6, {"fedmvp": {0.01: 0.5, 0.1: 0.4}})
+TUNING = Tuning(2, 100, 6, {"fedmvp": {"learning_rate 0.01": 0.5, "learning_rate 0.1": None}})
 
 
 @pytest.mark.parametrize("gain", [0.1, -0.1])
@@ -30,7 +31,7 @@ def test_page_tells_wins_and_losses_from_the_results(tmp_path: Path, gain: float
     study = load_study(results, partitions, subject, settings=world.settings,
                        methods=world.methods, seeds=world.seeds)  # fmt: skip
     text = page(study, load_params(ROOT / "params.yaml"), None, "1 minute on one core")
-    assert "made them in 1 minute on one core" in text and "No learning rate was chosen" in text
+    assert "made them in 1 minute on one core" in text and "Nothing was chosen" in text
     build(results, partitions, tmp_path / "report", subject, methods=world.methods)
     for row in read_csv(tmp_path / "report/tables/summary.csv"):
         assert f"{percent(float(row['mean']))} ± {percent(float(row['std']))}" in text
@@ -39,7 +40,9 @@ def test_page_tells_wins_and_losses_from_the_results(tmp_path: Path, gain: float
     line = next(x for x in text.splitlines() if x.startswith("* Base to new, HM:"))
     assert losing == (gain < 0) == ("Zero-shot +" in line)
     assert "FedMVP against PromptFL: " in text
-    assert "seed 100 alone" in page(study, load_params(ROOT / "params.yaml"), TUNING, "a minute")
+    tuned = page(study, load_params(ROOT / "params.yaml"), TUNING, "a minute")
+    assert "2 trials a method on seed 100 alone" in tuned
+    assert "| FedMVP | 1 of 2 | learning_rate 0.01 | 50.00 |" in tuned
 
 
 def test_tuning_sees_training_images_alone() -> None:
@@ -61,6 +64,19 @@ def test_tuning_sees_training_images_alone() -> None:
     }
 
 
-def test_best_rate_passes_over_what_diverged() -> None:
-    assert best_rate({0.1: None, 0.01: 0.4, 0.03: 0.4}) == 0.01
-    assert best_rate({0.1: None}) is None
+def test_the_best_trial_passes_over_what_diverged() -> None:
+    assert best_trial({"a": None, "b": 0.4, "c": 0.4, "d": 0.3}) == "b"
+    assert best_trial({"a": None}) is None
+
+
+def test_every_method_has_the_same_budget() -> None:
+    """Each trial is a valid section, and names what is not the profile's."""
+    params = load_params(ROOT / "fedmvp/profiles/baselines.yaml")
+    assert set(TRIALS) <= set(params.run.trained)
+    for method in params.run.trained:
+        trials = trials_of(method)
+        assert len(trials) == len(RATES)
+        for trial in trials:
+            section = {**params.methods[method], **trial}
+            section["federation"] = {"learning_rate": section.pop("learning_rate")}
+            method_params(method, section)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_results_of_ours_can_be_exported(run: Run, tower: Backbone) -> None:
     back = read_learned(Path("back.safetensors")).tensors
     for name, tensor in method.tensors().items():
         assert torch.equal(back[name], tensor)
+
+
+def test_prompts_that_begin_as_patches_are_not_exported(run: Run, tower: Backbone) -> None:
+    """The official code would make other prompts of the same tensors."""
+    folder = write_result(Path(), trained(tower))
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record["params"]["method"]["start"] = "patches"
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    result = run("import-official", str(folder), "--export", "out.pth", code=2)
+    assert "start: patches" in result.stderr and "start: random" in result.stderr
+    assert not Path("out.pth").exists()
 
 
 def test_faults(run: Run, folder: Path) -> None:

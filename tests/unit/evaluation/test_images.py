@@ -53,7 +53,7 @@ def test_overlapping_targets_share_one_table(tiny: Backbone) -> None:
         pixels = chosen.pixels[chosen.rows][:, 0, 0, :2]
         assert [f"{k}-{i}" for k, i in pixels] == list(t.images)
         assert [t.classes[i] for i in chosen.labels] == [NAMES[k] for k in pixels[:, 0]]
-    assert [len(rows) for rows, _ in found[1].batches(2)] == [2, 1]
+    assert [len(rows) for rows in found[1].batches(2)] == [2, 1]
 
 
 def test_datasets_are_apart(tiny: Backbone) -> None:

@@ -15,6 +15,7 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import DataError
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.images import EvaluationImages
+from fedmvp.evaluation.predictions import TargetPredictions
 from fedmvp.evaluation.protocol import TARGET_COLUMNS, _one_behind, evaluate
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
@@ -63,16 +64,16 @@ class Oracle(Method):
         return scores
 
 
-def test_a_batch_is_counted_while_the_next_is_under_way() -> None:
+def test_a_batch_is_read_while_the_next_is_under_way() -> None:
     """One, not more: what a GPU has not done yet keeps its images in memory."""
-    labels, made = np.zeros(1, dtype=np.int64), []
+    made = []
 
-    def guesses() -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+    def guesses() -> Iterator[Tensor]:
         for number in range(4):
             made.append(number)
-            yield torch.tensor([number]), labels
+            yield torch.tensor([number])
 
-    order = [(int(predicted), len(made)) for predicted, _ in _one_behind(guesses())]
+    order = [(int(predicted), len(made)) for predicted in _one_behind(guesses())]
     assert order == [(0, 2), (1, 3), (2, 4), (3, 4)]
 
 
@@ -101,13 +102,14 @@ def test_accuracies_by_hand(tiny: Backbone, partition: Partition, batch_size: in
     oracle = Oracle(tiny, MethodParams(), 1)
     loaded: list[str] = []
     told: list[tuple[int, int]] = []
+    predicted: list[TargetPredictions] = []
 
     def load_fold(fold: str) -> None:
         loaded.append(fold)
         oracle.fold = fold
 
     rows = evaluate(partition, oracle, load_fold, ToyBanks(tiny, {"toys": toy_bank(tiny)}),
-                    Images(tiny), batch_size=batch_size,
+                    Images(tiny), batch_size=batch_size, record=predicted.append,
                     progress=lambda *done: told.append(done))  # fmt: skip
     assert loaded == ["first", "second"]
     assert [row["accuracy"] for row in rows] == [1.0, 1.0, 0.4]
@@ -117,6 +119,11 @@ def test_accuracies_by_hand(tiny: Backbone, partition: Partition, batch_size: in
         "classes": 3, "images": 5, "accuracy": 0.4,
     }  # fmt: skip
     assert told == [(1, 3), (2, 3), (3, 3)]
+    # Classes of the last target are 0, 1, 2; of the second, 1, 0, 2.
+    assert [part.target for part in predicted] == list(partition.targets)
+    assert [part.labels.tolist() for part in predicted] == [[0, 0, 1, 1], [2, 0], [0, 1, 1, 1, 2]]
+    assert [part.predicted.tolist() for part in predicted] == [
+        [0, 0, 1, 1], [2, 0], [0, 0, 0, 0, 2]]  # fmt: skip
 
 
 def test_the_number_of_candidates_is_the_targets(tiny: Backbone, partition: Partition) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.methods.base import Local, Method
@@ -14,6 +16,7 @@ from fedmvp.methods.build import build_method
 from fedmvp.methods.classes import TextBank
 from fedmvp.methods.fedmvp import FedMVPParams
 from tests.random_clip import random_backbone
+from tests.reference.fedmvp import bins
 from tests.toys import NAMES, fedmvp, toy_client
 
 pytestmark = pytest.mark.usefixtures("words")
@@ -35,6 +38,7 @@ def full_size(backbone: Callable[..., Backbone]) -> Backbone:
     [
         ({"variant": "paper"}, 9_845_760, 36_864, 36_864),
         ({"variant": "official-code"}, 9_845_760, 430_848, 9_882_624),
+        ({"start": "patches"}, 9_845_760, 36_864, 36_864),
         ({"conditioning": "image"}, 9_451_776, 36_864, 36_864),
         ({"conditioning": "text"}, 9_848_832, 36_864, 36_864),
         ({"rank": 4}, 9_845_760, 18_432, 18_432),
@@ -53,6 +57,24 @@ def test_parameter_counts(
     if params == {"variant": "paper"}:
         assert round(trained / lora_sent, 2) == 267.08
         assert count(method, method.communicated("promptformer")) == trained
+
+
+def test_deep_prompts(tiny: Backbone, bank: TextBank) -> None:
+    """Each further block adds m learned tokens, which are trained, sent and matter."""
+    shallow, deep = (fedmvp(tiny, shaken=False, depth=depth) for depth in (1, "all"))
+    spec = tiny.spec.vision
+    more = set(deep.tensors()) - set(shallow.tensors())
+    assert more == {"deep"} <= set(deep.trainable("promptformer"))
+    assert deep.tensors()["deep"].shape == (spec.layers - 1, 4, spec.width)
+    assert "deep" not in deep.trainable("lora")
+    data = toy_client(bank, NAMES[:3], per_class=1)
+    images = tiny.normalise(data.images)
+    with torch.no_grad():
+        assert torch.equal(*(method.prompts(images, data.classes) for method in (shallow, deep)))
+        logits = [method.logits(images, data.classes) for method in (shallow, deep)]
+    assert not torch.allclose(*logits, atol=1e-2)
+    with pytest.raises(ValueError, match="depth 9 is more than the image tower's"):
+        fedmvp(tiny, depth=9)
 
 
 def test_every_trained_tensor_is_sent(tiny: Backbone) -> None:
@@ -77,10 +99,19 @@ def test_downloads(tiny: Backbone) -> None:
     assert set(method.downloaded("lora")) == set(method.tensors())
 
 
-@pytest.mark.parametrize(("variant", "identical"), [("paper", True), ("official-code", False)])
-def test_switching_lora_on(tiny: Backbone, bank: TextBank, variant: str, identical: bool) -> None:
+@pytest.mark.parametrize(
+    ("params", "identical"),
+    [
+        ({"variant": "paper"}, True),
+        ({"variant": "official-code"}, False),
+        ({"start": "patches"}, True),
+    ],
+)
+def test_switching_lora_on(
+    tiny: Backbone, bank: TextBank, params: dict[str, Any], identical: bool
+) -> None:
     """Paper: the up factor starts at zero, so nothing jumps. Official: it does (bug B7)."""
-    method = fedmvp(tiny, shaken=False, variant=variant)
+    method = fedmvp(tiny, shaken=False, **params)
     data = toy_client(bank, NAMES[:3], per_class=1)
     images = tiny.normalise(data.images)
     logits = []
@@ -89,6 +120,54 @@ def test_switching_lora_on(tiny: Backbone, bank: TextBank, variant: str, identic
             method.enter(phase)
             logits.append(method.logits(images, data.classes))
     assert torch.equal(*logits) == identical
+
+
+@pytest.mark.parametrize("conditioning", ["multimodal", "image", "text"])
+@pytest.mark.parametrize("prompts", [4, 3])
+def test_untrained_from_patches(
+    tiny: Backbone, bank: TextBank, conditioning: str, prompts: int
+) -> None:
+    """From `patches` the untrained prompts are the pooled patches, whatever conditions them."""
+    method = fedmvp(
+        tiny, shaken=False, start="patches", conditioning=conditioning, n_prompts=prompts
+    )
+    data = toy_client(bank, NAMES[:3], per_class=1)
+    images = tiny.normalise(data.images)
+    with torch.no_grad():
+        embedded = tiny.vision.embed(images)
+        pooled = torch.stack(
+            [embedded[:, 1 + first : 1 + last].mean(dim=1) for first, last in bins(16, prompts)],
+            dim=1,
+        )
+        features = F.normalize(tiny.vision(embedded, pooled), dim=-1)
+        texts = data.classes.features("sentences").mean
+        assert torch.allclose(method.prompts(images, data.classes), pooled, atol=1e-6)
+        expected = tiny.scale * features @ texts.T
+        assert torch.allclose(method.logits(images, data.classes), expected, atol=1e-4)
+        # Other prompts give other logits: the test would see them.
+        other = fedmvp(tiny, shaken=False, conditioning=conditioning, n_prompts=prompts)
+        assert not torch.allclose(other.logits(images, data.classes), expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("conditioning", ["multimodal", "image", "text"])
+def test_every_tensor_learns_from_patches(
+    tiny: Backbone, bank: TextBank, conditioning: str
+) -> None:
+    """Zero output maps hold back the first step of what is below them, and no later one."""
+    method = fedmvp(tiny, shaken=False, start="patches", conditioning=conditioning)
+    method.enter("promptformer")
+    data = toy_client(bank, NAMES[:3], per_class=2)
+    tensors = {name: method.tensors()[name] for name in method.trainable("promptformer")}
+    before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    for _ in range(2):
+        batch = data.batch(np.arange(len(data)), torch.Generator().manual_seed(0))
+        slopes = torch.autograd.grad(method.loss(batch, data.classes).total, list(tensors.values()))
+        with torch.no_grad():
+            for tensor, slope in zip(tensors.values(), slopes, strict=True):
+                tensor -= 10 * slope
+    # A key's bias moves all scores of a query alike, so softmax never sees it.
+    fixed = {name for name in tensors if torch.equal(tensors[name], before[name])}
+    assert fixed <= {"promptformer.attention.key_bias"}
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from fedmvp.methods.official_checkpoint import from_official
 from tests.bridge import official_state, reference_batch, reference_classes, reference_clip
 from tests.reference.encoders import embed_image
 from tests.reference.fedmvp import (
+    DEEP,
     OFFICIAL,
     PAPER,
+    PATCHES,
     Recipe,
     class_scores,
     feature,
@@ -31,7 +33,13 @@ from tests.toys import NAMES, fedmvp, toy_bank, toy_client
 pytestmark = pytest.mark.usefixtures("words")
 
 TOLERANCE = 1e-5
-VARIANTS = {"paper": PAPER, "official-code": OFFICIAL}
+VARIANTS = {"paper": PAPER, "official-code": OFFICIAL, "patches": PATCHES, "deep": DEEP}
+PARAMS = {
+    "paper": {"variant": "paper"},
+    "official-code": {"variant": "official-code"},
+    "patches": {"start": "patches"},
+    "deep": {"start": "patches", "depth": 2},
+}
 
 
 @pytest.fixture(params=["tiny", "picto", "vit_b16"])
@@ -53,7 +61,7 @@ def difference(ours: Tensor, reference: Tensor) -> float:
 @pytest.mark.parametrize("lora", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_prompts(shaped: Backbone, variant: str, lora: bool) -> None:
-    method, recipe = fedmvp(shaped, variant=variant), VARIANTS[variant]
+    method, recipe = fedmvp(shaped, **PARAMS[variant]), VARIANTS[variant]
     method.promptformer.use_lora = lora
     data = small_client(shaped, 1)
     images = shaped.normalise(data.images)
@@ -71,7 +79,7 @@ def test_prompts(shaped: Backbone, variant: str, lora: bool) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_logits(shaped: Backbone, variant: str) -> None:
-    method, recipe = fedmvp(shaped, variant=variant), VARIANTS[variant]
+    method, recipe = fedmvp(shaped, **PARAMS[variant]), VARIANTS[variant]
     method.enter(None)
     data = small_client(shaped, 2 if shaped.spec.vision.width < 512 else 1)
     images = shaped.normalise(data.images)
@@ -82,7 +90,7 @@ def test_logits(shaped: Backbone, variant: str) -> None:
         plain = class_scores(frozen_feature(images[0].double(), clip, flip=False), classes, clip)
         reference = []
         for image in images.double():
-            v = feature(image, classes, state, recipe, clip, lora=variant == "paper")
+            v = feature(image, classes, state, recipe, clip, lora=variant != "official-code")
             reference.append(class_scores(v, classes, clip))
     assert difference(ours, torch.stack(reference)) <= TOLERANCE
     assert difference(ours[0], plain) > 100 * TOLERANCE  # prompts matter
@@ -97,7 +105,7 @@ def test_losses_and_gradients(
     request: pytest.FixtureRequest, shape: str, variant: str, phase: str
 ) -> None:
     backbone: Backbone = request.getfixturevalue(shape)
-    method, recipe = fedmvp(backbone, variant=variant), VARIANTS[variant]
+    method, recipe = fedmvp(backbone, **PARAMS[variant]), VARIANTS[variant]
     method.enter(phase)
     rows = {"tiny": [1, 0, 2], "picto": [1], "vit_b16": [1]}[shape]
     data = small_client(backbone, 3)
@@ -169,7 +177,7 @@ def test_gradients_against_finite_differences(tiny: Backbone) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_value_norm_alone(tiny: Backbone, variant: str) -> None:
     """FedTPG normalises values too; the flag does so in either variant."""
-    method = fedmvp(tiny, variant=variant, value_norm=True)
+    method = fedmvp(tiny, **PARAMS[variant], value_norm=True)
     data = small_client(tiny, 1)
     images = tiny.normalise(data.images)
     clip, classes = reference_clip(tiny), reference_classes(data.classes, method)

@@ -8,17 +8,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedmvp.methods.cross_attention import CrossAttention, GatedFeedForward
-from fedmvp.methods.promptformer import Conditioning, PromptFormer
+from fedmvp.methods.promptformer import Conditioning, PromptFormer, Start
 from tests.reference.fedmvp import bins
 
 
 def promptformer(
-    prompts: int = 4, width: int = 8, conditioning: Conditioning = "multimodal"
+    prompts: int = 4,
+    width: int = 8,
+    conditioning: Conditioning = "multimodal",
+    start: Start = "random",
 ) -> PromptFormer:
     return PromptFormer(
         width=width, embed_dim=6, prompts=prompts, heads=2, rank=2, value_norm=False,
         lora_on_inputs=False, lora_zero_up=True, conditioning=conditioning,
-        generator=torch.Generator().manual_seed(0),
+        start=start, generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
 
 

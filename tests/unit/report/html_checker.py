@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "img"}
 
 
 class Checker(HTMLParser):
@@ -46,7 +46,11 @@ class Checker(HTMLParser):
             self.problems.append(f"<th> without scope at {self.getpos()}")
         if tag == "svg" and "aria-hidden" not in values and not values.get("aria-label"):
             self.problems.append(f"<svg> without a name at {self.getpos()}")
-        if tag in ("script", "iframe", "object", "embed", "img"):
+        if tag == "img" and not (
+            values.get("alt") and (values.get("src") or "").startswith("data:")
+        ):
+            self.problems.append(f"<img> without a text, or from elsewhere at {self.getpos()}")
+        if tag in ("script", "iframe", "object", "embed"):
             self.problems.append(f"<{tag}> at {self.getpos()}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from fedmvp.files import write_bytes, write_csv, write_json
 ROUND_COLUMNS = ("fold", "round", "client", "phase", "images", "loss", "loss_ce", "loss_con",
                  "accuracy", "learning_rate", "bytes_up", "bytes_down")  # fmt: skip
 TARGET_COLUMNS = ("fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy")
+PREDICTION_COLUMNS = ("fold", "group", "name", "dataset", "image", "label", "predicted")
+PER_CLASS = 3
 STYLES = ("twemoji", "noto", "openmoji")
 DATASETS = {"animals": 78, "food": 64, "objects": 128, "travel": 109, "activities": 42}
 BASELINES = ("promptfl", "fedkgcoop", "fedcocoop", "fedvpt", "fedmaple", "fedvlp", "fedtpg",
@@ -25,7 +27,10 @@ BYTES = {"fedmvp": 39_383_040, "fedmaple": 14_220_288, "fedtpg": 16_824_320, "fe
 
 @dataclass(frozen=True)
 class World:
-    """What to make up; `gain` moves the trained methods, so that FedMVP may win or lose."""
+    """What to make up; `gain` moves the trained methods, so that FedMVP may win or lose.
+
+    Without `predictions` results are as they were before evaluation wrote predictions.csv.
+    """
 
     settings: Sequence[str] = ("base_to_new", "cross_dataset", "msst", "ssmt")
     zero_shot: Sequence[str] = ("zero_shot", "zero_shot_attributes")
@@ -38,6 +43,7 @@ class World:
                                  "reddish brown fur", "rounded ears", "black legs")  # fmt: skip
     datasets: dict[str, int] = field(default_factory=lambda: dict(DATASETS))
     failures: Sequence[dict[str, Any]] = ()
+    predictions: bool = True
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -80,9 +86,9 @@ def _partition(world: World, setting: str) -> dict[str, Any]:
                 size = 20 if number < count - 1 else classes - 20 * (count - 1)
                 name = f"{dataset}-{number:02d}"
                 clients.append(_client(world, name, "main", dataset, None, size))
-                targets.append(_target(name, "main", "local", dataset, None, size))
+                targets.append(_target(name, "main", "local", dataset, None, size, 20 * number))
             targets.append(_target(dataset, "main", "base", dataset, None, classes))
-            targets.append(_target(dataset, "main", "new", dataset, None, classes))
+            targets.append(_target(dataset, "main", "new", dataset, None, classes, classes))
     elif setting.startswith("cross_dataset"):
         source, *others = world.datasets
         clients = [_client(world, f"{source}-{n:02d}", "main", source, None, 20) for n in range(8)]
@@ -116,11 +122,14 @@ def _client(
 
 
 def _target(
-    name: str, fold: str, group: str, dataset: str, domain: str | None, classes: int
+    name: str, fold: str, group: str, dataset: str, domain: str | None, count: int, first: int = 0
 ) -> dict[str, Any]:
+    """Return a target of `count` classes; an image of a class is the same in every target."""
+    classes = [f"{dataset} class {first + n}" for n in range(count)]
+    images = [f"{dataset}/{domain or 'test'}/{label}/{n}" for label in classes
+              for n in range(PER_CLASS)]  # fmt: skip
     return {"name": name, "fold": fold, "group": group, "dataset": dataset, "domain": domain,
-            "classes": [f"class {n}" for n in range(classes)],
-            "images": [f"{dataset}/{name}/test/{n}" for n in range(3 * classes)]}  # fmt: skip
+            "classes": classes, "images": images}  # fmt: skip
 
 
 def _write_run(
@@ -129,13 +138,22 @@ def _write_run(
     trained = method in world.trained
     # Zero-shot draws nothing: its seeds are copies.
     draw = random.Random(f"{setting}/{method}/{seed if trained else 0}")
-    scores = [_score(world, target, method, draw) for target in partition["targets"]]
+    targets = partition["targets"]
+    answers = [_answers(target, _score(world, target, method, draw), method, seed if trained else 0)
+               for target in targets]  # fmt: skip
+    scores = [
+        sum(label == predicted for label, predicted in zip(_labels(target), found, strict=True))
+        / len(found)
+        for target, found in zip(targets, answers, strict=True)
+    ]
     rows = [
         {**target, "classes": len(target["classes"]), "images": len(target["images"]),
          "domain": target["domain"] or "", "accuracy": repr(score)}
-        for target, score in zip(partition["targets"], scores, strict=True)
+        for target, score in zip(targets, scores, strict=True)
     ]  # fmt: skip
     write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
+    if world.predictions:
+        write_csv(folder / "predictions.csv", PREDICTION_COLUMNS, _predictions(targets, answers))
     write_json(folder / "metrics.json", _metrics(partition, scores))
     write_json(folder / "run.json", {
         "fingerprint": f"{seed:064x}", "setting": setting, "method": method, "seed": seed,
@@ -149,6 +167,35 @@ def _write_run(
         write_bytes(folder / "weights.safetensors", b"the report never opens it")
         images = _explained(world, draw) if method == "fedmvp" else []
         write_json(folder / "explain.json", {"images": images})
+
+
+def _labels(target: dict[str, Any]) -> list[str]:
+    return [label for label in target["classes"] for _ in range(PER_CLASS)]
+
+
+def _answers(target: dict[str, Any], score: float, method: str, seed: int) -> list[str]:
+    """Return the predicted classes: the easiest images are recognised, as many as `score` says.
+
+    What is easy is mostly the image's own, a little the method's and the seed's.
+    """
+    names, labels = target["classes"], _labels(target)
+    own = random.Random(f"{method}/{seed}/{target['fold']}/{target['name']}/{target['group']}")
+    hard = [random.Random(image).random() + 0.3 * own.random() for image in target["images"]]
+    order = sorted(range(len(hard)), key=lambda number: hard[number])
+    right = set(order[: round(score * len(hard))])
+    return [
+        label if number in right else names[(names.index(label) + 1) % len(names)]
+        for number, label in enumerate(labels)
+    ]
+
+
+def _predictions(
+    targets: Sequence[dict[str, Any]], answers: Sequence[Sequence[str]]
+) -> Iterator[dict[str, str]]:
+    for target, predicted in zip(targets, answers, strict=True):
+        own = {key: target[key] for key in PREDICTION_COLUMNS[:4]}
+        for row in zip(target["images"], _labels(target), predicted, strict=True):
+            yield own | dict(zip(PREDICTION_COLUMNS[4:], row, strict=True))
 
 
 def _score(world: World, target: dict[str, Any], method: str, draw: random.Random) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedmvp.report import DataRow, Subject, build
+from fedmvp.report.format import points
 from tests.unit.report.html_checker import check
 from tests.unit.report.making import EMOJI, SMALL, report, table
 from tests.unit.report.synthetic import BASELINES, World
@@ -88,7 +89,11 @@ def test_curves_for_dvc_are_means_over_clients(built: Path) -> None:
 
 
 def test_headline_says_what_the_numbers_say(tmp_path: Path) -> None:
-    for gain, word in ((0.05, "points above"), (-0.05, "points below")):
+    cases = (
+        (0.08, "raises", "2, and significantly so in 2"),
+        (-0.08, "lowers", "none, and significantly behind in 2"),
+    )
+    for gain, verb, count in cases:
         world = World(
             settings=("base_to_new", "msst"),
             seeds=(1, 2),
@@ -96,11 +101,17 @@ def test_headline_says_what_the_numbers_say(tmp_path: Path) -> None:
             gain=gain,
             datasets={"animals": 40, "food": 30},
         )
-        text = (report(tmp_path / word[:9], world) / "index.html").read_text()
+        text = (report(tmp_path / verb, world) / "index.html").read_text()
         headline = text.split('<p class="headline">')[1].split("</p>")[0]
-        assert word in headline
-        count = 2 if gain > 0 else 0
-        assert f"above the best zero-shot method in {count} of 2 settings" in headline
+        assert f"FedMVP {verb} base-to-new HM from" in headline
+        assert f"over 2 settings it is ahead in {count}." in headline
+        first = table(tmp_path / verb / "report", "intervals.csv")[3]
+        assert (first["setting"], first["metric"]) == ("base_to_new", "hm")
+        low, high = (points(float(first[end]), 1) for end in ("low", "high"))
+        assert f"95\N{NO-BREAK SPACE}% interval {low} to {high};" in headline
+        tiles = text.split('class="tiles"')[1].split("</section>")[0]
+        assert tiles.count("95\N{NO-BREAK SPACE}% interval") == 2
+        assert f"{low} to {high} ({first['kind']})" in tiles
 
 
 def test_many_methods_name_the_best_and_stay_legible(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 def test_failed_updates_are_listed(tmp_path: Path, page: str) -> None:
     assert "Failed client updates" not in page
     failure = {"fold": "main", "client": "animals-01", "round_index": 2,
-               "error": "ClientFailure: loss is not finite", "trace": "training.py:9 in train > client.py:3 in step"}  # fmt: skip
+               "error": "ClientFailure: loss is not finite",
+               "trace": "training.py:9 in train > client.py:3 in step"}  # fmt: skip
     world = World(settings=("base_to_new",), seeds=(1,), rounds=4, failures=[failure])
     text = (report(tmp_path, world) / "index.html").read_text()
     assert "Failed client updates" in text
@@ -82,6 +83,8 @@ def test_an_image_of_unknown_format_is_refused(tmp_path: Path) -> None:
         (f"{RUN}/targets.csv", None, "file is missing"),
         (f"{RUN}/targets.csv", "", "no rows"),
         (f"{RUN}/targets.csv", "fold,group\nmain,local\n", "'name' is missing"),
+        (f"{RUN}/predictions.csv", "", "columns are not"),
+        (f"{RUN}/predictions.csv", "fold,group,name,dataset,image,label,predicted\n", "a row for"),
         (f"{RUN}/rounds.csv", None, "file is missing"),
         (f"{RUN}/rounds.csv", "fold,round\nmain,first\n", "no whole number"),
         (f"{RUN}/run.json", "{}", "not a run record"),
@@ -108,6 +111,16 @@ def test_a_missing_or_broken_piece_is_one_clear_error(
     assert not (tmp_path / "report").exists()
 
 
+def test_predictions_of_other_images_are_one_clear_error(tmp_path: Path) -> None:
+    world = World(settings=("base_to_new",), seeds=(1,), rounds=1, datasets={"animals": 20})
+    results, partitions = world.write(tmp_path)
+    path = tmp_path / RUN / "predictions.csv"
+    path.write_text(path.read_text().replace("animals class 3/1,", "animals class 3/9,"))
+    with pytest.raises(DataError, match="not of the images of base_to_new/zero_shot/seed1/pred"):
+        build(results, partitions, tmp_path / "report", EMOJI, methods=world.methods)
+    assert not (tmp_path / "report").exists()
+
+
 @pytest.mark.parametrize("file", ["metrics.json", "run.json"])
 def test_what_still_trains_or_waits_for_evaluation_is_named(tmp_path: Path, file: str) -> None:
     world = World(settings=("base_to_new",), seeds=(1, 2), rounds=1, datasets={"animals": 20})
@@ -126,9 +139,11 @@ def test_targets_below_chance_are_listed(tmp_path: Path, page: str) -> None:
     head, *rows = path.read_text().splitlines()
     row = "main,base,animals,animals,,20,1000,0.01"
     path.write_text("\n".join([head, *rows[:1], row, *rows[2:], ""]))
+    (tmp_path / RUN / "predictions.csv").unlink()  # another accuracy's
     build(results, partitions, tmp_path / "report", EMOJI)
     text = (tmp_path / "report/index.html").read_text()
-    assert '<td>base animals</td><td>animals</td><td class="num">1.00</td><td class="num">5.00' in text
+    numbers = '<td class="num">1.00</td><td class="num">5.00'
+    assert f"<td>base animals</td><td>animals</td>{numbers}" in text
 
 
 def test_no_results_at_all(tmp_path: Path) -> None:

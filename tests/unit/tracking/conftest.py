@@ -12,7 +12,14 @@ import yaml
 
 from fedmvp.files import sha256_file, sha256_json, write_csv, write_json
 from fedmvp.tracking.store import open_client, tracking_uri
-from tests.unit.tracking.samples import PARAMS, ROUND_COLUMNS, TARGET_COLUMNS, explain, rounds
+from tests.unit.tracking.samples import (
+    PARAMS,
+    PREDICTIONS,
+    ROUND_COLUMNS,
+    TARGET_COLUMNS,
+    explain,
+    rounds,
+)
 
 
 @pytest.fixture
@@ -90,6 +97,7 @@ def write_result(root: Path) -> Callable[..., Path]:
                 )
             ],
         )
+        (folder / "predictions.csv").write_text(PREDICTIONS, encoding="utf-8")
         if trained:
             write_csv(folder / "rounds.csv", ROUND_COLUMNS, rounds(seed))
             (folder / "weights.safetensors").write_bytes(b"weights of seed %d" % seed)

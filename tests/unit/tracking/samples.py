@@ -43,6 +43,9 @@ ROUND_COLUMNS = (
     "learning_rate", "bytes_up", "bytes_down",
 )  # fmt: skip
 TARGET_COLUMNS = ("fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy")
+PREDICTIONS = """fold,group,name,dataset,image,label,predicted
+animals,base,base,animals,animals/noto/ant.png,ant,bear
+"""
 
 
 def rounds(seed: int = 1, fold: str = "animals") -> list[dict[str, Any]]:

@@ -44,7 +44,8 @@ def test_first_sync_records_everything(store: Any, root: Path, write_result: Wri
               for a in store.list_artifacts(run.info.run_id, folder)}  # fmt: skip
     assert listed == {
         "result/run.json", "result/metrics.json", "result/rounds.csv", "result/targets.csv",
-        "result/weights.safetensors", "result/explain.json", "prompts/attributes",
+        "result/predictions.csv", "result/weights.safetensors", "result/explain.json",
+        "prompts/attributes",
         "prompts/questions", "prompts/sentences", "prompts/templates.json",
         "attention/00-animals-bear.png",
     }  # fmt: skip

@@ -1,0 +1,59 @@
+r"""Record the reference of `fedmvp probe`: patch and pixel statistics of drawings PictoCLIP knows.
+
+    python -m benchmarks.patch_statistics \\
+        --out fedmvp/clip/weights/pictoclip/patch_statistics.json
+
+reads every embedded emoji drawing as it is, without its site's camera. PictoCLIP was trained on
+drawings like these, not on these; the icons it was trained on do not ship. Needs the stage
+backbone, with PictoCLIP.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fedmvp.clip.backbone import load_backbone
+from fedmvp.clip.importing import PICTOCLIP
+from fedmvp.data.build import build_manifest
+from fedmvp.data.labelled import ImageSource
+from fedmvp.data.spec import load_spec
+from fedmvp.errors import BackboneError
+from fedmvp.evaluation.shift import image_statistics, pooled
+from fedmvp.evaluation.shift_reference import recorded
+from fedmvp.files import write_json
+from pipeline.backbone_files import BACKBONE_FOLDER
+from pipeline.device import prepare_device
+from pipeline.stage import run_stage
+
+DATASETS = ("animals", "food", "objects", "travel", "activities")
+SOURCE = (
+    "the embedded emoji drawings as they are: drawings like those PictoCLIP was trained on, which "
+    "do not ship"
+)
+
+
+def main() -> None:
+    """Read all drawings and write their statistics."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    out = parser.parse_args().out
+    backbone = load_backbone(BACKBONE_FOLDER, device=prepare_device())
+    spec = backbone.spec
+    if spec.name != PICTOCLIP:
+        raise BackboneError("the drawings are a reference of PictoCLIP alone",
+                            where="backbone.name", value=spec.name,
+                            mend="use pictoclip, and run `dvc repro backbone`")  # fmt: skip
+    parts = []
+    for name in DATASETS:
+        manifest = build_manifest(load_spec(name), split_seed=1)
+        source = ImageSource({name: manifest}, spec.vision.image_size, "all")
+        pixels, _ = source(name, [image.id for image in manifest.images], manifest.classes)
+        parts.append((float(len(pixels)), image_statistics(backbone, pixels)))
+    found = recorded(spec, pooled(parts), SOURCE)
+    write_json(out, found.model_dump(mode="json"))
+    print(f"{out}: {found.images} images, {len(found.patch_mean)} dimensions")
+
+
+if __name__ == "__main__":
+    run_stage(main)
