@@ -135,7 +135,7 @@ class DataParams(Section):
 
 
 class PartitionParams(Section):
-    """How clients are made (facts/methods.md §1.2)."""
+    """How clients are made (docs/method.md#clients)."""
 
     classes_per_client: int = Field(ge=1, description="n of the block rule.")
     shots: int = Field(ge=1, description="Training images per class and client.")
@@ -143,7 +143,7 @@ class PartitionParams(Section):
 
 
 class DifferentialPrivacyParams(Section):
-    """Client-level DP-FedAvg (facts/methods.md §6)."""
+    """Client-level DP-FedAvg (docs/method.md#differential-privacy)."""
 
     clip_norm: Float = Field(gt=0, description="S: L2 bound of a client's whole update.")
     noise_multiplier: Float = Field(ge=0, description="z: noise std on the mean is z*S/m.")
@@ -151,7 +151,7 @@ class DifferentialPrivacyParams(Section):
 
 
 class FederationParams(Section):
-    """The federated optimisation every method shares (facts/methods.md §1.1, §5)."""
+    """The federated optimisation every method shares (docs/method.md#rounds)."""
 
     rounds: int = Field(ge=1)
     participation: Float = Field(gt=0, le=1, description="Share of clients per round.")

@@ -1,7 +1,7 @@
 """Random generators derived from names, never from a global state.
 
 Every draw of the pipeline comes from ``generator(seed, purpose, *key)``: the same words give the
-same stream on every run, and two purposes never share one (design: reproducibility rules).
+same stream on every run, and two purposes never share one (docs/reproducibility.md).
 """
 
 from __future__ import annotations

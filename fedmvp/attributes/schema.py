@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 # The longest attribute published with the paper makes a 117-character sentence of 33 CLIP tokens
-# (facts/methods.md B11); twice that still fits CLIP's 77 tokens.
+# (docs/method.md#difference-truncate); twice that still fits CLIP's 77 tokens.
 MAX_CHARACTERS = 160
 MAX_PER_CLASS = 100
 

@@ -1,7 +1,7 @@
 """Texts CLIP reads for a class list: sentences with attributes, and the attributes alone.
 
-Sentence form and clause rule are the official code's (facts/methods.md §2.2), except that
-sentences are kept whole for the tokenizer: the code's cut at 77 *characters* (B11) is an option.
+Sentence form and clause rule are the official code's (docs/method.md#sentences), except that
+sentences are kept whole for the tokenizer: the code's cut at 77 *characters* is an option.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def class_texts(
     truncate: Truncate = "tokens77",
     clause: Clause = "letter",
 ) -> ClassTexts:
-    """Build the texts of a class list, looked up by name (never by file order, bug B12).
+    """Build the texts of a class list, by name, not by order (docs/method.md#defect-class-order).
 
     Parameters
     ----------

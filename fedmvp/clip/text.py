@@ -1,7 +1,7 @@
 """CLIP's text tower, from token ids or from token embeddings.
 
 Text features are taken at the end-of-text position, which is computed from the token ids, so
-embeddings may be replaced by learned prompts before the forward (facts/methods.md §4).
+embeddings may be replaced by learned prompts before the forward (docs/method.md#text-encoder).
 
 Shapes: T texts, L context length, d_t text width, e joint embedding.
 """

@@ -2,7 +2,7 @@
 
 Prompts are extra tokens at the END of the sequence, without a positional embedding. FedMVP, VPT
 and MaPLe append them before ln_pre; the FedTPG repository's vision-language baseline appends them
-after it; deep prompts replace the last m tokens before a block (facts/methods.md §2.3, §3.5, §3.6).
+after it; deep prompts replace the last m before a block (docs/method.md#prompted-image-encoder).
 
 Shapes: B images, b patches, m prompts, d token width, e joint embedding.
 """
@@ -95,7 +95,7 @@ class VisionTower(nn.Module):
         Returns
         -------
         Tensor of shape [B, 1 + b, d]
-            X0 of facts/methods.md §2.3, patches in raster order. It takes no gradient: nothing
+            X0 of docs/method.md#image-encoder, patches in raster order; without gradient: nothing
             below the prompts is trained.
         """
         patches = self.conv1(images).flatten(2).transpose(1, 2)

@@ -1,6 +1,6 @@
 """Decode one image file as CLIP's evaluation preprocessing does, short of normalisation.
 
-Resize the short side (bicubic), crop the centre, RGB (facts: datasets.md §1b). Written with
+Resize the short side (bicubic), crop the centre, RGB (docs/method.md#preprocessing). Written with
 Pillow alone: importing torchvision costs seconds.
 """
 

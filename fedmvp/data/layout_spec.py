@@ -84,37 +84,37 @@ class PartClassFolders(_Folders):
 
 
 class PetsLists(_Layout):
-    """``images/*.jpg`` and ``annotations/{trainval,test}.txt`` (facts: datasets.md §2)."""
+    """``images/*.jpg`` and ``annotations/{trainval,test}.txt`` (CoOp's DATASETS.md)."""
 
     reader: Literal["pets_lists"]
 
 
 class AircraftLists(_Layout):
-    """``images/<id>.jpg`` and ``images_variant_{train,val,test}.txt`` (facts: datasets.md §2)."""
+    """``images/<id>.jpg`` and ``images_variant_{train,val,test}.txt`` (CoOp's DATASETS.md)."""
 
     reader: Literal["aircraft_lists"]
 
 
 class Ucf101Lists(_Layout):
-    """``UCF-101-midframes/<class>/*.jpg`` and ``ucfTrainTestlist`` (facts: datasets.md §2)."""
+    """``UCF-101-midframes/<class>/*.jpg`` and ``ucfTrainTestlist`` (CoOp's DATASETS.md)."""
 
     reader: Literal["ucf101_lists"]
 
 
 class Sun397Lists(_Layout):
-    """``SUN397/<letter>/<class>`` and ``{Training,Testing}_01.txt`` (facts: datasets.md §2)."""
+    """``SUN397/<letter>/<class>`` and ``{Training,Testing}_01.txt`` (CoOp's DATASETS.md)."""
 
     reader: Literal["sun397_lists"]
 
 
 class FlowersMat(_Layout):
-    """``jpg/image_00001.jpg`` and ``imagelabels.mat`` (facts: datasets.md §2)."""
+    """``jpg/image_00001.jpg`` and ``imagelabels.mat`` (CoOp's DATASETS.md)."""
 
     reader: Literal["flowers_mat"]
 
 
 class CarsMat(_Layout):
-    """``cars_{train,test}/*.jpg`` and the devkit's annotations (facts: datasets.md §2)."""
+    """``cars_{train,test}/*.jpg`` and the devkit's annotations (CoOp's DATASETS.md)."""
 
     reader: Literal["cars_mat"]
 

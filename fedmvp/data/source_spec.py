@@ -120,7 +120,7 @@ class HubTable(Section):
 class HubSource(Section):
     """Rows of a Hugging Face dataset, written as image files.
 
-    Original file names are lost, so a split file cannot apply (facts: datasets.md §2).
+    Original file names are lost, so a split file cannot apply (docs/datasets.md#splits).
     """
 
     kind: Literal["huggingface"]

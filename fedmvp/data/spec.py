@@ -97,7 +97,7 @@ class SentenceParts(Section):
 
 
 class SentenceSpec(SentenceParts):
-    """Sentence parts of a dataset, with other parts for some domains (facts: methods.md §2.2)."""
+    """Sentence parts of a dataset, with other parts for some domains (docs/method.md#sentences)."""
 
     domains: dict[str, SentenceParts] = Field(default_factory=dict)
 

@@ -40,7 +40,7 @@ SplitRule = Annotated[FractionsRule | OfficialRule, Field(discriminator="rule")]
 
 
 class SplitFile(Section):
-    """CoOp's split file: used where it is at hand, instead of the rule (facts: datasets.md §1a)."""
+    """CoOp's split file: used where it is at hand instead of the rule (docs/datasets.md#splits)."""
 
     name: str = Field(pattern=r"^[\w.-]+\.json$")
     below: RelativePath = Field(

@@ -1,6 +1,6 @@
 """Deterministic random splits for datasets without an official one.
 
-The rule follows CoOp's (facts: datasets.md §1a): per class shuffle, the first part is train, the
+The rule follows CoOp's (docs/datasets.md#splits): per class shuffle, the first part is train, the
 next val, the rest test, with Python's ``round``. It adds a seed, and balance over domains.
 """
 

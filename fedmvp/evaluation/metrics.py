@@ -1,4 +1,4 @@
-"""From accuracies of targets to the metrics of a setting (facts/methods.md §1.3).
+"""From accuracies of targets to the metrics of a setting (docs/method.md#metrics).
 
 Naming law: every metric is a fraction in [0, 1], higher is better. ``local``, ``base``, ``new``
 and their three-way harmonic mean ``hm`` for base-to-new; ``mean`` and one entry per target for

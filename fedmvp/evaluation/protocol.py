@@ -1,7 +1,7 @@
 """Evaluating a method on a partition's targets.
 
 Each target is the classification of some images among some classes; the last round's global model
-is used, nothing is selected on test data (facts/methods.md §1.1, §1.3).
+is used, nothing is selected on test data (docs/method.md#rounds, #metrics).
 
 Shapes: B images of a batch, K classes.
 """

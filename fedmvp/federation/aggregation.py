@@ -2,7 +2,7 @@
 
 Every tensor is aggregated over the clients that sent it. Clients in different phases send
 different tensors, so each phase is averaged over its own clients and the rest stays as it was:
-phase-aware FedAvg (facts/methods.md §2.8, §5).
+phase-aware FedAvg (docs/method.md#fedavg-by-phase).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def federated_average(
     weighting : {"uniform", "samples"}
         What FedTPG and FedMVP do, or n_i / Σ n_i.
     dtype : {"float64", "float32", "float16"}
-        Arithmetic of the sums; float16 is the official code's (bug B19).
+        Of the sums; float16: the official code (docs/method.md#difference-aggregation-dtype).
     """
     means = _means(updates, weighting, dtype)
     return {

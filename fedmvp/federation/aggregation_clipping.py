@@ -1,4 +1,4 @@
-"""Bounding the L2 norm of a client's whole update (facts/methods.md §5, §6)."""
+"""Bounding the L2 norm of a client's whole update (docs/method.md#norm-clipping)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Rules that withstand some wrong updates: median, trimmed mean, Krum (facts/methods.md §5).
+"""Rules that withstand wrong updates: median, trimmed mean, Krum (docs/method.md#robust-rules).
 
 They ignore the clients' weights and need all updates at once: memory grows with the clients.
 Tensors sent by the same clients form a block, and each block is aggregated over its own senders,
-so clients in different phases never meet (§2.8). Honest clients of this project hold disjoint
+so clients in different phases never meet. Honest clients of this project hold disjoint
 classes of different datasets, so their updates differ strongly: Krum keeps one client's and the
 others discard directions few clients share. Expect a drop where nobody attacks.
 

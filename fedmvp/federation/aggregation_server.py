@@ -1,4 +1,4 @@
-"""Server optimizers: the mean update is a gradient the server descends (facts/methods.md §5).
+"""Server optimizers: the mean update is a gradient (docs/method.md#server-optimizers).
 
 FedAvgM (Hsu et al. 2019), FedAdam and FedYogi (Reddi et al. 2021), without bias correction. The
 state is float64 and starts at zero; a tensor nobody sent keeps its value and its state.
@@ -58,7 +58,7 @@ STEPS: dict[str, Callable[[Tensor, Moments, FederationParams], tuple[Tensor, Mom
 
 _RATES = {"fedavgm": 1.0, "fedadam": 1e-3, "fedyogi": 1e-3}
 """η where none is set. The adaptive steps have the size of η whatever the updates are, so a rate
-for FedAvgM would throw learned prompts far away (facts/methods.md §5)."""
+for FedAvgM would throw learned prompts far away (docs/method.md#server-optimizers)."""
 
 
 def server_step(

@@ -219,7 +219,7 @@ def train_client(
 def _forget_frozen(momentum: dict[str, Tensor], trained: Sequence[str]) -> None:
     """Drop the optimizer state of tensors that the client's next phase no longer trains.
 
-    A frozen tensor is out of the optimizer (facts/methods.md §2.7, B9b), so its buffers would only
+    Frozen tensors take no step (docs/method.md#defect-frozen-tensors); their buffers would only
     travel from checkpoint to checkpoint: 38 MB per client for FedMVP on ViT-B/16.
     """
     for key in [key for key in momentum if key.split("/")[0] not in trained]:

@@ -1,4 +1,4 @@
-"""Client-level differential privacy: DP-FedAvg and its accountant (facts/methods.md §6).
+"""Client-level privacy: DP-FedAvg and its accountant (docs/method.md#differential-privacy).
 
 Neighbouring federations differ in one client. Every client's whole update is clipped to S, the
 clipped updates are summed, Gaussian noise of standard deviation z·S is added to the sum, and the
@@ -10,7 +10,7 @@ a simulation; which tensors took part in a round, for methods with phases; and p
 one federation (folds, seeds, settings) of the same clients, whose budgets add up. Noise is derived
 from the run's seed so that results can be reproduced: a deployment has to keep its seed secret.
 
-Noise has norm about (zS/m)√d, so it drowns all but small prompts or many clients (§6).
+Noise has norm about (zS/m)√d, so it drowns all but small prompts or many clients.
 """
 
 from __future__ import annotations

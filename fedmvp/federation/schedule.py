@@ -1,4 +1,4 @@
-"""Learning rate per round, and which clients a round selects (facts/methods.md §1.1, §5)."""
+"""Learning rate per round, and which clients a round selects (docs/method.md#rounds)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def learning_rate(schedule: str, base: float, round_index: int, rounds: int) -> 
     ----------
     schedule : {"cosine", "constant"}
         Cosine falls to 0 over `rounds`, one step per server round: every client of a round uses
-        the same rate, whatever its participation (bug B20).
+        the same rate, whatever its participation (docs/method.md#defect-learning-rate).
     round_index : int
         From 0.
 

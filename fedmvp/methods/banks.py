@@ -20,7 +20,7 @@ def text_bank(
     attributes: dict[str, tuple[str, ...]],
     domain: str | None,
 ) -> TextBank:
-    """Build the bank of one dataset; `domain` chooses its sentence parts (§2.2)."""
+    """Build a dataset's bank; `domain` chooses its sentence parts (docs/method.md#sentences)."""
     parts = manifest.sentence_parts(domain)
     sentences = {
         name: [sentence(name, text, prefix=parts.prefix, suffix=parts.suffix) for text in texts]

@@ -110,9 +110,9 @@ class Method(nn.Module):
     #: Whether a client classifies with tensors it never sends (`ClientState.personal`).
     personal: ClassVar[bool] = False
 
-    #: Whether each batch takes a step, or only a pass's last one (the official code's bug B4).
+    #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
     last_batch_only: bool = False
-    #: Whether a phase switch decided on a loss already narrows that loss's own step (bug B9).
+    #: Whether a switch narrows its own loss's step (docs/method.md#difference-switch-timing).
     switch_before_step: bool = False
 
     def __init__(self, backbone: Backbone, params: MethodParams, seed: int) -> None:

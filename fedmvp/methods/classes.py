@@ -46,7 +46,7 @@ class Ragged:
     def mean(self) -> Tensor:
         """Mean feature of each class, NOT renormalised, [K, e].
 
-        Its product with an image feature is the mean of the similarities (§2.3 step 8).
+        Times an image feature it is the mean of the similarities (docs/method.md#classifier).
         """
         return class_mean(self.values, self.index, self.classes)
 

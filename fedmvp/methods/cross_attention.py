@@ -1,7 +1,7 @@
 """The cross-attention block FedMVP's PromptFormer and FedTPG share, with optional LoRA.
 
 One block is: attention of queries over a context, without a residual from the queries, then a
-GEGLU feed-forward with a residual (facts/methods.md §2.3 steps 4-5, §3.7). Written from the
+GEGLU feed-forward with a residual (docs/method.md#promptformer, #fedtpg). Written from the
 formulas.
 
 Shapes: Q queries, n context tokens, d width, r LoRA rank.
@@ -66,7 +66,7 @@ class LowRank(nn.Module):
     ----------
     zero_up : bool
         Start B at zero, so that switching LoRA on changes nothing; otherwise both factors are
-        N(0, 0.02²), as in the official code (bug B7).
+        N(0, 0.02²), as in the official code (docs/method.md#difference-lora-init).
     """
 
     def __init__(self, width: int, rank: int, generator: torch.Generator, *, zero_up: bool) -> None:

@@ -1,4 +1,4 @@
-"""FedCLIP: a gate on the image feature (facts/methods.md §3.8).
+"""FedCLIP: a gate on the image feature (docs/method.md#fedclip).
 
 Shapes: B images, K classes, e joint embedding.
 """

@@ -1,4 +1,4 @@
-"""FedCoCoOp: a context shifted by each image's feature (facts/methods.md §3.4).
+"""FedCoCoOp: a context shifted by each image's feature (docs/method.md#fedcocoop).
 
 Every (image, class) pair has a text of its own, so B·K texts are encoded. They are taken in chunks
 that a memory budget bounds; with gradient each chunk is computed again in the backward pass, and

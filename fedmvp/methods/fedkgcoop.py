@@ -1,4 +1,4 @@
-"""FedKgCoOp: PromptFL whose texts are kept near the hand template's (facts/methods.md §3.3).
+"""FedKgCoOp: PromptFL with texts kept near the hand template's (docs/method.md#fedkgcoop).
 
 Shapes: B images, K classes, e joint embedding.
 """

@@ -1,4 +1,4 @@
-"""FedMaPLe: text prompts in several blocks and, coupled to them, visual ones (§3.6).
+"""FedMaPLe: text prompts in several blocks and, coupled, visual ones (docs/method.md#fedmaple).
 
 This is MaPLe itself. The vision-language baseline of the FedTPG repository is `fedvlp`.
 

@@ -1,7 +1,7 @@
 """FedMVP: multimodal visual prompts made by a federated PromptFormer (arXiv 2504.20860).
 
-Formulas in facts/methods.md §2; the differences between the paper and the official code are flags,
-bundled by ``variant`` (§2.8), each of which can be set alone.
+Formulas in docs/method.md; the differences between the paper and the official code are flags,
+bundled by ``variant`` (docs/method.md#paper-and-official-code), each of which can be set alone.
 
 Shapes: B images, K classes, n bank texts, b patches, m prompts, e joint embedding, d vision width.
 """
@@ -31,7 +31,7 @@ Classifier = Literal["per_attribute_mean", "concat", "template", "template_and_a
 
 
 class FedMVPFlags(Section):
-    """The points in which the paper and its official code differ (§2.6, §2.7), resolved."""
+    """Where paper and code differ, resolved (docs/method.md#paper-and-official-code)."""
 
     step_mode: Literal["per_batch", "last_batch"]
     switch_timing: Literal["between_rounds", "before_step"]
@@ -86,7 +86,7 @@ BUNDLES: dict[str, dict[str, Any]] = {
         "depth": 1,
     },
 }
-"""The flags of each variant (facts/methods.md §2.8)."""
+"""The flags of each variant (docs/method.md#paper-and-official-code)."""
 
 _FEDERATION: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -222,7 +222,7 @@ class FedMVP(Method):
         self.promptformer.use_lora = evaluate if phase is None else phase == "lora"
 
     def next_phase(self, phase: str, local: Local) -> str:
-        """Stay in LoRA for good once the trigger loss falls below sigma (§2.5, D7)."""
+        """Stay in LoRA once the trigger loss has fallen below sigma (docs/method.md#phases)."""
         if phase == "lora" or self.params.switch_loss is None:
             return phase
         by_epoch = self.flags.lora_trigger == "epoch_mean"
@@ -257,11 +257,11 @@ class FedMVP(Method):
         return self.backbone.scale * features @ weights.T
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
-        """Return class scores (§2.3 step 8), [B, 3, S, S] → [B, K]."""
+        """Return class scores (docs/method.md#classifier), [B, 3, S, S] → [B, K]."""
         return self._classify(self._prompted(images, classes), classes)
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return L_ce + alpha · L_con, L_con = 1 - mean cos(v, v0) (§2.4)."""
+        """Return L_ce + alpha · L_con, L_con = 1 - mean cos(v, v0) (docs/method.md#losses)."""
         features = self._prompted(batch.images, classes)
         logits = self._classify(features, classes)
         cross_entropy = F.cross_entropy(logits, batch.labels)

@@ -1,4 +1,4 @@
-"""Which texts feed FedMVP's attribute bank and its classifier (facts/methods.md §2.2, D1, D2).
+"""Which texts feed FedMVP's bank and classifier (docs/method.md#attribute-bank, #classifier).
 
 Shapes: K classes, n texts, e joint embedding.
 """
@@ -15,12 +15,12 @@ from fedmvp.seeds import torch_generator
 
 __all__ = ["bank_features", "classifier_weights"]
 
-#: Datasets whose bank the official code fills with raw attributes (§2.2).
+#: Datasets whose bank the official code fills with raw attributes (docs/method.md#attribute-bank).
 _RAW_BANK_PREFIXES = ("officehome", "terra")
 
 
 def _sentences(classes: ClassSet, truncate: str) -> Ragged:
-    """Return sentence features; ``chars77`` cuts at 77 characters as the official code (B11)."""
+    """Return sentence features, cut as `truncate` says (docs/method.md#difference-truncate)."""
     bank = classes.bank
     if truncate == "tokens77":  # the tokenizer cuts
         return classes.features("sentences")
@@ -37,7 +37,7 @@ def bank_features(classes: ClassSet, source: str, truncate: str, seed: int) -> R
     ----------
     source : {"attributes", "sentences", "official", "names", "random"}
         Raw attributes (the paper); full sentences; what the official code does per dataset; class
-        names only (n = K); or random directions of the attributes' number (controls, §2.10).
+        names only (n = K); or random directions of the attributes' number (controls).
     truncate : {"tokens77", "chars77"}
     seed : int
         Of the random directions.
@@ -75,7 +75,7 @@ def classifier_weights(
     ----------
     classifier : {"per_attribute_mean", "concat", "template", "template_and_attributes"}
         The un-renormalised mean of the class's sentences (the official code); one text of the
-        template and all attributes (the paper's notation, D2); the template alone (ablation); or
+        template and all attributes (the paper's notation); the template alone (ablation); or
         the weighted mean of the template's feature and the sentences' (ours).
     attributes_weight : float
         Of the sentences beside the template, where both are used.

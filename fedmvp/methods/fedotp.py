@@ -1,4 +1,4 @@
-"""FedOTP: a shared and a personal context, matched to image tokens by transport (§3.9).
+"""FedOTP: a shared and a personal context, matched by transport (docs/method.md#fedotp).
 
 Only the shared context is sent. A client classifies with both; where no client is at hand (base
 and new classes, other domains) the method defines nothing, and the shared context is used alone

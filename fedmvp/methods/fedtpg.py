@@ -1,4 +1,4 @@
-"""FedTPG: a network that writes the context from the class names (facts/methods.md §3.7).
+"""FedTPG: a network that writes the context from the class names (docs/method.md#fedtpg).
 
 Shapes: K classes, n context tokens, D prompted blocks, d text width, e joint embedding.
 """

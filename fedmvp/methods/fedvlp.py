@@ -1,4 +1,4 @@
-"""FedVLP: independent text and visual prompts (facts/methods.md §3.6, caution).
+"""FedVLP: independent text and visual prompts (docs/method.md#fedvlp).
 
 The vision-language baseline of the FedTPG repository. Its places differ from MaPLe's: text prompts
 overwrite tokens 1..n after positions are added, visual ones are appended after ln_pre.

@@ -1,4 +1,4 @@
-"""FedVPT, shallow or deep: constant visual prompts (facts/methods.md §3.5).
+"""FedVPT, shallow or deep: constant visual prompts (docs/method.md#fedvpt).
 
 The shallow prompts take the place FedMVP's do, so FedVPT is FedMVP with prompts that depend on
 neither the image nor the classes.

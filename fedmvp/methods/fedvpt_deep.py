@@ -1,4 +1,4 @@
-"""FedVPT with prompts of their own in every block (facts/methods.md §3.5)."""
+"""FedVPT with prompts of their own in every block (docs/method.md#fedvpt)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the official FedMVP code, in both directions (facts/methods.md §2.1).
+"""Checkpoints of the official code, in both directions (docs/method.md#official-checkpoint).
 
 A ``model.pth.tar-<round>`` holds 22 tensors, cast to fp16 by the official code. Ours keep the
 query, key and value projections apart and are fp32, which holds every fp16 and bf16 number, so a
@@ -54,7 +54,7 @@ _SAME: dict[str, str] = {
     },
 }
 _SIX = len(_PATHS) * 2
-#: In the order of the table of §2.1: LoRA, then torch's attention with its projections first.
+#: In the official order: LoRA, then torch's attention with its projections first.
 _KEYS = (*list(_SAME)[:_SIX], *(f"{_FUSED}{part}" for part in _PARTS), *list(_SAME)[_SIX:])
 #: Shapes in multiples of d, of all that are not [d], LoRA or the bank's projection.
 _BY_MULTIPLES = {

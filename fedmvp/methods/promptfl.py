@@ -1,4 +1,4 @@
-"""PromptFL, also FedCoOp: one learned context for all classes (facts/methods.md §3.2).
+"""PromptFL, also FedCoOp: one learned context for all classes (docs/method.md#promptfl).
 
 Shapes: K classes, n context tokens, d text width, e joint embedding.
 """

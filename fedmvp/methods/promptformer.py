@@ -1,4 +1,4 @@
-"""PromptFormer: image patches × class attributes → m visual prompts (facts/methods.md §2.3).
+"""PromptFormer: image patches × class attributes → m visual prompts (docs/method.md#promptformer).
 
 The bank's keys and values do not depend on the image, so they are computed once for a batch and
 all B·b queries attend over them together; the bank is never expanded to the batch.
@@ -44,7 +44,7 @@ class PromptFormer(nn.Module):
         LoRA on the block's inputs (official code) instead of on W_q, W_k, W_v (paper).
     lora_zero_up : bool
     conditioning : {"multimodal", "image", "text"}
-        Ablation (§2.10): "image" takes keys and values from the patches themselves (no bank
+        Ablation (docs/method.md#conditioning): "image" takes keys and values from patches (no bank
         projection); "text" queries with m learned tokens, so prompts depend on the classes only.
     start : {"random", "patches"}
         "random" is the paper's: prompts are what the block makes, from random weights. "patches"

@@ -3,7 +3,7 @@
 The text of a class is "X X X X {class}.": its placeholder tokens 1..n are replaced by learned
 embeddings before positions are added. Class names come with the class set at every call and are
 never part of the learned state, so a client's prompts work for classes it never saw
-(facts/methods.md §3.2, §4).
+(docs/method.md#text-prompts).
 
 Shapes: K classes, n context tokens (slots), N tokens of the longest text, d text width, e joint
 embedding.

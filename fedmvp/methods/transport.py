@@ -1,6 +1,6 @@
 """Optimal transport between image tokens and prompts, by Sinkhorn scaling in the log domain.
 
-Facts: facts/methods.md §3.9. Each problem stops on its own, so that a result does not depend on
+See docs/method.md#transport. Each problem stops on its own, so that a result does not depend on
 what else is in the batch, and sums are float64: at small epsilon the scaling vectors leave the
 range of float32.
 

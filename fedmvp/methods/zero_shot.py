@@ -1,4 +1,4 @@
-"""Zero-shot CLIP with the dataset's hand template (facts/methods.md §3.1 a)."""
+"""Zero-shot CLIP with the dataset's hand template (docs/method.md#zero-shot)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP with attribute sentences (facts/methods.md §3.1 d).
+"""Zero-shot CLIP with attribute sentences (docs/method.md#zero-shot).
 
 It is FedMVP without its visual prompts, so it separates the gain of the text from theirs.
 """

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP with an ensemble of templates (facts/methods.md §3.1 b)."""
+"""Zero-shot CLIP with an ensemble of templates (docs/method.md#zero-shot)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Candidates(Section):
     dataset: str = Field(description="Catalog name; `custom` for a list of one's own.")
     classes: tuple[str, ...] = Field(min_length=1, description="In label order.")
     template: str = Field(description="Hand template with one {}.")
-    prefix: str = Field(description="Start of attribute sentences (facts/methods.md §2.2).")
+    prefix: str = Field(description="Start of attribute sentences (docs/method.md#sentences).")
     suffix: str = ""
     attributes: dict[str, tuple[str, ...]] = Field(description="By class name; may be empty.")
 

@@ -29,7 +29,7 @@ def class_blocks(classes: Sequence[_T], per_client: int) -> list[tuple[_T, ...]]
     """Cut classes in label order into one contiguous block per client.
 
     The number of clients is ``numpy.around(len(classes) / per_client)`` (halves to even), at
-    least 1; the last client takes all the remainder (facts: methods.md §1.2).
+    least 1; the last client takes all the remainder (docs/method.md#class-blocks).
 
     Examples
     --------

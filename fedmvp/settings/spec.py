@@ -39,7 +39,7 @@ GROUPS = {"base_to_new": ("local", "base", "new"), "transfer": ("target", "sourc
 """Groups of targets that each protocol's metrics know."""
 
 _OFFICIAL = (
-    "Folds of the paper's public code (facts: datasets.md §5a); their mean is reported beside "
+    "Folds of the paper's public code (docs/method.md#official-folds); their mean is beside "
     "the mean of all folds."
 )
 

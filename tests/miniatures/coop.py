@@ -1,4 +1,4 @@
-"""The CoOp datasets as their archives lay them out (facts: datasets.md §1, §2)."""
+"""The CoOp datasets as their archives lay them out (CoOp's DATASETS.md)."""
 
 from __future__ import annotations
 

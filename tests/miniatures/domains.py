@@ -1,4 +1,4 @@
-"""The DomainBed datasets as the public loaders expect them (facts: datasets.md §4a)."""
+"""The DomainBed datasets as the public loaders expect them (Dassl's and DomainBed's)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ImageNet and its variants (facts: datasets.md §3)."""
+"""ImageNet and its variants (docs/datasets.md#data-you-already-have)."""
 
 from __future__ import annotations
 

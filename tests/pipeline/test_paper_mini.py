@@ -59,7 +59,7 @@ def test_clients_are_the_papers(done: Path) -> None:
     clients = {
         path.stem: len(read(path)["clients"]) for path in (done / "data/partitions").glob("*.json")
     }
-    # facts: methods.md §1.2; folds times domains times clients per domain for the domain settings.
+    # docs/method.md#class-blocks; folds times domains times clients per domain for domain settings.
     assert clients == {
         "base_to_new": 30, "cross_dataset": 50, "imagenet_variants": 50,
         "msst_pacs": 4 * 3, "msst_officehome": 4 * 3 * 3, "msst_vlcs": 4 * 3,

@@ -1,4 +1,4 @@
-"""Logits and losses of every baseline (facts/methods.md §3), one image and class at a time.
+"""Logits and losses of every baseline (docs/method.md#baselines), one image and class at a time.
 
 State: tensors by the package's names, float64. Names: class names of the set, spaces for
 underscores.

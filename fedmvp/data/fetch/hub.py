@@ -2,7 +2,7 @@
 
 Rows become ``<into>/[<domain>/]<label>/<file>-<row>.<kind>``: their original names are lost, the bytes of
 the images are kept as they are. Labels are matched by name, never by number alone: hubs order
-classes in their own way (facts: datasets.md §2, §4f).
+classes in their own way.
 """
 
 from __future__ import annotations

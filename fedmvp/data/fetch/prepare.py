@@ -18,7 +18,7 @@ _ANNOTATIONS = ("cis_test", "cis_val", "train", "trans_test", "trans_val")
 
 
 def _terra_incognita(spec: DatasetSpec, staging: Path) -> None:
-    """Sort camera-trap images into ``location_<n>/<class>`` (facts: datasets.md §4e).
+    """Sort camera-trap images into ``location_<n>/<class>``, as DomainBed's script does.
 
     An image with two animals is in the folders of both, as in DomainBed.
     """

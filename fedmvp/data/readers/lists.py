@@ -1,4 +1,4 @@
-"""Datasets whose images are listed with their classes in text files (facts: datasets.md §2)."""
+"""Datasets whose images are listed with their classes in text files (CoOp's DATASETS.md)."""
 
 from __future__ import annotations
 

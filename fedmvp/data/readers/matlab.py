@@ -1,4 +1,4 @@
-"""Datasets whose labels are MATLAB files (facts: datasets.md §2)."""
+"""Datasets whose labels are MATLAB files (CoOp's DATASETS.md)."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_epsilon_of_full_participation(
 
 
 def closed_form(noise: float, rounds: int, delta: float) -> float:
-    """facts/methods.md §6."""
+    """docs/method.md#differential-privacy, over a fine grid of orders."""
     orders = (1 + i / 1000 for i in range(1, 20_000))
     return min(
         a * rounds / (2 * noise**2) + math.log((a - 1) / a) - math.log(delta * a) / (a - 1)

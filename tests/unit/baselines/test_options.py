@@ -56,7 +56,7 @@ def sizes() -> Backbone:
     ],
 )
 def test_parameter_counts_on_vit_b16(name: str, trainable: int, communicated: int) -> None:
-    """Published or calculated numbers, facts/methods.md §1.5; weights play no part."""
+    """Published or calculated numbers, docs/method.md#sizes; weights play no part."""
     method = create(name, sizes())
     tensors = method.tensors()
 

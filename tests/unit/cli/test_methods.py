@@ -1,4 +1,4 @@
-"""Parameter counts (facts/methods.md §1.5)."""
+"""Parameter counts (docs/method.md#sizes)."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def place(run: Run, tower: Backbone, tmp_path: Path) -> Backbone:
 def expected(
     backbone: Backbone, names: list[str], style: tuple[str, str], variant: str, *, lora: bool
 ) -> dict[str, float]:
-    """Compute the logits of image0.png from the formulas (facts/methods.md §2.2, §2.3)."""
+    """Compute the logits of image0.png from the formulas (docs/method.md#promptformer)."""
     clip = reference_clip(backbone)
     spoken = {name.lower().replace("_", " "): texts for name, texts in ATTRIBUTES.items()}
     verbs = {"a long bushy tail": "is", "amber eyes": "is", "often curled up": "",

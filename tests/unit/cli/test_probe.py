@@ -178,10 +178,13 @@ def test_what_is_missing_is_one_line(run: Run, place: Backbone) -> None:
     assert "data/backbone/spec.json: file is missing" in error(DATASET)
     assert "run `dvc repro backbone`" in error(DATASET)
     Path("spec.json").rename(spec)
-    edit(split={"rule": "fractions", "train": 1.0})
-    download()
+    manifest = Path(f"data/manifests/{DATASET}.json")
+    content = manifest.read_text(encoding="utf-8")
+    manifest.write_text(content.replace('"test"]', '"val"]'), encoding="utf-8")
     assert "toys: no test images" in error(DATASET)
-    Path(f"data/manifests/{DATASET}.json").unlink()
+    manifest.write_text(content.replace('"train"]', '"val"]'), encoding="utf-8")
+    assert "training images of fewer than two classes; got 0" in error(DATASET)
+    manifest.unlink()
     assert f"run `dvc repro download@{DATASET}`" in error(DATASET)
 
 

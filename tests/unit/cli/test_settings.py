@@ -90,7 +90,7 @@ def test_a_setting_without_its_datasets_is_listed_with_its_problem(run: Run, sma
 
 
 def test_the_papers_clients_come_from_manifests_alone(run: Run, repository: Path) -> None:
-    """No images, no backbone: nine manifests are enough, and they take seconds (§1.2)."""
+    """No images, no backbone: nine manifests are enough, and they take seconds."""
     profile = Path(__file__).parents[3] / "fedmvp/profiles/paper.yaml"
     Path("params.yaml").write_bytes(profile.read_bytes())
     setting = load_setting("paper", "base_to_new")

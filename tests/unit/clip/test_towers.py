@@ -82,7 +82,7 @@ def test_prompts_are_appended_before_or_after_ln_pre(tiny: Backbone) -> None:
 
 
 def test_attention_has_no_order_among_prompts(tiny: Backbone) -> None:
-    """Prompts carry no position, so their order is irrelevant (facts/methods.md §3.5)."""
+    """Prompts carry no position, so order is irrelevant (docs/method.md#prompted-image-encoder)."""
     embedded = tiny.vision.embed(images_of(tiny))
     prompts = torch.randn(2, 4, 64, generator=torch.Generator().manual_seed(1))
     turned = tiny.vision(embedded, prompts.flip(1))
@@ -164,7 +164,7 @@ def test_later_tokens_are_hidden(tiny: Backbone) -> None:
 
 
 def test_the_vit_b16_parameter_count(backbone: Callable[..., Backbone]) -> None:
-    """149,620,737 parameters of the whole CLIP (facts/methods.md §0).
+    """149,620,737 parameters of the whole CLIP (docs/method.md#sizes).
 
     Ours has two of twelve blocks and 1,000 of 49,408 tokens. A block of width d holds 12 d² + 13 d.
     """

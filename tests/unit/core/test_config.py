@@ -137,7 +137,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_privacy_needs_uniform_weights(document: Document) -> None:
-    """Sample weights break the sensitivity bound (facts/methods.md §6)."""
+    """Sample weights break the sensitivity bound (docs/method.md#differential-privacy)."""
     privacy = {"clip_norm": 1.0, "noise_multiplier": 1.0, "delta": 1e-5}
     for change in ({"weighting": "samples"}, {"aggregation": "krum"}):
         section = {**document["federation"], "privacy": privacy, **change}

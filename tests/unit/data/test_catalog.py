@@ -1,4 +1,4 @@
-"""The paper's 20 datasets: names, orders and numbers, and the traps in them (datasets.md §7)."""
+"""The paper's 20 datasets: names, orders and numbers, and the traps in them (`notes`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fedmvp.errors import ConfigError
 
 from .conftest import ROOT
 
-# Classes, images, train/val/test where known, first class of the new half (datasets.md §1a).
+# Classes, images, train/val/test where known, first class of the new half (CoOp's).
 COOP = {
     "caltech101": (100, (4128, 1649, 2465), "ibis"),
     "oxford_flowers": (102, (4093, 1633, 2463), "wild pansy"),
@@ -40,7 +40,7 @@ DOMAINS = {
     "domainnet": (345, ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")),
 }
 PAPER = (*COOP, *IMAGENETS, *DOMAINS)
-SHARED = ROOT.parent / "shared" / "facts" / "classnames.json"
+NAMES = ROOT / "tests/unit/data/classnames.json"
 
 
 def test_there_are_twenty() -> None:
@@ -207,16 +207,14 @@ def test_domain_layouts_read_domains(name: str) -> None:
     assert all(isinstance(x, DomainClassFolders) for x in load_spec(name).layout)
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="the fact sheet is not beside the repository")
 @pytest.mark.parametrize("name", [*COOP, "pacs", "vlcs", "officehome", "terraincognita"])
 def test_names_are_the_recorded_ones(name: str) -> None:
-    known = json.loads(SHARED.read_text(encoding="utf-8"))
+    known = json.loads(NAMES.read_text(encoding="utf-8"))
     assert list(load_spec(name).class_names) == known[name]["names"]
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="the fact sheet is not beside the repository")
 def test_names_of_imagenet_and_domainnet_are_the_recorded_ones() -> None:
-    known = json.loads(SHARED.read_text(encoding="utf-8"))
+    known = json.loads(NAMES.read_text(encoding="utf-8"))
     imagenet: DatasetSpec = load_spec("imagenet")
     assert [entry.folder for entry in imagenet.classes] == known["imagenet"]["wnids"]
     differ = {

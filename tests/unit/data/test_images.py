@@ -131,7 +131,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
         other = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     else:
         other = image.convert(mode, dither=Image.Dither.NONE)
-    # The name lies for all but CMYK, as in Oxford-IIIT Pets (datasets.md §2).
+    # The name lies for all but CMYK, as in Oxford-IIIT Pets (its `notes`).
     kind = "JPEG" if mode == "CMYK" else "PNG"
     got = decode_image(_save(other, tmp_path / "image.jpg", kind, quality=100), 12)
     assert got.shape == (12, 12, 3) and got.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""Every on-disk layout, in its true form (datasets.md §2-§4), with a few classes."""
+"""Every on-disk layout, in its true form, with a few classes (docs/datasets.md)."""
 
 from __future__ import annotations
 

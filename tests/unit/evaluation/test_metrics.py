@@ -20,7 +20,7 @@ def row(group: str, dataset: str, accuracy: float, name: str = "x") -> dict[str,
      (81.63, 74.44, 70.62, 75.29)],
 )  # fmt: skip
 def test_published_harmonic_means(local: float, base: float, new: float, printed: float) -> None:
-    """HM is the three-way harmonic mean (facts/methods.md §1.3, §9.1): FedMVP, ZS, PromptFL,
+    """HM is the three-way harmonic mean (docs/method.md#metrics): FedMVP, ZS, PromptFL,
     FedMaPLe; 3 / (1/81.89 + 1/75.37 + 1/77.82) = 78.27. Inputs are rounded, so ± 0.015."""
     assert harmonic_mean([local, base, new]) == pytest.approx(printed, abs=0.015)
 
@@ -78,7 +78,7 @@ def test_transfer_by_hand() -> None:
 
 
 def test_published_imagenet_variants() -> None:
-    """Avg(4) excludes ImageNet itself: (63.72 + 50.93 + 51.76 + 77.23) / 4 = 60.91 (§9.3)."""
+    """Avg(4) excludes ImageNet itself: (63.72 + 50.93 + 51.76 + 77.23) / 4 = 60.91."""
     accuracies = {"v2": 63.72, "sketch": 50.93, "a": 51.76, "r": 77.23}
     rows = [row("target", "imagenet", value, name) for name, value in accuracies.items()]
     rows.append(row("source", "imagenet", 70.87, "imagenet"))

@@ -15,7 +15,7 @@ CLIENTS = [f"c{i:02d}" for i in range(30)]
      (500, "2.9609e-08")],
 )  # fmt: skip
 def test_learning_rates_of_the_published_log(round_number: int, printed: str) -> None:
-    """Round r of 500 at base 0.003 (facts/methods.md §8); our rounds count from 0."""
+    """Round r of 500 at base 0.003, from FedTPG's log; our rounds count from 0."""
     assert f"{learning_rate('cosine', 0.003, round_number - 1, 500):.4e}" == printed
 
 

@@ -49,7 +49,7 @@ def full_size(backbone: Callable[..., Backbone]) -> Backbone:
 def test_parameter_counts(
     full_size: Backbone, params: dict[str, Any], trained: int, lora_trained: int, lora_sent: int
 ) -> None:
-    """facts/methods.md §1.5, §2.5, §2.10; 9,845,760 / 36,864 = 267.08, the paper's 267x."""
+    """docs/method.md#sizes; 9,845,760 / 36,864 = 267.08, the paper's 267x."""
     method = fedmvp(full_size, shaken=False, **params)
     assert count(method, method.trainable("promptformer")) == trained
     assert count(method, method.trainable("lora")) == lora_trained
@@ -110,7 +110,7 @@ def test_downloads(tiny: Backbone) -> None:
 def test_switching_lora_on(
     tiny: Backbone, bank: TextBank, params: dict[str, Any], identical: bool
 ) -> None:
-    """Paper: the up factor starts at zero, so nothing jumps. Official: it does (bug B7)."""
+    """Paper: the up factor starts at zero, so nothing jumps. Official: it does."""
     method = fedmvp(tiny, shaken=False, **params)
     data = toy_client(bank, NAMES[:3], per_class=1)
     images = tiny.normalise(data.images)
@@ -255,7 +255,7 @@ def test_image_conditioning_does_not_see_the_bank(tiny: Backbone, bank: TextBank
 
 
 def test_initial_tensors_come_from_the_seed(tiny: Backbone) -> None:
-    """Limits of facts/methods.md §2.1: Xavier on [3d, d], U(±1/√inputs), N(0, 0.02²)."""
+    """Limits of docs/method.md#initial-values: Xavier on [3d, d], U(±1/√inputs), N(0, 0.02²)."""
     first, again, other = (
         build_method("fedmvp", tiny, FedMVPParams(), seed).tensors() for seed in (1, 1, 2)
     )

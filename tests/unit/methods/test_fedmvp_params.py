@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("words")
 
 
 def test_variants_set_every_flag_and_each_can_be_set_alone() -> None:
-    """facts/methods.md §2.8."""
+    """docs/method.md#paper-and-official-code."""
     assert set(BUNDLES["paper"]) == set(BUNDLES["official-code"]) == set(FedMVPFlags.model_fields)
     differing = {k for k in BUNDLES["paper"] if BUNDLES["paper"][k] != BUNDLES["official-code"][k]}
     assert differing == set(BUNDLES["paper"]) - {"classifier", "value_norm", "start", "depth"}

@@ -205,7 +205,7 @@ def test_other_numbers_of_prompts(tiny: Backbone, prompts: int) -> None:
 
 
 def test_the_official_state_has_its_22_keys(backbone: Callable[..., Backbone]) -> None:
-    """Shapes of facts/methods.md §2.1 on ViT-B/16."""
+    """Shapes of docs/method.md#official-checkpoint on ViT-B/16."""
     state = official_state(fedmvp(backbone("vit_b16", layers=1), shaken=False).tensors())
     attend, forward = "crossattn.cross_attend_blocks.0", "crossattn.cross_attend_blocks.1.net"
     lora = "cross_loraparams.cross_"
@@ -232,7 +232,7 @@ def test_the_official_state_has_its_22_keys(backbone: Callable[..., Backbone]) -
 
 
 def test_the_importer_knows_the_same_names(tiny: Backbone) -> None:
-    """The names above are written twice, from the fact sheet; both lead back to our tensors."""
+    """The names above are written twice, here and in the code; both lead back to our tensors."""
     tensors = fedmvp(tiny).tensors()
     state = {name: tensor.float() for name, tensor in official_state(tensors).items()}
     back = from_official(state)

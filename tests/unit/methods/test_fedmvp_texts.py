@@ -71,7 +71,7 @@ def test_texts_of_the_classifier(tiny: Backbone) -> None:
 
 
 def test_77_characters(tiny: Backbone) -> None:
-    """The official code cuts texts after 77 characters, not tokens (bug B11)."""
+    """Texts are cut after 77 characters, not tokens (docs/method.md#difference-truncate)."""
     bank = TextBank(tiny, "d", ["x"], "a {}", {"x": ["a"]}, {"x": ["word " * 20]})
     classes = bank.select(["x"])
     cut = classifier_weights(classes, "per_attribute_mean", "chars77", 0.5)

@@ -26,7 +26,7 @@ def promptformer(
 
 
 def test_ramp_on_the_14_by_14_grid() -> None:
-    """Prompt i is the mean of tokens 49 i … 49 i + 48: 24 + 49 i on a ramp (methods.md §8)."""
+    """Prompt i is the mean of tokens 49 i to 49 i + 48: 24 + 49 i on a ramp (docs/method.md)."""
     ramp = torch.arange(196.0)[None, :, None]
     assert promptformer()._pool(ramp).flatten().tolist() == [24.0, 73.0, 122.0, 171.0]
 

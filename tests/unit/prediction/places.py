@@ -113,7 +113,7 @@ def trained(backbone: Backbone, **params: Any) -> Method:
 
 
 def official_shapes(width: int, embed_dim: int, rank: int = 8) -> dict[str, tuple[int, ...]]:
-    """Return the 22 keys of an official checkpoint and their shapes (facts/methods.md §2.1)."""
+    """Return the 22 keys of an official file, with shapes (docs/method.md#official-checkpoint)."""
     shapes: dict[str, tuple[int, ...]] = {
         f"{_ATTENTION}fn.in_proj_weight": (3 * width, width),
         f"{_ATTENTION}fn.in_proj_bias": (3 * width,),

@@ -50,7 +50,7 @@ def test_round_trip_is_exact(tmp_path: Path, dtype: torch.dtype) -> None:
     again = torch.load(tmp_path / "out.pth", weights_only=True)
     assert again["epoch"] == 99
     assert set(again) == {"state_dict", "epoch", "optimizer", "scheduler", "val_result"}
-    # Official keys in the order of §2.1, LoRA first: torch's own for the official modules.
+    # Keys in the official order, LoRA first: torch's own for the official modules.
     assert list(again["state_dict"]) == list(read.state)
     assert [key.partition(".")[0] for key in read.state] == (
         ["cross_loraparams"] * 6 + ["crossattn"] * 14 + ["linear"] * 2

@@ -177,7 +177,7 @@ def test_attention_embeds_each_image_once(built: Path, page: str) -> None:
 
 
 def test_the_split_of_every_dataset_is_named(tmp_path: Path) -> None:
-    """Numbers on a split we drew are not those of published tables (datasets.md §2)."""
+    """Numbers on a split we drew are not those of published tables (docs/datasets.md#splits)."""
     splits = {"train": 2820, "val": 1128, "test": 1692}
     rows = (
         DataRow("dtd", "Textures", 47, 1, splits, "generated", "drawn: 50% train, seed 1", True),

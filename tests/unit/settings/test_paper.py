@@ -1,4 +1,4 @@
-"""The paper's suite: the client tables of the fact sheets, from class counts alone."""
+"""The paper's suite: the client tables of docs/method.md, from class counts alone."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from fedmvp.settings.spec import Setting, load_setting, setting_names
 
 from .conftest import MakeManifest
 
-# Classes of each dataset (facts/datasets.md §1a, §3, §4).
+# Classes of each dataset.
 CLASSES = {
     "caltech101": 100, "oxford_flowers": 102, "fgvc_aircraft": 100, "ucf101": 101,
     "oxford_pets": 37, "food101": 101, "dtd": 47, "stanford_cars": 196, "sun397": 397,
     "eurosat": 10, "imagenet": 1000, "imagenet_v2": 1000, "imagenet_sketch": 1000,
     "imagenet_a": 200, "imagenet_r": 200,
 }  # fmt: skip
-# Clients of each base-to-new dataset (facts/methods.md §1.2).
+# Clients of each base-to-new dataset (docs/method.md#class-blocks).
 CLIENTS = {
     "caltech101": [20, 30], "oxford_flowers": [20, 20, 11], "fgvc_aircraft": [20, 30],
     "ucf101": [20, 20, 11], "oxford_pets": [19], "food101": [20, 20, 11], "dtd": [24],
     "stanford_cars": [20] * 4 + [18], "sun397": [20] * 9 + [19],
 }  # fmt: skip
-# Classes, domains, the official held-out and source domain, clients per domain (§1.2, §5a).
+# Classes, domains, the official held-out and source domain, clients per domain.
 DOMAIN_SETS = {
     "pacs": (7, ("artpainting", "cartoon", "photo", "sketch"), "sketch", "artpainting", 1),
     "officehome": (65, ("art", "clipart", "product", "realworld"), "realworld", "art", 3),

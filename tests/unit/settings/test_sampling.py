@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fedmvp.settings.sampling import base_count, class_blocks, draw_shots
 
-# facts/methods.md §1.2: classes, base classes, classes of each client at 20 per client.
+# docs/method.md#class-blocks: classes, base classes, classes of each client at 20 per client.
 TABLE = {
     "caltech101": (100, 50, [20, 30]),
     "oxford_flowers": (102, 51, [20, 20, 11]),
