@@ -43,7 +43,7 @@ def main() -> None:
     if spec.name != PICTOCLIP:
         raise BackboneError("the drawings are a reference of PictoCLIP alone",
                             where="backbone.name", value=spec.name,
-                            mend="use pictoclip, and run `dvc repro backbone`")  # fmt: skip
+                            hint="use pictoclip, and run `dvc repro backbone`")  # fmt: skip
     parts = []
     for name in DATASETS:
         manifest = build_manifest(load_spec(name), split_seed=1)

@@ -260,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     params = load_params()
     if chosen.seed in params.run.seeds:
         raise ConfigError("seed is one of the results'", where="--seed", value=chosen.seed,
-                          mend="choose another")  # fmt: skip
+                          hint="choose another")  # fmt: skip
     known = read_json(RECORD)["methods"] if RECORD.is_file() else {}
     methods: dict[str, Any] = dict(known)
     jobs: list[tuple[str, Trial, int]] = []

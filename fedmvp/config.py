@@ -264,13 +264,13 @@ def _config_error(model: type[BaseModel], error: ValidationError, where: str) ->
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, first["loc"][:-1])
         return ConfigError("unknown key", where=place, value=first["input"],
-                           mend=f"remove it or use one of: {', '.join(known)}")  # fmt: skip
+                           hint=f"remove it or use one of: {', '.join(known)}")  # fmt: skip
     if first["type"] == "missing":
-        return ConfigError("key is missing", where=place, mend="add it")
+        return ConfigError("key is missing", where=place, hint="add it")
     message = first["msg"].removeprefix("Value error, ") or "not allowed"
     value = first["input"] if not isinstance(first["input"], dict) else None
     return ConfigError(message[0].lower() + message[1:], where=place, value=value,
-                       mend="set an allowed value")  # fmt: skip
+                       hint="set an allowed value")  # fmt: skip
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
@@ -296,5 +296,5 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     value = load_yaml(path)
     if not isinstance(value, dict):
         raise ConfigError("not a mapping of sections", where=path, value=value,
-                          mend="restore it with `fedmvp profile use default`")  # fmt: skip
+                          hint="restore it with `fedmvp profile use default`")  # fmt: skip
     return parse_section(Params, value, str(path))

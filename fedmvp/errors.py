@@ -1,4 +1,4 @@
-"""Errors a user can mend: a message says what is wrong, where, with which value, and the mend."""
+"""Errors a user can correct: a message says what is wrong, where, with which value, and a hint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 class FedMVPError(Exception):
-    """Base of all errors with a mend; the command line prints them in one line and exits with 2.
+    """Base of all errors with a hint; the command line prints them in one line and exits with 2.
 
     Parameters
     ----------
@@ -29,24 +29,24 @@ class FedMVPError(Exception):
         The file, params key or item it was found in.
     value : object, optional
         The offending value; shortened in the message.
-    mend : str
+    hint : str
         What the user can do about it.
     """
 
-    def __init__(self, what: str, *, where: object, value: object = None, mend: str) -> None:
-        self.what, self.where, self.value, self.mend = what, str(where), value, mend
-        super().__init__(what, self.where, value, mend)
+    def __init__(self, what: str, *, where: object, value: object = None, hint: str) -> None:
+        self.what, self.where, self.value, self.hint = what, str(where), value, hint
+        super().__init__(what, self.where, value, hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes: what is passed by name comes back by name."""
-        again = partial(type(self), where=self.where, value=self.value, mend=self.mend)
+        again = partial(type(self), where=self.where, value=self.value, hint=self.hint)
         return again, (self.what,), self.__dict__
 
     def __str__(self) -> str:
         parts = [f"{one_line(self.where)}: {one_line(self.what)}"]
         if self.value is not None:
             parts.append(f"got {one_line(repr(self.value), 120)}")
-        return "; ".join([*parts, f"mend: {one_line(self.mend, 600)}"])
+        return "; ".join([*parts, f"hint: {one_line(self.hint, 600)}"])
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -92,12 +92,12 @@ def read_json(path: Path) -> Any:
         return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
-                        mend="run `dvc repro` to build it") from None  # fmt: skip
+                        hint="run `dvc repro` to build it") from None  # fmt: skip
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"not valid JSON ({error})",
             where=path,
-            mend=_RESTORE,
+            hint=_RESTORE,
         ) from None
 
 
@@ -159,13 +159,13 @@ def read_csv(path: Path) -> list[dict[str, str]]:
             rows = list(csv.DictReader(file, strict=True))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
-                        mend="run `dvc repro` to build it") from None  # fmt: skip
+                        hint="run `dvc repro` to build it") from None  # fmt: skip
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"not a CSV table ({error})", where=path, mend=_RESTORE) from None
+        raise DataError(f"not a CSV table ({error})", where=path, hint=_RESTORE) from None
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise DataError("row has not as many cells as the header", where=path,
-                            value=f"row {number}", mend=_RESTORE)  # fmt: skip
+                            value=f"row {number}", hint=_RESTORE)  # fmt: skip
     return rows
 
 

@@ -29,7 +29,7 @@ def compile_wanted() -> bool:
     """
     word = os.environ.get(_COMPILE) or "0"
     if word not in ("0", "1"):
-        raise ConfigError("neither on nor off", where=_COMPILE, value=word, mend="use 0 or 1")
+        raise ConfigError("neither on nor off", where=_COMPILE, value=word, hint="use 0 or 1")
     return word == "1"
 
 
@@ -97,5 +97,5 @@ class Shortcuts:
         for name in named:
             if name not in known:
                 raise ConfigError("unknown shortcut", where=_VARIABLE, value=name,
-                                  mend=f"use all or some of: {', '.join(known)}")  # fmt: skip
+                                  hint=f"use all or some of: {', '.join(known)}")  # fmt: skip
         return cls(**dict.fromkeys(named, False))

@@ -75,15 +75,15 @@ def load_yaml(path: Path) -> Any:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError("file is huge", where=path, value=f"{path.stat().st_size} bytes",
-                              mend=f"keep it below {_MAX_BYTES >> 20} MiB")  # fmt: skip
+                              hint=f"keep it below {_MAX_BYTES >> 20} MiB")  # fmt: skip
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
     except FileNotFoundError:
         raise ConfigError(
             "file is missing",
             where=path,
-            mend="run from the repository root, or restore it with `git checkout`",
+            hint="run from the repository root, or restore it with `git checkout`",
         ) from None
     except (ConfigError, OSError):
         raise
     except Exception as error:  # PyYAML leaves wrong numbers, dates and bytes to int() and others
-        raise ConfigError(f"not valid YAML: {error}", where=path, mend="correct the file") from None
+        raise ConfigError(f"not valid YAML: {error}", where=path, hint="correct the file") from None

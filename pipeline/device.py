@@ -30,11 +30,11 @@ def prepare_device(name: str | None = None) -> torch.device:
     level = os.environ.get("FEDMVP_DETERMINISM") or "strict"
     if level not in ("strict", "fast"):
         raise ConfigError("unknown determinism level", where="FEDMVP_DETERMINISM", value=level,
-                          mend="use strict or fast")  # fmt: skip
+                          hint="use strict or fast")  # fmt: skip
     threads = os.environ.get("FEDMVP_THREADS") or ("2" if level == "strict" else f"{_cores()}")
     if not threads.isdecimal() or int(threads) < 1:
         raise ConfigError("not a number of threads", where="FEDMVP_THREADS", value=threads,
-                          mend="use a whole number of at least 1")  # fmt: skip
+                          hint="use a whole number of at least 1")  # fmt: skip
     torch.set_num_threads(int(threads))
     known = {other: _device(other) for other in (name, *device_names())}
     device = known[name]
@@ -62,14 +62,14 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"unknown device {name}", where="FEDMVP_DEVICE", value=asked,
-                          mend="use cpu, cuda or cuda:<n>, or several of them separated by commas",
+                          hint="use cpu, cuda or cuda:<n>, or several of them separated by commas",
                           ) from None  # fmt: skip
     missing = device.type == "cuda" and (
         not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
     )
     if missing:
         raise ConfigError(f"this machine has no {name}", where="FEDMVP_DEVICE", value=asked,
-                          mend="use cpu, or a machine with CUDA")  # fmt: skip
+                          hint="use cpu, or a machine with CUDA")  # fmt: skip
     return device
 
 

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         tensors = load_file(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
-                              mend="train again: `dvc repro --force train`") from None  # fmt: skip
+                              hint="train again: `dvc repro --force train`") from None  # fmt: skip
     bench.tell_needs(bench.params.evaluation.batch_size, training=False)
     method = bench.create(seed)
     parts = (

@@ -31,7 +31,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main` and end the process.
 
-    Exit codes: 0 done; 2 something the user can mend, named in one line (the traceback too if
+    Exit codes: 0 done; 2 something the user can hint, named in one line (the traceback too if
     FEDMVP_DEBUG is set); 128 + number when a signal stopped it: 130 for SIGINT, 143 for SIGTERM.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -52,7 +52,7 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         name = f"{one_line(str(error.filename))}: " if error.filename else ""
-        _refuse(f"{name}{error.strerror or error}{notes}; mend: check the path and its "
+        _refuse(f"{name}{error.strerror or error}{notes}; hint: check the path and its "
                 "permissions, and free disk space, then run `dvc repro` again: what is finished is "
                 "kept")  # fmt: skip
     if quick and main.__module__ == "__main__" and not _observed():
@@ -94,7 +94,7 @@ def stage_seed(word: str) -> int:
     """
     if not word.isdecimal() or len(word) > 16:
         raise ConfigError("not a seed", where="command line", value=word,
-                          mend="give a whole number of run.seeds")  # fmt: skip
+                          hint="give a whole number of run.seeds")  # fmt: skip
     return int(word)
 
 
@@ -108,5 +108,5 @@ def stage_words(arguments: Sequence[str], *names: str) -> tuple[str, ...]:
     """
     if len(arguments) != len(names):
         raise ConfigError("wrong number of words", where="command line", value=list(arguments),
-                          mend=f"give {' '.join(names)}")  # fmt: skip
+                          hint=f"give {' '.join(names)}")  # fmt: skip
     return tuple(arguments)

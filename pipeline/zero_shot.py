@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     bench = Workbench(setting, name)
     if load_method(name).trained:
         raise ConfigError("method needs training", where="params.yaml: run.zero_shot", value=name,
-                          mend="list it under run.trained")  # fmt: skip
+                          hint="list it under run.trained")  # fmt: skip
     check_inputs(bench.partition, bench.test_images.manifests)
     bench.tell_needs(bench.params.evaluation.batch_size, training=False)
     predicted: list[TargetPredictions] = []

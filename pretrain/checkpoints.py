@@ -79,7 +79,7 @@ def load_checkpoint(folder: Path, module: nn.Module, optimizers: Sequence[torch.
             "checkpoint of another recipe",
             where=path,
             value="not this params.yaml",
-            mend="move it away, or name another folder in PICTOCLIP_CHECKPOINTS",
+            hint="move it away, or name another folder in PICTOCLIP_CHECKPOINTS",
         )
     module.load_state_dict(state["module"])
     for optimizer, content in zip(optimizers, state["optimizers"], strict=True):

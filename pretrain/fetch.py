@@ -39,12 +39,12 @@ def _run(command: list[str], folder: Path) -> None:
     program = shutil.which(command[0])
     if program is None:
         raise DataError("program is missing", where="pretrain.fetch", value=command[0],
-                        mend="install it and run this again")  # fmt: skip
+                        hint="install it and run this again")  # fmt: skip
     try:
         subprocess.run([program, *command[1:]], cwd=folder, check=True)
     except subprocess.CalledProcessError as error:
         raise DataError("download failed", where=" ".join(command), value=error.returncode,
-                        mend="see its message above, then run this again") from None  # fmt: skip
+                        hint="see its message above, then run this again") from None  # fmt: skip
 
 
 def fetch_icons(version: str, target: Path) -> None:
@@ -91,7 +91,7 @@ def fetch_wordnet(target: Path, installed: Path = _SYSTEM_WORDNET) -> None:
             found = sha256_file(target / file)
             if found != expected:
                 raise DataError("not WordNet 3.0", where=source / file, value=found,
-                                mend="remove other versions of wordnet-base")  # fmt: skip
+                                hint="remove other versions of wordnet-base")  # fmt: skip
 
 
 def fetch_once(target: Path, fetch: Callable[[Path], None]) -> None:

@@ -90,7 +90,7 @@ def options(description: str) -> Options:
     device = torch.device(given.device)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError("this machine has no such GPU", where="--device or FEDMVP_DEVICE",
-                          value=given.device, mend="use cpu")  # fmt: skip
+                          value=given.device, hint="use cpu")  # fmt: skip
     workers = given.workers if device.type == "cpu" else 1
     torch.set_num_threads(1)
     return Options(given.minutes, workers, device)

@@ -50,7 +50,7 @@ class ClassAttributes:
                     "class has no attributes",
                     where=f"attributes of {self.dataset}",
                     value=name,
-                    mend="run the attributes stage again: `dvc repro attributes`",
+                    hint="run the attributes stage again: `dvc repro attributes`",
                 )
         return {name: self.classes[name] for name in class_names}
 
@@ -81,13 +81,13 @@ def load_attributes(path: Path) -> ClassAttributes:
     keys = ("dataset", "provider", "model", "template", "classes")
     if not isinstance(value, dict) or set(value) != set(keys):
         raise DataError(
-            "not an attributes file", where=path, mend="delete it and run `dvc repro attributes`"
+            "not an attributes file", where=path, hint="delete it and run `dvc repro attributes`"
         )
     dataset, provider, model, template = (value[key] for key in keys[:4])
     head = (dataset, provider, model, template)
     if not all(isinstance(text, str) for text in head) or not isinstance(value["classes"], dict):
         raise DataError(
-            "not an attributes file", where=path, mend="delete it and run `dvc repro attributes`"
+            "not an attributes file", where=path, hint="delete it and run `dvc repro attributes`"
         )
     # Published lists may name their class when the user chose so; the stage has decided already.
     classes = {

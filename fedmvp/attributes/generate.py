@@ -75,7 +75,7 @@ def asks_of(dataset: DatasetClasses, params: AttributeParams) -> tuple[Ask, ...]
             "class is listed twice",
             where=f"classes of {dataset.name}",
             value=twice,
-            mend="give every class its own name",
+            hint="give every class its own name",
         )
     return tuple(
         Ask(
@@ -239,4 +239,4 @@ def _summary(failures: list[AttributeTextError], classes: int) -> AttributeTextE
     if len(failures) == 1:
         return first
     what = f"{first.what} ({len(failures)} of {classes} classes fail; this is the first)"
-    return AttributeTextError(what, where=first.where, value=first.value, mend=first.mend)
+    return AttributeTextError(what, where=first.where, value=first.value, hint=first.hint)

@@ -123,13 +123,13 @@ def parse_line(line: bytes, path: Path, number: int) -> RecordedAnswer:
             "not a JSON object",
             where=where,
             value=line[:80].decode("utf-8", "replace"),
-            mend="remove the line; its class is asked again",
+            hint="remove the line; its class is asked again",
         ) from None
     if not isinstance(value, dict) or set(value) != set(_FIELDS):
         raise AttributeTextError(
             f"not an answer with the fields {', '.join(_FIELDS)}",
             where=where,
-            mend="restore the line from git, or remove it",
+            hint="restore the line from git, or remove it",
         )
     texts = [value[name] for name in _FIELDS if name not in ("attributes", "parameters")]
     if not all(isinstance(text, str) for text in texts) or not isinstance(
@@ -138,7 +138,7 @@ def parse_line(line: bytes, path: Path, number: int) -> RecordedAnswer:
         raise AttributeTextError(
             "a field has the wrong type",
             where=where,
-            mend="restore the line from git, or remove it",
+            hint="restore the line from git, or remove it",
         )
     question = Question(
         value["class"],
@@ -153,7 +153,7 @@ def parse_line(line: bytes, path: Path, number: int) -> RecordedAnswer:
             "key does not belong to the question",
             where=where,
             value=value["key"],
-            mend="restore the line from git; attributes may be edited by hand, "
+            hint="restore the line from git; attributes may be edited by hand, "
             "the question may not",
         )
     # Imported lists may name their class; whoever uses an answer applies the stricter rule.

@@ -154,7 +154,7 @@ def check_attribute(
             "attribute is not a text",
             where=where,
             value=text,
-            mend="give each attribute as a JSON string",
+            hint="give each attribute as a JSON string",
         )
     clean = normalise(text)
     if wrong := complaint(clean, class_name, may_name_class=may_name_class):
@@ -162,7 +162,7 @@ def check_attribute(
             f"attribute {wrong}",
             where=where,
             value=text,
-            mend="reword it as a short phrase of what is seen, without the name of the class",
+            hint="reword it as a short phrase of what is seen, without the name of the class",
         )
     return clean
 
@@ -175,7 +175,7 @@ def check_list(
     Raises
     ------
     AttributeTextError
-        With dataset, class, value and mend.
+        With dataset, class, value and hint.
     """
     where = f"attributes of {dataset}, class {class_name!r}"
     if not isinstance(texts, list | tuple):
@@ -183,13 +183,13 @@ def check_list(
             "not a list of texts",
             where=where,
             value=texts,
-            mend="give the class a JSON list of strings",
+            hint="give the class a JSON list of strings",
         )
     if not 1 <= len(texts) <= MAX_PER_CLASS:
         raise AttributeTextError(
             f"{len(texts)} attributes instead of 1 to {MAX_PER_CLASS}",
             where=where,
-            mend="give the class at least one",
+            hint="give the class at least one",
         )
     clean = [
         check_attribute(text, dataset=dataset, class_name=class_name, may_name_class=may_name_class)
@@ -202,7 +202,7 @@ def check_list(
                 "the same attribute twice",
                 where=where,
                 value=text,
-                mend="remove or reword one of them",
+                hint="remove or reword one of them",
             )
         seen.add(text.casefold())
     return tuple(clean)

@@ -144,7 +144,7 @@ def class_texts(
                 "class is listed twice",
                 where="class list",
                 value=name,
-                mend="give every class its own name",
+                hint="give every class its own name",
             )
         seen.add(name)
         own = attributes.get(name, ())
@@ -153,7 +153,7 @@ def class_texts(
                 "class has no attributes",
                 where="class list",
                 value=name,
-                mend="run the attributes stage for its dataset: `dvc repro attributes`",
+                hint="run the attributes stage for its dataset: `dvc repro attributes`",
             )
         texts += [
             sentence(

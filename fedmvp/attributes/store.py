@@ -54,7 +54,7 @@ class AnswerStore:
                 "not a dataset name",
                 where="attributes store",
                 value=dataset,
-                mend="use letters, digits, '_' and '-'",
+                hint="use letters, digits, '_' and '-'",
             )
         return cls((folder or RECORDED) / f"{dataset}.jsonl")
 

@@ -84,7 +84,7 @@ def load_template(name: str, folder: Path = TEMPLATES) -> Template:
             "no such template",
             where="attributes.template",
             value=name,
-            mend=f"use one of {', '.join(template_names(folder))}, or add "
+            hint=f"use one of {', '.join(template_names(folder))}, or add "
             f"fedmvp/attributes/templates/{name}.txt",
         )
     path = folder / f"{name}.txt"
@@ -96,6 +96,6 @@ def load_template(name: str, folder: Path = TEMPLATES) -> Template:
             "variables are not exactly {{class}}, {{context}}, {{count}}",
             where=path.name,
             value=wrong,
-            mend="name each of them, and no other",
+            hint="name each of them, and no other",
         )
     return Template(name, text)

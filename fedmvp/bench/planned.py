@@ -89,7 +89,7 @@ def _sizes(spec: DatasetSpec, domain: str) -> dict[Split, int]:
         total = counts.images // len(spec.domain_names)
     if total is None:
         raise ConfigError("does not say how many images there are",
-                          where=f"catalog entry {spec.name}", mend="give its counts")  # fmt: skip
+                          where=f"catalog entry {spec.name}", hint="give its counts")  # fmt: skip
     if counts.train is not None and counts.test is not None:
         return {"train": counts.train, "test": counts.test}
     if isinstance(spec.split, FractionsRule):

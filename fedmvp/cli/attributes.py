@@ -232,7 +232,7 @@ def _no_class(dataset: str, name: str, known: list[str]) -> Exception:
 
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(map(repr, near))}?" if near else "see `datasets list`"
-    return AttributeTextError("no such class", where=f"dataset {dataset}", value=name, mend=hint)
+    return AttributeTextError("no such class", where=f"dataset {dataset}", value=name, hint=hint)
 
 
 def _tokens(usage: Usage, prices: tuple[float, float]) -> str:

@@ -59,7 +59,7 @@ def bench(
 
     if precision not in (None, "fp32", "bf16", "fp16"):
         raise ConfigError("unknown precision", where="--precision", value=precision,
-                          mend="use fp32, bf16 or fp16")  # fmt: skip
+                          hint="use fp32, bf16 or fp16")  # fmt: skip
     own = load_params() if profile is None and Path("params.yaml").is_file() else None
     params = own if profile is None else profile_params(profile)
     name = backbone or ("pictoclip" if params is None else params.backbone.name)

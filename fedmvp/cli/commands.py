@@ -1,4 +1,4 @@
-"""How commands end: errors a user can mend in one line on stderr, exit code 2."""
+"""How commands end: errors a user can correct, in one line on stderr, exit code 2."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ def _line(error: FedMVPError | OSError) -> str:
         return str(error)
     name = f"{one_line(str(error.filename))}: " if error.filename else ""
     what = error.strerror or one_line(str(error))
-    return f"{name}{what}; mend: check the path, its permissions and the disk"
+    return f"{name}{what}; hint: check the path, its permissions and the disk"

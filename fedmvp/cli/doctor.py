@@ -14,7 +14,7 @@ def doctor(
 ) -> None:
     """Check that everything is in place.
 
-    Environment, parameters, data, weights, disk and device, each with its mend. The exit code is
+    Environment, parameters, data, weights, disk and device, each with its hint. The exit code is
     2 when there is a problem.
     """
     from dataclasses import asdict
@@ -27,8 +27,8 @@ def doctor(
         lines.append(line)
         if not as_json:
             verdict = "ok     " if line.ok else "problem"
-            mend = f"; mend: {line.mend}" if line.mend else ""
-            typer.echo(f"{verdict}  {line.check:<10}  {line.detail}{mend}")
+            hint = f"; hint: {line.hint}" if line.hint else ""
+            typer.echo(f"{verdict}  {line.check:<10}  {line.detail}{hint}")
     if as_json:
         print_json([asdict(line) for line in lines])
     if not all(line.ok for line in lines):

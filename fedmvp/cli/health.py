@@ -1,4 +1,4 @@
-"""What `fedmvp doctor` looks at: each check is a function that gives lines with their mend."""
+"""What `fedmvp doctor` looks at: each check is a function that gives lines with their hint."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Line:
     ok : bool
     detail : str
         What was found.
-    mend : str
+    hint : str
         What to do; empty when nothing is.
     """
 
     check: str
     ok: bool
     detail: str
-    mend: str = ""
+    hint: str = ""
 
 
 def examine() -> Iterator[Line]:
@@ -52,10 +52,10 @@ def examine() -> Iterator[Line]:
     for name, check in CHECKS.items():
         try:
             for line in check(name):
-                yield replace(line, mend="") if line.ok else line
+                yield replace(line, hint="") if line.ok else line
         except FedMVPError as error:
             what = error.what if error.value is None else f"{error.what}, got {error.value!r}"
-            yield Line(name, False, f"{error.where}: {what}", error.mend)
+            yield Line(name, False, f"{error.where}: {what}", error.hint)
         except ImportError as error:
             yield Line(name, False, f"package cannot be imported ({error})", _ENV)
         except OSError as error:
@@ -200,8 +200,8 @@ def _backbone(check: str) -> Iterator[Line]:
 
 def _disk(check: str) -> Iterator[Line]:
     free = shutil.disk_usage(Path()).free / _GIB
-    mend = f"free at least {_LEAST_FREE_GIB} GiB, or set FEDMVP_DATA and FEDMVP_CACHE"
-    yield Line(check, free >= _LEAST_FREE_GIB, f"{free:.1f} GiB free", mend)
+    hint = f"free at least {_LEAST_FREE_GIB} GiB, or set FEDMVP_DATA and FEDMVP_CACHE"
+    yield Line(check, free >= _LEAST_FREE_GIB, f"{free:.1f} GiB free", hint)
 
 
 def _device(check: str) -> Iterator[Line]:

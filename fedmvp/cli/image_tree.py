@@ -52,7 +52,7 @@ def survey(folder: Path) -> ImageTree:
         When it is none, two classes are missing, or it is a mixture; the message names a folder.
     """
     if not folder.is_dir():
-        raise DataError("folder is missing", where=folder, mend="check --images")
+        raise DataError("folder is missing", where=folder, hint="check --images")
     tops = list(_folders(folder))
     own = {top.name: _count(top) for top in tops}
     below = {top.name: {inner.name: _count(inner) for inner in _folders(top)} for top in tops}
@@ -61,7 +61,7 @@ def survey(folder: Path) -> ImageTree:
     if deep and flat:
         raise DataError(
             f"{flat[0]!r} holds images and {deep[0]!r} folders of images",
-            where=folder, mend=_TREES,
+            where=folder, hint=_TREES,
         )  # fmt: skip
     images: dict[str, int] = {}
     for inner in (below[name] for name in deep) if deep else [{name: own[name] for name in flat}]:
@@ -69,7 +69,7 @@ def survey(folder: Path) -> ImageTree:
             if count:
                 images[name] = images.get(name, 0) + count
     if len(images) < 2:
-        raise DataError("fewer than two classes", where=folder, value=sorted(images), mend=_TREES)
+        raise DataError("fewer than two classes", where=folder, value=sorted(images), hint=_TREES)
     classes = tuple(sorted(images))
     parts = {name: _PARTS[name.lower()] for name in deep if name.lower() in _PARTS}
     if not deep:
@@ -79,7 +79,7 @@ def survey(folder: Path) -> ImageTree:
     if len(parts) < len(deep):
         stray = next(name for name in deep if name not in parts)
         raise DataError("folder is no part of a split beside others that are", where=folder,
-                        value=stray, mend=_TREES)  # fmt: skip
+                        value=stray, hint=_TREES)  # fmt: skip
     return ImageTree("parts", classes, _with_test(folder, parts), images)
 
 
@@ -89,7 +89,7 @@ def _with_test(folder: Path, parts: dict[str, str]) -> dict[str, str]:
         parts = {name: "test" if part == "val" else part for name, part in parts.items()}
     if len(set(parts.values())) < len(parts) or not {"train", "test"} <= set(parts.values()):
         raise DataError("parts of the split are not one train and one test folder", where=folder,
-                        value=sorted(parts), mend=_TREES)  # fmt: skip
+                        value=sorted(parts), hint=_TREES)  # fmt: skip
     return parts
 
 

@@ -44,7 +44,7 @@ def import_official(
 
     if out is None and export is None:
         raise ConfigError("nothing to write", where="fedmvp import-official",
-                          mend="give --out FILE, --export FILE, or both")  # fmt: skip
+                          hint="give --out FILE, --export FILE, or both")  # fmt: skip
     tensors, note = _read(checkpoint, fold, lora=lora)
     if out is not None:
         save_learned(out, tensors, note)
@@ -70,7 +70,7 @@ def _read(
                 "the official code has no prompts that begin as patches: it would compute others",
                 where=checkpoint,
                 value=f"start: {learned.resolved['start']}",
-                mend="train with methods.fedmvp.start: random",
+                hint="train with methods.fedmvp.start: random",
             )
         return dict(learned.tensors), dict(learned.note)
     official = read_official(checkpoint)

@@ -172,10 +172,10 @@ def _checked(name: str, entry: dict[str, Any]) -> DatasetSpec:
     # Stricter than a catalog name: the suite of settings is called the same.
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
         raise ConfigError("not a dataset name", where="datasets add", value=name,
-                          mend="use lower-case letters, digits and _, a letter first")  # fmt: skip
+                          hint="use lower-case letters, digits and _, a letter first")  # fmt: skip
     if name in dataset_names():
         raise ConfigError("dataset exists already", where="data catalog", value=name,
-                          mend="choose another name, or remove its catalog entry")  # fmt: skip
+                          hint="choose another name, or remove its catalog entry")  # fmt: skip
     return parse_section(DatasetSpec, entry, f"catalog entry {name}")
 
 

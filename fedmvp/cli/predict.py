@@ -83,7 +83,7 @@ def predict(
     from pipeline.device import prepare_device
 
     if gone := next((path for path in images if not path.is_file()), None):
-        raise DataError("no such image file", where=gone, mend="correct the path")
+        raise DataError("no such image file", where=gone, hint="correct the path")
     asked = BackboneChoice(backbone, backbone_weights, pretrained)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", PredictionWarning)

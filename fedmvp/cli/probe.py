@@ -67,7 +67,7 @@ def _manifest(dataset: str, severity: float | None) -> Manifest:
             f"the catalog entry of {spec.name} declares no cameras",
             where="--severity",
             value=severity,
-            mend="leave the option out, or add `capture` to the entry (docs/datasets.md)",
+            hint="leave the option out, or add `capture` to the entry (docs/datasets.md)",
         )
     return build_manifest(spec, load_params().data.split_seed, severity)
 
@@ -76,7 +76,7 @@ def _require(path: Path, stage: str) -> None:
     from fedmvp.errors import DataError
 
     if not path.is_file():
-        raise DataError("file is missing", where=path, mend=f"run `dvc repro {stage}`")
+        raise DataError("file is missing", where=path, hint=f"run `dvc repro {stage}`")
 
 
 def _record(found: Probe, severity: float | None) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def use(
     edited = current is not None and current not in map(profile_text, profile_names())
     if edited and not force:
         raise ConfigError("has entries of your own", where=_PARAMS,
-                          mend="commit or copy it, then use --force")  # fmt: skip
+                          hint="commit or copy it, then use --force")  # fmt: skip
     old: Any = {}
     if edited and current is not None:
         write_bytes(_BACKUP, _PARAMS.read_bytes())
@@ -110,7 +110,7 @@ def profile_text(name: str) -> str:
     known = profile_names()
     if name not in known:
         raise ConfigError("unknown profile", where="fedmvp profile", value=name,
-                          mend=f"use one of: {', '.join(known)}")  # fmt: skip
+                          hint=f"use one of: {', '.join(known)}")  # fmt: skip
     return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
 
 

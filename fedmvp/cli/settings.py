@@ -84,7 +84,7 @@ def _manifest(params: Params, dataset: str) -> Manifest:
     if spec.sources and spec.sources[0].kind == "embedded":
         return build_manifest(spec, params.data.split_seed)
     raise DataError("manifest is missing", where=path,
-                    mend=f"run `dvc repro download@{dataset}`")  # fmt: skip
+                    hint=f"run `dvc repro download@{dataset}`")  # fmt: skip
 
 
 def _summary(params: Params, name: str) -> dict[str, Any]:

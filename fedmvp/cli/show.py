@@ -86,7 +86,7 @@ def _severity(spec: DatasetSpec, given: float | None, params: float) -> float:
             f"the catalog entry of {spec.name} declares no cameras",
             where="--severity",
             value=given,
-            mend="leave the option out, or add `capture` to the entry (docs/datasets.md)",
+            hint="leave the option out, or add `capture` to the entry (docs/datasets.md)",
         )
     cameras_at(spec, given, where="--severity")
     return given
@@ -97,10 +97,10 @@ def _check_out(out: Path) -> None:
 
     if out.is_dir():
         raise ConfigError("is a folder", where="--out", value=str(out),
-                          mend="name the image file to write in it")  # fmt: skip
+                          hint="name the image file to write in it")  # fmt: skip
     if out.suffix.lower() not in _FORMATS:
         raise ConfigError("not a kind of image file that can be written", where="--out",
-                          value=str(out), mend=f"end it in {', '.join(_FORMATS)}")  # fmt: skip
+                          value=str(out), hint=f"end it in {', '.join(_FORMATS)}")  # fmt: skip
 
 
 def _check_number(option: str, value: int, allowed: range) -> None:
@@ -108,7 +108,7 @@ def _check_number(option: str, value: int, allowed: range) -> None:
 
     if value not in allowed:
         raise ConfigError("number out of range", where=option, value=value,
-                          mend=f"use {allowed[0]} to {allowed[-1]}")  # fmt: skip
+                          hint=f"use {allowed[0]} to {allowed[-1]}")  # fmt: skip
 
 
 def _encoded(sheet: PIL.Image.Image, out: Path) -> bytes:
@@ -123,6 +123,6 @@ def _encoded(sheet: PIL.Image.Image, out: Path) -> bytes:
             f"sheet of {sheet.width} x {sheet.height} pixels cannot be written as {kind} ({error})",
             where="--out",
             value=str(out),
-            mend="write a .png, or show fewer or smaller images",
+            hint="write a .png, or show fewer or smaller images",
         ) from None
     return buffer.getvalue()

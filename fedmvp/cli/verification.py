@@ -188,6 +188,6 @@ def _compare_with_stage(manifest: Manifest, report: DatasetReport) -> None:
         return
     try:
         if load_manifest(path) != manifest:
-            report.problems.append(f"{path}: differs from the images; mend: `dvc repro download`")
+            report.problems.append(f"{path}: differs from the images; hint: `dvc repro download`")
     except DataError as error:
         report.problems.append(str(error))

@@ -18,7 +18,7 @@ def _require(condition: bool, what: str, name: str) -> None:
     if not condition:
         raise BackboneError(f"architecture is not supported: {what}", where="backbone.name",
                             value=name,
-                            mend="use a CLIP with a plain ViT and CLIP's text transformer, e.g. "
+                            hint="use a CLIP with a plain ViT and CLIP's text transformer, e.g. "
                             "ViT-B-16-quickgelu")  # fmt: skip
 
 

@@ -92,7 +92,7 @@ class Backbone(nn.Module):
                 expected = cls(spec).state_dict()
         except (RuntimeError, ValueError, AssertionError, ArithmeticError) as error:
             raise BackboneError(f"sizes are impossible ({error})", where="backbone spec.json",
-                                mend="run the backbone stage again: `dvc repro --force backbone`",
+                                hint="run the backbone stage again: `dvc repro --force backbone`",
                                 ) from None  # fmt: skip
         for key in sorted(expected.keys() ^ state.keys()):
             kind = "missing" if key in expected else "extra"
@@ -100,13 +100,13 @@ class Backbone(nn.Module):
                 f"tensor is {kind}",
                 where="backbone weights",
                 value=key,
-                mend="run the backbone stage again: `dvc repro backbone`",
+                hint="run the backbone stage again: `dvc repro backbone`",
             )
         for key, tensor in state.items():
             if tensor.shape != expected[key].shape:
                 raise BackboneError(f"tensor {key} has shape {tuple(tensor.shape)}",
                                     where="backbone weights",
-                                    mend=f"expected {tuple(expected[key].shape)}: run the "
+                                    hint=f"expected {tuple(expected[key].shape)}: run the "
                                     "backbone stage again")  # fmt: skip
         backbone = cls(spec, precision=precision, shortcuts=shortcuts, linear=linear)
         backbone.load_state_dict(dict(state))
@@ -233,19 +233,19 @@ def load_backbone(
         When the files do not belong together or cannot be read.
     """
     path = folder / "weights.safetensors"
-    mend = "build it again with `dvc repro --force backbone`"
+    hint = "build it again with `dvc repro --force backbone`"
     try:
         spec = BackboneSpec.model_validate(read_json(folder / "spec.json"))
         content = path.read_bytes()
     except (ValidationError, FileNotFoundError) as error:
         raise BackboneError(f"backbone files are damaged ({type(error).__name__})", where=folder,
-                            mend=mend) from None  # fmt: skip
+                            hint=hint) from None  # fmt: skip
     if sha256_bytes(content) != spec.tower_sha256:
-        raise BackboneError("checksum differs from spec.json", where=path, mend=mend)
+        raise BackboneError("checksum differs from spec.json", where=path, hint=hint)
     try:
         state = load(content)
     except SafetensorError as error:
-        raise BackboneError(f"not a safetensors file ({error})", where=path, mend=mend) from None
+        raise BackboneError(f"not a safetensors file ({error})", where=path, hint=hint) from None
     shortcuts = Shortcuts.from_environment()
     backbone = Backbone.from_state(
         spec, state, precision=precision, shortcuts=shortcuts, linear=linear

@@ -78,7 +78,7 @@ def _require_known(name: str) -> None:
             "unknown backbone name",
             where="backbone.name",
             value=name,
-            mend=f"use one of open_clip's models, e.g. {', '.join(near)}",
+            hint=f"use one of open_clip's models, e.g. {', '.join(near)}",
         )
 
 
@@ -157,13 +157,13 @@ def open_clip_model(
     if pretrained == "openai" and not config.get("quick_gelu", False):
         # open_clip only warns, and then computes plain GELU with weights trained for QuickGELU.
         raise BackboneError("OpenAI weights need the QuickGELU activation", where="backbone.name",
-                            value=name, mend=f"use {name}-quickgelu")  # fmt: skip
+                            value=name, hint=f"use {name}-quickgelu")  # fmt: skip
     try:
         with _building():
             model = open_clip.create_model(name, pretrained=pretrained if weights is None else None)
     except (OSError, RuntimeError, ValueError) as error:
         raise BackboneError(f"open_clip cannot build it: {error}", where="backbone", value=name,
-                            mend="check backbone.pretrained and the network, or give "
+                            hint="check backbone.pretrained and the network, or give "
                             "backbone.weights a local file") from None  # fmt: skip
     model.eval()
     return model if weights is None or state is None else _load(model, state, weights)
@@ -184,12 +184,12 @@ def _load(model: nn.Module, state: dict[str, Tensor], weights: Path) -> nn.Modul
     if missing or extra:
         raise BackboneError("tensors do not belong to this model", where=weights,
                             value=(missing or extra)[0],
-                            mend=f"{len(missing)} missing, {len(extra)} extra keys: choose the "
+                            hint=f"{len(missing)} missing, {len(extra)} extra keys: choose the "
                             "backbone.name the weights were made for")  # fmt: skip
     for key, tensor in state.items():
         if tensor.shape != expected[key].shape:
             raise BackboneError(f"{key} has shape {tuple(tensor.shape)}", where=weights,
-                                mend=f"the model wants {tuple(expected[key].shape)}: choose the "
+                                hint=f"the model wants {tuple(expected[key].shape)}: choose the "
                                 "backbone.name the weights were made for")  # fmt: skip
     model.load_state_dict(state)
     return model.eval()
@@ -197,7 +197,7 @@ def _load(model: nn.Module, state: dict[str, Tensor], weights: Path) -> nn.Modul
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise BackboneError("weights file is missing", where=path, mend="set backbone.weights")
+        raise BackboneError("weights file is missing", where=path, hint="set backbone.weights")
     try:
         if path.suffix == ".safetensors":
             found: dict[str, Tensor] = load_file(path)
@@ -205,19 +205,19 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         state = read_torch(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise BackboneError(f"weights cannot be read ({type(error).__name__})", where=path,
-                            mend="give a .safetensors file, a plain state dict (.pt) or "
+                            hint="give a .safetensors file, a plain state dict (.pt) or "
                             "OpenAI's own archive") from None  # fmt: skip
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) and value.layout is torch.strided
         for key, value in state.items()
     ):
-        raise BackboneError("not a state dict", where=path, mend="save model.state_dict()")
+        raise BackboneError("not a state dict", where=path, hint="save model.state_dict()")
     # The mask of the text tower holds infinities, and is not used.
     weights = {key: value for key, value in state.items() if not key.endswith("attn_mask")}
     if bad := next((key for key, value in weights.items() if not value.isfinite().all()), None):
         raise BackboneError("tensor has values that are not finite", where=path, value=bad,
-                            mend="get the weights from their source again")  # fmt: skip
+                            hint="get the weights from their source again")  # fmt: skip
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
@@ -277,5 +277,5 @@ def _assert_equal(model: Any, backbone: Backbone) -> None:
         if not math.isfinite(difference) or difference > _TOLERANCE:
             raise BackboneError(f"our {tower} differs from open_clip's by {difference:.2g}",
                                 where="backbone.name", value=spec.name,
-                                mend="this architecture has parts the towers do not know; use a "
+                                hint="this architecture has parts the towers do not know; use a "
                                 "plain CLIP ViT")  # fmt: skip

@@ -76,7 +76,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
                 f"number of images ({key}) is not the declared {declared}",
                 where=root,
                 value=actual,
-                mend="complete the folder, remove it to fetch it again, or create an empty file "
+                hint="complete the folder, remove it to fetch it again, or create an empty file "
                 f"{SUBSET} in it if a part is wanted",
             )
     return manifest
@@ -88,7 +88,7 @@ def _check_paths(found: Sequence[Found], root: Path) -> None:
         inside = not image.path.startswith("/") and ".." not in image.path.split("/")
         if not inside or not image.path.isprintable():
             raise DataError("image's path leaves the folder or is not printable text",
-                            where=root, value=image.path, mend="rename the file")  # fmt: skip
+                            where=root, value=image.path, hint="rename the file")  # fmt: skip
 
 
 def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, int, int]]:
@@ -128,7 +128,7 @@ def _split(
         raise DataError(
             "layout does not tell train from test images",
             where=located.base,
-            mend="give the catalog entry a split by fractions",
+            hint="give the catalog entry a split by fractions",
         )
     detail = "official lists"
     if "trainval" in parts_given:
@@ -154,7 +154,7 @@ def cameras_at(
     """
     if not severity >= 0:  # NaN is not, either
         raise ConfigError("not a severity", where=where, value=severity,
-                          mend="use 0, which changes nothing, or more")  # fmt: skip
+                          hint="use 0, which changes nothing, or more")  # fmt: skip
     if severity == 0:
         return {}
     cameras = {}
@@ -166,7 +166,7 @@ def cameras_at(
                 f"too severe for the camera of {domain!r} in the catalog entry of {spec.name}",
                 where=where,
                 value=severity,
-                mend="lower it: 1 is the camera as the entry describes it",
+                hint="lower it: 1 is the camera as the entry describes it",
             ) from None
     return cameras
 

@@ -45,7 +45,7 @@ def cache_limit_bytes() -> int:
             "not a positive number",
             where="environment variable FEDMVP_CACHE_GIB",
             value=given,
-            mend=f"set the GiB that decoded images may take, or unset it for {DEFAULT_LIMIT_GIB:g}",
+            hint=f"set the GiB that decoded images may take, or unset it for {DEFAULT_LIMIT_GIB:g}",
         )
     return int(limit * GIB)
 
@@ -83,7 +83,7 @@ def make_room(root: Path, need_bytes: int) -> None:
             f"decoded images need {need_bytes / GIB:.1f} GiB, more than the {what}",
             where=root,
             value=f"{most / GIB:.1f} GiB",
-            mend="set FEDMVP_CACHE to a folder on a larger disk, or raise FEDMVP_CACHE_GIB",
+            hint="set FEDMVP_CACHE to a folder on a larger disk, or raise FEDMVP_CACHE_GIB",
         )
 
 

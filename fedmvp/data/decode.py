@@ -20,7 +20,7 @@ __all__ = ["decode_image"]
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _MAX_ASPECT = 100
 """A thin line a pixel high, resized to the model's height, would fill the memory."""
-_MEND = "replace the file, or remove the dataset's folder to fetch it again"
+_HINT = "replace the file, or remove the dataset's folder to fetch it again"
 
 
 def decode_image(path: Path, size_px: int) -> NDArray[np.uint8]:
@@ -42,9 +42,9 @@ def decode_image(path: Path, size_px: int) -> NDArray[np.uint8]:
             image = _centre_crop(_resize(_to_rgb(upright), size_px), size_px)
             return np.asarray(image, dtype=np.uint8)
     except FileNotFoundError:
-        raise DataError("image is missing", where=path, mend=_MEND) from None
+        raise DataError("image is missing", where=path, hint=_HINT) from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds
-        raise DataError(f"image cannot be decoded ({error})", where=path, mend=_MEND) from None
+        raise DataError(f"image cannot be decoded ({error})", where=path, hint=_HINT) from None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -97,7 +97,7 @@ def load_images(
             f"image is not in split {split!r} but in {stray.split!r}",
             where=manifest.dataset,
             value=stray.id,
-            mend="run `dvc repro`: the partition is older than the manifest",
+            hint="run `dvc repro`: the partition is older than the manifest",
         )
     shape = (len(images), size_px, size_px, 3)
     if not images:
@@ -121,7 +121,7 @@ def load_images(
         raise DataError(
             "image cache cannot be read back",
             where=path,
-            mend="check the disk, or set FEDMVP_CACHE to another folder",
+            hint="check the disk, or set FEDMVP_CACHE to another folder",
         )
     return cached
 
@@ -178,7 +178,7 @@ def _write_rows(
         raise DataError(
             f"image cache cannot be written ({error})",
             where=path.parent,
-            mend="free disk space, or set FEDMVP_CACHE to another folder",
+            hint="free disk space, or set FEDMVP_CACHE to another folder",
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -77,7 +77,7 @@ class SplitOrigin:
 class Manifest:
     """A dataset's images, ordered by label, domain and path; and what prompts need to know.
 
-    No later stage reads the catalog: adding or mending an entry reruns only what uses it.
+    No later stage reads the catalog: adding or correcting an entry reruns only what uses it.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Manifest:
                 "no such image in the manifest",
                 where=self.dataset,
                 value=image_id,
-                mend="run `dvc repro`: the partition is older than the manifest",
+                hint="run `dvc repro`: the partition is older than the manifest",
             ) from None
 
     def labels(self, ids: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
@@ -154,7 +154,7 @@ class Manifest:
                 "an image's class is not among the classes it is classified among",
                 where=self.dataset,
                 value=stray,
-                mend="run `dvc repro`: the partition is older than the manifest",
+                hint="run `dvc repro`: the partition is older than the manifest",
             )
         return np.array([position[name] for name in names], dtype=np.int64)
 
@@ -227,7 +227,7 @@ def load_manifest(path: Path) -> Manifest:
         raise DataError(
             f"not a valid manifest ({type(error).__name__}: {error})",
             where=path,
-            mend="delete it and run `dvc repro download`",
+            hint="delete it and run `dvc repro download`",
         ) from None
     return manifest
 

@@ -123,7 +123,7 @@ def _fetch_first_working(spec: DatasetSpec, folder: Path) -> None:
                 SourceError(
                     f"cannot be written ({error})",
                     where=folder,
-                    mend="free disk space, or set FEDMVP_DATA",
+                    hint="free disk space, or set FEDMVP_DATA",
                 )
             )
         if number < len(spec.sources):
@@ -134,7 +134,7 @@ def _fetch_first_working(spec: DatasetSpec, folder: Path) -> None:
     raise SourceError(
         f"no source of {spec.name} works ({tried})",
         where=folder,
-        mend=reasons[-1].mend if reasons else "put the images there yourself",
+        hint=reasons[-1].hint if reasons else "put the images there yourself",
     )
 
 

@@ -227,14 +227,14 @@ def load_spec(name: str) -> DatasetSpec:
             "unknown dataset",
             where="data catalog",
             value=name,
-            mend=f"{hint}known: {', '.join(known)}",
+            hint=f"{hint}known: {', '.join(known)}",
         )
     if len(found) > 1:
         raise ConfigError(
             "dataset has two catalog entries",
             where=found[1],
             value=name,
-            mend="rename your entry: a shipped one is never replaced",
+            hint="rename your entry: a shipped one is never replaced",
         )
     spec = parse_section(DatasetSpec, load_yaml(found[0]), str(found[0]))
     if spec.name != name:
@@ -242,7 +242,7 @@ def load_spec(name: str) -> DatasetSpec:
             "name differs from the file's name",
             where=f"{found[0]}: name",
             value=spec.name,
-            mend=f"write name: {name}",
+            hint=f"write name: {name}",
         )
     return spec
 

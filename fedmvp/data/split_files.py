@@ -89,5 +89,5 @@ def _invalid(path: Path, what: str, value: object) -> DataError:
         f"not a valid split file: {what}",
         where=path,
         value=value,
-        mend="fetch it again from its source, or remove it to have a split drawn",
+        hint="fetch it again from its source, or remove it to have a split drawn",
     )

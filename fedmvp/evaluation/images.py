@@ -101,7 +101,7 @@ class EvaluationImages:
             stray = table.names[rows[int(np.argmin(labels))]]
             raise DataError("an image's class is not among the classes it is classified among",
                             where=target.dataset, value=stray,
-                            mend="run `dvc repro`: the partition is older than the manifest",
+                            hint="run `dvc repro`: the partition is older than the manifest",
                             )  # fmt: skip
         return TargetImages(target.dataset, table.pixels, rows, labels)
 

@@ -48,7 +48,7 @@ def base_to_new_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         values = {name: means[group, name] for name in datasets if (group, name) in means}
         if not values:
             raise DataError(f"no target of group {group}", where="partition",
-                            mend="give the setting local, base and new targets")  # fmt: skip
+                            hint="give the setting local, base and new targets")  # fmt: skip
         metrics[group] = fmean(values.values())
         metrics |= {f"{group}/{name}": value for name, value in values.items()}
     metrics["hm"] = harmonic_mean([metrics[group] for group in _BASE_TO_NEW])
@@ -74,7 +74,7 @@ def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         value = fmean(parts.values())
         if name in metrics:
             raise DataError("two targets share a name", where="partition", value=name,
-                            mend="rename one of them in the setting")  # fmt: skip
+                            hint="rename one of them in the setting")  # fmt: skip
         metrics[name] = value
         if len(parts) > 1:
             metrics |= {f"{name}/{dataset}": part for dataset, part in parts.items()}

@@ -111,15 +111,15 @@ def read_predictions(path: Path, targets: Iterable[Mapping[str, Any]]) -> Answer
         with path.open(newline="", encoding="utf-8") as file:
             return _read(csv.reader(file, strict=True), targets, path)
     except FileNotFoundError:
-        raise DataError("file is missing", where=path, mend=_RERUN) from None
+        raise DataError("file is missing", where=path, hint=_RERUN) from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"not a CSV table ({error})", where=path, mend=_RERUN) from None
+        raise DataError(f"not a CSV table ({error})", where=path, hint=_RERUN) from None
 
 
 def _read(rows: Iterator[list[str]], targets: Iterable[Mapping[str, Any]], path: Path) -> Answers:
     if (header := next(rows, [])) != list(PREDICTION_COLUMNS):
         raise DataError(f"columns are not {', '.join(PREDICTION_COLUMNS)}", where=path,
-                        value=", ".join(header), mend=_RERUN)  # fmt: skip
+                        value=", ".join(header), hint=_RERUN)  # fmt: skip
     labelled, correct = [], []
     for target in targets:
         found, right = _target(list(islice(rows, int(target["images"]))), target, path)
@@ -127,7 +127,7 @@ def _read(rows: Iterator[list[str]], targets: Iterable[Mapping[str, Any]], path:
         correct.append(right)
     if (more := next(rows, None)) is not None:
         raise DataError("rows beyond the images of targets.csv", where=path, value=", ".join(more),
-                        mend=_RERUN)  # fmt: skip
+                        hint=_RERUN)  # fmt: skip
     return Answers(tuple(labelled), tuple(correct))
 
 
@@ -138,17 +138,17 @@ def _target(
     about = " ".join(key)
     if len(rows) != target["images"] or any(len(row) != len(PREDICTION_COLUMNS) for row in rows):
         raise DataError("a row for each image of a target is wanted", where=path,
-                        value=f"{about}: {target['images']} images", mend=_RERUN)  # fmt: skip
+                        value=f"{about}: {target['images']} images", hint=_RERUN)  # fmt: skip
     *keys, images, labels, predicted = zip(*rows, strict=True)
     if stray := sorted(set(zip(*keys, strict=True)) - {key}):
         raise DataError(f"target is not the one targets.csv has there, {about}", where=path,
-                        value=" ".join(stray[0]), mend=_RERUN)  # fmt: skip
+                        value=" ".join(stray[0]), hint=_RERUN)  # fmt: skip
     if len(set(images)) != len(images) or not all((*images, *labels, *predicted)):
         raise DataError("an image is listed twice, or a cell is empty", where=path, value=about,
-                        mend=_RERUN)  # fmt: skip
+                        hint=_RERUN)  # fmt: skip
     correct = np.array([label == answer for label, answer in zip(labels, predicted, strict=True)])
     accuracy = int(correct.sum()) / len(correct)
     if accuracy != float(target["accuracy"]):
         raise DataError(f"accuracy is not that of targets.csv, {target['accuracy']}", where=path,
-                        value=f"{about}: {accuracy}", mend=_RERUN)  # fmt: skip
+                        value=f"{about}: {accuracy}", hint=_RERUN)  # fmt: skip
     return LabelledTarget(fold, group, name, dataset, images, labels), correct

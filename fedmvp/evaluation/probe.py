@@ -175,11 +175,11 @@ def _require_both_splits(manifest: Manifest) -> None:
     trained = manifest.by_class(split="train")
     if len(trained) < 2:
         raise DataError("training images of fewer than two classes", where=manifest.dataset,
-                        value=len(trained), mend="a probe needs a training split: probe another "
+                        value=len(trained), hint="a probe needs a training split: probe another "
                         "dataset")  # fmt: skip
     if not manifest.by_class(split="test"):
         raise DataError("no test images", where=manifest.dataset,
-                        mend="a probe needs a test split: probe another dataset")  # fmt: skip
+                        hint="a probe needs a test split: probe another dataset")  # fmt: skip
 
 
 def _load(

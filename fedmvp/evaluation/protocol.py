@@ -115,7 +115,7 @@ def _read(predicted: Tensor, method: Method) -> NDArray[np.int64]:
     numbers: NDArray[np.int64] = predicted.cpu().numpy()
     if (numbers < 0).any():
         raise DataError("scores are not finite", where=f"method {type(method).__name__}",
-                        mend="the learned tensors are damaged; train again")  # fmt: skip
+                        hint="the learned tensors are damaged; train again")  # fmt: skip
     return numbers
 
 

@@ -19,7 +19,7 @@ from fedmvp.settings.partition import Client, Partition, Target
 
 __all__ = ["BelowChance", "below_chance", "check_inputs"]
 
-_MEND = "run `dvc repro`: the partition is older than a manifest"
+_HINT = "run `dvc repro`: the partition is older than a manifest"
 _STANDARD_ERRORS = 3.0
 
 
@@ -56,7 +56,7 @@ def _check_classes(name: str, manifest: Manifest) -> None:
         if text in read:
             raise DataError(f"two classes read the same: {read[text]!r}, {class_name!r}",
                             where=f"dataset {name}",
-                            mend="rename one in the catalog entry")  # fmt: skip
+                            hint="rename one in the catalog entry")  # fmt: skip
         read[text] = class_name
 
 
@@ -68,15 +68,15 @@ def _check_part(
     position = {name: label for label, name in enumerate(manifest.classes)}
     labels = [position.get(name, -1) for name in part.classes]
     if -1 in labels or labels != sorted(set(labels)):
-        raise DataError("classes are not the dataset's in label order", where=where, mend=_MEND)
+        raise DataError("classes are not the dataset's in label order", where=where, hint=_HINT)
     known = set(labels)
     for image in map(manifest.image, images):
         if image.label not in known:
             raise DataError("image shows none of the classes", where=where, value=image.id,
-                            mend=_MEND)  # fmt: skip
+                            hint=_HINT)  # fmt: skip
         if split not in ("all", image.split):
             raise DataError(f"image is in split {image.split!r}, not {split!r}", where=where,
-                            value=image.id, mend=_MEND)  # fmt: skip
+                            value=image.id, hint=_HINT)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -131,5 +131,5 @@ def _packaged(name: str) -> Recorded | None:
             raise BackboneError(
                 f"not a backbone's patch statistics ({error.error_count()} faults)",
                 where=path,
-                mend="restore it with `git checkout -- fedmvp/clip/weights`",
+                hint="restore it with `git checkout -- fedmvp/clip/weights`",
             ) from None

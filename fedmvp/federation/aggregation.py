@@ -34,15 +34,15 @@ def check_update(update: ClientUpdate, current: Mapping[str, Tensor]) -> None:
         For unknown or misshapen tensors and for values that are not finite.
     """
     where = f"update of client {update.client}"
-    mend = "inspect the client's data, or set federation.on_client_failure: skip"
+    hint = "inspect the client's data, or set federation.on_client_failure: skip"
     for name, tensor in update.tensors.items():
         if name not in current:
-            raise ClientFailure("unknown tensor", where=where, value=name, mend=mend)
+            raise ClientFailure("unknown tensor", where=where, value=name, hint=hint)
         if tensor.shape != current[name].shape:
             shapes = f"{tuple(tensor.shape)}, expected {tuple(current[name].shape)}"
-            raise ClientFailure(f"tensor {name} has shape {shapes}", where=where, mend=mend)
+            raise ClientFailure(f"tensor {name} has shape {shapes}", where=where, hint=hint)
     if (bad := _not_finite(update.tensors)) is not None:
-        raise ClientFailure(f"tensor {bad} has values that are not finite", where=where, mend=mend)
+        raise ClientFailure(f"tensor {bad} has values that are not finite", where=where, hint=hint)
 
 
 def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
@@ -57,7 +57,7 @@ def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
         raise ClientFailure(
             f"aggregation made values of {bad} that are not finite",
             where=f"round {round_index}",
-            mend="set federation.aggregation_dtype: float64, or lower "
+            hint="set federation.aggregation_dtype: float64, or lower "
             "federation.server_learning_rate",
         )
 

@@ -130,7 +130,7 @@ class CheckpointFolder:
             lock.acquire(timeout=0)
         except Timeout:
             raise CheckpointError("another process trains this very run", where=self.path,
-                                  mend="let it end, or stop it: this one would repeat its work",
+                                  hint="let it end, or stop it: this one would repeat its work",
                                   ) from None  # fmt: skip
         with lock:
             remove_partial(self.path)

@@ -198,7 +198,7 @@ def train_client(
             if not math.isfinite(value):
                 raise ClientFailure("loss is not finite", where=f"client {client}, round "
                                     f"{round_index}", value=value,
-                                    mend="lower federation.learning_rate")  # fmt: skip
+                                    hint="lower federation.learning_rate")  # fmt: skip
             step = names
             if method.switch_before_step:
                 later = method.next_phase(phase, meter.local())

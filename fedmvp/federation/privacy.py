@@ -89,7 +89,7 @@ def epsilon(privacy: DifferentialPrivacyParams, *, rounds: int, sampling: float)
     except ImportError:
         raise ConfigError("differential privacy needs Opacus for its accountant",
                           where="params.yaml: federation.privacy",
-                          mend="install the extra, `pip install 'fedmvp[privacy]'`, or set "
+                          hint="install the extra, `pip install 'fedmvp[privacy]'`, or set "
                           "federation.privacy to null") from None  # fmt: skip
     divergences = rdp.compute_rdp(
         q=sampling, noise_multiplier=privacy.noise_multiplier, steps=rounds, orders=_ORDERS

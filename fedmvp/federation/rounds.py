@@ -87,7 +87,7 @@ def run_federation(
                 f"round {index} has {good.count} usable updates of {len(chosen)}",
                 where="federation.min_clients",
                 value=federation.min_clients,
-                mend="see the failed clients above, or lower min_clients",
+                hint="see the failed clients above, or lower min_clients",
             )
         check_global(tensors, index)
         state.tensors = tensors

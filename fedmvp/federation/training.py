@@ -153,17 +153,17 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
     found = {}
     for name, parameter in own.items():
         key = f"{fold}/{name}"
-        mend = "train again: `dvc repro --force train`"
+        hint = "train again: `dvc repro --force train`"
         if key not in tensors:
             raise CheckpointError("tensor is missing", where="weights.safetensors", value=key,
-                                  mend=mend)  # fmt: skip
+                                  hint=hint)  # fmt: skip
         if tensors[key].shape != parameter.shape:
             raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
                                   f"{tuple(parameter.shape)}", where="weights.safetensors",
-                                  mend=mend)  # fmt: skip
+                                  hint=hint)  # fmt: skip
         if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
             raise CheckpointError("tensor has values that are no finite numbers",
-                                  where="weights.safetensors", value=key, mend=mend)  # fmt: skip
+                                  where="weights.safetensors", value=key, hint=hint)  # fmt: skip
         found[name] = tensors[key]
     return found
 

@@ -129,7 +129,7 @@ class Workers:
             raise ClientFailure(
                 "a worker process ended by itself, most often for lack of memory",
                 where="FEDMVP_DEVICE", value=",".join(self.devices),
-                mend="see what it printed above; name fewer devices or free memory, then run "
+                hint="see what it printed above; name fewer devices or free memory, then run "
                 "again: finished rounds are kept",
             ) from None  # fmt: skip
 

@@ -49,7 +49,7 @@ def load_method(name: str) -> type[Method]:
 
         near = difflib.get_close_matches(name, METHODS, 3) or sorted(METHODS)
         raise ConfigError("unknown method", where="params.yaml: methods", value=name,
-                          mend=f"use one of: {', '.join(near)}")  # fmt: skip
+                          hint=f"use one of: {', '.join(near)}")  # fmt: skip
     module = importlib.import_module(f"fedmvp.methods.{name}")
     method: type[Method] = getattr(module, METHODS[name])
     return method

@@ -20,7 +20,7 @@ def method_params(name: str, section: Mapping[str, Any]) -> MethodParams:
     Raises
     ------
     ConfigError
-        Naming the key, its value and the mend.
+        Naming the key, its value and the hint.
     """
     return parse_section(load_method(name).Params, dict(section), f"params.yaml: methods.{name}")
 
@@ -60,4 +60,4 @@ def build_method(name: str, backbone: Backbone, params: MethodParams, seed: int)
         return load_method(name)(backbone, params, seed).to(backbone.device)
     except (ValueError, RuntimeError, MemoryError, OverflowError) as error:
         raise ConfigError(str(error), where=f"params.yaml: methods.{name}",
-                          mend=f"choose sizes that fit {backbone.spec.name}") from None  # fmt: skip
+                          hint=f"choose sizes that fit {backbone.spec.name}") from None  # fmt: skip

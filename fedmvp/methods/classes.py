@@ -88,7 +88,7 @@ class TextBank:
         self._position = {name: i for i, name in enumerate(self.names)}
         if len(self._position) != len(self.names):
             raise DataError("two classes share a name", where=f"dataset {dataset}",
-                            mend="rename one of them in the catalog entry")  # fmt: skip
+                            hint="rename one of them in the catalog entry")  # fmt: skip
         self._texts: dict[str, Texts] = {
             "names": tuple((name.replace("_", " "),) for name in self.names),
             "template": tuple((self.fill(name),) for name in self.names),
@@ -105,7 +105,7 @@ class TextBank:
         """Add a kind of text: one sequence per class, in label order."""
         if len(texts) != len(self.names) or not all(texts):
             raise DataError(f"every class needs {kind} texts", where=f"dataset {self.dataset}",
-                            mend="give at least one text per class")  # fmt: skip
+                            hint="give at least one text per class")  # fmt: skip
         self._texts[kind] = tuple(tuple(part) for part in texts)
 
     def kinds(self) -> frozenset[str]:
@@ -143,7 +143,7 @@ class TextBank:
                 "class is not in the dataset",
                 where=f"dataset {self.dataset}",
                 value=unknown[0],
-                mend="run the partition stage again: `dvc repro partition`",
+                hint="run the partition stage again: `dvc repro partition`",
             )
         return ClassSet(self, tuple(names), tuple(self._position[name] for name in names))
 

@@ -104,12 +104,12 @@ def read_official(path: Path) -> OfficialCheckpoint:
     try:
         content = read_torch(path)
     except FileNotFoundError:
-        raise CheckpointError("file is missing", where=path, mend="correct the path") from None
+        raise CheckpointError("file is missing", where=path, hint="correct the path") from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(
             f"not a checkpoint of plain tensors ({type(error).__name__})",
             where=path,
-            mend="give the official code's model.pth.tar-<round>, or a state dict of its "
+            hint="give the official code's model.pth.tar-<round>, or a state dict of its "
             "prompt_learner saved with torch.save",
         ) from None
     state = content.get("state_dict", content) if isinstance(content, dict) else content
@@ -118,7 +118,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
             "holds no state dict",
             where=path,
             value=type(state).__name__,
-            mend="give the official code's model.pth.tar-<round>",
+            hint="give the official code's model.pth.tar-<round>",
         )
     epoch = content.get("epoch")
     checked = _checked({str(key): value for key, value in state.items()}, path)
@@ -183,11 +183,11 @@ def to_official(
     }
 
 
-def _require_same(wanted: set[str], found: set[str], where: Path, mend: str) -> None:
+def _require_same(wanted: set[str], found: set[str], where: Path, hint: str) -> None:
     for kind, keys in (("missing", wanted - found), ("extra", found - wanted)):
         if keys:
             names = ", ".join(sorted(keys)[:4]) + (", …" if len(keys) > 4 else "")
-            raise CheckpointError(f"{len(keys)} {kind} key(s): {names}", where=where, mend=mend)
+            raise CheckpointError(f"{len(keys)} {kind} key(s): {names}", where=where, hint=hint)
 
 
 def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
@@ -195,20 +195,20 @@ def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
     if all(key.startswith("module.") for key in state):
         # As torch's DataParallel names them.
         state = {key.removeprefix("module."): value for key, value in state.items()}
-    mend = "give the file of an official FedMVP prompt_learner"
-    _require_same(set(_KEYS), set(state), path, mend)
+    hint = "give the file of an official FedMVP prompt_learner"
+    _require_same(set(_KEYS), set(state), path, hint)
     for key in _KEYS:
         value = state[key]
         if not isinstance(value, Tensor) or value.dtype not in _FLOATS.values():
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise CheckpointError(
-                f"{key} is no fp16, bf16 or fp32 tensor", where=path, value=str(kind), mend=mend
+                f"{key} is no fp16, bf16 or fp32 tensor", where=path, value=str(kind), hint=hint
             )
     for key, shape in _shapes(state).items():
         found = tuple(state[key].shape)
         if found != shape:
             raise CheckpointError(
-                f"{key} has shape {found} instead of {shape}", where=path, mend=mend
+                f"{key} has shape {found} instead of {shape}", where=path, hint=hint
             )
     return {key: state[key] for key in _KEYS}
 

@@ -55,7 +55,7 @@ def stage_spec() -> BackboneSpec | None:
         return BackboneSpec.model_validate(read_json(path))
     except ValidationError as error:
         raise BackboneError(f"not a backbone's description ({error.error_count()} faults)",
-                            where=path, mend="build it again with `dvc repro --force backbone`",
+                            where=path, hint="build it again with `dvc repro --force backbone`",
                             ) from None  # fmt: skip
 
 
@@ -106,20 +106,20 @@ def _complete(choice: BackboneChoice) -> tuple[str, Path | None, str | None]:
         raise BackboneError(
             "no backbone named",
             where="--backbone",
-            mend="give a name, or run from a repository with params.yaml",
+            hint="give a name, or run from a repository with params.yaml",
         )
     weights, pretrained = choice.weights, choice.pretrained
     if params is not None and params.name == name and weights is None and pretrained is None:
         weights = Path(params.weights) if params.weights else None
         pretrained = params.pretrained
     if weights is not None and not weights.is_file():
-        raise BackboneError("weights file is missing", where=weights, mend="correct the path")
+        raise BackboneError("weights file is missing", where=weights, hint="correct the path")
     if weights is None and pretrained is None and name != PICTOCLIP:
         raise BackboneError(
             "backbone has no weights",
             where="--backbone",
             value=name,
-            mend="give --backbone-weights FILE, or --pretrained TAG to let open_clip fetch them",
+            hint="give --backbone-weights FILE, or --pretrained TAG to let open_clip fetch them",
         )
     return name, weights, pretrained
 

@@ -78,14 +78,14 @@ def write_bundle(
     learned = read_learned(result, fold)
     spec = stage_spec()
     if learned.method is None or not learned.run:
-        raise CheckpointError("result has no run.json", where=result, mend="run `dvc repro`")
+        raise CheckpointError("result has no run.json", where=result, hint="run `dvc repro`")
     if spec is None:
         raise BackboneError("backbone is missing", where=STAGE_FOLDER,
-                            mend="run `dvc repro backbone`")  # fmt: skip
+                            hint="run `dvc repro backbone`")  # fmt: skip
     names = run_datasets(learned.run)
     if default_dataset is not None and default_dataset not in names:
         raise ConfigError("not a dataset of the run", where="--dataset", value=default_dataset,
-                          mend=f"use one of: {', '.join(names)}")  # fmt: skip
+                          hint=f"use one of: {', '.join(names)}")  # fmt: skip
     section = learned.run["params"].get("backbone", {})
     bundle = Bundle(
         method=learned.method,
@@ -122,7 +122,7 @@ def load_bundle(folder: Path, *, device: torch.device | str = "cpu") -> ServedMo
         bundle = Bundle.model_validate(read_json(path))
     except ValidationError as error:
         raise CheckpointError(f"not a model description ({error.error_count()} faults)",
-                              where=path, mend="log the model again")  from None  # fmt: skip
+                              where=path, hint="log the model again")  from None  # fmt: skip
     return ServedModel(bundle, read_learned(folder / _WEIGHTS).tensors, device)
 
 
@@ -179,7 +179,7 @@ class ServedModel:
     def _predictor(self, dataset: str) -> Predictor:
         if dataset not in self.bundle.candidates:
             raise ConfigError("unknown dataset", where="parameter dataset", value=dataset,
-                              mend=f"use one of: {', '.join(self.bundle.candidates)}")  # fmt: skip
+                              hint=f"use one of: {', '.join(self.bundle.candidates)}")  # fmt: skip
         if dataset not in self._predictors:
             self._predictors[dataset] = Predictor(self._method, self.bundle.candidates[dataset])
         return self._predictors[dataset]
@@ -201,6 +201,6 @@ def _find(named: NamedBackbone, device: torch.device | str) -> Backbone:
             "not the backbone this model was trained on: its hash differs",
             where=folder,
             value=found.tower_sha256,
-            mend=f"name the right weights of {named.name} in {BACKBONE_VARIABLE}",
+            hint=f"name the right weights of {named.name} in {BACKBONE_VARIABLE}",
         )
     return load_backbone(folder, precision=named.precision, linear=named.linear, device=device)

@@ -79,7 +79,7 @@ def choose_candidates(
         raise ConfigError(
             "no classes to choose among",
             where="candidate classes",
-            mend="give --dataset NAME or --classes FILE",
+            hint="give --dataset NAME or --classes FILE",
         )
     if lists is None:
         lists = {} if spec is None else _dataset_attributes(spec)
@@ -103,7 +103,7 @@ def _check_domain(spec: DatasetSpec | None, domain: str | None) -> None:
             "no such domain",
             where="--domain",
             value=domain,
-            mend=f"use one of: {', '.join(known)}" if known else "give --dataset NAME, too",
+            hint=f"use one of: {', '.join(known)}" if known else "give --dataset NAME, too",
         )
 
 
@@ -121,17 +121,17 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         raise DataError(
             f"class list cannot be read ({type(error).__name__})",
             where=path,
-            mend="give a UTF-8 text file with one class name a line",
+            hint="give a UTF-8 text file with one class name a line",
         ) from None
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
-        raise DataError("no class in the list", where=path, mend="write one class name a line")
+        raise DataError("no class in the list", where=path, hint="write one class name a line")
     for name, count in Counter(names).items():
         if count > 1:
-            raise DataError("class is listed twice", where=path, value=name, mend="remove one")
+            raise DataError("class is listed twice", where=path, value=name, hint="remove one")
         if len(name) > _MAX_NAME or not name.isprintable():
             raise DataError("class name is not a short printable text", where=path, value=name,
-                            mend=f"write at most {_MAX_NAME} characters")  # fmt: skip
+                            hint=f"write at most {_MAX_NAME} characters")  # fmt: skip
     return names
 
 
@@ -150,13 +150,13 @@ def read_attribute_lists(path: Path) -> dict[str, tuple[str, ...]]:
     value: Any = read_json(path)
     if isinstance(value, dict) and isinstance(value.get("classes"), dict):
         value = value["classes"]
-    mend = 'give JSON of the form {"class name": ["attribute", ...], ...}'
+    hint = 'give JSON of the form {"class name": ["attribute", ...], ...}'
     if not isinstance(value, dict) or not value:
-        raise AttributeTextError("no attribute lists", where=path, mend=mend)
+        raise AttributeTextError("no attribute lists", where=path, hint=hint)
     for name, texts in value.items():
         if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
             raise AttributeTextError(
-                f"class {name!r} has no list of texts", where=path, value=texts, mend=mend
+                f"class {name!r} has no list of texts", where=path, value=texts, hint=hint
             )
     return {name: tuple(texts) for name, texts in value.items()}
 

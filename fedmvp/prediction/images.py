@@ -71,7 +71,7 @@ def _decode(path: Path, size_px: int) -> NDArray[np.uint8]:
     try:
         return decode_image(path, size_px)
     except DataError as error:
-        raise DataError(error.what, where=path, mend=_GIVE) from None
+        raise DataError(error.what, where=path, hint=_GIVE) from None
 
 
 def _to_file(value: Any, folder: Path, place: int) -> Path:
@@ -105,4 +105,4 @@ def _pixels(value: Any, place: int) -> NDArray[np.uint8]:
 
 
 def _no_image(place: int, what: str) -> DataError:
-    return DataError(what, where=f"image {place} of the request", mend=_SEND)
+    return DataError(what, where=f"image {place} of the request", hint=_SEND)

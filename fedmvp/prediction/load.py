@@ -67,7 +67,7 @@ def load_predictor(
     Raises
     ------
     FedMVPError
-        Naming what is missing or does not fit, and the mend.
+        Naming what is missing or does not fit, and the hint.
     """
     if weights is not None and method is None and _untrained(weights):
         weights, method = None, str(weights)
@@ -75,11 +75,11 @@ def load_predictor(
     name = method or learned.method or ("zero_shot" if weights is None else None)
     if name is None:
         raise ConfigError("the weights do not name their method", where=weights,
-                          mend="give --method NAME")  # fmt: skip
+                          hint="give --method NAME")  # fmt: skip
     trained = load_method(name).trained
     if trained and weights is None:
         raise ConfigError("method needs its learned tensors", where="--method", value=name,
-                          mend="give --weights FILE")  # fmt: skip
+                          hint="give --weights FILE")  # fmt: skip
     params = section_of(name, learned, variant=variant, lora=lora)
     if dataset is None and classes is None:
         dataset = _only_dataset(learned.run, required=attributes is None)
@@ -147,7 +147,7 @@ def _only_dataset(run: Mapping[str, Any], *, required: bool) -> str | None:
     names = run_datasets(run)
     if len(names) > 1 and required:
         raise ConfigError("the run has several datasets", where="--dataset",
-                          mend=f"choose one: {', '.join(names)}")  # fmt: skip
+                          hint=f"choose one: {', '.join(names)}")  # fmt: skip
     return names[0] if len(names) == 1 else None
 
 
@@ -165,7 +165,7 @@ def section_of(
     for option, value, key in (("--variant", variant, "variant"), ("--lora", lora, "lora_eval")):
         if value is not None and key not in fields:
             raise ConfigError(f"method {name} has no {key}", where=option, value=value,
-                              mend=f"drop {option}")  # fmt: skip
+                              hint=f"drop {option}")  # fmt: skip
     own = learned.method == name
     section = dict(learned.resolved) if own else {}
     if variant is not None:
@@ -203,15 +203,15 @@ def assemble(
     """
     method = build_method(name, backbone, params, seed)
     own = method.tensors()
-    mend = f"use the weights of a {name} trained on {backbone.spec.name}, or name their backbone"
+    hint = f"use the weights of a {name} trained on {backbone.spec.name}, or name their backbone"
     for key in sorted(own.keys() ^ tensors.keys()):
         kind = "missing" if key in own else "extra"
-        raise CheckpointError(f"tensor is {kind}", where=where, value=key, mend=mend)
+        raise CheckpointError(f"tensor is {kind}", where=where, value=key, hint=hint)
     for key, parameter in own.items():
         found = tensors[key].shape
         if found != parameter.shape:
             raise CheckpointError(f"{key} has shape {tuple(found)} instead of "
-                                  f"{tuple(parameter.shape)}", where=where, mend=mend)  # fmt: skip
+                                  f"{tuple(parameter.shape)}", where=where, hint=hint)  # fmt: skip
         with torch.no_grad():
             parameter.copy_(tensors[key])
     return method

@@ -46,7 +46,7 @@ class _CandidateBank(TextBank):
                     "class has no attributes",
                     where=f"candidate classes of {self.dataset}",
                     value=name,
-                    mend="give them with --attributes FILE, or use --method zero_shot",
+                    hint="give them with --attributes FILE, or use --method zero_shot",
                 )
         return texts
 
@@ -123,7 +123,7 @@ class Predictor:
             raise DataError(
                 "logits are not finite",
                 where=f"method {type(self.method).__name__}",
-                mend="the learned tensors or the backbone weights are damaged: get them again",
+                hint="the learned tensors or the backbone weights are damaged: get them again",
             )
         return logits
 
@@ -143,7 +143,7 @@ class Predictor:
             raise DataError(
                 "patches do not attend to attributes",
                 where=f"method {type(self.method).__name__}",
-                mend="drop --explain, or use fedmvp with an attribute bank",
+                hint="drop --explain, or use fedmvp with an attribute bank",
             )
         grid = self.method.backbone.spec.vision.grid
         return Attended(weights[0].float().cpu().numpy(), grid, texts)

@@ -80,26 +80,26 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
         method = "fedmvp"
     if method is not None and (not isinstance(method, str) or method not in METHODS):
         raise CheckpointError("made by an unknown method", where=path, value=method,
-                              mend="use the version of fedmvp that made it")  # fmt: skip
+                              hint="use the version of fedmvp that made it")  # fmt: skip
     resolved = run.get("params", {}).get("method", {})
     return Learned(method, tensors, resolved, note.get("params", {}), run, note)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    mend = ("give weights.safetensors of a result, or import an official checkpoint with "
+    hint = ("give weights.safetensors of a result, or import an official checkpoint with "
             "`fedmvp import-official`")  # fmt: skip
     if not path.is_file():
-        raise CheckpointError("file is missing", where=path, mend=mend)
+        raise CheckpointError("file is missing", where=path, hint=hint)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             note = parse_json((file.metadata() or {}).get(_NOTE, "{}"))
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"not a safetensors file ({type(error).__name__})", where=path,
-                              mend=mend) from None  # fmt: skip
+                              hint=hint) from None  # fmt: skip
     _require_finite(tensors, path)
     if not isinstance(note, dict) or not isinstance(note.get("params", {}), dict):
-        raise CheckpointError("its note is not ours", where=path, mend=mend)
+        raise CheckpointError("its note is not ours", where=path, hint=hint)
     return tensors, note
 
 
@@ -114,7 +114,7 @@ def _require_finite(tensors: Mapping[str, Tensor], where: Path | str) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
             raise CheckpointError("tensor has values that are no finite numbers", where=where,
-                                  value=name, mend="train again, or restore the file")  # fmt: skip
+                                  value=name, hint="train again, or restore the file")  # fmt: skip
 
 
 def _has_form(run: Mapping[str, Any]) -> bool:
@@ -131,15 +131,15 @@ def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[
     folds = sorted({name.partition("/")[0] for name in common if "/" in name})
     if not folds:
         if fold is not None:
-            raise ConfigError("file has no folds", where=path, value=fold, mend="drop --fold")
+            raise ConfigError("file has no folds", where=path, value=fold, hint="drop --fold")
         return common
     if fold is None and len(folds) > 1:
         raise ConfigError("file holds several folds", where=path,
-                          mend=f"choose one with --fold: {', '.join(folds)}")  # fmt: skip
+                          hint=f"choose one with --fold: {', '.join(folds)}")  # fmt: skip
     chosen = folds[0] if fold is None else fold
     if chosen not in folds:
         raise ConfigError("no such fold", where=path, value=fold,
-                          mend=f"use one of: {', '.join(folds)}")  # fmt: skip
+                          hint=f"use one of: {', '.join(folds)}")  # fmt: skip
     prefix = f"{chosen}/"
     return {
         name.removeprefix(prefix): tensor
@@ -154,5 +154,5 @@ def _run_beside(path: Path) -> dict[str, Any]:
         return {}
     run = read_json(beside)
     if not isinstance(run, dict) or not _has_form(run):
-        raise CheckpointError("not a run record", where=beside, mend="restore it with `dvc repro`")
+        raise CheckpointError("not a run record", where=beside, hint="restore it with `dvc repro`")
     return run

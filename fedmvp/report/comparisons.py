@@ -134,7 +134,7 @@ def _read(
             first, targets = path, answers.targets
         elif answers.targets != targets:
             raise DataError(f"not of the images of {first.relative_to(results_dir).as_posix()}",
-                            where=path, mend="run `dvc repro` to evaluate all alike")  # fmt: skip
+                            where=path, hint="run `dvc repro` to evaluate all alike")  # fmt: skip
         known.setdefault(run.method, {})[run.seed] = answers.correct
     return targets, known
 

@@ -133,7 +133,7 @@ def read_runs(
     if not runs:
         raise DataError("no results to report", where=results_dir.name,
                         value=f"settings {list(settings)}, methods {list(methods)}",
-                        mend="run `dvc repro` so that evaluation writes them")  # fmt: skip
+                        hint="run `dvc repro` so that evaluation writes them")  # fmt: skip
     return runs
 
 
@@ -146,7 +146,7 @@ def _read_run(setting: str, method: str, seed: int, folder: Path, results_dir: P
     trained = (folder / "rounds.csv").exists() or (folder / "weights.safetensors").exists()
     info = read_json(folder / "run.json")
     if not isinstance(info, dict) or not isinstance(info.get("params"), dict):
-        raise DataError("not a run record with `params`", where=folder / "run.json", mend=_RERUN)
+        raise DataError("not a run record with `params`", where=folder / "run.json", hint=_RERUN)
     metrics_file = folder / "metrics.json"
     return Run(
         setting=setting,
@@ -169,18 +169,18 @@ def _read_run(setting: str, method: str, seed: int, folder: Path, results_dir: P
 def _metrics(path: Path) -> dict[str, float]:
     value = read_json(path)
     if not isinstance(value, dict) or not value:
-        raise DataError("not a flat mapping of metrics", where=path, mend=_RERUN)
+        raise DataError("not a flat mapping of metrics", where=path, hint=_RERUN)
     for key, number in value.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
             raise DataError(f"metric {key!r} is no fraction in [0, 1]", where=path, value=number,
-                            mend=_RERUN)  # fmt: skip
+                            hint=_RERUN)  # fmt: skip
     return {key: float(number) for key, number in sorted(value.items())}
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, str]]:
     rows = read_csv(folder / name)
     if not rows:
-        raise DataError("no rows", where=folder / name, mend=_RERUN)
+        raise DataError("no rows", where=folder / name, hint=_RERUN)
     return rows
 
 
@@ -225,7 +225,7 @@ class _Cells:
     def text(self, column: str) -> str:
         value = self.row.get(column)
         if value is None:
-            raise DataError(f"column {column!r} is missing", where=self.path, mend=_RERUN)
+            raise DataError(f"column {column!r} is missing", where=self.path, hint=_RERUN)
         return value
 
     def integer(self, column: str) -> int:
@@ -251,7 +251,7 @@ class _Cells:
 
     def _wrong(self, column: str, kind: str) -> DataError:
         return DataError(f"column {column!r} holds no {kind}", where=self.path,
-                         value=self.row[column], mend=_RERUN)  # fmt: skip
+                         value=self.row[column], hint=_RERUN)  # fmt: skip
 
 
 def _explained(path: Path) -> tuple[ExplainedImage, ...]:
@@ -261,7 +261,7 @@ def _explained(path: Path) -> tuple[ExplainedImage, ...]:
         return tuple(_image(item) for item in read_json(path)["images"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"malformed entry ({type(error).__name__}: {error})", where=path,
-                        mend=_RERUN) from None  # fmt: skip
+                        hint=_RERUN) from None  # fmt: skip
 
 
 def _image(item: Mapping[str, Any]) -> ExplainedImage:
@@ -294,4 +294,4 @@ def _failures(path: Path) -> tuple[Failure, ...]:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"malformed entry ({type(error).__name__}: {error})", where=path,
-                        mend=_RERUN) from None  # fmt: skip
+                        hint=_RERUN) from None  # fmt: skip

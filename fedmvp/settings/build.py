@@ -177,6 +177,6 @@ def _domains(chosen: tuple[str, ...] | str, manifest: Manifest) -> tuple[str, ..
             "dataset has no such domain",
             where=manifest.dataset,
             value=stray,
-            mend=f"known: {', '.join(manifest.domains)}",
+            hint=f"known: {', '.join(manifest.domains)}",
         )
     return chosen

@@ -103,7 +103,7 @@ def select_datasets(
             "others": [name for name in listed if name not in trained],
         }
         return tuple(words[chosen])
-    return _pick(chosen, listed, "datasets", mend="list it in params.yaml: data.datasets")
+    return _pick(chosen, listed, "datasets", hint="list it in params.yaml: data.datasets")
 
 
 def _shared_domains(
@@ -116,20 +116,20 @@ def _shared_domains(
                 "datasets of one domain setting differ in their domains",
                 where=f"{datasets[0]}, {name}",
                 value=sorted(domains[name]),
-                mend="write the folds out instead of the shorthand",
+                hint="write the folds out instead of the shorthand",
             )
     if len(first) < 2:
         raise ConfigError(
             "a domain setting needs at least two domains",
             where=datasets[0],
             value=list(first),
-            mend="choose a dataset with domains",
+            hint="choose a dataset with domains",
         )
     return first
 
 
 def _pick(
-    chosen: tuple[str, ...] | str, known: Sequence[str], where: str, mend: str | None = None
+    chosen: tuple[str, ...] | str, known: Sequence[str], where: str, hint: str | None = None
 ) -> tuple[str, ...]:
     if isinstance(chosen, str):
         return tuple(known)
@@ -138,7 +138,7 @@ def _pick(
             "setting names something unknown",
             where=where,
             value=stray,
-            mend=mend or f"known: {', '.join(known)}",
+            hint=hint or f"known: {', '.join(known)}",
         )
     return chosen
 

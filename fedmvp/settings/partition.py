@@ -159,7 +159,7 @@ def load_partition(path: Path) -> Partition:
         raise DataError(
             f"not a partition ({type(error).__name__}: {error})",
             where=path,
-            mend="delete it and run `dvc repro partition`",
+            hint="delete it and run `dvc repro partition`",
         ) from None
     check(partition, str(path))
     return partition
@@ -245,7 +245,7 @@ def _check_lists(
             f"{kind} is empty",
             where=where,
             value=name,
-            mend="raise classes_per_client, or leave its dataset or domain out of the setting",
+            hint="raise classes_per_client, or leave its dataset or domain out of the setting",
         )
     _require_distinct(classes, f"class is listed twice in {kind} {name}", where)
     _require_distinct(images, f"image is listed twice in {kind} {name}", where)
@@ -264,7 +264,7 @@ def _broken(message: str, where: str, value: object) -> DataError:
         message,
         where=where,
         value=value,
-        mend="correct the setting's YAML, or run `dvc repro partition`",
+        hint="correct the setting's YAML, or run `dvc repro partition`",
     )
 
 

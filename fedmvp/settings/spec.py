@@ -187,14 +187,14 @@ def load_setting(suite: str, name: str) -> Setting:
             "unknown setting",
             where=f"suite {suite}",
             value=name,
-            mend=f"{hint}known: {', '.join(known) or 'none: check run.suite'}",
+            hint=f"{hint}known: {', '.join(known) or 'none: check run.suite'}",
         )
     if len(found) > 1:
         raise ConfigError(
             "setting is defined twice",
             where=found[1],
             value=name,
-            mend="rename your setting: a shipped one is never replaced",
+            hint="rename your setting: a shipped one is never replaced",
         )
     return parse_section(Setting, load_yaml(found[0]), str(found[0]))
 

@@ -170,7 +170,7 @@ def live_run(
 def _wanted() -> bool:
     value = os.environ.get(SWITCH, "off")
     if value not in ("off", "live"):
-        raise ConfigError("unknown value", where=SWITCH, value=value, mend="use off or live")
+        raise ConfigError("unknown value", where=SWITCH, value=value, hint="use off or live")
     return value == "live"
 
 

@@ -87,7 +87,7 @@ def log_model(
 
     if alias is not None and register is None:
         raise ConfigError("an alias needs a registered model", where="--alias", value=alias,
-                          mend="give --register NAME, too")  # fmt: skip
+                          hint="give --register NAME, too")  # fmt: skip
     uri = tracking_uri(root, store)
     with tempfile.TemporaryDirectory(prefix="fedmvp-model-") as name:
         folder = Path(name)
@@ -99,7 +99,7 @@ def log_model(
             run = find_run(client, read_json(result / "run.json")["fingerprint"])
             if run is None:
                 raise DataError("run is gone from the tracking store", where=result,
-                                mend="run `fedmvp track sync`, then this again")  # fmt: skip
+                                hint="run `fedmvp track sync`, then this again")  # fmt: skip
             logged = _known(client, run, digest) or _log(uri, run.info.run_id, folder, bundle,
                                                          digest)  # fmt: skip
             if register is None:

@@ -109,7 +109,7 @@ def project(folder: Path) -> Projection:
     run = _run_record(folder)
     metrics = read_json(folder / "metrics.json")
     if not isinstance(metrics, dict) or not all(_is_number(v) for v in metrics.values()):
-        raise DataError("not a flat mapping of numbers", where=folder / "metrics.json", mend=_RERUN)
+        raise DataError("not a flat mapping of numbers", where=folder / "metrics.json", hint=_RERUN)
     rounds = folder / "rounds.csv"
     files = {f"result/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
     identity = {key: str(run[key]) for key in ("setting", "method", "seed")}
@@ -145,7 +145,7 @@ def _run_record(folder: Path) -> dict[str, Any]:
     }
     for key, kind in kinds.items():
         if not isinstance(run, dict) or not isinstance(run.get(key), kind):
-            raise DataError(f"no valid {key!r} in the run record", where=path, mend=_RERUN)
+            raise DataError(f"no valid {key!r} in the run record", where=path, hint=_RERUN)
     record: dict[str, Any] = run
     return record
 
@@ -204,7 +204,7 @@ def round_series(rows: Sequence[Mapping[str, str]], where: Path) -> dict[str, di
             for key, value in _round_values(group):
                 series.setdefault(metric_key(f"train/{key}{suffix}"), {})[step] = value
     except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"malformed row ({error})", where=where, mend=_RERUN) from None
+        raise DataError(f"malformed row ({error})", where=where, hint=_RERUN) from None
     return {key: dict(sorted(curve.items())) for key, curve in sorted(series.items())}
 
 

@@ -94,7 +94,7 @@ def locked(root: Path, uri: str | None = None) -> Iterator[None]:
         raise ConfigError(
             "another process keeps the tracking store locked",
             where=path,
-            mend="let it end, or end it, and run `fedmvp track sync`",
+            hint="let it end, or end it, and run `fedmvp track sync`",
         ) from None
 
 
@@ -130,7 +130,7 @@ def open_client(uri: str) -> Any:
             f"the tracking store cannot be opened ({type(error).__name__})",
             where="FEDMVP_TRACKING_URI",
             value=without_secret(uri),
-            mend="start the server, correct the URI, or unset it to use .fedmvp/mlflow.db (delete "
+            hint="start the server, correct the URI, or unset it to use .fedmvp/mlflow.db (delete "
             "that file if it is broken: it is rebuilt from the results, which are safe)",
         ) from error
     return client
@@ -199,18 +199,18 @@ def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[
         When the port is impossible, or the store is a server, which has a page of its own.
     """
     if not 1 <= port <= 65535:
-        raise ConfigError("no such port", where="--port", value=port, mend="use 1 to 65535")
+        raise ConfigError("no such port", where="--port", value=port, hint="use 1 to 65535")
     store = tracking_uri(root, uri)
     if store.startswith(("http://", "https://", "databricks")):
         raise ConfigError(
             "the tracking store is a server",
             where="FEDMVP_TRACKING_URI",
             value=without_secret(store),
-            mend="open this address in a browser",
+            hint="open this address in a browser",
         )
     _set_defaults()
     if importlib.util.find_spec("mlflow") is None:
-        raise ConfigError("mlflow is not installed", where=sys.executable, mend="run `make env`")
+        raise ConfigError("mlflow is not installed", where=sys.executable, hint="run `make env`")
     return [
         sys.executable,
         "-m",

@@ -30,14 +30,14 @@ def _folder() -> Path:
 
 @contextlib.contextmanager
 def _file(name: str, data: bytes) -> Iterator[Path]:
-    """Write a file; the only error that may leave is one with a mend, told in one line."""
+    """Write a file; the only error that may leave is one with a hint, told in one line."""
     path = _folder() / name
     path.write_bytes(data)
     try:
         yield path
     except FedMVPError as error:
         line = str(error)
-        assert "; mend: " in line
+        assert "; hint: " in line
         assert line.isprintable()
 
 

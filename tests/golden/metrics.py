@@ -22,7 +22,7 @@ __all__ = ["FOLDER", "TOLERANCE", "Verdict", "compare", "measured", "platform_ke
 FOLDER = Path(__file__).parent
 # Fractions. Without training only images at a tie can flip; a training multiplies roundings.
 TOLERANCE = {"zero_shot": 0.02, "trained": 0.05}
-_MEND = "run `make golden` if the change is meant, and commit tests/golden"
+_HINT = "run `make golden` if the change is meant, and commit tests/golden"
 
 Results = Mapping[str, Mapping[str, Any]]
 """``<setting>/<method>/seed<k>`` → fingerprint, kind and metrics."""
@@ -62,7 +62,7 @@ def measured(root: Path) -> dict[str, dict[str, Any]]:
     """
     folders = sorted(path.parent for path in root.glob("results/*/*/seed*/metrics.json"))
     if not folders:
-        raise DataError("no results", where="results", mend="run `dvc repro`")
+        raise DataError("no results", where="results", hint="run `dvc repro`")
     return {
         folder.relative_to(root / "results").as_posix(): {
             "fingerprint": read_json(folder / "run.json")["fingerprint"],
@@ -117,7 +117,7 @@ class Verdict:
         how = "equal" if self.exact else f"within tolerance of {self.reference}"
         if self.passed:
             return f"golden metrics: {self.compared} {how}"
-        lines = [f"golden metrics: {len(self.faults)} not {how}; mend: {_MEND}", *self.faults]
+        lines = [f"golden metrics: {len(self.faults)} not {how}; hint: {_HINT}", *self.faults]
         return "\n".join(lines)
 
 
@@ -130,7 +130,7 @@ def compare(results: Results, golden: Mapping[str, Results], key: str) -> Verdic
         When there are no golden metrics.
     """
     if not golden:
-        raise DataError("no golden metrics", where=FOLDER.name, mend=_MEND)
+        raise DataError("no golden metrics", where=FOLDER.name, hint=_HINT)
     reference = key if key in golden else min(golden)
     exact, expected = reference == key, golden[reference]
     faults, compared = [], 0

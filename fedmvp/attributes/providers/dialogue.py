@@ -99,7 +99,7 @@ class DialogueProvider:
         raise AttributeTextError(
             f"no valid answer after {self._attempts} attempts; the last: {wrong}",
             where=ask.place,
-            mend=f"read {self._keep(ask, messages)}, then try another model or template, or raise "
+            hint=f"read {self._keep(ask, messages)}, then try another model or template, or raise "
             "attributes.max_tokens or attempts",
         )
 

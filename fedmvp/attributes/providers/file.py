@@ -38,18 +38,18 @@ class FileProvider:
             raise AttributeTextError(
                 "file is missing",
                 where=path,
-                mend="set attributes.path to a JSON of class -> list of texts",
+                hint="set attributes.path to a JSON of class -> list of texts",
             )
         if path.stat().st_size > MAX_BYTES:
             raise AttributeTextError(
                 f"file is larger than {MAX_BYTES >> 20} MiB",
                 where=path,
-                mend="give a JSON of class -> list of texts",
+                hint="give a JSON of class -> list of texts",
             )
         value = read_json(path)
         if not isinstance(value, dict):
             raise AttributeTextError(
-                "not an object of class -> list of texts", where=path, mend="give a JSON object"
+                "not an object of class -> list of texts", where=path, hint="give a JSON object"
             )
         self._lists: dict[str, Any] = value
         self._folded: dict[str, list[str]] = {}
@@ -76,7 +76,7 @@ class FileProvider:
             what,
             where=self.path,
             value=ask.class_name,
-            mend=f"give one list under {spoken_name(ask.class_name)!r}",
+            hint=f"give one list under {spoken_name(ask.class_name)!r}",
         )
 
 

@@ -66,7 +66,7 @@ class LocalChat:
                 reason,
                 where="attributes.model",
                 value=model,
-                mend="install it with `uv pip install transformers`, and give a folder or a hub "
+                hint="install it with `uv pip install transformers`, and give a folder or a hub "
                 "name of a causal language model",
             )
         self._temperature = temperature

@@ -88,14 +88,14 @@ class OpenAIChat:
                 "the package openai is not installed",
                 where="attributes.provider",
                 value="openai",
-                mend="install it with `uv pip install openai`, or use provider recorded",
+                hint="install it with `uv pip install openai`, or use provider recorded",
             )
         _require_address(base_url)
         if not api_key and base_url == _OPENAI:
             raise ProviderUnusable(
                 "no key",
                 where="OPENAI_API_KEY",
-                mend="export OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own",
+                hint="export OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own",
             )
         self._model = model
         self._server = _server(base_url)
@@ -179,23 +179,23 @@ class OpenAIChat:
             return ProviderUnusable(
                 f"the server refuses the key (HTTP {status})",
                 where=self._server,
-                mend="check OPENAI_API_KEY and OPENAI_BASE_URL",
+                hint="check OPENAI_API_KEY and OPENAI_BASE_URL",
             )
         if status == 404:
             return ProviderUnusable(
                 f"no such model or address (HTTP 404): {said}",
                 where=self._server,
                 value=self._model,
-                mend="check attributes.model and OPENAI_BASE_URL (it usually ends in /v1)",
+                hint="check attributes.model and OPENAI_BASE_URL (it usually ends in /v1)",
             )
         if status is None or status == 429 or status >= 500:
             return ProviderUnusable(
-                f"no answer after all retries ({said})", where=self._server, mend=_AGAIN
+                f"no answer after all retries ({said})", where=self._server, hint=_AGAIN
             )
         return AttributeTextError(
             f"the server rejects the question (HTTP {status}): {said}",
             where=ask.place,
-            mend="change what it names, e.g. attributes.temperature or max_tokens",
+            hint="change what it names, e.g. attributes.temperature or max_tokens",
         )
 
     def _clean(self, text: str) -> str:
@@ -215,7 +215,7 @@ def _require_address(base_url: str) -> None:
         raise ProviderUnusable(
             "not an http(s) address",
             where="OPENAI_BASE_URL",
-            mend="set it to something like http://localhost:8000/v1",
+            hint="set it to something like http://localhost:8000/v1",
         )
 
 
@@ -249,6 +249,6 @@ def _number(variable: str, default: float) -> float:
             "not a number from 0 up",
             where=f"environment variable {variable}",
             value=text,
-            mend="unset it or set a number",
+            hint="unset it or set a number",
         )
     return value

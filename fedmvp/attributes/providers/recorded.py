@@ -43,7 +43,7 @@ class RecordedProvider:
                 "no recorded answer",
                 where=ask.place,
                 value=f"model {ask.question.model}, template {ask.question.template}",
-                mend=f"ask a model once: `fedmvp attributes generate {ask.dataset} --provider "
+                hint=f"ask a model once: `fedmvp attributes generate {ask.dataset} --provider "
                 "openai --model NAME`, or import a list: "
                 f"`fedmvp attributes import {ask.dataset} FILE --model {ask.question.model}`",
             )
@@ -52,7 +52,7 @@ class RecordedProvider:
                 f"{len(found)} different recorded answers",
                 where=ask.place,
                 value=[dict(answer.question.parameters) for answer in found],
-                mend="set attributes.per_class, temperature and max_tokens to those of one of them",
+                hint="set attributes.per_class, temperature and max_tokens to those of one of them",
             )
         return Reply(found[0].attributes)
 
@@ -102,7 +102,7 @@ class RememberingProvider:
         return ProviderUnusable(
             f"answers cannot be recorded ({error.strerror})",
             where=self._store.path,
-            mend="make the file writable and its disk less full",
+            hint="make the file writable and its disk less full",
         )
 
 

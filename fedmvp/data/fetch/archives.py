@@ -25,7 +25,7 @@ _MEMBER_BYTES = 512
 """What an empty member counts for."""
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
                           errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG})  # fmt: skip
-_MEND = "get the archive from its official source again"
+_HINT = "get the archive from its official source again"
 
 
 def extract(archive: Path, target: Path) -> None:
@@ -48,18 +48,18 @@ def extract(archive: Path, target: Path) -> None:
         kinds = {zipfile.is_zipfile: _extract_zip, tarfile.is_tarfile: _extract_tar}
         read = next((reader for is_one, reader in kinds.items() if is_one(archive)), None)
         if read is None:
-            raise SourceError("not a zip or tar archive", where=archive, mend=_MEND)
+            raise SourceError("not a zip or tar archive", where=archive, hint=_HINT)
         read(archive, target)
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise SourceError(
-            f"members contradict each other ({error})", where=archive, mend=_MEND
+            f"members contradict each other ({error})", where=archive, hint=_HINT
         ) from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         # Damaged archives raise OSErrors of their own: impossible offsets, names, blocks of bz2.
         if isinstance(error, SourceError) or getattr(error, "errno", None) in _OF_THE_DISK:
             raise
         raise SourceError(
-            f"archive is damaged or unsupported ({error})", where=archive, mend=_MEND
+            f"archive is damaged or unsupported ({error})", where=archive, hint=_HINT
         ) from None
 
 
@@ -104,7 +104,7 @@ def _checked(archive: Path, name: str, target: Path) -> Path:
 
 
 def _refused(archive: Path, name: str, why: str) -> SourceError:
-    return SourceError(f"archive member {why}", where=archive, value=name, mend=_MEND)
+    return SourceError(f"archive member {why}", where=archive, value=name, hint=_HINT)
 
 
 class _Budget:
@@ -121,7 +121,7 @@ class _Budget:
             raise SourceError(
                 f"archive swells to more than {_MAX_RATIO} times its size",
                 where=self.archive,
-                mend=_MEND,
+                hint=_HINT,
             )
 
 

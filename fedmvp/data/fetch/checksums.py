@@ -11,7 +11,7 @@ from fedmvp.errors import SourceError
 __all__ = ["verify_file"]
 
 
-def verify_file(path: Path, file: SourceFile, mend: str) -> None:
+def verify_file(path: Path, file: SourceFile, hint: str) -> None:
     """Check a file's length and checksums, as far as they are declared.
 
     Raises
@@ -20,11 +20,11 @@ def verify_file(path: Path, file: SourceFile, mend: str) -> None:
         When the file is missing or its content is not the declared one.
     """
     if not path.is_file():
-        raise SourceError("file is missing", where=path, mend=mend)
+        raise SourceError("file is missing", where=path, hint=hint)
     size = path.stat().st_size
     if file.size_bytes is not None and size != file.size_bytes:
         raise SourceError(
-            f"length is not the declared {file.size_bytes} bytes", where=path, value=size, mend=mend
+            f"length is not the declared {file.size_bytes} bytes", where=path, value=size, hint=hint
         )
     for algorithm in ("sha256", "md5"):
         expected = getattr(file, algorithm)
@@ -34,5 +34,5 @@ def verify_file(path: Path, file: SourceFile, mend: str) -> None:
             actual = hashlib.file_digest(opened, algorithm).hexdigest()
         if actual != expected:
             raise SourceError(
-                f"{algorithm} is not the declared {expected}", where=path, value=actual, mend=mend
+                f"{algorithm} is not the declared {expected}", where=path, value=actual, hint=hint
             )

@@ -22,12 +22,12 @@ def download_drive(file_id: str, target: Path) -> None:
     from gdown.exceptions import DownloadError, FileURLRetrievalError
 
     where = f"https://drive.google.com/uc?id={file_id}"
-    mend = f"try again tomorrow, or fetch it in a browser and save it as {target}"
+    hint = f"try again tomorrow, or fetch it in a browser and save it as {target}"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         gdown.download(id=file_id, output=str(target), resume=True)
     except (DownloadError, FileURLRetrievalError, requests.RequestException, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise SourceError(f"Google Drive refused ({reason})", where=where, mend=mend) from None
+        raise SourceError(f"Google Drive refused ({reason})", where=where, hint=hint) from None
     if not target.is_file():
-        raise SourceError("Google Drive gave no file", where=where, mend=mend)
+        raise SourceError("Google Drive gave no file", where=where, hint=hint)

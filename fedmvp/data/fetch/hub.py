@@ -177,4 +177,4 @@ def _write_image(content: bytes, folder: Path, name: str) -> None:
 
 
 def _refused(where: object, what: str) -> SourceError:
-    return SourceError(what, where=where, mend="use another source, or correct the catalog entry")
+    return SourceError(what, where=where, hint="use another source, or correct the catalog entry")

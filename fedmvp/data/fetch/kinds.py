@@ -58,7 +58,7 @@ class Fetch:
 
 
 def restore_hint(path: str) -> str:
-    """Return how to mend a file of the repository."""
+    """Return how to restore a file of the repository."""
     return f"restore it with `git checkout -- {path}`"
 
 
@@ -115,7 +115,7 @@ def _manual(source: ManualSource, work: Fetch) -> None:
     numbered = [f"({number}) {step}" for number, step in enumerate(steps, start=1)]
     for line in numbered:
         tell(f"{work.spec.name}: {line}")
-    raise SourceError("must be obtained by hand", where=work.spec.title, mend=" ".join(numbered))
+    raise SourceError("must be obtained by hand", where=work.spec.title, hint=" ".join(numbered))
 
 
 def _download(file: HttpFile | DriveFile, work: Fetch, name: str) -> None:
@@ -130,7 +130,7 @@ def _download(file: HttpFile | DriveFile, work: Fetch, name: str) -> None:
         else:
             download_drive(file.id, path)
     try:
-        verify_file(path, file, mend=f"run again: {origin} is fetched afresh")
+        verify_file(path, file, hint=f"run again: {origin} is fetched afresh")
     except SourceError:
         path.unlink(missing_ok=True)
         raise

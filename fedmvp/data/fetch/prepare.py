@@ -30,7 +30,7 @@ def _terra_incognita(spec: DatasetSpec, staging: Path) -> None:
         raise SourceError(
             f"archive lacks {absent[0] if absent else 'eccv_18_all_images_sm'}",
             where=staging,
-            mend="get the archives from their official source again",
+            hint="get the archives from their official source again",
         )
     domains = {domain.folder: domain for domain in spec.domains}
     classes = {entry.folder for entry in spec.classes}
@@ -64,7 +64,7 @@ def _link(source: Path, folder: Path) -> None:
         raise SourceError(
             "image of the annotations is missing",
             where=source,
-            mend="get the archives from their official source again",
+            hint="get the archives from their official source again",
         ) from None
     except OSError:  # a file system without hard links
         shutil.copyfile(source, target)

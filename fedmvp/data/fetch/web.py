@@ -51,7 +51,7 @@ def download(
         When the disk is full or cannot be written.
     """
     if not url.startswith(("http://", "https://")):
-        raise SourceError("not an http(s) address", where=url, mend="correct the catalog entry")
+        raise SourceError("not an http(s) address", where=url, hint="correct the catalog entry")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     with transfer_bar(target.name) as advance:
@@ -81,7 +81,7 @@ def _fetch_all(
                 raise SourceError(
                     f"server answered {error.code} {error.reason}",
                     where=url,
-                    mend="check the address, or use another source",
+                    hint="check the address, or use another source",
                 ) from None
             reason = f"server answered {error.code} {error.reason}"
         except _CUT as error:
@@ -91,7 +91,7 @@ def _fetch_all(
         after = part.stat().st_size if part.exists() else 0
         failures = 0 if after > before else failures + 1
         if failures >= attempts:
-            raise SourceError(reason, where=url, mend="check the network and run again: it resumes")
+            raise SourceError(reason, where=url, hint="check the network and run again: it resumes")
         time.sleep(pause_s * 2 ** min(failures, 5))
 
 

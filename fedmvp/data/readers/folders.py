@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from fedmvp.data.layout_spec import ClassFolders, DomainClassFolders, Part, PartClassFolders
-from fedmvp.data.readers.found import Found, is_image, mend, missing
+from fedmvp.data.readers.found import Found, is_image, hint, missing
 from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
@@ -115,7 +115,7 @@ def _refuse_strangers(
             raise DataError(
                 "folder is no class of the dataset",
                 where=below,
-                mend="list it in the catalog under classes, or in layout.ignore"
+                hint="list it in the catalog under classes, or in layout.ignore"
                 if not spec.sources
-                else mend(spec),
+                else hint(spec),
             )

@@ -9,7 +9,7 @@ from fedmvp.data.layout_spec import Part
 from fedmvp.data.spec import DatasetSpec
 from fedmvp.errors import DataError
 
-__all__ = ["Found", "image_size", "is_image", "mend", "missing", "read_lines"]
+__all__ = ["Found", "image_size", "is_image", "hint", "missing", "read_lines"]
 
 _SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -71,17 +71,17 @@ def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
     except FileNotFoundError:
         raise missing(spec, path, "list") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"not a text file ({error})", where=path, mend=mend(spec)) from None
+        raise DataError(f"not a text file ({error})", where=path, hint=hint(spec)) from None
     stripped = (line.strip() for line in lines)
     return [line for line in stripped if line and not line.startswith("#")]
 
 
 def missing(spec: DatasetSpec, path: Path, what: str) -> DataError:
     """Return the complaint that a file or folder is not there."""
-    return DataError(f"{what} is missing", where=path, mend=mend(spec))
+    return DataError(f"{what} is missing", where=path, hint=hint(spec))
 
 
-def mend(spec: DatasetSpec) -> str:
+def hint(spec: DatasetSpec) -> str:
     """Return what the user can do about an incomplete folder."""
     if spec.sources:
         return "complete the folder, or remove the dataset's folder to fetch it again"

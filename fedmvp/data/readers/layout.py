@@ -9,7 +9,7 @@ from typing import Any
 
 from fedmvp.data.layout_spec import Layout
 from fedmvp.data.readers import folders, lists, matlab
-from fedmvp.data.readers.found import Found, mend
+from fedmvp.data.readers.found import Found, hint
 from fedmvp.data.spec import DatasetSpec
 from fedmvp.errors import DataError
 
@@ -49,7 +49,7 @@ def locate(spec: DatasetSpec, root: Path) -> Located:
             return candidate
     looked = ", ".join(dict.fromkeys(c.base.relative_to(root).as_posix() for c in candidates))
     raise DataError(
-        f"no layout of the catalog is here (looked in {looked})", where=root, mend=mend(spec)
+        f"no layout of the catalog is here (looked in {looked})", where=root, hint=hint(spec)
     )
 
 
@@ -72,7 +72,7 @@ def read_layout(spec: DatasetSpec, located: Located) -> list[Found]:
             f"class {absent.name!r} has no image",
             where=located.base,
             value=absent.folder,
-            mend=mend(spec),
+            hint=hint(spec),
         )
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fedmvp.data.layout_spec import AircraftLists, Part, PetsLists, Sun397Lists, Ucf101Lists
-from fedmvp.data.readers.found import Found, image_size, mend, read_lines
+from fedmvp.data.readers.found import Found, image_size, hint, read_lines
 from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
@@ -96,4 +96,4 @@ def _label(
 
 
 def _malformed(spec: DatasetSpec, path: Path, line: str, what: str) -> DataError:
-    return DataError(f"list is not as expected: {what}", where=path, value=line, mend=mend(spec))
+    return DataError(f"list is not as expected: {what}", where=path, value=line, hint=hint(spec))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.data.layout_spec import CarsMat, FlowersMat, Part
-from fedmvp.data.readers.found import Found, image_size, mend, missing
+from fedmvp.data.readers.found import Found, image_size, hint, missing
 from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
@@ -53,7 +53,7 @@ def _found(
             "class number is not one of the dataset's",
             where=source,
             value=label + 1,
-            mend=mend(spec),
+            hint=hint(spec),
         )
     return Found(name, label, DEFAULT_DOMAIN, image_size(spec, base / name), part)
 
@@ -70,5 +70,5 @@ def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
         raise DataError(
             f"not the expected MATLAB file ({type(error).__name__}: {error})",
             where=path,
-            mend=mend(spec),
+            hint=hint(spec),
         ) from None

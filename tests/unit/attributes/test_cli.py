@@ -112,7 +112,7 @@ def test_live_generation(run: Run, server: ChatServer, folder: Path) -> None:
 def test_errors_say_what_to_do(run: Run, arguments: tuple[str, ...], what: str) -> None:
     result = run(*arguments, fails=True)
     assert isinstance(result.exception, FedMVPError)
-    assert what in str(result.exception) and "mend:" in str(result.exception)
+    assert what in str(result.exception) and "hint:" in str(result.exception)
 
 
 def test_unknown_class_names_the_nearest(run: Run) -> None:

@@ -112,7 +112,7 @@ def test_ambiguous_records_ask_for_parameters(
 def test_one_bad_class_loses_no_other(
     tmp_path: Path, dataset: DatasetClasses, params: Params, live: Counting
 ) -> None:
-    live.fail["kettle"] = AttributeTextError("bad", where="kettle", mend="none")
+    live.fail["kettle"] = AttributeTextError("bad", where="kettle", hint="none")
     with pytest.raises(AttributeTextError, match="kettle"):
         collect_attributes(dataset, params(provider="openai"), folder=tmp_path)
     assert len(AnswerStore.of("things", tmp_path)) == 2
@@ -124,7 +124,7 @@ def test_one_bad_class_loses_no_other(
 def test_unusable_provider_stops_at_once(tmp_path: Path, params: Params, live: Counting) -> None:
     many = DatasetClasses("many", "Many", tuple(f"class {n}" for n in range(200)))
     live.fail.update(
-        {name: ProviderUnusable("refused", where="server", mend="key") for name in many.classes}
+        {name: ProviderUnusable("refused", where="server", hint="key") for name in many.classes}
     )
     with pytest.raises(ProviderUnusable):
         collect_attributes(many, params(provider="openai"), folder=tmp_path)

@@ -55,7 +55,7 @@ CASES = [
             "classes_per_client, seed, shots",
           partition={"classes_per_client": 20, "shotz": 8, "seed": 1}),
     entry("a misspelt section", "federaton: unknown key", "federation", federaton={}),
-    entry("a missing key", "partition.seed: key is missing; mend: add it", partition__seed=None),
+    entry("a missing key", "partition.seed: key is missing; hint: add it", partition__seed=None),
     entry("a negative severity", "data.capture: ", "got -1", data__capture=-1),
     entry("a severity beyond use", "data.capture: ", "got 5", data__capture=5),
     entry("a severity that is true", "data: capture is true instead of a number",

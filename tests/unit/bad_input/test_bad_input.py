@@ -64,7 +64,7 @@ def test_bad_input_is_refused_in_one_line(
     *progress, line = outcome.err.splitlines()
     assert not any(text.startswith("error: ") for text in progress)
     assert line.startswith("error: ")
-    assert "; mend: " in line
+    assert "; hint: " in line
     assert len(line) < 1400
     assert line.isprintable()
     for part in case.tells:

@@ -126,7 +126,7 @@ def test_personal_contexts_survive_an_interruption(tiny: Backbone, tmp_path: Pat
         nonlocal count
         count += 1
         if count == 3:
-            raise ClientFailure("stopped", where="test", mend="go on")
+            raise ClientFailure("stopped", where="test", hint="go on")
         return real(*parts)
 
     with pytest.MonkeyPatch.context() as patch:

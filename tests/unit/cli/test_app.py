@@ -66,7 +66,7 @@ def failing() -> typer.Typer:
 
     @own.command()
     def config() -> None:
-        raise ConfigError("unknown key", where="params.yaml: run", value="x\ny", mend="remove it")
+        raise ConfigError("unknown key", where="params.yaml: run", value="x\ny", hint="remove it")
 
     @own.command()
     def missing() -> None:
@@ -83,14 +83,14 @@ def failing() -> typer.Typer:
     return own
 
 
-def test_errors_are_one_line_with_a_mend(failing: typer.Typer) -> None:
+def test_errors_are_one_line_with_a_hint(failing: typer.Typer) -> None:
     result = CliRunner().invoke(failing, ["config"])
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr == ("error: params.yaml: run: unknown key; got 'x\\ny'; mend: remove it\n")
+    assert result.stderr == ("error: params.yaml: run: unknown key; got 'x\\ny'; hint: remove it\n")
     result = CliRunner().invoke(failing, ["missing"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: absent/file: No such file or directory; mend: ")
+    assert result.stderr.startswith("error: absent/file: No such file or directory; hint: ")
 
 
 @pytest.mark.parametrize("words", [["--debug", "config"], ["config", "--debug"]])

@@ -1,4 +1,4 @@
-"""Doctor: every fault is one line with its mend."""
+"""Doctor: every fault is one line with its hint."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def sound(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def findings(run: Run, code: int) -> dict[str, list[tuple[bool, str, str]]]:
     found: dict[str, list[tuple[bool, str, str]]] = {}
     for line in json.loads(run("doctor", "--json", code=code).stdout):
-        found.setdefault(line["check"], []).append((line["ok"], line["detail"], line["mend"]))
+        found.setdefault(line["check"], []).append((line["ok"], line["detail"], line["hint"]))
     return found
 
 
 def test_a_sound_repository(run: Run, sound: Path) -> None:
     found = findings(run, 0)
     assert list(found) == list(health.CHECKS)
-    assert all(ok and not mend for lines in found.values() for ok, _, mend in lines)
+    assert all(ok and not hint for lines in found.values() for ok, _, hint in lines)
     assert len(found["data"]) == len(found["attributes"]) == 5
     assert "problem" not in run("doctor").stdout
 
@@ -60,7 +60,7 @@ def test_faults_do_not_hide_each_other(
     ]
     assert "methods.fedmvp: ranks" in bad["methods"][0][1]
     assert "git checkout" in bad["data"][0][2]
-    assert all(mend for lines in bad.values() for ok, _, mend in lines if not ok)
+    assert all(hint for lines in bad.values() for ok, _, hint in lines if not ok)
 
 
 def test_without_params_the_rest_is_still_looked_at(run: Run, sound: Path) -> None:

@@ -88,7 +88,7 @@ def test_faults(run: Run, folder: Path) -> None:
     assert "give --out FILE, --export FILE" in run("import-official", "c", code=2).stderr
     result = run("import-official", "c", "--out", "w.safetensors", code=2)
     assert result.stderr == (
-        "error: c: 1 missing key(s): linear.bias; mend: give the file of an official FedMVP "
+        "error: c: 1 missing key(s): linear.bias; hint: give the file of an official FedMVP "
         "prompt_learner\n"
     )
     assert not Path("w.safetensors").exists()

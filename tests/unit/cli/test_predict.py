@@ -148,7 +148,7 @@ def test_a_bad_image_is_one_line_and_nothing_else(run: Run, place: Backbone, nam
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith(f"error: {name}: ")
-    assert "mend: " in result.stderr
+    assert "hint: " in result.stderr
 
 
 def test_images_that_are_not_what_they_seem(run: Run, place: Backbone) -> None:
@@ -164,7 +164,7 @@ def test_faults_name_the_option(run: Run, place: Backbone) -> None:
     for words, message in (
         (("image0.png",), "--dataset NAME or --classes FILE"),
         (("image0.png", "--dataset", "toy"), "did you mean 'toys'"),
-        ((*IMPORTED, "--classes", "classes.txt"), "got 'snow owl'; mend: give them with --attr"),
+        ((*IMPORTED, "--classes", "classes.txt"), "got 'snow owl'; hint: give them with --attr"),
         ((*IMPORTED, "--dataset", "toys", "--variant", "official"), "got 'official'"),
         ((*IMPORTED, "--dataset", "toys", "--method", "fedmpv"), "unknown method"),
         (("image0.png", "--dataset", "toys", "--weights", "model.pth.tar-7"), "import-official"),

@@ -46,14 +46,14 @@ def test_other_weights_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["spec.json", "weights.safetensors"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises((BackboneError, DataError), match=r"mend: .*dvc repro"):
+    with pytest.raises((BackboneError, DataError), match=r"hint: .*dvc repro"):
         load_backbone(folder)
 
 
 def test_a_damaged_spec_is_refused(folder: Path) -> None:
     path = folder / "spec.json"
     path.write_text(path.read_text().replace('"layers"', '"layer"', 1))
-    with pytest.raises(BackboneError, match=r"mend"):
+    with pytest.raises(BackboneError, match=r"hint"):
         load_backbone(folder)
 
 

@@ -163,7 +163,7 @@ def test_models_with_foreign_parts_are_refused(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["RN50", "ViT-B-16-SigLIP", "coca_ViT-B-32", "convnext_base"])
 def test_unsupported_architectures_are_refused(name: str) -> None:
-    with pytest.raises(BackboneError, match=r"not supported.*mend: use a CLIP with a plain ViT"):
+    with pytest.raises(BackboneError, match=r"not supported.*hint: use a CLIP with a plain ViT"):
         describe_model(name)
 
 

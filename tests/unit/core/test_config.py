@@ -42,7 +42,7 @@ def test_the_shipped_file_is_valid() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("federation.roundz", 3, r"federation\.roundz: unknown key; got 3; mend: .*rounds"),
+        ("federation.roundz", 3, r"federation\.roundz: unknown key; got 3; hint: .*rounds"),
         ("run.seeds", [], r"run\.seeds"),
         ("run.seeds", [1, 1], "seeds repeats an entry"),
         ("run.seeds", [-1], r"run\.seeds\.0"),
@@ -67,7 +67,7 @@ def test_what_is_wrong_is_named(
     with pytest.raises(ConfigError, match=message) as caught:
         parse(document, tmp_path / "params.yaml")
     assert "\n" not in str(caught.value)
-    assert "; mend: " in str(caught.value)
+    assert "; hint: " in str(caught.value)
 
 
 def test_a_misspelt_key_is_named_before_the_one_it_leaves_missing(
@@ -75,7 +75,7 @@ def test_a_misspelt_key_is_named_before_the_one_it_leaves_missing(
 ) -> None:
     document["federation"]["roundz"] = document["federation"].pop("rounds")
     with pytest.raises(
-        ConfigError, match=r"federation\.roundz: unknown key; got \d+; mend: .*rounds"
+        ConfigError, match=r"federation\.roundz: unknown key; got \d+; hint: .*rounds"
     ):
         parse(document, tmp_path / "params.yaml")
 

@@ -68,8 +68,8 @@ def test_a_failing_client_is_skipped_and_written_down(tiny: Backbone, load: Load
          "OSError: cannot identify image file 'a b.png'"),
         (RuntimeError("<Tensor at 0x7f31aa40> of https://host/a is in /etc/x.d/y, (1/2)"),
          "RuntimeError: <Tensor at 0x…> of https://host/a is in y, (1/2)"),
-        (DataError("cannot be decoded", where=Path.cwd() / "raw/one two.png", mend="fetch again"),
-         "DataError: raw/one two.png: cannot be decoded; mend: fetch again"),
+        (DataError("cannot be decoded", where=Path.cwd() / "raw/one two.png", hint="fetch again"),
+         "DataError: raw/one two.png: cannot be decoded; hint: fetch again"),
         (ValueError("and/or 3 / 4"), "ValueError: and/or 3 / 4"),
     ],
 )  # fmt: skip

@@ -88,7 +88,7 @@ class Numbers:
 
 def load(client: str, broken: str) -> ClientData:
     if client == broken:
-        raise DataError("image cannot be decoded", where=client, value="x.png", mend="fetch it")
+        raise DataError("image cannot be decoded", where=client, value="x.png", hint="fetch it")
     if broken == f"kill {client}":
         os.kill(os.getpid(), signal.SIGKILL)
     return cast("ClientData", Numbers(client))
@@ -152,7 +152,7 @@ def test_any_number_of_workers_gives_the_bytes_of_none(count: int) -> None:
 def test_a_clients_error_comes_back_whole() -> None:
     params = federation()
     with (
-        pytest.raises(DataError, match=r"^c: image cannot.*'x.png'.*mend: fetch it") as caught,
+        pytest.raises(DataError, match=r"^c: image cannot.*'x.png'.*hint: fetch it") as caught,
         Workers(partial(build, params, "c"), ["place", "place"]) as workers,
     ):
         federate(workers.backend("all", states()), params)
@@ -218,7 +218,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_errors_travel_between_processes() -> None:
-    error = ConfigError("unknown key", where="params.yaml", value=3, mend="remove it")
+    error = ConfigError("unknown key", where="params.yaml", value=3, hint="remove it")
     error.add_note("while reading")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (type(again), str(again), again.__notes__) == (ConfigError, str(error), error.__notes__)

@@ -58,5 +58,5 @@ def test_a_wrong_section_is_refused(section: dict[str, Any], message: str) -> No
 
 
 def test_heads_must_divide_the_width(tiny: Backbone) -> None:
-    with pytest.raises(ConfigError, match=r"not divisible.*mend: choose sizes that fit"):
+    with pytest.raises(ConfigError, match=r"not divisible.*hint: choose sizes that fit"):
         build_method("fedmvp", tiny, method_params("fedmvp", {"heads": 5}), 1)

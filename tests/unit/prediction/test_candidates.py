@@ -112,5 +112,5 @@ def test_faulty_class_lists(tmp_path: Path, content: str | None, message: str) -
     "content", [[], {}, "text", {"a": "b"}, {"a": [1]}, {"a": [""]}, {"classes": {"a": None}}]
 )
 def test_faulty_attribute_lists(tmp_path: Path, content: Any) -> None:
-    with pytest.raises((AttributeTextError, DataError), match=r"mend: "):
+    with pytest.raises((AttributeTextError, DataError), match=r"hint: "):
         read_attribute_lists(write(tmp_path / "a.json", content))

@@ -55,7 +55,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes | None)
     path = tmp_path / "bad.png"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"bad\.png.*mend: give a whole PNG"):
+    with pytest.raises(DataError, match=r"bad\.png.*hint: give a whole PNG"):
         decode_files([path], 8)
 
 
@@ -70,5 +70,5 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
      [[[0, 0, -1]]], [[[0.5, 0, 0]]], [["a", "b", "c"]], [[[1, 2, 3]], [[1, 2]]], []],
 )  # fmt: skip
 def test_a_value_that_is_no_image_is_named_by_its_place(value: Any) -> None:
-    with pytest.raises(DataError, match=r"image 1 of the request.*mend: send base64"):
+    with pytest.raises(DataError, match=r"image 1 of the request.*hint: send base64"):
         decode_values([PIXELS, value], 8)

@@ -106,7 +106,7 @@ def test_a_missing_or_broken_piece_is_one_clear_error(
         build(results, partitions, tmp_path / "report", EMOJI)
     message = str(caught.value)
     assert Path(path).name in message
-    assert "mend: " in message
+    assert "hint: " in message
     assert "\n" not in message
     assert not (tmp_path / "report").exists()
 

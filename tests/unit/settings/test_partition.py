@@ -147,7 +147,7 @@ def test_unknown_domain_of_a_fold(make_manifest: MakeManifest) -> None:
             "folds": [{"train": {"domains": ["ink"]}, "targets": [{"group": "target"}]}],
         }
     )
-    with pytest.raises(ConfigError, match="no such domain; got 'ink'; mend: known: noto, oil"):
+    with pytest.raises(ConfigError, match="no such domain; got 'ink'; hint: known: noto, oil"):
         _build(setting, make_manifest("food", 4, ("noto", "oil")))
 
 
