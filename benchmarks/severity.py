@@ -2,9 +2,9 @@
 
 ``FEDMVP_THREADS=1 python -m benchmarks.severity --jobs 2`` trains what `ROWS` lists at each
 severity with each seed of params.yaml (profile ``baselines``) and adds a line to docs/severity.csv
-as soon as a number is there, so an interrupted run resumes. ``--draw`` writes the figure and the
-table that docs/when_it_pays.md shows from that file alone. Needs the stages backbone and
-attributes.
+as soon as a number is there, so an interrupted run resumes. What `dvc repro` left in results/ at
+its own severity is taken from there. ``--draw`` writes the figure and the table that
+docs/when_it_pays.md shows from that file alone. Needs the stages backbone and attributes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from fedmvp.config import load_params
+from fedmvp.config import Params, load_params
 from fedmvp.data.build import build_manifest
 from fedmvp.data.labelled import ImageSource
 from fedmvp.data.spec import load_spec
@@ -26,14 +26,14 @@ from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.training import fold_tensors, train
-from fedmvp.files import write_text
+from fedmvp.files import read_json, write_text
 from fedmvp.methods import load_method
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.build import build_method, method_params, resolved_federation
 from fedmvp.settings.build import build_partition
 from fedmvp.settings.spec import load_setting
 from pipeline.stage import run_stage
-from pipeline.workbench import ATTRIBUTES, Workbench
+from pipeline.workbench import ATTRIBUTES, Workbench, result_folder
 
 __all__ = ["ROWS", "SEVERITIES"]
 
@@ -129,6 +129,19 @@ def read() -> dict[Job, dict[str, float]]:
         }
 
 
+def reproduced(params: Params) -> dict[Job, dict[str, float]]:
+    """Return what `dvc repro` measured at the params' severity: the same computation."""
+    found = {}
+    for index, row in enumerate(ROWS):
+        same = all(params.methods[row.method].get(k) == v for k, v in row.changes.items())
+        for seed in params.run.seeds if load_method(row.method).trained else params.run.seeds[:1]:
+            path = result_folder("base_to_new", row.method, seed) / "metrics.json"
+            if same and path.is_file():
+                metrics = read_json(path)
+                found[Job(params.data.capture, index, seed)] = {m: metrics[m] for m in METRICS}
+    return found
+
+
 def write(found: dict[Job, dict[str, float]]) -> None:
     """Write all that was measured, in a fixed order."""
     lines = [",".join(("severity", "method", "seed", *METRICS))]
@@ -208,8 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes; set FEDMVP_THREADS=1")
     parser.add_argument("--draw", action="store_true", help="only draw what is measured")
     chosen = parser.parse_args(arguments)
-    found = read()
-    seeds = load_params().run.seeds
+    params = load_params()
+    found = {**read(), **({} if chosen.draw else reproduced(params))}
+    seeds = params.run.seeds
     jobs = [
         Job(severity, index, seed)
         for severity in SEVERITIES
