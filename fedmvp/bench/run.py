@@ -41,6 +41,7 @@ class Question:
     naive: bool
     device: torch.device
     planned: bool = False
+    linear: str = "matmul"
 
 
 def answer(spec: BackboneSpec, question: Question, params: Params | None) -> dict[str, Any]:
@@ -86,6 +87,7 @@ def _scene(spec: BackboneSpec, question: Question, *, naive: bool) -> Scene:
         precision=question.precision,
         device=question.device,
         shortcuts=plain if naive else Shortcuts.from_environment(),
+        linear=question.linear,
     )
     return build_scene(
         backbone,

@@ -27,10 +27,15 @@ _WORDS = 16  # tokens of a text, start and end among them: those of an attribute
 
 
 def random_backbone(
-    spec: BackboneSpec, *, precision: str, device: torch.device, shortcuts: Shortcuts
+    spec: BackboneSpec,
+    *,
+    precision: str,
+    device: torch.device,
+    shortcuts: Shortcuts,
+    linear: str = "matmul",
 ) -> Backbone:
     """Return a tower of these sizes with small random weights."""
-    backbone = Backbone(spec, precision=precision, shortcuts=shortcuts)
+    backbone = Backbone(spec, precision=precision, shortcuts=shortcuts, linear=linear)
     generator = torch_generator(0, "bench/weights")
     with torch.no_grad():
         for name, tensor in backbone.named_parameters():

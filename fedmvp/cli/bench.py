@@ -64,8 +64,9 @@ def bench(
     params = own if profile is None else profile_params(profile)
     name = backbone or ("pictoclip" if params is None else params.backbone.name)
     kind = precision or ("fp32" if params is None else params.backbone.precision)
-    question = Question(classes, attributes, batch, kind, repetitions, naive,
-                        prepare_device(), planned=profile is not None)  # fmt: skip
+    linear = "matmul" if params is None else params.backbone.linear
+    question = Question(classes, attributes, batch, kind, repetitions, naive, prepare_device(),
+                        planned=profile is not None, linear=linear)  # fmt: skip
     result = answer(backbone_spec(name), question, params)
     if as_json:
         print_json(result)
@@ -78,8 +79,8 @@ def _print(result: dict[str, Any]) -> None:
 
     typer.echo(
         f"{result['backbone']} on {result['device']} ({result['threads']} threads, "
-        f"{result['precision']}): {result['classes']} classes x {result['attributes']} attributes, "
-        f"batches of {result['batch']}"
+        f"{result['precision']}, {result['linear']}): {result['classes']} classes x "
+        f"{result['attributes']} attributes, batches of {result['batch']}"
     )
     print_table(
         ("part", "seconds", "ratio", "CPU ratio", "per second", "peak MiB"),
