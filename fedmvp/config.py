@@ -45,7 +45,7 @@ ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=
 
 
 def _number(value: Any) -> Any:
-    """Refuse the strings YAML makes of 1e-3 (YAML 1.1 wants 1.0e-3) only if they are no number."""
+    """Take 1e-3, a string to YAML 1.1 (it wants 1.0e-3), for the number it is."""
     if isinstance(value, str):
         try:
             return float(value)

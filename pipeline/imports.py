@@ -54,7 +54,7 @@ class Sources:
         if module not in self._trees:
             file = self.file(module)
             if file is None:
-                raise LookupError(f"{module} is no module of this repository")
+                raise LookupError(f"{module} is not a module of this repository")
             self._trees[module] = ast.parse(file.read_text(encoding="utf-8"), str(file))
         return self._trees[module]
 

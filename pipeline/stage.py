@@ -90,7 +90,7 @@ def stage_seed(word: str) -> int:
     Raises
     ------
     ConfigError
-        When it is no whole number.
+        When it is not a whole number.
     """
     if not word.isdecimal() or len(word) > 16:
         raise ConfigError("not a seed", where="command line", value=word,

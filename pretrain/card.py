@@ -197,12 +197,12 @@ emojione-monotone holds black \
 silhouettes of drawings whose colour versions the benchmark's emojione style contains, which may \
 help on that style; and emojione and fxemoji lack the newer emoji.
 
-The attribute texts shipped for the benchmark are no training texts. By coincidence {shared[0]} \
+The attribute texts shipped for the benchmark are not training texts. By coincidence {shared[0]} \
 of the {shared[1]:,} phrases are also a caption of some icon or an entry of the lexicon.
 
 ## Recipe
 
-`pretrain/params.yaml` holds every number; `make pretrain` runs it and goes on where it was
+`pretrain/params.yaml` holds every number; `make pretrain` runs it and resumes where it stopped
 stopped.
 
 1. Image tower against projected sentence embeddings of all captions of each icon, sampled

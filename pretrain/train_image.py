@@ -24,7 +24,7 @@ from pretrain.workers import launch, share
 __all__ = ["ImageStudent", "sampled_softmax", "train"]
 
 _MAX_LOG_SCALE = 4.6052  # ln 100, as in CLIP
-_NEAR_DUPLICATE = 0.9  # cosine of sentence embeddings above which a text is no negative
+_NEAR_DUPLICATE = 0.9  # cosine of sentence embeddings above which a text is not a negative
 _NEGATIVE_POWER = 0.75
 
 
@@ -96,7 +96,7 @@ def sampled_softmax(features: Tensor, captions: Tensor, shares: Tensor, negative
 
 
 def excluded_negatives(corpus: Corpus, texts: Tensor, negatives: Tensor) -> Tensor:
-    """Return which negatives are no negatives of an icon, bool [n, k].
+    """Return which negatives are not negatives of an icon, bool [n, k].
 
     Its own captions, and those that nearly say its name.
     """

@@ -113,7 +113,7 @@ def parse_line(line: bytes, path: Path, number: int) -> RecordedAnswer:
     Raises
     ------
     AttributeTextError
-        When it is no answer, or its key is not its question's.
+        When it is not an answer, or its key is not its question's.
     """
     where = f"{path.name} line {number}"
     try:

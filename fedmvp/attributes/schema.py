@@ -91,7 +91,7 @@ def names_class(text: str, class_name: str) -> bool:
 
     It does when all content words of the name occur in it, in any order, singular or plural, or
     when neighbouring words joined spell the name (``cup cake`` for ``cupcake``). A part of a
-    longer name is no name: ``black fur`` may describe ``black cat``.
+    longer name is not a name: ``black fur`` may describe ``black cat``.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def check_attribute(
     Raises
     ------
     AttributeTextError
-        When it is no text, empty, too long, unprintable or names its class.
+        When it is not text, empty, too long, unprintable or names its class.
     """
     where = f"attributes of {dataset}, class {class_name!r}"
     if not isinstance(text, str):

@@ -33,7 +33,7 @@ class AnswerStore:
     Raises
     ------
     AttributeTextError
-        On reading a line that is no valid answer, with its number.
+        On reading a line that is not a valid answer, with its number.
     """
 
     def __init__(self, path: Path) -> None:

@@ -78,7 +78,7 @@ def survey(folder: Path) -> ImageTree:
         return ImageTree("domains", classes, {name: name for name in sorted(deep)}, images)
     if len(parts) < len(deep):
         stray = next(name for name in deep if name not in parts)
-        raise DataError("folder is no part of a split beside others that are", where=folder,
+        raise DataError("folder is not a part of a split beside others that are", where=folder,
                         value=stray, hint=_TREES)  # fmt: skip
     return ImageTree("parts", classes, _with_test(folder, parts), images)
 

@@ -37,7 +37,7 @@ def ui(
     """Serve MLflow's pages to this machine, until Ctrl-C."""
     import subprocess
 
-    from fedmvp.tracking.store import ui_command
+    from fedmvp.tracking.ui import ui_command
 
     command = ui_command(_ROOT, port=port, uri=store)
     typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)

@@ -33,7 +33,7 @@ def cache_limit_bytes() -> int:
     Raises
     ------
     ConfigError
-        When ``FEDMVP_CACHE_GIB`` is no positive number.
+        When ``FEDMVP_CACHE_GIB`` is not a positive number.
     """
     given = os.environ.get("FEDMVP_CACHE_GIB") or str(DEFAULT_LIMIT_GIB)
     try:

@@ -50,7 +50,7 @@ class _Layout(Section):
 
 
 class _Folders(_Layout):
-    ignore: tuple[str, ...] = Field(default=(), description="Sub-folders that are no class.")
+    ignore: tuple[str, ...] = Field(default=(), description="Sub-folders that are not classes.")
     class_dirs: Literal["folder", "label"] = Field(
         default="folder", description="Class folders are named by the catalog, or 0, 1, 2, …"
     )

@@ -202,7 +202,7 @@ def load_manifest(path: Path) -> Manifest:
     Raises
     ------
     DataError
-        When the file is missing or is no valid manifest.
+        When the file is missing or is not a valid manifest.
     """
     value = read_json(path)
     try:
@@ -247,7 +247,7 @@ def _check(manifest: Manifest) -> None:
     head: tuple[object, ...] = (manifest.dataset, manifest.title, manifest.template,
                                 manifest.content, *manifest.classes, *manifest.domains)  # fmt: skip
     if stray := next((text for text in head if not isinstance(text, str)), None):
-        raise ValueError(f"{stray!r} is no text")
+        raise ValueError(f"{stray!r} is not text")
     if stray := next((name for name in manifest.capture if name not in manifest.domains), None):
         raise ValueError(f"capture names {stray!r}, which is not a domain")
     if len(set(manifest.classes)) != len(manifest.classes):

@@ -136,7 +136,7 @@ class HubSource(Section):
     label_order: Literal["names", "catalog"] = Field(
         default="names", description="`catalog`: label numbers are ours already."
     )
-    skip_labels: tuple[str, ...] = Field(default=(), description="Names that are no class.")
+    skip_labels: tuple[str, ...] = Field(default=(), description="Names that are not classes.")
 
 
 class ManualSource(Section):

@@ -60,7 +60,7 @@ def split_rows(spec: DatasetSpec, path: Path) -> Iterator[tuple[Split, str, int]
     for split in _SPLITS:
         rows: Any = value[split]
         if not isinstance(rows, list):
-            raise _invalid(path, f"{split} is no list", rows)
+            raise _invalid(path, f"{split} is not a list", rows)
         for row in rows:
             name, label = _checked(spec, path, row)
             if name in seen:

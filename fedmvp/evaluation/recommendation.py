@@ -36,7 +36,7 @@ GAP_POINTS = 10.0
 
 _STANDARD_ERRORS = 3.0
 """A linear probe within so many standard errors of guessing is no better than chance; as in
-`fedmvp.evaluation.sanity`. On the emoji none is: this one is no measurement."""
+`fedmvp.evaluation.sanity`. On the emoji none is: this one is not a measurement."""
 
 Verdict = Literal["other_backbone", "prompts", "little", "unclear", "not_measured"]
 

@@ -162,7 +162,7 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
                                   f"{tuple(parameter.shape)}", where="weights.safetensors",
                                   hint=hint)  # fmt: skip
         if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
-            raise CheckpointError("tensor has values that are no finite numbers",
+            raise CheckpointError("tensor has values that are not finite numbers",
                                   where="weights.safetensors", value=key, hint=hint)  # fmt: skip
         found[name] = tensors[key]
     return found

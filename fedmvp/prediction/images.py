@@ -54,7 +54,7 @@ def decode_values(values: Sequence[Any], size_px: int) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        Naming the first that is no image by its place.
+        Naming the first that is not an image by its place.
     """
     images = np.empty((len(values), size_px, size_px, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory(prefix="fedmvp-") as folder:

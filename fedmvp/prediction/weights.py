@@ -113,7 +113,7 @@ def _require_finite(tensors: Mapping[str, Tensor], where: Path | str) -> None:
     """
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
-            raise CheckpointError("tensor has values that are no finite numbers", where=where,
+            raise CheckpointError("tensor has values that are not finite numbers", where=where,
                                   value=name, hint="train again, or restore the file")  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def interval_of(
 
 
 def direction(difference: float | None) -> str:
-    """Return ``up``, ``down`` or ``level``: what prints as 0.00 points is no difference."""
+    """Return ``up``, ``down`` or ``level``: what prints as 0.00 points is not a difference."""
     rounded = round(100 * (difference or 0.0), 2)
     return "up" if rounded > 0 else "down" if rounded < 0 else "level"
 

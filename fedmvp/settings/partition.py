@@ -142,7 +142,7 @@ def load_partition(path: Path) -> Partition:
     Raises
     ------
     DataError
-        When the file is missing, is no partition, or breaks a guarantee.
+        When the file is missing, is not a partition, or breaks a guarantee.
     """
     value = read_json(path)
     try:
@@ -173,7 +173,7 @@ def _typed(record: Mapping[str, Any], images: str) -> dict[str, Any]:
     for key, value in record.items():
         _texts(key, value if key in ("classes", images) else [value or ""])
         if key in ("fold", "dataset") and not _PLAIN.fullmatch(value or ""):
-            raise ValueError(f"{key} {value!r} is no plain name")
+            raise ValueError(f"{key} {value!r} is not a plain name")
     return {**record, "classes": tuple(record["classes"]), images: tuple(record[images])}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,9 +18,23 @@ from typing import Any
 from fedmvp.errors import DataError
 from fedmvp.files import read_csv, read_json, sha256_file, sha256_json
 
-__all__ = ["Projection", "flatten", "project", "result_folders", "round_series"]
+__all__ = [
+    "Failures",
+    "Projection",
+    "Rows",
+    "curves",
+    "flatten",
+    "project",
+    "result_folders",
+    "round_series",
+]
 
-SCHEMA = 2
+Rows = Sequence[Mapping[str, str]]
+"""Of rounds.csv: a cell for every column."""
+Failures = Sequence[Mapping[str, Any]]
+"""Of failures.json: ``fold`` and ``round_index`` at least."""
+
+SCHEMA = 3
 """Raised when the same files are to be projected anew."""
 
 _MEANS = ("loss", "loss_ce", "loss_con", "accuracy", "learning_rate")
@@ -121,7 +136,7 @@ def project(folder: Path) -> Projection:
         fingerprint=str(run["fingerprint"]),
         params=flatten(run["params"] | {key: run[key] for key in identity}),
         metrics={metric_key(key): float(value) for key, value in sorted(metrics.items())},
-        series=round_series(read_csv(rounds), rounds) if rounds.is_file() else {},
+        series=_series(folder) if rounds.is_file() else {},
         tags={
             **identity,
             "dvc.stage": _stage(run, trained=rounds.is_file()),
@@ -183,32 +198,54 @@ def metric_key(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII).strip("/ ") or "_"
 
 
-def round_series(rows: Sequence[Mapping[str, str]], where: Path) -> dict[str, dict[int, float]]:
-    """Return the training curves in rows of rounds.csv.
+def _series(folder: Path) -> dict[str, dict[int, float]]:
+    rounds, failed = folder / "rounds.csv", folder / "failures.json"
+    failures = read_json(failed) if failed.is_file() else []
+    if not isinstance(failures, list) or not all(isinstance(item, dict) for item in failures):
+        raise DataError("not a list of failures", where=failed, hint=_RERUN)
+    return round_series(read_csv(rounds), failures, rounds)
 
-    ``train/<column>`` and ``train/<column>/<fold>``: means over clients of losses, accuracy and
-    learning rate; sums of images and bytes; ``train/phase/<phase>`` is the share of clients in it.
+
+def round_series(rows: Rows, failures: Failures, where: Path) -> dict[str, dict[int, float]]:
+    """Return the training curves in rows of rounds.csv: over all folds, and of each.
 
     Raises
     ------
     DataError
         When a cell is not the number it should be.
     """
-    groups: dict[tuple[str, int], list[Mapping[str, str]]] = {}
     try:
-        for row in rows:
-            for suffix in ("", f"/{row['fold']}"):
-                groups.setdefault((suffix, int(row["round"])), []).append(row)
-        series: dict[str, dict[int, float]] = {}
-        for (suffix, step), group in groups.items():
-            for key, value in _round_values(group):
-                series.setdefault(metric_key(f"train/{key}{suffix}"), {})[step] = value
+        series = curves(rows, failures)
+        for fold in dict.fromkeys(row["fold"] for row in rows):
+            series |= curves(rows, failures, fold)
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"malformed row ({error})", where=where, hint=_RERUN) from None
-    return {key: dict(sorted(curve.items())) for key, curve in sorted(series.items())}
+    return dict(sorted(series.items()))
 
 
-def _round_values(group: Sequence[Mapping[str, str]]) -> Iterable[tuple[str, float]]:
+def curves(
+    rows: Rows, failures: Failures, fold: str | None = None
+) -> dict[str, dict[int, float]]:
+    """Return the curves over all folds, or of one.
+
+    ``train/<column>`` and ``train/<column>/<fold>``: means over clients of losses, accuracy and
+    learning rate; sums of images and bytes; the numbers of clients that gave an update and of those
+    that failed; ``train/phase/<phase>`` is the share of clients in it.
+    """
+    suffix = "" if fold is None else f"/{fold}"
+    failed = Counter(int(f["round_index"]) for f in failures if fold in (None, f["fold"]))
+    groups: dict[int, list[Mapping[str, str]]] = {}
+    for row in rows:
+        if fold in (None, row["fold"]):
+            groups.setdefault(int(row["round"]), []).append(row)
+    series: dict[str, dict[int, float]] = {}
+    for step, group in sorted(groups.items()):
+        for key, value in (*_round_values(group), ("failures", float(failed[step]))):
+            series.setdefault(metric_key(f"train/{key}{suffix}"), {})[step] = value
+    return series
+
+
+def _round_values(group: Rows) -> Iterable[tuple[str, float]]:
     """Yield the curves' values of one round, over its clients."""
     for column in (*_MEANS, *_SUMS):
         values = [float(row[column]) for row in group if row[column] != ""]

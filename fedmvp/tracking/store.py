@@ -6,11 +6,9 @@ mlflow takes 3.5 s to import, so it is imported where a client is opened and now
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,18 +20,25 @@ from fedmvp.errors import ConfigError
 __all__ = [
     "CONTENT_TAG",
     "FINGERPRINT_TAG",
+    "SEEN_TAG",
+    "last_signs",
     "locked",
     "open_client",
     "open_experiment",
     "recorded_contents",
+    "set_defaults",
     "tracking_uri",
-    "ui_command",
+    "without_secret",
 ]
 
 FINGERPRINT_TAG = "fedmvp.fingerprint"
 CONTENT_TAG = "fedmvp.content"
 """Tag with the hash of all that was projected; a run without it is incomplete."""
+SEEN_TAG = "fedmvp.seen"
+"""Tag of a live run: when its training was last known to be there."""
 
+# What mlflow's page calls training, as opposed to its default, chats with a language model.
+_KIND_TAG, _KIND = "mlflow.experimentKind", "custom_model_development"
 _SQLITE = "sqlite:///"
 _LOCK_TIMEOUT_S = 600.0
 # Settings of mlflow for this process and those it starts, unless the user has set them.
@@ -44,6 +49,8 @@ _DEFAULTS = {
     # An unreachable server must not hold up a pipeline for the quarter of an hour mlflow would try.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # Else every run's page is printed, with the password that may be in the server's address.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # The server's runners of evaluation jobs take half of its start-up time.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
@@ -110,7 +117,7 @@ def open_client(uri: str) -> Any:
     ConfigError
         When the store cannot be reached.
     """
-    _set_defaults()
+    set_defaults()
     database = _database(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -132,19 +139,20 @@ def open_client(uri: str) -> Any:
             value=without_secret(uri),
             hint="start the server, correct the URI, or unset it to use .fedmvp/mlflow.db (delete "
             "that file if it is broken: it is rebuilt from the results, which are safe)",
-        ) from error
+        ) from (error if uri == without_secret(uri) else None)  # its message holds the URI
     return client
 
 
-def _set_defaults() -> None:
-    for key, value in _DEFAULTS.items():
+def set_defaults(**more: str) -> None:
+    """Give mlflow our settings, and `more`, where the user has none of their own."""
+    for key, value in {**_DEFAULTS, **more}.items():
         os.environ.setdefault(key, value)
 
 
 def without_secret(uri: str) -> str:
-    """Return a URI fit for messages: no user name, no password."""
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else uri
+    """Return a URI fit for messages: no user name, no password, no query."""
+    scheme, mark, rest = uri.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def open_experiment(client: Any, uri: str, profile: str) -> str:
@@ -157,10 +165,13 @@ def open_experiment(client: Any, uri: str, profile: str) -> str:
     if known is not None:
         if known.lifecycle_stage == "deleted":
             client.restore_experiment(known.experiment_id)
+        if _KIND_TAG not in known.tags:
+            client.set_experiment_tag(known.experiment_id, _KIND_TAG, _KIND)
         return str(known.experiment_id)
     database = _database(uri)
     location = None if database is None else (database.parent / "mlruns" / name).as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    tags = {_KIND_TAG: _KIND}
+    return str(client.create_experiment(name, artifact_location=location, tags=tags))
 
 
 def recorded_contents(uri: str) -> dict[str, str] | None:
@@ -169,59 +180,34 @@ def recorded_contents(uri: str) -> dict[str, str] | None:
     It makes a sync with nothing to do a matter of milliseconds. It reads two tables of mlflow's
     schema, so whatever it cannot make sense of is left to mlflow.
     """
-    database = _database(uri)
-    if database is None or not database.is_file():
-        return None
     query = (
         "SELECT f.value, c.value FROM runs r "
         "JOIN tags f ON f.run_uuid = r.run_uuid AND f.key = ? "
         "JOIN tags c ON c.run_uuid = r.run_uuid AND c.key = ? "
         "WHERE r.lifecycle_stage = 'active'"
     )
+    rows = _read(uri, query, FINGERPRINT_TAG, CONTENT_TAG)
+    # A fingerprint with two runs is for mlflow to sort out.
+    return None if rows is None or len(dict(rows)) != len(rows) else dict(rows)
+
+
+def last_signs(uri: str) -> list[str] | None:
+    """Return when the store last heard of each running training; None if unknown."""
+    query = (
+        "SELECT s.value FROM runs r JOIN tags s ON s.run_uuid = r.run_uuid AND s.key = ? "
+        "WHERE r.lifecycle_stage = 'active' AND r.status = 'RUNNING'"
+    )
+    rows = _read(uri, query, SEEN_TAG)
+    return None if rows is None else [str(row[0]) for row in rows]
+
+
+def _read(uri: str, query: str, *values: str) -> list[Any] | None:
+    """Return rows of a sqlite store; None if there is none, or not as expected."""
+    database = _database(uri)
+    if database is None or not database.is_file():
+        return None
     try:
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as store:
-            rows = store.execute(query, (FINGERPRINT_TAG, CONTENT_TAG)).fetchall()
+            return store.execute(query, values).fetchall()
     except sqlite3.Error:
         return None
-    # A fingerprint with two runs is for mlflow to sort out.
-    return dict(rows) if len(dict(rows)) == len(rows) else None
-
-
-def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[str]:
-    """Return the command that serves the store to this machine only.
-
-    The server has no log-in, so it never listens elsewhere; look at it from another machine
-    through ``ssh -L``.
-
-    Raises
-    ------
-    ConfigError
-        When the port is impossible, or the store is a server, which has a page of its own.
-    """
-    if not 1 <= port <= 65535:
-        raise ConfigError("no such port", where="--port", value=port, hint="use 1 to 65535")
-    store = tracking_uri(root, uri)
-    if store.startswith(("http://", "https://", "databricks")):
-        raise ConfigError(
-            "the tracking store is a server",
-            where="FEDMVP_TRACKING_URI",
-            value=without_secret(store),
-            hint="open this address in a browser",
-        )
-    _set_defaults()
-    if importlib.util.find_spec("mlflow") is None:
-        raise ConfigError("mlflow is not installed", where=sys.executable, hint="run `make env`")
-    return [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        store,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]

@@ -116,7 +116,7 @@ def phases_name_their_tensors(case: Case) -> None:
 
 
 def gradient_reaches_every_trained_tensor(case: Case) -> None:
-    """A tensor without a gradient is no parameter; start values are moved, as zeros block."""
+    """A tensor without a gradient is not a parameter; start values are moved, as zeros block."""
     method = case.create(shaken=True)
     for phase in case.phases(method) if method.trained else ():
         method.enter(phase)

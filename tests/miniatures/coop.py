@@ -20,7 +20,7 @@ _ODD_KINDS = ("png", "grey", "cmyk", "rotated")
 
 
 def _caltech101(spec: DatasetSpec, folder: Folder) -> None:
-    """Class folders with two that are no class, and CoOp's split file."""
+    """Class folders with two that are not classes, and CoOp's split file."""
     top = "101_ObjectCategories"
     split: dict[str, list[list[object]]] = {"train": [], "val": [], "test": []}
     for label, entry in enumerate(spec.classes):

@@ -31,7 +31,7 @@ def _variant(top: str) -> Callable[[DatasetSpec, Folder], None]:
     def fill(spec: DatasetSpec, folder: Folder) -> None:
         for label, entry in enumerate(spec.classes):
             folder.image(f"{top}/{entry.folder}/art_{label}.jpg", label)
-        folder.lines(f"{top}/README.txt", ["Files that are no images lie here, too."])
+        folder.lines(f"{top}/README.txt", ["Files that are not images lie here, too."])
         _names(spec, folder)
 
     return fill

@@ -38,7 +38,7 @@ class Completion:
         Without any secret.
     usage : Usage
     fault : str, optional
-        Why the text is no answer, whatever it holds: cut off, refused, no text.
+        Why the text is not an answer, whatever it holds: cut off, refused, no text.
     """
 
     text: str

@@ -164,7 +164,7 @@ class OpenAIChat:
             refused = message.get("refusal")
             usage = _usage(envelope.get("usage"))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            return Completion(text, Usage(calls=1), "the server's reply is no chat completion")
+            return Completion(text, Usage(calls=1), "the server's reply is not a chat completion")
         if finish == "length":
             return Completion(str(content or ""), usage, "it was cut off at the token limit")
         if refused or finish == "content_filter" or not isinstance(content, str):

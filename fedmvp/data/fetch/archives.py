@@ -41,7 +41,7 @@ def extract(archive: Path, target: Path) -> None:
     Raises
     ------
     SourceError
-        When the archive is no archive, is damaged, or holds a member that is not allowed.
+        When the file is not an archive, is damaged, or holds a member that is not allowed.
     """
     target.mkdir(parents=True, exist_ok=True)
     try:

@@ -124,7 +124,7 @@ def _images(
                 continue
             key = _plain(source.label_names.get(name, name))
             if key not in labels:
-                raise _refused(path, f"label {name!r} is no class of {spec.name}")
+                raise _refused(path, f"label {name!r} is not a class of {spec.name}")
             label = labels[key]
         folder = str(label)
         if source.domain is not None:

@@ -65,7 +65,7 @@ def restore_hint(path: str) -> str:
 def fetch_split_file(work: Fetch) -> None:
     """Add the split file, if the dataset has one and the source did not bring it.
 
-    That no mirror has it is no failure: a split is then drawn, and says so wherever it is used.
+    That no mirror has it is not a failure: a split is then drawn, and says so wherever it is used.
     """
     split_file = work.spec.split_file
     if split_file is None or not split_file.mirrors:

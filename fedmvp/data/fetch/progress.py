@@ -1,6 +1,6 @@
 """What a person sees while data is fetched: a bar with speed and time left, and one-line notes.
 
-All of it goes to stderr; where that is no terminal, bars are silent.
+All of it goes to stderr; where that is not a terminal, bars are silent.
 """
 
 from __future__ import annotations

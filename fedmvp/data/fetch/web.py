@@ -31,7 +31,7 @@ def download(
 ) -> None:
     """Fetch `url` to `target`; the caller verifies the content.
 
-    What arrived stays in ``<target>.part``, so a cut connection or a killed process goes on where
+    What arrived stays in ``<target>.part``, so a cut connection or a killed process resumes where
     it stopped if the server serves ranges.
 
     Parameters

@@ -107,13 +107,13 @@ def _classes_below(
 def _refuse_strangers(
     spec: DatasetSpec, layout: _FolderLayout, folder: Path, labels: dict[str, int]
 ) -> None:
-    """Refuse a folder that is no class: it may be one misspelt, whose images would be lost."""
+    """Refuse a folder that is not a class: it may be one misspelt, whose images would be lost."""
     tops = {PurePosixPath(name).parts[0] for name in labels}
     for below in sorted(folder.iterdir()):
         known = below.name in tops or below.name in layout.ignore or below.name.startswith(".")
         if not known and below.is_dir():
             raise DataError(
-                "folder is no class of the dataset",
+                "folder is not a class of the dataset",
                 where=below,
                 hint="list it in the catalog under classes, or in layout.ignore"
                 if not spec.sources

@@ -59,7 +59,7 @@ def read_layout(spec: DatasetSpec, located: Located) -> list[Found]:
     Raises
     ------
     DataError
-        When a folder, list or listed image is missing, a folder is no class, or a class has no
+        When a folder, list or listed image is missing, a folder is not a class, or a class has no
         image at all.
     """
     reader = _READERS[located.layout.reader]

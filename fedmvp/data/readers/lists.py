@@ -91,7 +91,7 @@ def _label(
     spec: DatasetSpec, labels: Mapping[str, int], name: str, path: Path, line: str
 ) -> int:
     if name not in labels:
-        raise _malformed(spec, path, line, f"{name!r} is no class of the dataset")
+        raise _malformed(spec, path, line, f"{name!r} is not a class of the dataset")
     return labels[name]
 
 

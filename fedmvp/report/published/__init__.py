@@ -91,7 +91,7 @@ def _row(row: Mapping[str, Any], path: Path) -> PublishedRow:
                         hint=f"use one of {', '.join(EVIDENCE)}")  # fmt: skip
     for key, value in row["percent"].items():
         if not 0 <= value <= 100:
-            raise DataError(f"{key!r} is no percentage", where=path.name, value=value,
+            raise DataError(f"{key!r} is not a percentage", where=path.name, value=value,
                             hint="write percent, e.g. 78.27")  # fmt: skip
     values = {key: Published(value / 100) for key, value in row["percent"].items()}
     return PublishedRow(row["title"], row["method"], row["evidence"], values)

@@ -83,7 +83,7 @@ def bomb() -> bytes:
 
 
 def image(name: str, content: bytes, *tells: str) -> Case:
-    """Return a case of a file that is no image."""
+    """Return a case of a file that is not an image."""
     return Case(name, lambda w: w.write("bad.png", content), PREDICT, ("bad.png: ", *tells))
 
 
@@ -112,7 +112,7 @@ def cell(column: int, value: object) -> Callable[[Any], object]:
 
 
 def json_text(name: str, old: str, new: str, *tells: str) -> Case:
-    """Return a case of a manifest that is no strict JSON."""
+    """Return a case of a manifest that is not strict JSON."""
     return Case(name, lambda w: w.replace(MANIFEST, old, new), ("partition", "small"),
                 ("toys.json: not valid JSON", *tells))  # fmt: skip
 
@@ -188,13 +188,14 @@ CASES = [
          ("--severity: the catalog entry of toys declares no cameras; got 1.0", "capture")),
     Case("fewer images than declared", lambda w: w.catalog(counts={"images": 33}), DOWNLOAD,
          ("number of images (images) is not the declared 33; got 32",)),
-    Case("a folder that is no class", lambda w: w.write(".fedmvp/data/toys/photo/cat/0.png", b""),
-         DOWNLOAD, ("photo/cat: folder is no class", "layout.ignore")),
+    Case("a folder that is not a class",
+         lambda w: w.write(".fedmvp/data/toys/photo/cat/0.png", b""), DOWNLOAD,
+         ("photo/cat: folder is not a class", "layout.ignore")),
     Case("a class without images", lambda w: [w.remove(f".fedmvp/data/toys/{d}/kite") for d in
          ("photo", "sketch")], DOWNLOAD, ("class 'kite' has no image; got 'kite'",)),
     Case("a domain without a folder", lambda w: w.remove(".fedmvp/data/toys/photo"), DOWNLOAD,
          ("toys/photo: folder is missing",)),
-    Case("a file name that is no text", lambda w: w.write(
+    Case("a file name that is not text", lambda w: w.write(
          ".fedmvp/data/toys/photo/kite/\udcff.png", b""), DOWNLOAD,
          ("leaves the folder or is not printable text", "udcff")),
     Case("a missing archive", lambda w: (w.archive(zipped(MEMBERS)), w.remove("data/toys.zip")),
@@ -243,8 +244,8 @@ CASES = [
          ("partition", "small"), ("toys.json: not valid JSON",)),
     json_text("a manifest key twice", '"dataset": "toys"', '"dataset": "toys", "dataset": "toys"',
               "duplicate key 'dataset'"),
-    json_text("a label that is no number", ", 0, ", ", NaN, ", "NaN is not JSON"),
-    json_text("a label without bound", ", 0, ", ", 1e999, ", "1e999 is no finite number"),
+    json_text("a label that is not a number", ", 0, ", ", NaN, ", "NaN is not JSON"),
+    json_text("a label without bound", ", 0, ", ", 1e999, ", "1e999 is not a finite number"),
     json_text("half a character", '"teapot"', '"tea\\ud800pot"', "surrogates not allowed"),
     json_text("brackets without end", '"images": [', '"images": [' + "[" * 100_000, "recursion"),
     manifest("a manifest that is a list", lambda m: [m], "list indices"),
@@ -258,7 +259,7 @@ CASES = [
     manifest("a row without cells", lambda m: m["images"].insert(0, []), "not enough values"),
     manifest("an image twice",
             lambda m: m["images"].append(m["images"][0]), "image is listed twice"),
-    manifest("classes that are numbers", put("classes", [1, 2, 3, 4]), "1 is no text"),
+    manifest("classes that are numbers", put("classes", [1, 2, 3, 4]), "1 is not text"),
     manifest("a manifest's cameras in a list", put("capture", []), "capture is not a mapping"),
     manifest("a manifest's camera without a domain", put("capture", {"oil": {}}),
              "'oil', which is not a domain"),
@@ -278,9 +279,9 @@ CASES = [
               lambda p: p["targets"][0]["images"].append(p["clients"][0]["train"][0]),
               "image is trained on and tested in one fold"),
     partition("a fold that leads elsewhere", put("clients", 0, "fold", "../../up"),
-              "'../../up' is no plain name"),
+              "'../../up' is not a plain name"),
     partition("a dataset that leads elsewhere", put("clients", 0, "dataset", "../../up"),
-              "'../../up' is no plain name"),
+              "'../../up' is not a plain name"),
     partition("classes in one text", put("clients", 0, "classes", "red_fox"), "not of text"),
     partition("an unknown protocol", put("protocol", ["x"]), "protocol or split is unknown"),
 ]  # fmt: skip

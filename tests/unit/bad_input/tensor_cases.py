@@ -46,7 +46,7 @@ def spec(name: str, change: Callable[[Any], object], *tells: str) -> Case:
 
 
 def bytes_of(name: str, content: bytes, *tells: str) -> Case:
-    """Return a case of weights that are no safetensors."""
+    """Return a case of weights that are not safetensors."""
     return Case(name, lambda w: w.write(WEIGHTS, content), EVALUATE,
                 ("weights.safetensors: learned tensors cannot be read", *tells))  # fmt: skip
 
@@ -132,20 +132,20 @@ CASES = [
     bytes_of("a header without end", (2**62).to_bytes(8, "little") + b"{}"),
     bytes_of("a header of nonsense", (4).to_bytes(8, "little") + b"[[[["),
     tensors("weights with a NaN", EVALUATE, lambda t: t[FIRST].fill_(float("nan")),
-            "no finite numbers; got", FIRST),
+            "not finite numbers; got", FIRST),
     tensors("weights that are whole numbers", EVALUATE,
-            lambda t: t.update({FIRST: t[FIRST].long()}), "no finite numbers"),
+            lambda t: t.update({FIRST: t[FIRST].long()}), "not finite numbers"),
     tensors("weights without a tensor", EVALUATE, lambda t: t.pop(FIRST), "tensor is missing",
             FIRST),
     tensors("weights of another size", EVALUATE, lambda t: t.update({FIRST: torch.zeros(3)}),
             "has shape (3,), expected (64,)"),
     tensors("weights to predict with, infinite", PREDICT,
-            lambda t: t[FIRST].fill_(float("inf")), WEIGHTS, "no finite numbers"),
+            lambda t: t[FIRST].fill_(float("inf")), WEIGHTS, "not finite numbers"),
     tensors("weights with a tensor too many", PREDICT,
             lambda t: t.update({"main/more": torch.zeros(3)}), "tensor is extra; got 'more'"),
     tensors("weights of two folds", PREDICT, lambda t: t.update({"two/x": torch.zeros(3)}),
             "several folds", "--fold: main, two"),
-    note("a note that is no JSON", "{", "not a safetensors file"),
+    note("a note that is not JSON", "{", "not a safetensors file"),
     note("a note that is a list", "[]", "note is not ours"),
     note("a note of an unknown method", json.dumps({"method": ["x"]}), "unknown method; got ['x']"),
     record("a run that is a list", lambda r: [], "not a run record"),
@@ -159,7 +159,7 @@ CASES = [
     official("a checkpoint without a key",
             {k: v for k, v in OFFICIAL.items() if k != "linear.bias"},
              "1 missing key(s): linear.bias"),
-    official("a checkpoint of words", {**OFFICIAL, "linear.bias": "x"}, "linear.bias is no fp16"),
+    official("a checkpoint of words", {**OFFICIAL, "linear.bias": "x"}, "is not a fp16"),
     Case("a checkpoint of noise", lambda w: w.write("model.pth.tar-9", b"noise" * 99), IMPORT,
          ("model.pth.tar-9: not a checkpoint of plain tensors",)),
     local("code in a backbone", Foreign(), "weights cannot be read"),

@@ -170,6 +170,7 @@ def build(root: Path) -> World:
                     "per_class": 10, "path": "lists.json"},
         federation__rounds=1,
         federation__participation=1.0,
+        methods__fedmvp__depth=1,  # as the result below has it
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)

@@ -173,7 +173,7 @@ def test_the_command_projects_a_profile_with_nothing_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.device.prepare_device", lambda: CPU)  # it sets modes for good
+    monkeypatch.setattr("pipeline.device.prepare_device", lambda: CPU)  # it sets modes permanently
     few = ["--backbone", "pictoclip", "--classes", "2", "--batch", "2", "--repetitions", "1"]
     result = CliRunner().invoke(app, ["bench", *few, "--profile", "paper-mini"])
     assert result.exit_code == 0, result.output
@@ -183,7 +183,7 @@ def test_the_command_projects_a_profile_with_nothing_there(
     assert f"{work.trained_images:,.0f} images in training steps" in result.output
     monkeypatch.setattr("fedmvp.bench.run.planned_partitions", lambda params: {})
     result = CliRunner().invoke(app, ["bench", *few, "--profile", "paper"])
-    assert re.search(r"pictoclip on cpu \(\d+ threads, bf16, matmul\)", result.output)  # the profile's
+    assert re.search(r"pictoclip on cpu \(\d+ threads, bf16, matmul\)", result.output)
     result = CliRunner().invoke(app, ["bench", "--profile", "papers"])
     assert result.exit_code == 2 and "use one of: default" in result.output
 

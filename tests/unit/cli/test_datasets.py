@@ -82,7 +82,7 @@ def test_wrong_counts_and_folders(run: Run, own: Path) -> None:
     assert "not the declared 24" in report["problems"][0]
     (own / "ink/dog").mkdir()
     report = json.loads(run("datasets", "verify", "own", "--json", code=2).stdout)
-    assert "folder is no class" in report["problems"][0]
+    assert "folder is not a class" in report["problems"][0]
 
 
 def test_the_same_file_in_train_and_test_is_noted(run: Run, own: Path) -> None:

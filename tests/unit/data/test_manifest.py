@@ -84,7 +84,7 @@ def test_class_folders_without_domains(toy: Any) -> None:
     [
         (["photo/dog/1.png", "sketch/dog/1.png"], {}, "class 'big cat' has no image"),
         (["photo/dog/1.png"], {}, "folder is missing"),
-        (["photo/cow/1.png", "sketch/dog/1.png"], {}, "no class of the dataset"),
+        (["photo/cow/1.png", "sketch/dog/1.png"], {}, "not a class of the dataset"),
         (None, {"counts": {"images": 5}}, "declared 5; got 4"),
         (None, {"counts": {"domains": {"photo": 3}}}, r"\(domains.photo\) is not the declared 3"),
         (None, {"counts": {"test": 1}}, r"\(test\) is not the declared 1"),

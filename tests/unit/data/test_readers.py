@@ -61,7 +61,7 @@ def test_pets(tree: Any) -> None:
     ("name", "text", "message"),
     [
         ("annotations/trainval.txt", "Abyssinian_1 2 1 1\n", "class number"),
-        ("annotations/trainval.txt", "siamese_1 1 1 1\n", "'siamese' is no class"),
+        ("annotations/trainval.txt", "siamese_1 1 1 1\n", "'siamese' is not a class"),
         ("annotations/test.txt", "Abyssinian_9 1 1 1\n", "image is missing"),
     ],
 )

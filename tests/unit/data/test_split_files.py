@@ -70,7 +70,7 @@ def test_without_it_a_split_is_drawn_and_says_so(own: Path) -> None:
         ({"val": [["../a/2.png", 0, "cat"]]}, "leaves the dataset's folder"),
         ({"val": [["/etc/passwd", 0, "cat"]]}, "leaves the dataset's folder"),
         ({"val": [["a/2.png", 0]]}, "not .path, label, class name."),
-        ({"val": {}}, "val is no list"),
+        ({"val": {}}, "val is not a list"),
         ({"extra": []}, "keys are not"),
         ({"val": [["a/9.png", 0, "cat"]]}, "image is missing"),
     ],

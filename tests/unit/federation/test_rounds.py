@@ -103,7 +103,7 @@ def test_the_newest_two_checkpoints_are_kept(tiny: Backbone, load: Load, tmp_pat
     folder = CheckpointFolder(tmp_path)
     folder.remove()
     assert not tmp_path.exists()
-    folder.remove()  # nothing left to remove is no error
+    folder.remove()  # nothing left to remove is not an error
     assert folder.newest() is None
 
 

@@ -1,0 +1,232 @@
+"""Write the reference pages that follow from code: the command line and params.yaml.
+
+``python docs/generate.py`` writes ``reference/cli.md`` and ``reference/params.md`` beside it;
+tests/unit/docs fails where a committed page differs from what is written here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typer.main import get_command
+
+from fedmvp.attributes.config import AttributeParams
+from fedmvp.cli import app
+from fedmvp.config import (
+    BackboneParams,
+    DataParams,
+    DifferentialPrivacyParams,
+    EvaluationParams,
+    FederationParams,
+    PartitionParams,
+    ReportParams,
+    RunParams,
+)
+from fedmvp.methods import METHODS, load_method
+
+__all__ = ["PAGES", "main"]
+
+_REFERENCE = Path(__file__).parent / "reference"
+_NOTE = "<!-- Written by `python docs/generate.py`; do not edit. -->\n"
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "run": RunParams,
+    "backbone": BackboneParams,
+    "data": DataParams,
+    "attributes": AttributeParams,
+    "partition": PartitionParams,
+    "federation": FederationParams,
+    "federation.privacy": DifferentialPrivacyParams,
+    "evaluation": EvaluationParams,
+    "report": ReportParams,
+}
+_BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, page in PAGES.items():
+        (_REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+def _cli() -> str:
+    top = get_command(app)
+    lines = [
+        f"# Command line\n\n{_NOTE}",
+        "`fedmvp COMMAND --help` prints the same. Commands run in the repository's folder; those "
+        "with `--json` print JSON for scripts on stdout. How they end: "
+        "[exit codes](exit_codes.md).\n",
+        *_command("fedmvp", top, 2),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _command(name: str, command: Any, level: int) -> Iterator[str]:
+    """Yield the lines of a command and of those below it."""
+    commands: dict[str, Any] = getattr(command, "commands", {})
+    yield f"{'#' * level} {name}\n"
+    yield f"{_flat(command.help or '')}\n"
+    if not commands:
+        words = (_word(p) for p in command.params if p.param_type_name == "argument")
+        yield f"`{' '.join([name, '[OPTIONS]', *words])}`\n"
+    rows = [_parameter(p) for p in command.params if p.name != "help"]
+    if rows:
+        yield _table(("argument or option", "value", "without it", "meaning"), rows)
+    for below, own in commands.items():
+        yield from _command(f"{name} {below}", own, min(level + 1, 4))
+
+
+def _word(parameter: Any) -> str:
+    word = (parameter.metavar or parameter.name.upper()).strip("[]")
+    word += "…" if parameter.nargs == -1 else ""
+    return word if parameter.required else f"[{word}]"
+
+
+def _parameter(parameter: Any) -> tuple[str, ...]:
+    """Return the row of an argument or option."""
+    text = _flat(parameter.help or "")
+    if parameter.param_type_name == "argument":
+        need = "required" if parameter.required else ""
+        return f"`{_word(parameter)}`", _kind(parameter), need, text
+    names = ", ".join(f"`{word}`" for word in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.envvar:
+        text += f" Environment: `{parameter.envvar}`."
+    if parameter.is_flag:
+        return names, "", "", text
+    need = "required" if parameter.required else ""
+    default = parameter.default
+    return names, _kind(parameter), need or ("" if default is None else f"`{default}`"), text
+
+
+def _kind(parameter: Any) -> str:
+    """Return what a value is; its range where it has one."""
+    annotation = parameter.type_descriptor.annotation
+    kind = next(iter(get_args(annotation)), annotation)
+    name = {int: "whole number", float: "number", Path: "path"}.get(kind, "text")
+    bounds = [f"from {parameter.min:g}"] if parameter.min is not None else []
+    bounds += [f"to {parameter.max:g}"] if parameter.max is not None else []
+    return " ".join([name, *bounds])
+
+
+def _params() -> str:
+    lines = [
+        f"# params.yaml\n\n{_NOTE}",
+        "Every section and entry, from the models that validate the file: `fedmvp/config.py`, "
+        "`fedmvp/attributes/config.py` and `Params` of each method. An entry without a default "
+        "has to be there. What each profile sets: `fedmvp profile list` and "
+        "[params.yaml](../../params.yaml) itself. Unknown entries are refused.\n",
+        "`profile` is the name results and report go by.\n",
+    ]
+    for name, model in _SECTIONS.items():
+        lines += [f"## {name}\n", f"{_summary(model)}\n", _fields(model)]
+    lines += [
+        "## methods\n",
+        "A section for each method that `run.trained` or `run.zero_shot` may list. The entry "
+        "`federation` of a trained method overrides entries of the section `federation`. "
+        "Formulas: [method](../method.md); FedMVP's switches: [ablations](../ablations.md).\n",
+    ]
+    for name in METHODS:
+        kind = load_method(name)
+        lines += [f"### {name}\n", f"{_summary(kind)}\n"]
+        table = _fields(kind.Params)
+        lines.append(table if table else "No entries.\n")
+    return "\n".join(lines) + "\n"
+
+
+def _summary(kind: type[Any]) -> str:
+    """Return the first paragraph of a class's docstring."""
+    return _flat((kind.__doc__ or "").split("\n\n")[0])
+
+
+def _fields(model: type[BaseModel]) -> str:
+    rows = [
+        (f"`{name}`", _type(field.annotation), _range(field), _default(field),
+         _flat(field.description or ""))
+        for name, field in model.model_fields.items()
+    ]  # fmt: skip
+    return _table(("entry", "value", "range", "default", "meaning"), rows) if rows else ""
+
+
+def _type(annotation: Any) -> str:
+    """Return an annotation in words people read."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{_yaml(part)}`" for part in parts)
+    if origin in (Union, UnionType):
+        return " or ".join("null" if part is NoneType else _type(part) for part in parts)
+    if origin in (tuple, list):
+        return f"list of {_type(parts[0])}"
+    if origin is dict:
+        return "mapping"
+    if parts and hasattr(annotation, "__metadata__"):
+        return _type(parts[0])
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    return words.get(annotation, "section")
+
+
+def _range(field: FieldInfo) -> str:
+    found = []
+    for entry in _metadata(field.metadata, field.annotation):
+        for bound, words in _BOUNDS.items():
+            if (value := getattr(entry, bound, None)) is not None:
+                found.append(words.format(f"{value:g}"))
+    return " ".join(dict.fromkeys(found))
+
+
+def _metadata(own: Iterable[Any], annotation: Any) -> Iterator[Any]:
+    """Yield what is said of a field's values, also below an optional or a constrained type."""
+    for entry in own:
+        yield from entry.metadata if isinstance(entry, FieldInfo) else (entry,)
+    if get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _metadata(getattr(part, "__metadata__", ()), None)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return ""
+    value = field.get_default(call_default_factory=True)
+    return f"`{_yaml(value)}`"
+
+
+def _yaml(value: Any) -> str:
+    """Return a value as params.yaml has it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, BaseModel):
+        return "{}"
+    return str(value)
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _flat(text: str) -> str:
+    """Return a docstring in one line, fit for Markdown."""
+    flat = re.sub(r"\s+", " ", text.replace("``", "`")).strip()
+    # Placeholders such as <class> are no HTML.
+    parts = re.split(r"(`[^`]*`)", flat)
+    return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": _cli, "params.md": _params}
+"""File in docs/reference → what it holds."""
+
+
+if __name__ == "__main__":
+    main()

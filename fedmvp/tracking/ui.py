@@ -1,0 +1,73 @@
+"""MLflow's pages, served to this machine only."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import sys
+from pathlib import Path
+
+from fedmvp.errors import ConfigError
+from fedmvp.tracking.store import set_defaults, tracking_uri, without_secret
+
+__all__ = ["ui_command"]
+
+_HOST = "127.0.0.1"
+
+
+def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[str]:
+    """Return the command that serves the store to this machine only.
+
+    The server has no log-in, so it never listens elsewhere; look at it from another machine
+    through ``ssh -L``.
+
+    Raises
+    ------
+    ConfigError
+        When the port is impossible or taken, or the store is a server, which has a page of its own.
+    """
+    if not 1 <= port <= 65535:
+        raise ConfigError("no such port", where="--port", value=port, hint="use 1 to 65535")
+    store = tracking_uri(root, uri)
+    if store.startswith(("http://", "https://", "databricks")):
+        raise ConfigError(
+            "the tracking store is a server",
+            where="FEDMVP_TRACKING_URI",
+            value=without_secret(store),
+            hint="open this address in a browser",
+        )
+    _require_free(port)
+    set_defaults()
+    if importlib.util.find_spec("mlflow") is None:
+        raise ConfigError("mlflow is not installed", where=sys.executable, hint="run `make env`")
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store,
+        "--host",
+        _HOST,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+
+
+def _require_free(port: int) -> None:
+    """Ask before mlflow does: its server says so in a traceback, after seconds."""
+    with socket.socket() as probe:
+        # As the server does, so that a port whose connections just ended is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} cannot be served on ({error.strerror})",
+                where="--port",
+                value=port,
+                hint=f"if `fedmvp track ui` runs already, open http://{_HOST}:{port}; else choose "
+                f"another port, e.g. --port {port + 1 if 1023 < port < 65535 else 5001}",
+            ) from None
