@@ -19,7 +19,12 @@ from fedmvp.errors import ConfigError
 
 __all__ = [
     "CONTENT_TAG",
+    "FILES",
     "FINGERPRINT_TAG",
+    "LIVE",
+    "LIVE_IN_PART",
+    "RECORDED_TAG",
+    "SECONDS_TAG",
     "SEEN_TAG",
     "last_signs",
     "locked",
@@ -34,6 +39,11 @@ __all__ = [
 FINGERPRINT_TAG = "fedmvp.fingerprint"
 CONTENT_TAG = "fedmvp.content"
 """Tag with the hash of all that was projected; a run without it is incomplete."""
+RECORDED_TAG = "fedmvp.recorded"
+"""Tag that says how a run came to be, and so what its times mean: FILES, LIVE or LIVE_IN_PART."""
+FILES, LIVE, LIVE_IN_PART = "from files", "live", "live in part"
+SECONDS_TAG = "training.seconds"
+"""Tag of a live run: how long was trained, interruptions apart."""
 SEEN_TAG = "fedmvp.seen"
 """Tag of a live run: when its training was last known to be there."""
 
@@ -151,7 +161,9 @@ def set_defaults(**more: str) -> None:
 
 def without_secret(uri: str) -> str:
     """Return a URI fit for messages: no user name, no password, no query."""
-    scheme, mark, rest = uri.rpartition("://")
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        scheme, rest = "", uri
     return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"
 
 

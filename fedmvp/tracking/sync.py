@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +11,8 @@ from fedmvp.config import load_params
 from fedmvp.data.spec import load_spec
 from fedmvp.files import read_json
 from fedmvp.tracking.attention import ImageLoader, attention_maps, local_images
+from fedmvp.tracking.lost import any_lost, close_lost
+from fedmvp.tracking.origin import origin
 from fedmvp.tracking.projection import Projection, project, result_folders
 from fedmvp.tracking.prompts import (
     described_datasets,
@@ -50,6 +48,8 @@ class SyncReport:
         Names of runs.
     prompts : tuple of str
         Names of the prompts that got a new version.
+    interrupted : tuple of str
+        Names of live runs whose training is gone: they end as KILLED.
     """
 
     uri: str
@@ -57,11 +57,11 @@ class SyncReport:
     updated: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
+    interrupted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        counts = ", ".join(
-            f"{len(getattr(self, name))} {name}" for name in ("created", "updated", "unchanged")
-        )
+        told = ("created", "updated", "unchanged", *(("interrupted",) if self.interrupted else ()))
+        counts = ", ".join(f"{len(getattr(self, name))} {name}" for name in told)
         return f"tracking: {counts} at {self.uri}"
 
 
@@ -91,8 +91,10 @@ def sync(
     projections = [project(folder) for folder in chosen]
     with locked(root, store):
         recorded = recorded_contents(uri)
-        if recorded is not None and all(
-            recorded.get(p.fingerprint) == p.content for p in projections
+        if (
+            recorded is not None
+            and all(recorded.get(p.fingerprint) == p.content for p in projections)
+            and not any_lost(uri)
         ):
             names = tuple(projection.name for projection in projections)
             return SyncReport(without_secret(uri), unchanged=names)
@@ -102,7 +104,7 @@ def sync(
 def _write(root: Path, uri: str, projections: Iterable[Projection]) -> SyncReport:
     client = open_client(uri)
     experiment = open_experiment(client, uri, load_params(root / "params.yaml").profile)
-    origin = _origin(root)
+    tags = origin(root)
     outcomes: dict[str, list[str]] = {"created": [], "updated": [], "unchanged": []}
     texts: dict[str, str] = {}
     prompts_of, images = _prompts(root), local_images(root)
@@ -111,11 +113,11 @@ def _write(root: Path, uri: str, projections: Iterable[Projection]) -> SyncRepor
         artifacts, registered = prompts_of(tuple(sorted(projection.inputs.items())), per_class)
         texts |= registered
         extras = artifacts | _pictures(projection, images)
-        outcome = upsert(client, experiment, projection, extras=extras, origin=origin)
+        outcome = upsert(client, experiment, projection, extras=extras, origin=tags)
         outcomes[outcome].append(projection.name)
-    prompts = register_prompts(client, texts)
+    prompts, lost = register_prompts(client, texts), close_lost(client)
     done = {key: tuple(names) for key, names in outcomes.items()}
-    return SyncReport(without_secret(uri), **done, prompts=tuple(prompts))
+    return SyncReport(without_secret(uri), **done, prompts=tuple(prompts), interrupted=tuple(lost))
 
 
 def _prompts(root: Path) -> Callable[[_Inputs, int], tuple[dict[str, bytes], dict[str, str]]]:
@@ -137,27 +139,3 @@ def _prompts(root: Path) -> Callable[[_Inputs, int], tuple[dict[str, bytes], dic
 def _pictures(projection: Projection, images: ImageLoader) -> dict[str, bytes]:
     path = projection.files.get("result/explain.json")
     return {} if path is None else attention_maps(read_json(path), images)
-
-
-def _origin(root: Path) -> dict[str, str]:
-    """Return where and with what a run was first recorded; none of it changes a result."""
-    tags = {
-        "env.python": platform.python_version(),
-        "env.platform": platform.platform(),
-        "env.torch": importlib.metadata.version("torch"),
-    }
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit:
-        dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-        tags |= {"git.commit": commit, "git.dirty": str(dirty).lower()}
-    return tags
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """Return git's answer, empty outside a repository or without git."""
-    git = shutil.which("git")
-    if git is None:
-        return ""
-    command = [git, "-C", str(root), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -3,6 +3,9 @@
 Runs are found by tag: mlflow chooses run ids itself and names need not be unique. A run that says
 something else (parameters of mlflow runs cannot change, and a metric keeps its history) is deleted
 and written anew; a run that only lacks something, as after live logging, is completed.
+
+A run's start and end are those of training, which only a live run knows. One made from files starts
+and ends when it is made, and its tag says so.
 """
 
 from __future__ import annotations
@@ -16,12 +19,22 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from fedmvp.tracking.projection import Projection
-from fedmvp.tracking.store import CONTENT_TAG, FINGERPRINT_TAG
+from fedmvp.tracking.store import (
+    CONTENT_TAG,
+    FILES,
+    FINGERPRINT_TAG,
+    LIVE,
+    LIVE_IN_PART,
+    RECORDED_TAG,
+    SECONDS_TAG,
+)
 
-__all__ = ["Outcome", "find_run", "log_params", "start_run", "upsert"]
+__all__ = ["Outcome", "Point", "contradicts", "find_run", "histories", "log_all", "now_ms", "same", "upsert"]
 
 Outcome = Literal["created", "updated", "unchanged"]
 Curves = Mapping[str, Mapping[int, float]]
+Point = tuple[str, int, float]
+"""Key, step, value."""
 
 # The store's limits on one batch (1,000 entries in all) and on a data set's digest.
 _MAX_METRICS, _MAX_PARAMS, _MAX_TAGS, _MAX_DIGEST = 800, 100, 100, 36
@@ -45,9 +58,9 @@ def find_run(client: Any, fingerprint: str) -> Any | None:
     return found[0] if found else None
 
 
-def start_run(client: Any, experiment: str, name: str, tags: Mapping[str, str]) -> Any:
-    """Create a run under an explicit name."""
-    return client.create_run(experiment, run_name=name, tags=dict(tags))
+def now_ms() -> int:
+    """Return the time as mlflow writes it."""
+    return int(time.time() * 1000)
 
 
 def upsert(
@@ -73,24 +86,46 @@ def upsert(
     curves = _curves(projection)
     logged: Curves = {}
     outcome: Outcome = "created" if run is None else "updated"
+    started = ended = now_ms()
+    made = {RECORDED_TAG: FILES}
     if run is not None:
-        logged = _histories(client, run)
-        if _contradicts(run.data.params, logged, projection.params, curves):
+        logged, last = histories(client, run)
+        if _trained(run, logged, projection, curves):
+            started, made = run.info.start_time, _live_tags(run)
+            ended = run.info.end_time or last or started
+        if contradicts(run.data.params, logged, projection.params, curves):
             client.delete_run(run.info.run_id)
             run, logged = None, {}
+        elif made[RECORDED_TAG] == FILES:
+            ended = run.info.start_time
     if run is None:
         tags = {**origin, FINGERPRINT_TAG: projection.fingerprint}
-        run = start_run(client, experiment, projection.name, tags)
+        run = client.create_run(experiment, started, tags, projection.name)
     run_id = run.info.run_id
     missing = {key: value for key, value in projection.params.items() if key not in run.data.params}
-    _log(client, run_id, missing, _missing(curves, logged), projection.tags)
+    log_all(client, run_id, missing, _missing(curves, logged), {**projection.tags, **made})
     if not run.inputs.dataset_inputs:
         _log_inputs(client, run_id, projection.inputs)
     _log_artifacts(client, run_id, projection.files, extras)
-    client.set_terminated(run_id, status="FINISHED")
+    client.set_terminated(run_id, status="FINISHED", end_time=ended)
     # Last, so that an interrupted sync is taken up again.
     client.set_tag(run_id, CONTENT_TAG, projection.content)
     return outcome
+
+
+def _trained(run: Any, logged: Curves, projection: Projection, curves: Curves) -> bool:
+    """Tell whether a run watched the training of this result, whatever was evaluated since."""
+    training = {key: curve for key, curve in logged.items() if key in projection.series}
+    return run.data.tags.get(RECORDED_TAG, FILES) != FILES and not contradicts(
+        run.data.params, training, projection.params, curves
+    )
+
+
+def _live_tags(run: Any) -> dict[str, str]:
+    tags = run.data.tags
+    whole = tags[RECORDED_TAG] == LIVE and run.info.status == "FINISHED"
+    kept = {SECONDS_TAG: tags[SECONDS_TAG]} if SECONDS_TAG in tags else {}
+    return {**kept, RECORDED_TAG: LIVE if whole else LIVE_IN_PART}
 
 
 def _curves(projection: Projection) -> dict[str, Mapping[int, float]]:
@@ -98,57 +133,50 @@ def _curves(projection: Projection) -> dict[str, Mapping[int, float]]:
     return {**projection.series, **final}
 
 
-def _histories(client: Any, run: Any) -> dict[str, dict[int, float]]:
-    return {
-        key: {m.step: m.value for m in client.get_metric_history(run.info.run_id, key)}
-        for key in run.data.metrics
-    }
+def histories(client: Any, run: Any) -> tuple[dict[str, dict[int, float]], int]:
+    """Return all points of a run, and when the last was logged, in ms; 0 where there is none."""
+    points = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+    curves = {key: {m.step: m.value for m in history} for key, history in points.items()}
+    return curves, max((m.timestamp for history in points.values() for m in history), default=0)
 
 
-def _contradicts(
+def contradicts(
     params: Mapping[str, str], logged: Curves, wanted_params: Mapping[str, str], wanted: Curves
 ) -> bool:
     """Tell whether a run holds anything the projection does not."""
     if any(wanted_params.get(key) != value for key, value in params.items()):
         return True
     return any(
-        step not in wanted.get(key, {}) or not _same(wanted[key][step], value)
+        step not in wanted.get(key, {}) or not same(wanted[key][step], value)
         for key, curve in logged.items()
         for step, value in curve.items()
     )
 
 
-def _same(a: float, b: float) -> bool:
+def same(a: float, b: float) -> bool:
+    """Tell whether two points agree; NaN agrees with NaN."""
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def _missing(wanted: Curves, logged: Curves) -> Iterator[tuple[str, int, float]]:
+def _missing(wanted: Curves, logged: Curves) -> Iterator[Point]:
     for key, curve in wanted.items():
         for step, value in curve.items():
             if step not in logged.get(key, {}):
                 yield key, step, value
 
 
-def log_params(client: Any, run_id: str, params: Mapping[str, str]) -> None:
-    """Log parameters, in batches the store takes."""
-    from mlflow.entities import Param
-
-    for part in _batches([Param(key, value) for key, value in params.items()], _MAX_PARAMS):
-        client.log_batch(run_id, params=part)
-
-
-def _log(
+def log_all(
     client: Any,
     run_id: str,
     params: Mapping[str, str],
-    points: Iterable[tuple[str, int, float]],
+    points: Iterable[Point],
     tags: Mapping[str, str],
 ) -> None:
     """Log all of a run, in as few transactions as the store takes."""
     from mlflow.entities import Metric, Param, RunTag
 
-    now_ms = int(time.time() * 1000)
-    metrics = [Metric(key, value, now_ms, step) for key, step, value in points]
+    now = now_ms()
+    metrics = [Metric(key, value, now, step) for key, step, value in points]
     for some_metrics, some_params, some_tags in zip_longest(
         _batches(metrics, _MAX_METRICS),
         _batches([Param(key, value) for key, value in params.items()], _MAX_PARAMS),
