@@ -72,7 +72,7 @@ def test_the_stages_manifest_is_used_where_it_is(run: Run, small: Path) -> None:
 def test_all_settings_are_listed(run: Run, small: Path) -> None:
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     params["data"]["datasets"] += ["objects"]  # the source of cross_dataset
-    params["run"]["settings"] = ["base_to_new"]
+    params["run"] |= {"suite": "emoji", "settings": ["base_to_new"]}
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     rows = json.loads(run("settings", "--json").stdout)
     assert [row["setting"] for row in rows] == ["base_to_new", "cross_dataset", "msst", "ssmt"]

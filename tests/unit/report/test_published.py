@@ -66,7 +66,7 @@ def test_domain_settings_average_to_the_printed_mean() -> None:
         ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
          "[{method: m, title: t, evidence: hearsay, percent: {hm: 1}}]}]}", "unknown evidence"),
         ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
-         "[{method: m, title: t, evidence: log, percent: {hm: 178}}]}]}", "no percentage"),
+         "[{method: m, title: t, evidence: log, percent: {hm: 178}}]}]}", "not a percentage"),
     ],
 )  # fmt: skip
 def test_a_wrong_data_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:

@@ -76,8 +76,8 @@ def test_an_image_of_unknown_format_is_refused(tmp_path: Path) -> None:
     [
         (f"{RUN}/metrics.json", "{", "not valid JSON"),
         (f"{RUN}/metrics.json", "[]", "not a flat mapping"),
-        (f"{RUN}/metrics.json", '{"hm": 41.2}', "no fraction"),
-        (f"{RUN}/metrics.json", '{"hm": true}', "no fraction"),
+        (f"{RUN}/metrics.json", '{"hm": 41.2}', "not a fraction"),
+        (f"{RUN}/metrics.json", '{"hm": true}', "not a fraction"),
         (f"{RUN}/metrics.json", '{"hm": 0.4}', "'local' is missing"),
         (f"{RUN}/metrics.json", '{"hm": 0, "local": 0, "base": 0, "new": 0}', "are not those of"),
         (f"{RUN}/targets.csv", None, "file is missing"),
