@@ -1,6 +1,6 @@
 # The two commands a user needs are `make repro` and `make test`; `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help env repro test check ui lock pretrain clean
+.PHONY: help env repro test check ui lock docs pretrain clean
 
 # DVC starts stages with $SHELL; a login shell's start-up files must not change the PATH below.
 SHELL := /bin/sh
@@ -50,6 +50,11 @@ ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… chang
 
 lock: env ## renew requirements.txt from pyproject.toml
 	@uv pip compile --quiet --upgrade --extra dev pyproject.toml --output-file requirements.txt
+
+docs: env ## build the documents as a site into site/
+	@uv pip install --quiet --python .venv/bin/python --requirement pyproject.toml --extra docs
+	@mkdocs build --quiet --strict
+	@echo "site: $(CURDIR)/site/index.html (its search needs: python -m http.server --directory site)"
 
 pretrain: env ## train PictoCLIP anew, or go on with it: hours on a CPU, see CONTRIBUTING.md
 	@uv pip install --quiet --python .venv/bin/python --requirement pyproject.toml --extra build

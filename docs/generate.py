@@ -45,6 +45,33 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationParams,
     "report": ReportParams,
 }
+# Of entries whose models say nothing.
+_MEANINGS = {
+    "run.settings": "Settings of the suite: `fedmvp settings` lists them.",
+    "run.seeds": "Each trained method is trained once per seed.",
+    "data.datasets": "Datasets of the catalog: `fedmvp datasets list`.",
+    "data.split_seed": "Seed of splits that are drawn: datasets without an official one.",
+    "federation.rounds": "Rounds of the federation.",
+    "federation.local_epochs": "Passes of a client over its images in a round.",
+    "federation.batch_size": "Images of a client's training step.",
+    "federation.learning_rate": "Of the clients; each method may have its own.",
+    "federation.weight_decay": "Of the clients' optimizer.",
+    "federation.client_optimizer": "Optimizer of the clients.",
+    "federation.adam_epsilon": "Of Adam and AdamW.",
+    "federation.schedule": "How the learning rate goes from round to round.",
+    "federation.weighting": "Clients count alike, or by their number of images.",
+    "federation.aggregation": "The server's rule (docs/method.md#aggregation).",
+    "federation.aggregation_dtype": "Number format the server sums in.",
+    "federation.privacy": "Its section is below; null: off.",
+    "federation.on_client_failure": "End the run, or leave the client out of the round.",
+    "federation.privacy.delta": "delta of the guarantee.",
+    "evaluation.batch_size": "Images classified at once; results do not depend on it.",
+    "report.title": "Heading of the page.",
+    "zero_shot_ensemble.templates": "Hand templates besides the dataset's own.",
+    "fedmvp.variant": "Sets the entries whose default is null ([ablations](../ablations.md)).",
+    "fedmvp.conditioning": "What the PromptFormer attends to ([ablations](../ablations.md)).",
+}
+_SWITCH = "See [ablations](../ablations.md#where-the-paper-and-its-code-differ); null: `variant`'s."
 _BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 
 
@@ -100,7 +127,8 @@ def _parameter(parameter: Any) -> tuple[str, ...]:
         return names, "", "", text
     need = "required" if parameter.required else ""
     default = parameter.default
-    return names, _kind(parameter), need or ("" if default is None else f"`{default}`"), text
+    given = need or ("" if default is None else f"`{default}`")
+    return names, _kind(parameter), given, text
 
 
 def _kind(parameter: Any) -> str:
@@ -123,7 +151,7 @@ def _params() -> str:
         "`profile` is the name results and report go by.\n",
     ]
     for name, model in _SECTIONS.items():
-        lines += [f"## {name}\n", f"{_summary(model)}\n", _fields(model)]
+        lines += [f"## {name}\n", f"{_summary(model)}\n", _fields(name, model)]
     lines += [
         "## methods\n",
         "A section for each method that `run.trained` or `run.zero_shot` may list. The entry "
@@ -133,7 +161,7 @@ def _params() -> str:
     for name in METHODS:
         kind = load_method(name)
         lines += [f"### {name}\n", f"{_summary(kind)}\n"]
-        table = _fields(kind.Params)
+        table = _fields(name, kind.Params)
         lines.append(table if table else "No entries.\n")
     return "\n".join(lines) + "\n"
 
@@ -143,12 +171,15 @@ def _summary(kind: type[Any]) -> str:
     return _flat((kind.__doc__ or "").split("\n\n")[0])
 
 
-def _fields(model: type[BaseModel]) -> str:
-    rows = [
-        (f"`{name}`", _type(field.annotation), _range(field), _default(field),
-         _flat(field.description or ""))
-        for name, field in model.model_fields.items()
-    ]  # fmt: skip
+def _fields(section: str, model: type[BaseModel]) -> str:
+    rows = []
+    for name, field in model.model_fields.items():
+        meaning = field.description or _MEANINGS.get(f"{section}.{name}", "")
+        if not meaning and section == "fedmvp":
+            meaning = _SWITCH
+        rows.append(
+            (f"`{name}`", _type(field.annotation), _range(field), _default(field), _flat(meaning))
+        )
     return _table(("entry", "value", "range", "default", "meaning"), rows) if rows else ""
 
 
@@ -219,6 +250,7 @@ def _cell(text: str) -> str:
 def _flat(text: str) -> str:
     """Return a docstring in one line, fit for Markdown."""
     flat = re.sub(r"\s+", " ", text.replace("``", "`")).strip()
+    flat = re.sub(r"(?<!/)docs/([\w/]+)\.md(#[\w-]+)?", r"[\1](../\1.md\2)", flat)
     # Placeholders such as <class> are no HTML.
     parts = re.split(r"(`[^`]*`)", flat)
     return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in parts)

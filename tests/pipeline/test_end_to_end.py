@@ -21,6 +21,7 @@ import yaml
 from PIL import Image
 
 from tests.paths import ROOT
+from tests.unit.docs.blocks import blocks, pages, runnable
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -112,39 +113,17 @@ def test_killed_training_ends_in_the_same_bytes(project: Path) -> None:
     assert not list(scratch.rglob("round-*"))
 
 
-def readme_commands() -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
-
-
-# `make repro` and `make test` are what .ci/run does; `track ui` serves until it is stopped (the
-# tracking tests start it); GPUs are not everywhere (test_tiny_run.py trains in two processes on the
-# CPU). The paper's data and a paid model are not here: test_paper_mini.py runs its pipeline, the
-# unit tests of the command line the rest. All baselines and their tuning take an hour:
-# tests/contracts trains each, tests/unit/benchmarks tunes.
-ELSEWHERE = {
-    "make repro",
-    "make test",
-    "fedmvp track ui",
-    "FEDMVP_DEVICE=cuda dvc repro train",
-    "FEDMVP_DEVICE=cuda:0,cuda:1 dvc repro train",
-    "FEDMVP_DEVICE=cuda make repro",
-    "fedmvp bench --profile paper --device cuda",
-    "fedmvp profile use paper",
-    "fedmvp profile use paper-mini",
-    "fedmvp datasets verify dtd",
-    "dvc exp run attributes -S attributes.provider=openai -S attributes.model=gpt-4o",
-    "python -m tests.miniatures .",
-    "fedmvp profile use baselines && dvc repro",
-    "python -m benchmarks.tuning",
-}
-
-
 @pytest.fixture(scope="module")
-def own_images(project: Path) -> None:
-    """The folder and the list that the README's own dataset is made of."""
+def documented(project: Path) -> Path:
+    """The copy with what a reader of the documents has: a commit, images, classes, attributes."""
+    run(project, "git", "config", "user.name", "a reader")
+    run(project, "git", "config", "user.email", "reader@localhost")
+    # All but the record of the run, which the tutorial commits: what git does not know is in no
+    # experiment's folder.
+    run(project, "git", "add", "--all", "--", ".", ":!dvc.lock")
+    run(project, "git", "commit", "--quiet", "--message", "A small copy")
+    run(project, "git", "tag", "small")
+    (project / "dvc.lock.small").write_bytes((project / "dvc.lock").read_bytes())
     names = ("blue tit", "kingfisher", "robin", "wren")
     for number, name in enumerate(names):
         for shade in range(4):
@@ -152,16 +131,28 @@ def own_images(project: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (16, 16), (60 * number, 50 * shade, 90)).save(path)
     lists = {name: [f"plumage of kind {number}"] for number, name in enumerate(names)}
-    (project / "my-attributes.json").write_text(json.dumps(lists), encoding="utf-8")
+    for name in ("my-attributes.json", "attributes.json"):
+        (project / name).write_text(json.dumps(lists), encoding="utf-8")
+    (project / "classes.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    for name in ("photo.png", "other.png"):
+        Image.new("RGB", (80, 60), (90, 120, 60)).save(project / name)
+    return project
 
 
-@pytest.mark.parametrize("command", [c for c in readme_commands() if c not in ELSEWHERE])
-def test_readme_command(project: Path, own_images: None, command: str) -> None:
-    run(project, *shlex.split(command))
+@pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
+def test_commands_of_a_page(documented: Path, page: str) -> None:
+    """In order, as a reader types them after a first run; every page begins at the same state."""
+    run(documented, "git", "reset", "--quiet", "--hard", "small")
+    run(documented, "git", "clean", "--quiet", "--force", "-d", "--", "fedmvp")
+    (documented / "dvc.lock").write_bytes((documented / "dvc.lock.small").read_bytes())
+    run(documented, "dvc", "checkout", "--force", "--quiet")
+    for command in runnable(page):
+        run(documented, "sh", "-c", command)
 
 
-def test_readme_commands_run_elsewhere_are_in_ci() -> None:
+def test_first_commands_are_in_ci() -> None:
+    first = [line for block in blocks("README.md") for line in block.commands][:2]
+    assert first == ["make env", "make repro"]
     ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert set(readme_commands()) >= ELSEWHERE
     assert "make test" in ci
     assert re.search(r"make .*repro", ci)
