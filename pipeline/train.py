@@ -17,6 +17,7 @@ from fedmvp.federation.privacy import privacy_reports
 from fedmvp.federation.training import ROUND_COLUMNS, train
 from fedmvp.files import remove_partial, write_bytes, write_csv, write_json
 from pipeline.display import TrainingDisplay
+from pipeline.live import live_view, live_wanted
 from pipeline.stage import run_stage, stage_seed, stage_words
 from pipeline.workbench import Workbench, result_folder, scratch_folder
 from pipeline.workers import open_workers
@@ -25,7 +26,7 @@ from pipeline.workers import open_workers
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Train one method on one setting with one seed."""
     setting, method, number = stage_words(arguments, "SETTING", "METHOD", "SEED")
-    seed = stage_seed(number)
+    seed, live = stage_seed(number), live_wanted()
     bench = Workbench(setting, method)
     federation = bench.federation
     identity = bench.identity(seed, trained=True)
@@ -36,26 +37,27 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     with checkpoints.held():
         remove_partial(folder)
         title = f"{setting} {method} seed {seed}"
-        with (
-            TrainingDisplay(title, bench.partition, federation) as display,
-            open_workers(setting, method, seed) or nullcontext() as workers,
-        ):
-            result = train(
-                bench.partition,
-                lambda: bench.create(seed),
-                bench.banks,
-                bench.train_images,
-                federation,
-                seed=seed,
-                scratch=checkpoints.path,
-                progress=display.update,
-                workers=workers,
-            )
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
-        write_bytes(folder / "weights.safetensors", save(tensors))
-        write_csv(folder / "rounds.csv", ROUND_COLUMNS, result.rows)
-        write_json(folder / "failures.json", result.failures)
-        write_json(folder / "run.json", {**identity, **privacy})
+        with live_view(identity, bench.partition.folds, checkpoints.path, wanted=live):
+            with (
+                TrainingDisplay(title, bench.partition, federation) as display,
+                open_workers(setting, method, seed) or nullcontext() as workers,
+            ):
+                result = train(
+                    bench.partition,
+                    lambda: bench.create(seed),
+                    bench.banks,
+                    bench.train_images,
+                    federation,
+                    seed=seed,
+                    scratch=checkpoints.path,
+                    progress=display.update,
+                    workers=workers,
+                )
+            tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
+            write_bytes(folder / "weights.safetensors", save(tensors))
+            write_csv(folder / "rounds.csv", ROUND_COLUMNS, result.rows)
+            write_json(folder / "failures.json", result.failures)
+            write_json(folder / "run.json", {**identity, **privacy})
         checkpoints.remove()
 
 

@@ -37,10 +37,11 @@ def ui(
     """Serve MLflow's pages to this machine, until Ctrl-C."""
     import subprocess
 
-    from fedmvp.tracking.ui import ui_command
+    from fedmvp.tracking.ui import page_address, ui_command
 
     command = ui_command(_ROOT, port=port, uri=store)
-    typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    address = page_address(_ROOT, port=port, uri=store)
+    typer.echo(f"MLflow: {address} (Ctrl-C ends it)", err=True)
     try:
         code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own arguments
     except KeyboardInterrupt:

@@ -43,29 +43,27 @@ class FinishedRounds:
 
     def new(self) -> list[Point]:
         """Return points of the curves that were not returned yet."""
-        if not any([self._look(fold) for fold in self._folders]):
-            return []
+        for fold in self._folders:
+            self._look(fold)
         found = [point for fold in self._folders for point in self._since(fold, self._done[fold])]
         return [*found, *self._since(None, min(self._done.values()))]
 
     def again(self) -> None:
         """Forget what was returned: everything is new."""
         self._told.clear()
-        self._read.clear()
 
-    def _look(self, fold: str) -> bool:
+    def _look(self, fold: str) -> None:
         """Read the newest checkpoint of a fold, if there is one that was not read."""
         paths = sorted(self._folders[fold].glob("round-*.safetensors"))
         if not paths or self._read.get(fold) == paths[-1].name:
-            return False
+            return
         try:
             log = _log(paths[-1])
         except (OSError, ValueError, KeyError):  # two rounds on already, or damaged
-            return False
+            return
         self._read[fold], self._done[fold] = paths[-1].name, log["rounds_done"]
         self._failures[fold] = [{"fold": fold, **failure} for failure in log["failures"]]
         self._rows[fold] = [_cells(fold, row) for row in log["rows"]]
-        return True
 
     def _since(self, fold: str | None, done: int) -> Iterator[Point]:
         start = self._told.get(fold, 0)

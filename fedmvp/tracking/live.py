@@ -1,194 +1,243 @@
-"""Curves in MLflow while training runs, when FEDMVP_TRACKING=live.
+"""Rounds in MLflow while they are trained: a process beside a training, for FEDMVP_TRACKING=live.
 
-The run is the one a later `sync` completes: same fingerprint, same values. A store that fails
-costs the live view, never the training.
+``python -m fedmvp.tracking.live`` is started by the training (`pipeline.live`) and watches the
+checkpoints it writes, so nothing here can change a result or hold it up: mlflow is imported here,
+and slow servers are waited for here. Its stdin gets one line that says what is trained and one when
+that ended; without the latter, training was killed. Its stdout is for one line about trouble.
+
+The run is the one a later `sync` completes: same fingerprint, same values.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import signal
+import sys
+import threading
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from fedmvp.errors import ConfigError
-from fedmvp.tracking.projection import flatten, round_series, run_name
+from fedmvp.config import load_params
+from fedmvp.errors import FedMVPError, one_line
+from fedmvp.tracking.finished import FinishedRounds
+from fedmvp.tracking.lost import BEAT_S, sign
+from fedmvp.tracking.origin import origin
+from fedmvp.tracking.projection import flatten, run_name
 from fedmvp.tracking.store import (
+    CONTENT_TAG,
     FINGERPRINT_TAG,
+    LIVE,
+    LIVE_IN_PART,
+    RECORDED_TAG,
+    SECONDS_TAG,
+    SEEN_TAG,
     locked,
     open_client,
     open_experiment,
+    set_defaults,
     tracking_uri,
 )
-from fedmvp.tracking.upsert import find_run, log_params, start_run
+from fedmvp.tracking.upsert import Point, find_run, histories, log_all, now_ms, same
 
-__all__ = ["LiveRun", "live_run"]
+__all__ = ["Ending", "LiveRun", "Training", "follow"]
 
-SWITCH = "FEDMVP_TRACKING"
+_POLL_S, _RETRY_S = 1.0, 30.0
 
 
-@dataclass
-class LiveRun:
-    """Takes the rows of finished rounds; without a client it does nothing.
+@dataclass(frozen=True)
+class Training:
+    """What is trained.
 
     Attributes
     ----------
-    client : mlflow.MlflowClient or None
-        None when live tracking is off, or was given up after an error.
-    """
-
-    root: Path
-    client: Any | None = None
-    run_id: str = ""
-    _seen: set[tuple[str, int]] = field(default_factory=set)
-
-    def log_round(self, fold: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Log the clients' rows of one round, as they will stand in rounds.csv.
-
-        Parameters
-        ----------
-        fold : str
-            Model the round belongs to.
-        rows : sequence of mapping
-            One per client; the columns of rounds.csv, `fold` apart.
-        """
-        if self.client is None:
-            return
-        cells = [
-            {"fold": fold, **{key: "" if v is None else str(v) for key, v in row.items()}}
-            for row in rows
-        ]
-        cells = [{**dict.fromkeys(_COLUMNS, ""), **row} for row in cells]
-        # Curves over all folds are known only when the last fold is trained; sync adds them.
-        suffix = f"/{fold}"
-        points = {
-            (key, step): value
-            for key, curve in round_series(cells, Path("rounds.csv")).items()
-            if key.endswith(suffix)
-            for step, value in curve.items()
-            if (key, step) not in self._seen
-        }
-        with self._forgiving():
-            from mlflow.entities import Metric
-
-            now_ms = int(time.time() * 1000)
-            metrics = [Metric(key, value, now_ms, step) for (key, step), value in points.items()]
-            with locked(self.root):
-                self.client.log_batch(self.run_id, metrics=metrics)
-            self._seen.update(points)
-
-    def end(self, status: str) -> None:
-        """Close the run as FINISHED, FAILED or KILLED."""
-        if self.client is not None:
-            with self._forgiving(), locked(self.root):
-                self.client.set_terminated(self.run_id, status=status)
-
-    @contextlib.contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self.client = None
-            warnings.warn(
-                f"live tracking ends here ({type(error).__name__}: {error}); training "
-                "goes on, and `fedmvp track sync` completes the run",
-                stacklevel=3,
-            )
-
-
-_COLUMNS = (
-    "phase",
-    "images",
-    "loss",
-    "loss_ce",
-    "loss_con",
-    "accuracy",
-    "learning_rate",
-    "bytes_up",
-    "bytes_down",
-)
-
-
-@contextlib.contextmanager
-def live_run(
-    root: Path,
-    *,
-    profile: str,
-    setting: str,
-    method: str,
-    seed: int,
-    fingerprint: str,
-    params: Mapping[str, Any],
-) -> Iterator[LiveRun]:
-    """Open the live view of one training, resuming the run an interrupted one left.
-
-    Parameters
-    ----------
+    scratch : str
+        Folder of the checkpoints.
     params : mapping
         As they will stand in run.json.
-
-    Raises
-    ------
-    ConfigError
-        When FEDMVP_TRACKING is neither ``off`` nor ``live``.
+    began_ms : int
+        When this training, or what is resumed of it, began.
+    resumed : bool
+        Whether there were checkpoints then.
     """
-    live = LiveRun(root)
-    if _wanted():
-        with live._forgiving(), locked(root):
-            uri = tracking_uri(root)
-            client = open_client(uri)
-            run = find_run(client, fingerprint)
+
+    setting: str
+    method: str
+    seed: int
+    fingerprint: str
+    scratch: str
+    folds: Sequence[str]
+    params: Mapping[str, Any]
+    began_ms: int
+    resumed: bool
+
+
+@dataclass
+class Ending:
+    """How and when training ended, once `happened`."""
+
+    status: str = "KILLED"
+    at_ms: int = 0
+    happened: threading.Event = field(default_factory=threading.Event)
+
+    def await_in(self, messages: TextIO) -> None:
+        """Read the last message, or notice that who would send it is gone."""
+        with contextlib.suppress(OSError, ValueError):
+            self.status, at_ms = messages.readline().split()
+            self.at_ms = int(at_ms)
+        self.at_ms = self.at_ms or now_ms()
+        self.happened.set()
+
+
+class LiveRun:
+    """The run of one training; opened when first needed, again after trouble.
+
+    A run the store has in full already is left alone, for training again gives the same rounds;
+    one with other rounds is of another version of the code, and gives way.
+    """
+
+    def __init__(self, root: Path, training: Training) -> None:
+        self.root, self.training = root, training
+        self._client: Any = None
+        self._run_id = ""
+        self._logged: dict[str, dict[int, float]] = {}
+        self._whole = False
+        self._before_s: float | None = None
+        self._next_beat = 0.0
+
+    def update(self, rounds: FinishedRounds, ending: Ending | None = None) -> None:
+        """Log what is new; close the run if training ended."""
+        points = rounds.new()
+        if not (points or ending or time.monotonic() > self._next_beat):
+            return
+        with locked(self.root):
+            if self._client is None:
+                self._open()
+            if any(self._differs(point) for point in points):
+                self._client.delete_run(self._run_id)
+                self._create(in_part=self.training.resumed)
+                rounds.again()
+                points = rounds.new()
+            if not self._whole:
+                missing = [p for p in points if p[1] not in self._logged.get(p[0], {})]
+                log_all(self._client, self._run_id, {}, missing, self._tags(ending))
+                if ending:
+                    self._client.set_terminated(self._run_id, ending.status, ending.at_ms)
+        for key, step, value in points:
+            self._logged.setdefault(key, {})[step] = value
+        self._next_beat = time.monotonic() + BEAT_S
+
+    def drop(self) -> None:
+        """Let go of the store, after an error."""
+        self._client = None
+
+    def _open(self) -> None:
+        client = open_client(tracking_uri(self.root))
+        self._client = client
+        run = find_run(client, self.training.fingerprint)
+        try:
             if run is None:
-                run = _start(
-                    client,
-                    open_experiment(client, uri, profile),
-                    setting,
-                    method,
-                    seed,
-                    fingerprint,
-                    params,
-                )
-            client.update_run(run.info.run_id, status="RUNNING")
-            live.client, live.run_id = client, run.info.run_id
-            live._seen = {
-                (key, point.step)
-                for key in run.data.metrics
-                for point in client.get_metric_history(live.run_id, key)
-            }
-    try:
-        yield live
-    except BaseException as error:
-        live.end("FAILED" if isinstance(error, Exception) else "KILLED")
-        raise
-    live.end("FINISHED")
+                self._create(in_part=self.training.resumed)
+                return
+            self._run_id, self._whole = run.info.run_id, CONTENT_TAG in run.data.tags
+            self._logged, _ = histories(client, run)
+            if self._before_s is None:
+                self._before_s = float(run.data.tags.get(SECONDS_TAG, 0))
+            if not self._whole:
+                client.update_run(self._run_id, status="RUNNING")
+        except BaseException:
+            self._client = None
+            raise
+
+    def _create(self, *, in_part: bool) -> None:
+        training, client = self.training, self._client
+        profile = load_params(self.root / "params.yaml").profile
+        identity = {"setting": training.setting, "method": training.method,
+                    "seed": str(training.seed)}  # fmt: skip
+        tags = {
+            **origin(self.root),
+            **identity,
+            FINGERPRINT_TAG: training.fingerprint,
+            RECORDED_TAG: LIVE_IN_PART if in_part else LIVE,
+            SEEN_TAG: sign(),
+        }
+        name = run_name(training.setting, training.method, training.seed, training.fingerprint)
+        experiment = open_experiment(client, tracking_uri(self.root), profile)
+        run = client.create_run(experiment, training.began_ms, tags, name)
+        self._run_id, self._logged, self._whole, self._before_s = run.info.run_id, {}, False, 0.0
+        log_all(client, self._run_id, flatten({**training.params, **identity}), [], {})
+
+    def _differs(self, point: Point) -> bool:
+        key, step, value = point
+        logged = self._logged.get(key, {})
+        return step in logged and not same(logged[step], value)
+
+    def _tags(self, ending: Ending | None) -> dict[str, str]:
+        until = ending.at_ms if ending else now_ms()
+        seconds = (self._before_s or 0.0) + (until - self.training.began_ms) / 1000
+        return {SEEN_TAG: sign(), SECONDS_TAG: f"{seconds:.1f}"}
 
 
-def _wanted() -> bool:
-    value = os.environ.get(SWITCH, "off")
-    if value not in ("off", "live"):
-        raise ConfigError("unknown value", where=SWITCH, value=value, hint="use off or live")
-    return value == "live"
+def follow(
+    root: Path,
+    training: Training,
+    ending: Ending,
+    say: Callable[[str], object],
+    *,
+    poll_s: float = _POLL_S,
+    retry_s: float = _RETRY_S,
+) -> None:
+    """Log rounds until training has ended; of trouble with the store, say the first."""
+    rounds = FinishedRounds(Path(training.scratch), training.folds)
+    run = LiveRun(root, training)
+    pause, troubled = 0.0, False
+    while True:
+        over = ending.happened.wait(pause)
+        pause = poll_s
+        try:
+            run.update(rounds, ending if over else None)
+        except Exception as error:
+            # The server may come back, and the checkpoints keep what it missed.
+            run.drop()
+            rounds.again()
+            pause = retry_s
+            if not troubled:
+                say(_reason(error))
+            troubled = True
+        if over:
+            return
 
 
-def _start(
-    client: Any,
-    experiment: str,
-    setting: str,
-    method: str,
-    seed: int,
-    fingerprint: str,
-    params: Mapping[str, Any],
-) -> Any:
-    run = start_run(
-        client,
-        experiment,
-        run_name(setting, method, seed, fingerprint),
-        {FINGERPRINT_TAG: fingerprint},
-    )
-    identity = {"setting": setting, "method": method, "seed": str(seed)}
-    log_params(client, run.info.run_id, flatten({**params, **identity}))
-    return run
+def _reason(error: Exception) -> str:
+    """Describe an error; the message of one that is not ours may hold the store's password."""
+    if not isinstance(error, FedMVPError):
+        return type(error).__name__
+    return one_line(error.what if error.value is None else f"{error.what}: {error.value}")
+
+
+def main() -> None:
+    """Follow the training that started this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for training, which tells
+    if hasattr(os, "nice"):
+        os.nice(10)
+    # Training does not wait, but what it starts next does: no more than two tries.
+    set_defaults(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="10")
+    channel = sys.stdout
+
+    def say(line: str) -> None:
+        with contextlib.suppress(OSError):
+            print(line, file=channel, flush=True)
+
+    with contextlib.redirect_stdout(sys.stderr):
+        training = Training(**json.loads(sys.stdin.readline()))
+        ending = Ending()
+        threading.Thread(target=ending.await_in, args=(sys.stdin,), daemon=True).start()
+        follow(Path(), training, ending, say)
+
+
+if __name__ == "__main__":
+    main()

@@ -223,9 +223,7 @@ def round_series(rows: Rows, failures: Failures, where: Path) -> dict[str, dict[
     return dict(sorted(series.items()))
 
 
-def curves(
-    rows: Rows, failures: Failures, fold: str | None = None
-) -> dict[str, dict[int, float]]:
+def curves(rows: Rows, failures: Failures, fold: str | None = None) -> dict[str, dict[int, float]]:
     """Return the curves over all folds, or of one.
 
     ``train/<column>`` and ``train/<column>/<fold>``: means over clients of losses, accuracy and

@@ -26,6 +26,7 @@ __all__ = [
     "RECORDED_TAG",
     "SECONDS_TAG",
     "SEEN_TAG",
+    "experiment_id",
     "last_signs",
     "locked",
     "open_client",
@@ -47,7 +48,7 @@ SECONDS_TAG = "training.seconds"
 SEEN_TAG = "fedmvp.seen"
 """Tag of a live run: when its training was last known to be there."""
 
-# What mlflow's page calls training, as opposed to its default, chats with a language model.
+# What mlflow calls training, as opposed to its default, applications of language models.
 _KIND_TAG, _KIND = "mlflow.experimentKind", "custom_model_development"
 _SQLITE = "sqlite:///"
 _LOCK_TIMEOUT_S = 600.0
@@ -167,12 +168,17 @@ def without_secret(uri: str) -> str:
     return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
+def experiment_name(profile: str) -> str:
+    """Return the name of a profile's experiment."""
+    return f"fedmvp-{profile}"
+
+
 def open_experiment(client: Any, uri: str, profile: str) -> str:
     """Return the id of the profile's experiment, creating or restoring it.
 
     With sqlite its artifacts lie beside the database; a server decides for itself.
     """
-    name = f"fedmvp-{profile}"
+    name = experiment_name(profile)
     known = client.get_experiment_by_name(name)
     if known is not None:
         if known.lifecycle_stage == "deleted":
@@ -211,6 +217,13 @@ def last_signs(uri: str) -> list[str] | None:
     )
     rows = _read(uri, query, SEEN_TAG)
     return None if rows is None else [str(row[0]) for row in rows]
+
+
+def experiment_id(uri: str, profile: str) -> str | None:
+    """Return the id of the profile's experiment, read without mlflow; None if unknown."""
+    query = "SELECT experiment_id FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
+    rows = _read(uri, query, experiment_name(profile))
+    return str(rows[0][0]) if rows else None
 
 
 def _read(uri: str, query: str, *values: str) -> list[Any] | None:

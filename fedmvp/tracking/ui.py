@@ -7,12 +7,29 @@ import socket
 import sys
 from pathlib import Path
 
-from fedmvp.errors import ConfigError
-from fedmvp.tracking.store import set_defaults, tracking_uri, without_secret
+from fedmvp.config import load_params
+from fedmvp.errors import ConfigError, FedMVPError
+from fedmvp.tracking.store import experiment_id, set_defaults, tracking_uri, without_secret
 
-__all__ = ["ui_command"]
+__all__ = ["page_address", "ui_command"]
 
 _HOST = "127.0.0.1"
+
+
+def page_address(root: Path, *, port: int, uri: str | None = None) -> str:
+    """Return where the runs of params.yaml's profile are, or the list of experiments.
+
+    Without its last part the page would show an experiment as an application of language models:
+    mlflow 3.17 heeds the address and what was last chosen in this browser, not the experiment's
+    kind.
+    """
+    try:
+        profile = load_params(root / "params.yaml").profile
+        experiment = experiment_id(tracking_uri(root, uri), profile)
+    except FedMVPError:  # the page can be looked at without a profile
+        experiment = None
+    place = "experiments" if experiment is None else f"experiments/{experiment}/runs"
+    return f"http://{_HOST}:{port}/#/{place}?workflowType=machine_learning"
 
 
 def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[str]:

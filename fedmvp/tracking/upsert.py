@@ -29,7 +29,17 @@ from fedmvp.tracking.store import (
     SECONDS_TAG,
 )
 
-__all__ = ["Outcome", "Point", "contradicts", "find_run", "histories", "log_all", "now_ms", "same", "upsert"]
+__all__ = [
+    "Outcome",
+    "Point",
+    "contradicts",
+    "find_run",
+    "histories",
+    "log_all",
+    "now_ms",
+    "same",
+    "upsert",
+]
 
 Outcome = Literal["created", "updated", "unchanged"]
 Curves = Mapping[str, Mapping[int, float]]

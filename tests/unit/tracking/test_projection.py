@@ -62,13 +62,25 @@ def test_curves_are_means_and_sums_over_clients(write_result: Writer) -> None:
     assert series["train/phase/prompt"] == {0: 1, 1: 1}
     assert series["train/phase/lora"] == {2: 1}
     assert "train/loss_con" not in series
+    assert series["train/failures"] == {0: 0, 1: 0, 2: 0}
+
+
+def test_failed_clients_are_counted(write_result: Writer) -> None:
+    folder = write_result()
+    failure = {"fold": "animals", "client": "animals-0", "round_index": 1, "error": "E: it broke"}
+    write_json(folder / "failures.json", [failure, {**failure, "client": "animals-1"}])
+    series = project(folder).series
+    assert series["train/failures"] == series["train/failures/animals"] == {0: 0, 1: 2, 2: 0}
+    write_json(folder / "failures.json", {"none": True})
+    with pytest.raises(DataError, match=r"failures\.json"):
+        project(folder)
 
 
 def test_diverged_losses_are_shown_as_nan() -> None:
     row = {"fold": "f", "round": "0", "phase": "", "loss": "nan", "images": "1"}
     row |= dict.fromkeys(("loss_ce", "loss_con", "accuracy", "learning_rate"), "")
     row |= {"bytes_up": "inf", "bytes_down": "1"}
-    series = round_series([row], Path("rounds.csv"))
+    series = round_series([row], [], Path("rounds.csv"))
     assert math.isnan(series["train/loss"][0])
     assert math.isnan(series["train/bytes_up"][0])
 

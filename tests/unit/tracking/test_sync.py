@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from fedmvp.errors import ConfigError
-from fedmvp.tracking.live import live_run
 from fedmvp.tracking.projection import project, result_folders
 from fedmvp.tracking.store import (
     CONTENT_TAG,
@@ -21,11 +20,10 @@ from fedmvp.tracking.store import (
     open_client,
     recorded_contents,
     tracking_uri,
-    ui_command,
+    without_secret,
 )
 from fedmvp.tracking.sync import sync
 from tests.unit.tracking.compare import active, assert_equal_to_files
-from tests.unit.tracking.samples import rounds
 
 Writer = Callable[..., Path]
 
@@ -129,68 +127,6 @@ def test_prompts_get_a_version_only_when_their_text_changes(
 
 
 @pytest.mark.slow
-def test_live_run_is_completed_by_sync(
-    store: Any, root: Path, write_result: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FEDMVP_TRACKING", "live")
-    projection = project(write_result(seed=1))
-    identity = {"setting": "base_to_new", "method": "fedmvp", "seed": 1}
-    parameters = {
-        "federation": {"learning_rate": 0.1, "rounds": 3}, "tags": ["a", "b"], "none": None,
-    }  # fmt: skip
-    by_round = [[row for row in rounds(1) if row["round"] == step] for step in range(3)]
-
-    def train(steps: range) -> None:
-        with live_run(root, profile="tiny", fingerprint=projection.fingerprint,
-                      params=parameters, **identity) as live:  # fmt: skip
-            for step in steps:
-                live.log_round("animals", by_round[step])
-            if steps.stop < 3:
-                raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(range(0, 2))
-    (killed,) = active(store)
-    assert killed.info.status == "KILLED"
-    # Resumed at a checkpoint before the last logged round.
-    train(range(1, 3))
-    (run,) = active(store)
-    history = store.get_metric_history(run.info.run_id, "train/loss/animals")
-    assert [m.step for m in history] == [0, 1, 2]
-    assert len(sync(root).updated) == 1
-    assert [r.info.run_id for r in active(store)] == [run.info.run_id]
-    assert_equal_to_files(store, root)
-
-
-@pytest.mark.slow
-def test_live_tracking_never_costs_the_training(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FEDMVP_TRACKING", "live")
-    (root / ".fedmvp").write_text("a file where the folder should be", encoding="utf-8")
-    done = []
-    with pytest.warns(UserWarning, match="training goes on"), live_run(
-        root, profile="tiny", setting="s", method="m", seed=1, fingerprint="f", params={}
-    ) as live:  # fmt: skip
-        live.log_round("f", rounds())
-        done.append(True)
-    assert done
-
-
-def test_live_tracking_is_off_by_default(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with live_run(
-        root, profile="tiny", setting="s", method="m", seed=1, fingerprint="f", params={}
-    ) as live:
-        live.log_round("f", rounds())
-    assert not (root / ".fedmvp").exists()
-    monkeypatch.setenv("FEDMVP_TRACKING", "yes")
-    with pytest.raises(ConfigError, match="FEDMVP_TRACKING"), live_run(
-        root, profile="tiny", setting="s", method="m", seed=1, fingerprint="f", params={}
-    ):  # fmt: skip
-        pass
-
-
-@pytest.mark.slow
 def test_two_syncs_at_once_both_succeed(root: Path, write_result: Writer) -> None:
     """Neither finds the database there; one creates it, the other waits."""
     for seed in range(1, 4):
@@ -249,17 +185,43 @@ def test_uri_precedence(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tracking_uri(root, "http://given") == "http://given"
 
 
-def test_the_page_is_served_to_this_machine_only(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://name:secret@host.example/path", "https://host.example/path"),
+        ("postgresql://name:se@cret@host/db?password=secret", "postgresql://host/db"),
+        ("name:secret@host:5000", "host:5000"),
+        ("http://host/?next=https://name:secret@other", "http://other"),
+        ("sqlite:////a folder/mlflow.db", "sqlite:////a folder/mlflow.db"),
+    ],
+)
+def test_no_message_holds_a_password(uri: str, shown: str) -> None:
+    assert without_secret(uri) == shown
+
+
+@pytest.mark.slow
+def test_a_run_made_from_files_has_no_duration(
+    store: Any, root: Path, write_result: Writer
 ) -> None:
-    command = ui_command(root, port=5001)
-    assert command[command.index("--host") + 1] == "127.0.0.1"
-    assert command[command.index("--port") + 1] == "5001"
-    with pytest.raises(ConfigError, match="no such port"):
-        ui_command(root, port=0)
-    with pytest.raises(ConfigError) as caught:
-        ui_command(root, uri="https://name:secret@host.example/path")
-    assert "secret" not in str(caught.value)
+    write_result()
+    sync(root)
+    (run,) = active(store)
+    assert run.info.start_time == run.info.end_time
+    assert run.data.tags["fedmvp.recorded"] == "from files"
+
+
+@pytest.mark.slow
+def test_an_experiment_says_it_is_about_training(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    sync(root, folders=[write_result()])
+    experiment = store.get_experiment_by_name("fedmvp-tiny")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    # One of a person's own choice stays; an experiment from before gets it.
+    store.set_experiment_tag(experiment.experiment_id, "mlflow.experimentKind", "regression")
+    sync(root, folders=[write_result(seed=2)])
+    experiment = store.get_experiment_by_name("fedmvp-tiny")
+    assert experiment.tags["mlflow.experimentKind"] == "regression"
 
 
 @pytest.mark.slow
