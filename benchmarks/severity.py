@@ -3,8 +3,8 @@
 ``FEDMVP_THREADS=1 python -m benchmarks.severity --jobs 2`` trains what `ROWS` lists at each
 severity with each seed of params.yaml (profile ``baselines``) and adds a line to docs/severity.csv
 as soon as a number is there, so an interrupted run resumes. What `dvc repro` left in results/ at
-its own severity is taken from there. ``--draw`` writes the figure and the table that
-docs/when_it_pays.md shows from that file alone. Needs the stages backbone and attributes.
+its own severity is taken from there. ``--draw`` writes the figure and the table of
+docs/when_it_pays.md from that file alone. Needs the stages backbone and attributes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ from pipeline.workbench import ATTRIBUTES, Workbench, result_folder
 
 __all__ = ["ROWS", "SEVERITIES"]
 
-OUT, FIGURE, TABLE = (
-    Path("docs") / name for name in ("severity.csv", "severity.svg", "severity.md")
+OUT, FIGURE = Path("docs/severity.csv"), Path("docs/severity.svg")
+PAGE, START, END = (
+    Path("docs/when_it_pays.md"),
+    "<!-- table: benchmarks.severity -->\n",
+    "<!-- end -->",
 )
 SEVERITIES = (0.0, 0.35, 0.7, 1.0)
 METRICS = ("local", "base", "new", "hm")
@@ -239,7 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"severity {job.severity:g}, {ROWS[job.row].title}, seed {job.seed}: "
                       f"HM {100 * metrics['hm']:.2f} %", flush=True)  # fmt: skip
     draw(found)
-    write_text(TABLE, table(found))
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+    write_text(PAGE, f"{before}{START}\n{table(found)}\n{END}{rest.partition(END)[2]}")
     print(FIGURE)
 
 

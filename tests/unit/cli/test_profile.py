@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fedmvp.cli.profile import changes, profile_names, profile_text
 from fedmvp.config import load_params
@@ -16,6 +17,20 @@ PARAMS = Path("params.yaml")
 
 def test_the_default_profile_is_the_repositorys_params() -> None:
     assert profile_text("default") == (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_has_what_dvc_tracks(name: str) -> None:
+    """DVC stops at a parameter that is missing, even where our models have a default."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    params = yaml.safe_load(profile_text(name))
+    tracked = {key for stage in stages for key in stage.get("params", ()) if "${" not in key}
+    assert "data.capture" in tracked
+    for key in tracked:
+        place = params
+        for part in key.split("."):
+            assert part in place, f"{key} is missing"
+            place = place[part]
 
 
 @pytest.mark.parametrize("name", profile_names())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import shutil
 import socket
 import time
@@ -147,6 +148,17 @@ def test_a_run_whose_training_is_gone_ends_as_killed(
     (run,) = active(store)
     assert (run.info.status, run.info.end_time) == ("KILLED", int(long_ago.timestamp() * 1000))
     assert sync(root).interrupted == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "status"), [("FINISHED 5\n", "FINISHED"), ("", "KILLED"), ("FINI", "KILLED")]
+)
+def test_without_a_last_message_training_was_killed(message: str, status: str) -> None:
+    ending = Ending()
+    ending.await_in(io.StringIO(message))
+    assert (ending.status, ending.happened.is_set()) == (status, True)
+    assert ending.at_ms == 5 or status == "KILLED"
+    assert ending.at_ms > 0
 
 
 @pytest.mark.slow
