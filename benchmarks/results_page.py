@@ -86,8 +86,8 @@ def _tuned(tuning: Tuning | None) -> str:
         f"{tuning.seed} alone, which no row below uses, for {plural(tuning.rounds, 'round')}, "
         "scored by HM on images and classes held out of the training images "
         "(`python -m benchmarks.tuning`). The methods with one knob try that many learning rates; "
-        "FedMVP's trials also choose its consistency weight, start and number of prompts. What won:"
-        "\n\n" + _table(["method", "trials that converged", "chosen", "held-out HM"], rows)
+        "FedMVP's trials also choose its consistency weight, start, number and depth of prompts. "
+        "What won:\n\n" + _table(["method", "trials that converged", "chosen", "held-out HM"], rows)
     )
 
 
