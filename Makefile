@@ -20,7 +20,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-7s %s\n", $$1, $$2}'
 
-env: ## build .venv from requirements.txt (PYTHON=… chooses the interpreter)
+env: ## build .venv from requirements.txt (PYTHON=… chooses the interpreter: 3.11, 3.12 or 3.13)
 	@.ci/env
 
 repro: env ## train and evaluate everything that is not up to date, then print the report's path
@@ -48,8 +48,14 @@ ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… chang
 	@fedmvp track sync
 	@fedmvp track ui --port $(or $(PORT),5000)
 
-lock: env ## renew requirements.txt from pyproject.toml
-	@uv pip compile --quiet --upgrade --extra dev pyproject.toml --output-file requirements.txt
+# Then it is checked that every pin has a wheel for every version; antlr4 alone has none for any.
+lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
+	@uv pip compile --quiet --upgrade --python-version 3.11 --extra dev pyproject.toml --output-file requirements.txt
+	@for version in 3.11 3.12 3.13; do \
+		echo "requirements.txt on Python $$version"; \
+		uv pip sync --quiet --dry-run --python-version $$version --target .fedmvp/lock --require-hashes \
+			--only-binary :all: --no-binary antlr4-python3-runtime requirements.txt || exit; \
+	done
 
 docs: env ## build the documents as a site into site/
 	@uv pip install --quiet --python .venv/bin/python --requirement pyproject.toml --extra docs

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "Line", "examine"]
 
-_PYTHON = (3, 11)
+_PYTHON = ((3, 11), (3, 14))  # from, to before
 _GIB = 1 << 30
 _LEAST_FREE_GIB = 2
 _ENV = "run `make env`"
@@ -63,8 +63,8 @@ def examine() -> Iterator[Line]:
 
 
 def _python(check: str) -> Iterator[Line]:
-    yield Line(check, sys.version_info >= _PYTHON, platform.python_version(),
-               "use Python 3.11 or newer: `make env PYTHON=python3.11`")  # fmt: skip
+    yield Line(check, _PYTHON[0] <= sys.version_info < _PYTHON[1], platform.python_version(),
+               "use Python 3.11 to 3.13: `make env PYTHON=python3.11`")  # fmt: skip
 
 
 def _packages(check: str) -> Iterator[Line]:
