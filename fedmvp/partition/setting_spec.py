@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from fedmvp.config import Float, Section, parse_section
+from fedmvp.errors import ConfigError, nearest
 from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 
 __all__ = [
