@@ -1,9 +1,9 @@
 """What is computed once, faster or not at all because the result is the same up to rounding.
 
 The environment variable ``FEDMVP_PLAIN`` names what is done the plain way: some of the fields
-below, separated by commas, or ``all``; tests/unit/core/test_shortcuts.py holds the results equal, and
-docs/performance.md says what each saves. What cannot change a number (caches of bytes, page-locked
-memory) has no switch.
+below, separated by commas, or ``all``; tests/unit/core/test_shortcuts.py holds the results equal,
+and docs/performance.md says what each saves. What cannot change a number (caches of bytes,
+page-locked memory) has no switch.
 """
 
 from __future__ import annotations
