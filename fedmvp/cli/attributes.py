@@ -14,8 +14,9 @@ from fedmvp.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fedmvp.attributes.asking import Observer
     from fedmvp.attributes.config import AttributeParams
-    from fedmvp.attributes.generate import DatasetClasses, Observer
+    from fedmvp.attributes.generate import DatasetClasses
     from fedmvp.attributes.providers.base import Ask, Usage
 
 __all__ = ["app"]
