@@ -125,12 +125,18 @@ def unanswered(asks: Sequence[Ask], store: AnswerStore, params: AttributeParams)
 
 
 def estimated_usage(asks: Sequence[Ask]) -> Usage:
-    """Estimate what asking costs: about four characters a token, ten tokens an attribute."""
+    """Estimate what asking costs: ten tokens an attribute, and `_about_tokens` of the question."""
     return Usage(
         calls=len(asks),
-        prompt_tokens=sum(len(ask.prompt) // 4 + 8 for ask in asks),
+        prompt_tokens=sum(_about_tokens(ask.prompt) + 8 for ask in asks),
         completion_tokens=sum(10 * ask.count + 10 for ask in asks),
     )
+
+
+def _about_tokens(text: str) -> int:
+    """Estimate a language model's tokens: four ASCII characters each, or one that is not."""
+    ascii_characters = sum(map(str.isascii, text))
+    return ascii_characters // 4 + len(text) - ascii_characters
 
 
 def collect_attributes(
