@@ -121,7 +121,7 @@ def show(
 ) -> None:
     """Print recorded attributes, of all classes or one, and the sentences CLIP reads."""
     from fedmvp.attributes.sentences import sentence
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
 
     attributes = _offline(dataset, provider, model, template, path)
     names = [class_name] if class_name is not None else list(attributes)
@@ -155,8 +155,8 @@ def stats(
 
     from fedmvp.attributes.stats import attribute_stats
     from fedmvp.attributes.text_lengths import cut_texts
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.config import load_params
-    from fedmvp.data.spec import load_spec
 
     names = load_params().data.datasets if dataset is None else (dataset,)
     classes = {name: _offline(name, provider, model, template, path) for name in names}
@@ -211,7 +211,7 @@ def _params(
 
 def _classes(dataset: str) -> DatasetClasses:
     from fedmvp.attributes.generate import DatasetClasses
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
 
     spec = load_spec(dataset)
     return DatasetClasses(spec.name, spec.title, spec.class_names)
@@ -222,7 +222,7 @@ def _say_what_is_cut(
 ) -> None:
     """Warn about texts that CLIP does not read to their end, or refuse them."""
     from fedmvp.attributes.text_lengths import cut_texts, report_cut_texts
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
 
     cut = cut_texts(attributes, load_spec(dataset).sentence.ways())
     for line in report_cut_texts(dataset, cut, refuse=params.long_texts == "refuse"):
@@ -246,13 +246,10 @@ def _offline(
 
 
 def _no_class(dataset: str, name: str, known: list[str]) -> Exception:
-    import difflib
+    from fedmvp.errors import AttributeTextError, nearest
 
-    from fedmvp.errors import AttributeTextError
-
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(map(repr, near))}?" if near else "see `datasets list`"
-    return AttributeTextError("no such class", where=f"dataset {dataset}", value=name, hint=hint)
+    return AttributeTextError("no such class", where=f"dataset {dataset}", value=name,
+                              hint=nearest(name, known))  # fmt: skip
 
 
 def _tokens(usage: Usage, prices: tuple[float, float]) -> str:

@@ -23,7 +23,7 @@ def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
     """
 
     def compute() -> Tensor:
-        from fedmvp.clip.importing import import_tokenizer
+        from fedmvp.clip.open_clip_models import import_tokenizer
 
         ids = torch.as_tensor(import_tokenizer(context_length)(list(texts)))
         full = [text for text, row in zip(texts, ids, strict=True) if row[-1]]
@@ -39,7 +39,7 @@ def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
 
 def count_tokens(texts: Sequence[str]) -> list[int]:
     """Return how many of CLIP's BPE tokens each text has, uncut, start and end included."""
-    from fedmvp.clip.importing import import_tokenizer
+    from fedmvp.clip.open_clip_models import import_tokenizer
 
     tokenizer = import_tokenizer(2)
     return [len(tokenizer.encode(text)) + 2 for text in texts]

@@ -11,7 +11,7 @@ from fedmvp.attributes.generate import DatasetClasses, collect_attributes
 from fedmvp.attributes.stats import attribute_stats
 from fedmvp.attributes.store import AnswerStore
 from fedmvp.attributes.text_lengths import cut_texts
-from fedmvp.data.spec import dataset_names, load_spec
+from fedmvp.catalog.spec import dataset_names, load_spec
 
 EMOJI = ("activities", "animals", "food", "objects", "travel")
 PHOTOS = ("caltech101", "dtd", "eurosat", "food101", "officehome", "oxford_flowers", "oxford_pets",
