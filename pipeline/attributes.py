@@ -14,6 +14,7 @@ from fedmvp.attributes.text_lengths import cut_texts, report_cut_texts
 from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
 from fedmvp.paths import attributes_path
+from fedmvp.wording import plural
 from pipeline.support.stage import run_stage, stage_arguments
 
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         print(line, file=sys.stderr)
     save_attributes(attributes_path(dataset), attributes)
     total = sum(map(len, attributes.classes.values()))
-    print(f"{dataset}: {total} attributes of {len(attributes.classes)} classes")
+    print(f"{dataset}: {plural(total, 'attribute')} of {plural(len(attributes.classes), 'class')}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedmvp.cli.output import print_json, print_table
+from fedmvp.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +73,8 @@ def generate(
     if dry_run:
         estimate = estimated_usage(missing)
         typer.echo(
-            f"{dataset}: {len(missing)} of {len(classes.classes)} classes to ask, "
-            f"{estimate.calls} calls, about {_tokens(estimate, prices)}"
+            f"{dataset}: {len(missing)} of {plural(len(classes.classes), 'class')} to ask, "
+            f"{plural(estimate.calls, 'call')}, about {_tokens(estimate, prices)}"
         )
         return
     with _progress(console, missing, prices) as observer:
@@ -82,7 +83,9 @@ def generate(
         store.sort()
     _say_what_is_cut(dataset, attributes.classes, params)
     total = sum(map(len, attributes.classes.values()))
-    typer.echo(f"{dataset}: {total} attributes of {len(attributes.classes)} classes")
+    typer.echo(
+        f"{dataset}: {plural(total, 'attribute')} of {plural(len(attributes.classes), 'class')}"
+    )
 
 
 @app.command(name="import")
@@ -106,7 +109,7 @@ def import_list(
     classes = _classes(dataset)
     _say_what_is_cut(dataset, collect_attributes(classes, params).classes, params)
     added, standing = import_answers(classes, params)
-    typer.echo(f"{dataset}: {added} classes recorded, {standing} recorded before")
+    typer.echo(f"{dataset}: {plural(added, 'class')} recorded, {standing} recorded before")
 
 
 @app.command()
