@@ -12,6 +12,7 @@ from fedmvp.config import load_params
 from fedmvp.data.images import load_images, raw_folder
 from fedmvp.data.manifest import Manifest, load_manifest
 from fedmvp.data.paths import manifest_path
+from fedmvp.dvc_lock import require_as_recorded
 from fedmvp.report import DataRow, Subject, build
 from fedmvp.settings.spec import load_setting
 from pipeline.sheet import site_sheet
@@ -26,6 +27,7 @@ def main() -> None:
     """Write the report of params.yaml's profile."""
     params = load_params()
     run, backbone = params.run, params.backbone
+    require_as_recorded(Path(), [Path("results") / setting for setting in run.settings])
     subject = Subject(
         profile=params.profile,
         title=params.report.title,

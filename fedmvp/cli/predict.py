@@ -32,7 +32,7 @@ def predict(
     ] = None,
     backbone_weights: Annotated[
         Path | None,
-        typer.Option(help="Local .safetensors or .pt with OpenAI's or open_clip's keys."),
+        typer.Option(help="Local .safetensors or .pt: OpenAI's, open_clip's or Hugging Face's."),
     ] = None,
     pretrained: Annotated[
         str | None, typer.Option(help="open_clip's tag, to fetch the backbone's weights.")

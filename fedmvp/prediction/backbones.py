@@ -20,6 +20,9 @@ __all__ = ["STAGE_FOLDER", "BackboneChoice", "prepare_backbone", "stage_spec"]
 STAGE_FOLDER = Path("data/backbone")
 """Where stage ``backbone`` writes."""
 
+_RULES = 2
+"""Raised when the same weights are to be imported anew, for instance because more are refused."""
+
 
 @dataclass(frozen=True)
 class BackboneChoice:
@@ -30,7 +33,7 @@ class BackboneChoice:
     name : str or None
         ``"pictoclip"`` or an open_clip model; None: the one of params.yaml.
     weights : Path or None
-        Local .safetensors or .pt in OpenAI's and open_clip's key naming.
+        Local file; see `fedmvp.clip.weight_files.read_state`.
     pretrained : str or None
         open_clip's tag, where there are no local weights.
     """
@@ -74,7 +77,7 @@ def prepare_backbone(choice: BackboneChoice) -> Path:
         return STAGE_FOLDER
     name, weights, pretrained = _complete(choice)
     key = sha256_json(
-        [name, pretrained, weights and sha256_file(weights), _version("open_clip_torch")]
+        [_RULES, name, pretrained, weights and sha256_file(weights), _version("open_clip_torch")]
     )
     folder = cache_root() / "backbones" / f"{name.replace('/', '-')}-{key[:16]}"
     if not _is_whole(folder):
