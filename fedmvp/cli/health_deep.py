@@ -56,7 +56,7 @@ def _again(output: LockedOutput) -> str:
 
 def _cache_folder() -> Path:
     command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         (reason,) = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise DataError(
