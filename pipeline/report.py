@@ -11,12 +11,12 @@ from PIL import Image
 from fedmvp.config import load_params
 from fedmvp.data.images import load_images, raw_folder
 from fedmvp.data.manifest import Manifest, load_manifest
-from fedmvp.data.paths import manifest_path
 from fedmvp.dvc_lock import require_as_recorded
+from fedmvp.partition.setting_spec import load_setting
+from fedmvp.paths import PARTITIONS, REPORT, RESULTS, manifest_path
 from fedmvp.report import DataRow, Subject, build
-from fedmvp.settings.spec import load_setting
-from pipeline.sheet import site_sheet
-from pipeline.stage import run_stage
+from pipeline.support.contact_sheet import site_sheet
+from pipeline.support.stage import run_stage
 
 # Enough for a thumbnail; a photograph at the model's 224 px would triple the page.
 IMAGE_PX = 128
@@ -27,7 +27,8 @@ def main() -> None:
     """Write the report of params.yaml's profile."""
     params = load_params()
     run, backbone = params.run, params.backbone
-    require_as_recorded(Path(), [Path("results") / setting for setting in run.settings])
+    methods = (*run.zero_shot, *run.trained)
+    require_as_recorded(Path(), [RESULTS / name / one for name in run.settings for one in methods])
     subject = Subject(
         profile=params.profile,
         title=params.report.title,
@@ -38,12 +39,12 @@ def main() -> None:
         data=tuple(_data_row(_manifest(name)) for name in params.data.datasets),
     )
     build(
-        Path("results"),
-        Path("data/partitions"),
-        Path("report"),
+        RESULTS,
+        PARTITIONS,
+        REPORT,
         subject,
         settings=run.settings,
-        methods=(*run.zero_shot, *run.trained),
+        methods=methods,
         seeds=run.seeds,
         load_image=_load_image,
         sheet=site_sheet(map(_manifest, params.data.datasets), _folder_of),

@@ -9,8 +9,6 @@ Shapes: N images of S x S pixels, P pixels a side of a patch.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError

@@ -12,11 +12,12 @@ import torch
 from open_clip.pretrained import get_pretrained_cfg
 from safetensors.torch import save_file
 
-from fedmvp.clip import importing
+from fedmvp.clip import open_clip_models
 from fedmvp.clip.activation import OPENAI_SCALARS, declared_activation
 from fedmvp.clip.activation_measure import measured_activation
 from fedmvp.clip.backbone import load_backbone
-from fedmvp.clip.importing import import_backbone, open_clip_model
+from fedmvp.clip.conversion import import_backbone
+from fedmvp.clip.open_clip_models import open_clip_model
 from fedmvp.errors import BackboneError
 from tests.paths import ROOT
 
@@ -152,7 +153,7 @@ def test_where_nothing_is_declared_it_is_measured(
 def test_what_was_measured_is_told_and_can_be_overruled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "measured_activation", lambda spec, state: True)
+    monkeypatch.setattr(open_clip_models, "measured_activation", lambda spec, state: True)
     state = open_clip.create_model("small", pretrained=None).state_dict()
     path = tmp_path / "w.safetensors"
     save_file(state, path)

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel
 
 from fedmvp.clip.backbone import load_backbone
-from fedmvp.clip.importing import import_backbone, open_clip_model
+from fedmvp.clip.conversion import import_backbone
+from fedmvp.clip.open_clip_models import open_clip_model
 from fedmvp.clip.tokens import tokenize
 from fedmvp.errors import BackboneError
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedmvp.clip.backbone import Backbone
+from fedmvp.catalog.cameras import Camera
 from fedmvp.clip import packaged
-from fedmvp.clip.importing import PICTOCLIP
+from fedmvp.clip.backbone import Backbone
+from fedmvp.clip.open_clip_models import PICTOCLIP
 from fedmvp.data.capture import photograph
-from fedmvp.data.capture_spec import Camera
 from fedmvp.errors import BackboneError
 from fedmvp.evaluation.shift import (
     Moments,
