@@ -77,6 +77,7 @@ def predict(
     from fedmvp.cli.output import print_json
     from fedmvp.devices import prepare_device
     from fedmvp.errors import DataError
+    from fedmvp.evaluation.domain import domain_of, foreign_to
     from fedmvp.prediction.backbones import BackboneChoice
     from fedmvp.prediction.images import decode_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
@@ -104,6 +105,9 @@ def predict(
         if issubclass(warning.category, PredictionWarning):
             typer.echo(f"warning: {warning.message}", err=True)
     pixels = decode_files(images, predictor.image_size_px)
+    domain = domain_of(predictor.method.backbone.spec)
+    if domain is not None and (unlike := foreign_to(pixels, domain)):
+        typer.echo(f"warning: {unlike}", err=True)
     scores = predictor.predict(pixels)
     shares = probabilities(scores)
     if as_json:

@@ -9,6 +9,8 @@ Shapes: N images of S x S pixels, P pixels a side of a patch.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -49,16 +51,31 @@ class Domain(BaseModel):
     plain_patches: float = Field(gt=0, le=1, description="Their share in such images.")
 
 
-def domain_of(backbone: str) -> Domain | None:
+class _Backbone(Protocol):
+    """A backbone's description or its section of params.yaml."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pretrained(self) -> str | None: ...
+
+
+def domain_of(backbone: _Backbone, *, weights: str | None = None) -> Domain | None:
     """Return what is recorded of a packaged backbone; None for every other.
+
+    Parameters
+    ----------
+    backbone : BackboneSpec or BackboneParams
+    weights : str, optional
+        A local file: nothing is known of what it was trained on.
 
     Raises
     ------
     BackboneError
         When the packaged file is damaged.
     """
-    file = packaged_file(backbone, DOMAIN_FILE)
-    if file is None:
+    file = packaged_file(backbone.name, DOMAIN_FILE)
+    if file is None or weights is not None or backbone.pretrained == "local":
         return None
     try:
         return Domain.model_validate(parse_json(file.read_text(encoding="utf-8")))
@@ -96,9 +113,11 @@ def foreign_to(images: NDArray[np.uint8], domain: Domain) -> str | None:
     if 2 * count <= len(images):
         return None
     name, tag = PHOTOGRAPH_BACKBONE
-    which = "the image looks" if len(images) == 1 else f"{count} of {len(images)} images look"
+    which = "the image looks like a photograph"
+    if len(images) > 1:
+        which = f"{count} of {len(images)} images look like photographs"
     return (
-        f"{which} like photographs, and {domain.backbone} knows {domain.images} alone: its "
+        f"{which}, and {domain.backbone} knows {domain.images} alone: its "
         f"answers mean little here. Use a backbone trained on photographs, e.g. backbone.name "
         f"{name} with backbone.pretrained {tag}"
     )
