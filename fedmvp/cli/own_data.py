@@ -44,6 +44,7 @@ def add(
 
     from fedmvp.cli.image_tree import survey
     from fedmvp.cli.output import print_json
+    from fedmvp.cli.photographs import PAPER, unlike_backbone
     from fedmvp.files import write_text
 
     tree = survey(images)
@@ -61,11 +62,15 @@ def add(
     if attributes is not None:
         _import(spec, attributes, model)
     command = _command(name, suite, model if attributes is not None else "NAME")
+    warning = unlike_backbone(images)
+    if warning is not None:
+        command = f"{PAPER} && {command}"
     if as_json:
         print_json(
             {"dataset": name, "classes": len(tree.classes), "domains": len(spec.domains),
              "images": sum(tree.images.values()), "settings": list(suite),
-             "files": [str(path) for path in (*files, answers)], "command": command}
+             "files": [str(path) for path in (*files, answers)], "command": command,
+             "warning": warning}
         )  # fmt: skip
         return
     typer.echo(f"{name}: {len(tree.classes)} classes, {len(spec.domain_names)} domains, "
@@ -77,6 +82,8 @@ def add(
     if attributes is None:
         typer.echo(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
                    f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
+    if warning is not None:
+        typer.echo(f"warning  {warning}: `{PAPER}`")
     typer.echo(f"run      {command}")
 
 
@@ -198,9 +205,9 @@ def _remember(name: str, images: Path) -> None:
     """Note where the images are: on this machine only, so nothing depends on it."""
     import yaml
 
-    from fedmvp.config import load_yaml
     from fedmvp.data.locations import PATHS_FILE
     from fedmvp.files import write_text
+    from fedmvp.yaml_files import load_yaml
 
     paths = (load_yaml(PATHS_FILE) or {}) if PATHS_FILE.is_file() else {}
     datasets = {**paths.get("datasets", {}), name: str(images.resolve())}

@@ -13,7 +13,10 @@ from fedmvp.data.readers.found import is_image
 from fedmvp.errors import DataError, FedMVPError
 from fedmvp.evaluation.domain import domain_of, foreign_to
 
-__all__ = ["unlike_backbone"]
+__all__ = ["PAPER", "unlike_backbone"]
+
+PAPER = "fedmvp profile use paper"
+"""The profile for photographs: its backbone knows them, and its rates are for that backbone."""
 
 _SAMPLE = 32
 

@@ -105,8 +105,8 @@ def predict(
         if issubclass(warning.category, PredictionWarning):
             typer.echo(f"warning: {warning.message}", err=True)
     pixels = decode_files(images, predictor.image_size_px)
-    domain = domain_of(predictor.method.backbone.spec)
-    if domain is not None and (unlike := foreign_to(pixels, domain)):
+    kind = domain_of(predictor.method.backbone.spec)
+    if kind is not None and (unlike := foreign_to(pixels, kind)):
         typer.echo(f"warning: {unlike}", err=True)
     scores = predictor.predict(pixels)
     shares = probabilities(scores)

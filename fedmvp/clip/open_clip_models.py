@@ -7,7 +7,6 @@ later ones read the files it wrote.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import logging
 import os
@@ -25,7 +24,7 @@ from fedmvp.clip.activation_measure import measured_activation
 from fedmvp.clip.architecture import canonical, describe
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.weight_files import filled, read_state
-from fedmvp.errors import BackboneError
+from fedmvp.errors import BackboneError, nearest
 
 __all__ = ["PICTOCLIP", "describe_model", "import_tokenizer", "open_clip_model"]
 
@@ -63,13 +62,8 @@ def _require_known(name: str) -> None:
 
     known = open_clip.list_models()
     if name not in known:
-        near = difflib.get_close_matches(name, [PICTOCLIP, *known], 3) or known[:3]
-        raise BackboneError(
-            "unknown backbone name",
-            where="backbone.name",
-            value=name,
-            hint=f"use one of open_clip's models, e.g. {', '.join(near)}",
-        )
+        raise BackboneError("unknown backbone", where="backbone.name", value=name,
+                            hint=nearest(name, [PICTOCLIP, *known]))  # fmt: skip
 
 
 def describe_model(name: str) -> BackboneSpec:
@@ -163,14 +157,12 @@ def _require_tag(name: str, tag: str) -> None:
 
     found = get_pretrained_cfg(name, tag)
     if not found:
-        known = list_pretrained_tags_by_model(name)
-        near = difflib.get_close_matches(tag, known, 3) or known[:6]
+        known = nearest(tag, list_pretrained_tags_by_model(name))
         raise BackboneError(
             f"open_clip lists no such weights of {name}",
             where="backbone.pretrained",
             value=tag,
-            hint=f"use {' or '.join(near) or 'another name'}; a file of your own goes to "
-            "backbone.weights",
+            hint=f"{known}; a file goes to backbone.weights",
         )
     quick = bool(found.get("quick_gelu", False))
     # open_clip only warns, and then computes with the activation of the name.

@@ -48,9 +48,10 @@ class Recommendation:
     Parameters
     ----------
     verdict : str
-        ``other_backbone``: the features know nothing, or such images are not their domain; ``prompts``: a case for visual prompts;
-        ``little``: expect little of them; ``unclear``: between what was measured;
-        ``not_measured``: no patch statistics are recorded for this backbone.
+        ``other_backbone``: the features know nothing, or the backbone was not made for such images;
+        ``prompts``: a case for visual prompts; ``little``: expect little of them; ``unclear``:
+        between what was measured; ``not_measured``: no patch statistics are recorded for this
+        backbone.
     text : str
         One paragraph.
     """
