@@ -9,7 +9,7 @@ import numpy as np
 
 from fedmvp.config import load_params
 from fedmvp.data.decode import decode_image
-from fedmvp.data.readers.found import is_image
+from fedmvp.data.readers.image_files import is_image
 from fedmvp.errors import DataError, FedMVPError
 from fedmvp.evaluation.domain import domain_of, foreign_to
 
