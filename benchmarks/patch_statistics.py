@@ -3,10 +3,10 @@ r"""Record the reference of `fedmvp probe`: patch and pixel statistics of drawin
     python -m benchmarks.patch_statistics \\
         --out fedmvp/clip/weights/pictoclip/patch_statistics.json
 
-reads every embedded emoji drawing as it is, without its site's camera, and writes beside it domain.json
-what photographs are told by (`fedmvp.evaluation.domain`). PictoCLIP was trained on
-drawings like these, not on these; the icons it was trained on do not ship. Needs the stage
-backbone, with PictoCLIP.
+reads every embedded emoji drawing as it is, without its site's camera, and writes domain.json, too:
+what photographs are told by (`fedmvp.evaluation.domain`). PictoCLIP was trained on drawings like
+these, not on these; the icons it was trained on do not ship. Needs the stage backbone, with
+PictoCLIP.
 """
 
 from __future__ import annotations
