@@ -6,6 +6,7 @@ result.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,12 @@ def _cache(check: str) -> Iterator[Line]:
             output = stages.get(name)
             of = "no current output" if output is None else f"{output.path} of {output.stage}"
             again = "what needs it is made again" if output is None else _again(output)
-            yield Line(check, False, f"{path}: damaged, {of}", f"`rm -f {path}`, then {again}")
+            yield Line(
+                check,
+                False,
+                f"{path}: damaged, {of}",
+                f"`rm -f {shlex.quote(str(path))}`, then {again}",
+            )
     yield Line(check, True, f"{checked} objects of DVC's cache compared with their names")
 
 
@@ -64,8 +70,9 @@ def _cache_folder() -> Path:
             where="dvc cache dir",
             hint="run it in the repository, whose .dvc/config may be damaged",
         )
-    return Path(done.stdout.strip())
+    folder = Path(done.stdout.strip())
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-DEEP_CHECKS: dict[str, Check] = {"outputs": _outputs, "cache": _cache}
-"""Checks in the order they are shown."""
+DEEP_CHECKS: dict[str, Check] = {"cache": _cache, "outputs": _outputs}
+"""Checks in the order they are shown: a damaged object is to be removed first."""
