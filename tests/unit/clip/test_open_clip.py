@@ -179,7 +179,7 @@ def test_clips_family_is_described(name: str) -> None:
 
 
 def test_unknown_names_get_suggestions() -> None:
-    with pytest.raises(BackboneError, match=r"unknown backbone name.*ViT-B-16"):
+    with pytest.raises(BackboneError, match=r"unknown backbone.*ViT-B-16"):
         open_clip_model("ViT-B16")
 
 
