@@ -68,8 +68,8 @@ def test_hashes_are_dvcs(project: Path) -> None:
     require_as_recorded(project, [RESULT, FOLDER, Path("results/never/made")])
     found = list(examine(DEEP_CHECKS))
     assert [line.detail for line in found] == [
-        "2 outputs compared with dvc.lock",
         "4 objects of DVC's cache compared with their names",
+        "2 outputs compared with dvc.lock",
     ]
 
 
