@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fedmvp.attributes.class_attributes import save_attributes
 from fedmvp.attributes.generate import DatasetClasses, collect_attributes
+from fedmvp.attributes.text_lengths import cut_texts, report_cut_texts
 from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
 from fedmvp.paths import attributes_path
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     spec = load_spec(dataset)
     classes = DatasetClasses(spec.name, spec.title, spec.class_names)
     attributes = collect_attributes(classes, params.attributes)
+    cut = cut_texts(attributes.classes, spec.sentence.ways())
+    for line in report_cut_texts(dataset, cut, refuse=params.attributes.long_texts == "refuse"):
+        print(line, file=sys.stderr)
     save_attributes(attributes_path(dataset), attributes)
     total = sum(map(len, attributes.classes.values()))
     print(f"{dataset}: {total} attributes of {len(attributes.classes)} classes")

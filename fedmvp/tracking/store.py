@@ -165,7 +165,9 @@ def without_secret(uri: str) -> str:
     scheme, mark, rest = uri.partition("://")
     if not mark:
         scheme, rest = "", uri
-    return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"
+    # Without a host there is no account: an @ in a database's path is part of its name.
+    shown = rest if rest.startswith("/") else rest.rpartition("@")[2]
+    return f"{scheme}{mark}{shown.partition('?')[0]}"
 
 
 def experiment_name(profile: str) -> str:

@@ -213,6 +213,7 @@ def test_uri_precedence(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("name:secret@host:5000", "host:5000"),
         ("http://host/?next=https://name:secret@other", "http://other"),
         ("sqlite:////a folder/mlflow.db", "sqlite:////a folder/mlflow.db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
     ],
 )
 def test_no_message_holds_a_password(uri: str, shown: str) -> None:
