@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = load_study(
         Path("results"),
         partition_path(run.settings[0]).parent,
-        Subject(params.profile, params.report.title, run.suite, params.backbone.name),
+        Subject(params.profile, params.report.title or "FedMVP", run.suite, params.backbone.name),
         settings=run.settings,
         methods=(*run.zero_shot, *run.trained),
         seeds=run.seeds,

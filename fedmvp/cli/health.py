@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fedmvp.catalog.spec import DatasetSpec
     from fedmvp.config import Params
 
-__all__ = ["CHECKS", "Line", "examine"]
+__all__ = ["CHECKS", "Check", "Line", "examine"]
 
 _PYTHON = ((3, 11), (3, 14))  # from, to before
 _GIB = 1 << 30
@@ -48,9 +48,13 @@ class Line:
     hint: str = ""
 
 
-def examine() -> Iterator[Line]:
-    """Yield the findings of every check; one that fails does not hide the others."""
-    for name, check in CHECKS.items():
+Check = Callable[[str], Iterator[Line]]
+"""A check is given its name."""
+
+
+def examine(checks: Mapping[str, Check]) -> Iterator[Line]:
+    """Yield the findings of the checks; one that fails does not hide the others."""
+    for name, check in checks.items():
         try:
             for line in check(name):
                 yield replace(line, hint="") if line.ok else line
@@ -219,7 +223,7 @@ def _load() -> Params:
     return load_params()
 
 
-CHECKS: dict[str, Callable[[str], Iterator[Line]]] = {
+CHECKS: dict[str, Check] = {
     "python": _python,
     "packages": _packages,
     "programs": _programs,

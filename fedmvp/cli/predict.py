@@ -32,7 +32,7 @@ def predict(
     ] = None,
     backbone_weights: Annotated[
         Path | None,
-        typer.Option(help="Local .safetensors or .pt with OpenAI's or open_clip's keys."),
+        typer.Option(help="Local .safetensors or .pt: OpenAI's, open_clip's or Hugging Face's."),
     ] = None,
     pretrained: Annotated[
         str | None, typer.Option(help="open_clip's tag, to fetch the backbone's weights.")
@@ -76,6 +76,7 @@ def predict(
     """
     from fedmvp.cli.output import print_json
     from fedmvp.devices import prepare_device
+    from fedmvp.evaluation.domain import domain_of, foreign_to
     from fedmvp.prediction.backbones import BackboneChoice
     from fedmvp.prediction.images import decode_files, image_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
@@ -102,6 +103,9 @@ def predict(
         if issubclass(warning.category, PredictionWarning):
             typer.echo(f"warning: {warning.message}", err=True)
     pixels = decode_files(images, predictor.image_size_px)
+    kind = domain_of(predictor.method.backbone.spec)
+    if kind is not None and (unlike := foreign_to(pixels, kind)):
+        typer.echo(f"warning: {unlike}", err=True)
     scores = predictor.predict(pixels)
     shares = probabilities(scores)
     if as_json:

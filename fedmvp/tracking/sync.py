@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
+from fedmvp.dvc_lock import require_as_recorded
 from fedmvp.files import read_json
 from fedmvp.results.key import result_folders
 from fedmvp.tracking.attention import ImageLoader, attention_maps, local_images
@@ -87,10 +88,11 @@ def sync(
     ConfigError
         When the store cannot be opened, or stays locked.
     DataError
-        When a result file is not as declared.
+        When a result file is not as declared, or not what its stage wrote.
     """
     uri = tracking_uri(root, store)
     chosen = result_folders(root / "results") if folders is None else folders
+    require_as_recorded(root, chosen)
     projections = [project(folder) for folder in chosen]
     with locked(root, store):
         if _in_line(uri, projections):

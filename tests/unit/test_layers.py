@@ -15,6 +15,7 @@ LAYERS = (
     (
         "fedmvp",
         "fedmvp.devices",
+        "fedmvp.dvc_lock",
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.heat_map",

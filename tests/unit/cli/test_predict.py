@@ -13,6 +13,7 @@ from PIL import Image
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.data.decode import decode_image
+from fedmvp.evaluation.domain import Domain
 from tests.bridge import reference_clip
 from tests.random_clip import WordTokenizer
 from tests.reference.encoders import text_feature
@@ -183,3 +184,18 @@ def test_faults_name_the_option(run: Run, place: Backbone) -> None:
         (("image0.png", "--dataset", "toys", "--backbone-weights", "absent.pt"), "missing"),
     ):
         assert message in run("predict", *words, code=2).stderr
+
+
+def test_photographs_on_a_backbone_of_drawings_are_told(
+    run: Run, place: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Domain(backbone="tiny", images="toys", image_size=32, patch_size=8, plain_patches=0.9)
+    monkeypatch.setattr("fedmvp.evaluation.domain.domain_of", lambda spec: kind)
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save("noise.png")
+    Image.new("RGB", (32, 32), "white").save("plain.png")
+    words = ("--classes", "classes.txt", "--json")
+    told = run("predict", "noise.png", *words)
+    assert "warning: the image looks like a photograph, and tiny knows toys alone" in told.stderr
+    assert json.loads(told.stdout)
+    assert "warning" not in run("predict", "plain.png", *words).stderr

@@ -13,6 +13,7 @@ import pytest
 from fedmvp.files import read_json, write_json
 from fedmvp.report import DataRow, Subject, build
 from fedmvp.report.format import points
+from fedmvp.report.title import heading
 from tests.unit.report.html_checker import check
 from tests.unit.report.making import EMOJI, SMALL, report, table
 from tests.unit.report.synthetic import BASELINES, World
@@ -207,3 +208,26 @@ def test_parameters_are_spelt_as_in_params_yaml(tmp_path: Path) -> None:
     for key, value in (("some.unset", "null"), ("some.on", "true"), ("some.off", "false, null, 3")):
         assert re.search(rf"{key}</\w+>.*?>{value}<", text, flags=re.DOTALL), key
     assert not re.search(r">[^<]*\b(None|True|False)\b[^<]*<", text)
+
+
+def test_what_speaks_against_the_numbers_is_said_first(tmp_path: Path, page: str) -> None:
+    subject = replace(EMOJI, title=heading(["birds"], cameras=False), warnings=("Photos <only>.",))
+    text = (report(tmp_path, subject=subject) / "index.html").read_text(encoding="utf-8")
+    assert "<h1>FedMVP on birds</h1>" in text
+    assert text.index("Photos &lt;only&gt;.") < text.index('class="tiles"')
+    assert "Beware" not in page
+
+
+@pytest.mark.parametrize(
+    ("titles", "cameras", "expected"),
+    [
+        (["birds"], False, "FedMVP on birds"),
+        (["birds", "cars", "pets"], False, "FedMVP on birds, cars and pets"),
+        (["a", "b", "c", "d"], False, "FedMVP on 4 datasets"),
+        (["a", "b"], True, "FedMVP where each site has its own camera"),
+    ],
+)
+def test_a_heading_nobody_chose_says_what_the_data_are(
+    titles: list[str], cameras: bool, expected: str
+) -> None:
+    assert heading(titles, cameras=cameras) == expected

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from fedmvp.errors import ConfigError
+from fedmvp.dvc_lock import md5_output
+from fedmvp.errors import ConfigError, DataError
 from fedmvp.results.key import result_folders
 from fedmvp.tracking.projection import project
 from fedmvp.tracking.store import (
@@ -85,6 +87,23 @@ def test_redone_evaluation_replaces_the_numbers(
 
 
 @pytest.mark.slow
+def test_what_is_not_what_its_stage_wrote_is_not_published(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    """DVC restores a damaged object of its cache without a word."""
+    folder = write_result()
+    out = "results/base_to_new/fedmvp/seed1/metrics.json"
+    md5 = md5_output(root / out)
+    lock = {"stages": {"evaluate@1": {"outs": [{"path": out, "md5": md5}]}}}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
+    metrics = (folder / "metrics.json").read_text(encoding="utf-8")
+    (folder / "metrics.json").write_text(metrics.replace("0.5", "0.9"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"metrics.json: not what its stage wrote.*doctor --deep"):
+        sync(root)
+    (folder / "metrics.json").write_text(metrics, encoding="utf-8")
+    assert len(sync(root).created) == 1
+
+
 def test_changed_parameters_are_another_run(store: Any, root: Path, write_result: Writer) -> None:
     write_result(lr=0.1)
     sync(root)
