@@ -17,6 +17,7 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
 from fedmvp.federation.optimizers import FORMULAS, OPTIMIZERS, Step
+from fedmvp.federation.personal import rearrange, starting_tensors
 from fedmvp.methods.base import Batch, Local, Loss, Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import numpy_generator, torch_generator
@@ -108,7 +109,7 @@ class ClientState:
     momentum : dict of str to Tensor
         Kept only under ``client_state: persistent``.
     personal : dict of str to Tensor
-        Tensors it trains and never sends (personalised methods).
+        Tensors of its own model (personalised methods; `Method.kept`).
     """
 
     phase: str
@@ -164,18 +165,24 @@ def train_client(
     learning_rate: float,
     seed: int,
     round_index: int,
+    extra: Mapping[str, Tensor] | None = None,
 ) -> ClientUpdate:
     """Train `method` on one client, starting at the downloaded tensors.
 
     `method` is a workspace shared by all clients: it is overwritten. `state` is changed in place.
+
+    Parameters
+    ----------
+    extra : mapping of str to Tensor, optional
+        What this client alone is sent (`MethodServer.download`).
 
     Raises
     ------
     ClientFailure
         When the loss is not finite.
     """
-    load_tensors(method, {**downloaded, **state.personal})
-    phase = state.phase
+    phase, extra = state.phase, extra or {}
+    load_tensors(method, starting_tensors(method, phase, downloaded, state.personal, extra))
     method.enter(phase)
     if federation.client_state == "fresh":
         state.momentum = {}
@@ -205,14 +212,17 @@ def train_client(
                 step = [name for name in names if name in method.trainable(later)]
             _descend(own, names, step, loss.total, state.momentum, anchor, federation,
                      learning_rate, steps[federation.client_optimizer])  # fmt: skip
+    draws = torch_generator(seed, "places", client, round_index)
+    rearrange(method, state.momentum, method.rearranged(downloaded, draws, round_index))
     state.phase = method.next_phase(phase, meter.local())
     if federation.client_state == "fresh":
         state.momentum = {}
     elif state.phase != phase:
         _forget_frozen(state.momentum, method.trainable(state.phase))
     sent = {name: own[name].detach().clone() for name in method.communicated(phase)}
-    state.personal |= {name: own[name].detach().clone() for name in names if name not in sent}
-    down = sum(downloaded[name].numel() * 4 for name in method.downloaded(phase))
+    state.personal |= {name: own[name].detach().clone() for name in method.kept(phase)}
+    received = [*(downloaded[name] for name in method.downloaded(phase)), *extra.values()]
+    down = sum(tensor.numel() * 4 for tensor in received)
     return ClientUpdate(client, sent, len(data), phase, meter.means(), down)
 
 

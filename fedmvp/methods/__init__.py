@@ -31,6 +31,14 @@ METHODS: dict[str, str] = {
     "fedtpg": "FedTPG",
     "fedclip": "FedCLIP",
     "fedotp": "FedOTP",
+    "fedpgp": "FedPGP",
+    "promptfolio": "PromptFolio",
+    "fedpha": "FedPHA",
+    "pfedmoap": "PFedMoAP",
+    "fedmgp": "FedMGP",
+    "fedpromptsrc": "FedPromptSRC",
+    "fedprograd": "FedProGrad",
+    "fedplot": "FedPLOT",
     "fedmvp": "FedMVP",
 }
 """Name of a method (its module in this package) → name of its class."""
