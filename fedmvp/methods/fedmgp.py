@@ -103,7 +103,7 @@ class FedMGP(Method):
 
         In the first round, where nothing shared has been learned yet, all have the same.
         """
-        places = {}
+        places: dict[str, str] = {}
         for kind, groups in (("text", self.text), ("vision", self.vision)):
             shared = [received[f"{kind}.{i}"] for i in range(self.params.shared_groups)]
             shares = chances(list(groups), shared, self.params.temperature)

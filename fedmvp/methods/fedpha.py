@@ -89,7 +89,7 @@ def weak_directions(context: Tensor, share: float) -> Tensor:
     singular values cannot spoil one. They span no null space: a context orthogonal to this one is
     projected to zero.
     """
-    rows = torch.linalg.svd(context.double(), full_matrices=False).Vh
+    rows: Tensor = torch.linalg.svd(context.double(), full_matrices=False).Vh
     # The small term keeps 5 · (1 - 0.8) = 0.9999999999999998 from losing one.
     cut = math.floor(len(context) * (1 - share) + 1e-9)
     return rows[cut:].T.to(context.dtype)
@@ -97,4 +97,5 @@ def weak_directions(context: Tensor, share: float) -> Tensor:
 
 def push(own: Tensor, shared: Tensor, margin: float) -> Tensor:
     """Return mean_c max(0, α - ‖t_c - t'_c‖), [K, e] and [K, e] → scalar."""
-    return F.relu(margin - torch.linalg.vector_norm(own - shared, dim=-1)).mean()
+    distances: Tensor = torch.linalg.vector_norm(own - shared, dim=-1)
+    return F.relu(margin - distances).mean()

@@ -105,7 +105,7 @@ class PFedMoAP(FrozenImageMethod):
     @torch.no_grad()
     def _foreign(self, classes: ClassSet) -> Tensor:
         """Return the features of each class with every other client's context, [K, E - 1, e]."""
-        contexts = [self.experts[index] for index in self.present]
+        contexts: list[Tensor] = [self.experts[index] for index in self.present]
         return self.foreign_memory(
             self.texts.texts(classes),
             contexts,
@@ -142,7 +142,8 @@ class Gate(nn.Module):
         key = self.key(experts).unflatten(-1, (self.heads, -1))
         value = self.value(experts).unflatten(-1, (self.heads, -1))
         shares = (self.scale * torch.einsum("bhc,kehc->bkhe", query, key)).softmax(dim=-1)
-        return self.output(torch.einsum("bkhe,kehc->bkhc", shares, value).flatten(-2))
+        mixed: Tensor = self.output(torch.einsum("bkhe,kehc->bkhc", shares, value).flatten(-2))
+        return mixed
 
 
 class PromptPool(MethodServer):
