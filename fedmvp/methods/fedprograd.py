@@ -72,7 +72,7 @@ def agreeing(own: Tensor, general: Tensor, weight: float) -> Tensor:
     weight : float
         λ; with 1 the result is orthogonal to g_g.
     """
-    against = (own * general).double().sum().clamp(max=0)
+    against = (own.double() * general.double()).sum().clamp(max=0)
     square = general.double().square().sum()
     share = torch.where(square > 0, against / square, torch.zeros_like(square))
     return own - weight * share.to(own.dtype) * general
