@@ -87,7 +87,7 @@ class PFedMoAP(FrozenImageMethod):
         """Mix the experts there are as a client, use the context alone as the server."""
         self.present = []
         if phase is not None:
-            there = torch.stack([expert.detach().any() for expert in self.experts]).tolist()
+            there = torch.stack([expert.detach().any() for expert in self.experts]).cpu().tolist()
             self.present = [index for index, is_there in enumerate(there) if is_there]
 
     def scores(self, features: Tensor, classes: ClassSet) -> Tensor:
@@ -166,7 +166,7 @@ class PromptPool(MethodServer):
         own = self.state[client].double()
         names = sorted(name for name in self.state if name != client)
         far = [torch.linalg.vector_norm(self.state[name].double() - own) for name in names]
-        distances = torch.stack(far).tolist() if far else []
+        distances = torch.stack(far).cpu().tolist() if far else []
         nearest = sorted(zip(distances, names, strict=True))[: self.count]
         return {f"experts.{i}": self.state[name] for i, (_, name) in enumerate(nearest)}
 
