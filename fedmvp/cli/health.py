@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedmvp.errors import FedMVPError
+from fedmvp.wording import plural
 
 if TYPE_CHECKING:
     from fedmvp.catalog.spec import DatasetSpec
@@ -84,7 +85,7 @@ def _packages(check: str) -> Iterator[Line]:
         if pin is not None and version.split("+")[0] != pin:
             yield Line(check, False, f"{name} is {version}, not {pin}", _ENV)
         found += 1
-    yield Line(check, True, f"{found} packages installed")
+    yield Line(check, True, f"{plural(found, 'package')} installed")
 
 
 def _name_and_pin(requirement: str) -> tuple[str, str | None]:
@@ -117,7 +118,8 @@ def _params(check: str) -> Iterator[Line]:
         datasets_of(load_setting(params.run.suite, name), params.data.datasets)
     for name in params.data.datasets:
         load_spec(name)
-    sizes = f"{len(params.run.settings)} settings, {len(params.data.datasets)} datasets"
+    sizes = f"{plural(len(params.run.settings), 'setting')}, "
+    sizes += plural(len(params.data.datasets), "dataset")
     yield Line(check, True, f"params.yaml: profile {params.profile}, {sizes}")
 
 
@@ -127,7 +129,7 @@ def _methods(check: str) -> Iterator[Line]:
     params = _load()
     for name, section in params.methods.items():
         resolved_federation(name, method_params(name, section), params.federation)
-    yield Line(check, True, f"{len(params.methods)} sections of params.yaml are valid")
+    yield Line(check, True, f"{plural(len(params.methods), 'valid section')} of params.yaml")
 
 
 def _data(check: str) -> Iterator[Line]:
@@ -165,10 +167,10 @@ def _attributes(check: str) -> Iterator[Line]:
         missing = unanswered(asks_of(asked, params.attributes), AnswerStore.of(name),
                              params.attributes)  # fmt: skip
         if missing:  # a live provider: the stage will ask it, this check never does
-            yield Line(check, True, f"{name}: {len(missing)} classes are still to be asked")
+            yield Line(check, True, f"{name}: {plural(len(missing), 'class')} still to be asked")
             continue
         lists = collect_attributes(asked, params.attributes).classes
-        yield Line(check, True, f"{name}: {len(lists)} classes have attributes")
+        yield Line(check, True, f"{name}: attributes of {plural(len(lists), 'class')}")
 
 
 def _backbone(check: str) -> Iterator[Line]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.wording import plural
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -68,8 +70,9 @@ def add(
              "files": [str(path) for path in (*files, answers)], "command": command}
         )  # fmt: skip
         return
-    typer.echo(f"{name}: {len(tree.classes)} classes, {len(spec.domain_names)} domains, "
-               f"{sum(tree.images.values()):,} images, used in place")  # fmt: skip
+    typer.echo(f"{name}: {plural(len(tree.classes), 'class')}, "
+               f"{plural(len(spec.domain_names), 'domain')}, "
+               f"{plural(sum(tree.images.values()), 'image')}, used in place")  # fmt: skip
     for class_name in (c for c, count in tree.images.items() if count < 2):
         typer.echo(f"note     class {class_name!r} has one image: it is trained on or tested")
     for path in files:

@@ -20,7 +20,7 @@ _MOST = 5
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -76,14 +76,12 @@ def predict(
     """
     from fedmvp.cli.output import print_json
     from fedmvp.devices import prepare_device
-    from fedmvp.errors import DataError
     from fedmvp.prediction.backbones import BackboneChoice
-    from fedmvp.prediction.images import decode_files
+    from fedmvp.prediction.images import decode_files, image_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
     from fedmvp.prediction.predictor import probabilities
 
-    if gone := next((path for path in images if not path.is_file()), None):
-        raise DataError("no such image file", where=gone, hint="correct the path")
+    images = image_files(images)
     asked = BackboneChoice(backbone, backbone_weights, pretrained)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", PredictionWarning)

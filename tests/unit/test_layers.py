@@ -22,6 +22,7 @@ LAYERS = (
         "fedmvp.paths",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
+        "fedmvp.wording",
         "fedmvp.yaml_files",
     ),
     # The schema of a section may live with the package it configures.

@@ -140,15 +140,27 @@ def test_explain_draws_the_attention(run: Run, place: Backbone) -> None:
     assert not Path("no.png").exists()
 
 
-@pytest.mark.parametrize("name", ["absent.png", "cut.png", "text.png", "."])
+@pytest.mark.parametrize("name", ["absent.png", "cut.png", "text.png", "empty"])
 def test_a_bad_image_is_one_line_and_nothing_else(run: Run, place: Backbone, name: str) -> None:
     Path("cut.png").write_bytes(Path("image0.png").read_bytes()[:90])
     Path("text.png").write_text("no image", encoding="utf-8")
+    Path("empty").mkdir()
     result = run("predict", "image0.png", name, "--dataset", "toys", "--json", code=2)
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith(f"error: {name}: ")
     assert "hint: " in result.stderr
+
+
+def test_a_folder_gives_all_its_images(run: Run, place: Backbone) -> None:
+    (Path("photos") / "deep").mkdir(parents=True)
+    for number, name in enumerate(("b.png", "deep/a.PNG")):
+        (Path("photos") / name).write_bytes(Path(f"image{number}.png").read_bytes())
+    Path("photos/notes.txt").write_text("no image", encoding="utf-8")
+    found = answer(run, "photos", "image1.png", "--dataset", "toys")
+    assert [record["image"] for record in found] == ["photos/b.png", "photos/deep/a.PNG",
+                                                     "image1.png"]  # fmt: skip
+    assert found[1]["probabilities"] == found[2]["probabilities"] != found[0]["probabilities"]
 
 
 def test_images_that_are_not_what_they_seem(run: Run, place: Backbone) -> None:

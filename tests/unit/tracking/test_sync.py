@@ -19,11 +19,11 @@ from fedmvp.tracking.store import (
     CONTENT_TAG,
     FINGERPRINT_TAG,
     open_client,
-    recorded_contents,
+    recorded_runs,
     tracking_uri,
-    without_secret,
 )
 from fedmvp.tracking.sync import sync
+from fedmvp.tracking.trouble import without_secret
 from tests.unit.tracking.compare import active, assert_equal_to_files
 
 Writer = Callable[..., Path]
@@ -149,8 +149,8 @@ def test_two_syncs_at_once_both_succeed(root: Path, write_result: Writer) -> Non
 def test_nothing_to_do_takes_no_time(store: Any, root: Path, write_result: Writer) -> None:
     write_result()
     sync(root)
-    known = recorded_contents(tracking_uri(root))
-    assert known == {
+    known = recorded_runs(tracking_uri(root)) or {}
+    assert {fingerprint: run.content for fingerprint, run in known.items()} == {
         p.fingerprint: p.content for p in map(project, result_folders(root / "results"))
     }
     started = time.perf_counter()
@@ -160,11 +160,11 @@ def test_nothing_to_do_takes_no_time(store: Any, root: Path, write_result: Write
 
 def test_unreadable_databases_are_left_to_mlflow(root: Path) -> None:
     uri = tracking_uri(root)
-    assert recorded_contents(uri) is None
+    assert recorded_runs(uri) is None
     (root / ".fedmvp").mkdir()
     (root / ".fedmvp/mlflow.db").write_bytes(b"not a database at all" * 100)
-    assert recorded_contents(uri) is None
-    assert recorded_contents("https://example.org") is None
+    assert recorded_runs(uri) is None
+    assert recorded_runs("https://example.org") is None
 
 
 @pytest.mark.slow
@@ -194,6 +194,7 @@ def test_uri_precedence(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("name:secret@host:5000", "host:5000"),
         ("http://host/?next=https://name:secret@other", "http://other"),
         ("sqlite:////a folder/mlflow.db", "sqlite:////a folder/mlflow.db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
     ],
 )
 def test_no_message_holds_a_password(uri: str, shown: str) -> None:
