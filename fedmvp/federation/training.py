@@ -93,6 +93,7 @@ def train(
             seed=seed,
             checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
             progress=partial(progress, fold) if progress else None,
+            server=method.server(federation.rounds),
         )
         result.tensors.update({tensor_name(fold, name): t for name, t in outcome.tensors.items()})
         for client, state in backend.states.items():
