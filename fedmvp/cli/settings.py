@@ -66,6 +66,8 @@ def _partition(params: Params, name: str) -> Partition:
         classes_per_client=params.partition.classes_per_client,
         shots=params.partition.shots,
         seed=params.partition.seed,
+        scheme=params.partition.scheme,
+        candidates=params.partition.candidates,
     )
 
 
