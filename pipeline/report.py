@@ -44,6 +44,7 @@ def main() -> None:
         methods=(*run.zero_shot, *run.trained),
         seeds=run.seeds,
         load_image=_load_image,
+        manifests={name: _manifest(name) for name in params.data.datasets},
         sheet=site_sheet(map(_manifest, params.data.datasets), _folder_of),
     )
     print("report/index.html")

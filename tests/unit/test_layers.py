@@ -18,6 +18,7 @@ LAYERS = (
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.linear",
+        "fedmvp.sections",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
         "fedmvp.yaml_files",

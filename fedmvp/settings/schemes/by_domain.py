@@ -20,5 +20,5 @@ class ByDomain(Scheme):
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return the shares of one domain's clients."""
-        self.require_images(pool, self.clients, "clients")
+        self.require_images(pool, self.clients, f"{self.clients} clients")
         return tested_alike(pool, even_parts(len(pool.train), self.clients, draw), draw)

@@ -1,4 +1,4 @@
-"""``class_blocks``: contiguous blocks of classes, the paper's rule (docs/method.md#class-blocks)."""
+"""``class_blocks``: contiguous blocks of classes (docs/method.md#class-blocks)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def even_parts(count: int, clients: int, draw: Draws) -> list[Positions]:
 def tested_alike(pool: Pool, trains: Sequence[Positions], draw: Draws) -> list[Share]:
     """Give each client the test images of a class in proportion to its training images of it.
 
-    A class's test images are shuffled and cut at ⌊cumsum(p) · n + u⌋ with one u ~ U(0, 1) per class:
+    A class's test images are shuffled and cut at ⌊cumsum(p) · n + u⌋, one u ~ U(0, 1) per class:
     every image has one owner and every client its proportion in expectation, also where a class has
     fewer test images than owners.
     """

@@ -29,7 +29,11 @@ class Dirichlet(Scheme):
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return the first draw in which every client has enough images."""
-        self.require_images(pool, self.clients * self.min_images, "clients and min_images")
+        self.require_images(
+            pool,
+            self.clients * self.min_images,
+            f"{self.clients} clients of at least {self.min_images}",
+        )
         for _ in range(self.tries):
             proportions = self._proportions(pool, draw)
             sizes = sum(np.array([len(part) for part in parts]) for parts in

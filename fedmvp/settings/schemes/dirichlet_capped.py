@@ -53,7 +53,9 @@ class DirichletCapped(Scheme):
 
     def first_draw(self, pool: Pool, clients: int, draw: Draws) -> list[Share]:
         """Return the first draw in which each of `clients` has enough images of both kinds."""
-        self.require_images(pool, clients * self.min_images, "clients and min_images")
+        self.require_images(
+            pool, clients * self.min_images, f"{clients} clients of at least {self.min_images}"
+        )
         tested = len(pool.test) > 0  # a setting split by domain has no test images of its sources
         for _ in range(self.tries):
             dealt = capped_shares(pool, clients, self.alpha, draw)

@@ -17,5 +17,5 @@ class Iid(Scheme):
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return equal shares."""
-        self.require_images(pool, self.clients, "clients")
+        self.require_images(pool, self.clients, f"{self.clients} clients")
         return tested_alike(pool, even_parts(len(pool.train), self.clients, draw), draw)

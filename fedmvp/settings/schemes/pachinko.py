@@ -33,7 +33,7 @@ class Pachinko(Scheme):
         if not pool.groups:
             raise self.refusal("the scheme needs a dataset with superclasses", pool, "pachinko",
                                "take cifar100, or give the catalog entry `groups`")  # fmt: skip
-        self.require_images(pool, self.clients, "clients")
+        self.require_images(pool, self.clients, f"{self.clients} clients")
         # Images still to be dealt, by class: training images first, test images from N on.
         labels = np.concatenate([pool.train, pool.test])
         left = [draw.permutation(np.flatnonzero(labels == k)).tolist() for k in range(pool.classes)]
