@@ -169,6 +169,28 @@ class EvaluationParams(Section):
 
     batch_size: int = Field(ge=1)
     explain_images: int = Field(ge=0, description="Images whose patch attention is kept.")
+    personal: bool = Field(
+        default=False,
+        description="Whether each client's model is tested on every client's images "
+        "([personal evaluation](../personal_evaluation.md)).",
+    )
+    fine_tune_epochs: int = Field(
+        default=0, ge=0, description="Passes over its own images a client's model takes first."
+    )
+    candidates: Literal["own", "all"] = Field(
+        default="own",
+        description="Classes a client's images are classified among: that client's, or all that "
+        "the dataset trains on.",
+    )
+    client_mean: Literal["unweighted", "weighted"] = Field(
+        default="unweighted", description="Mean over clients; weighted: by their test images."
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> EvaluationParams:
+        if self.fine_tune_epochs and not self.personal:
+            raise ValueError("fine_tune_epochs needs personal: true")
+        return self
 
 
 class ReportParams(Section):

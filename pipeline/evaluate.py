@@ -1,7 +1,7 @@
 """Stage ``evaluate``: learned tensors, test images → metrics.json, targets.csv, predictions.csv.
 
-And of some images what their patches attend to: explain.json, and prompts.safetensors, the visual
-prompts made for them, [m, d] each.
+Also personal.json, empty unless ``evaluation.personal``; and of some images what their patches
+attend to: explain.json, and prompts.safetensors, their visual prompts, [m, d] each.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.training import fold_tensors, personal_tensors
 from fedmvp.files import write_bytes, write_csv, write_json
+from pipeline.client_models import trained_record
 from pipeline.stage import run_stage, stage_seed, stage_words
 from pipeline.workbench import Workbench, result_folder
 
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     explained = explain(*parts, images=params.explain_images)
     write_json(folder / "explain.json", {"images": explained.images})
     write_bytes(folder / "prompts.safetensors", save(explained.prompts))
+    personal = trained_record(bench, method, tensors, seed) if params.personal else {}
+    write_json(folder / "personal.json", personal)
     metrics = metrics_of(bench.partition.protocol, rows, bench.partition.official)
     write_json(folder / "metrics.json", metrics)
     print(f"{setting} {name} seed {seed}: " + _headline(metrics))

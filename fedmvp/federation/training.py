@@ -29,6 +29,7 @@ __all__ = [
     "ROUND_COLUMNS",
     "Progress",
     "TrainingResult",
+    "client_data",
     "fold_backend",
     "fold_tensors",
     "personal_tensors",
@@ -129,12 +130,13 @@ def fold_backend(
     clients = {client.id: client for client in partition.clients_of(fold)}
 
     def load(name: str) -> ClientData:
-        return _client_data(clients[name], banks, load_images)
+        return client_data(clients[name], banks, load_images)
 
     return InProcessBackend(method, load, list(clients), federation, seed)
 
 
-def _client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
+def client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
+    """Return a client's training images and the classes it trains among."""
     classes = banks.select(client.dataset, client.domain, client.classes)
     images, labels = load_images(client.dataset, client.train, classes.names)
     key = load_images.key(client.dataset, client.train)

@@ -110,6 +110,9 @@ class Method(nn.Module):
     #: Whether a client classifies with tensors it never sends (`ClientState.personal`).
     personal: ClassVar[bool] = False
 
+    #: The phase of a client that goes on training the last global model by itself; None: the first.
+    fine_tuning_phase: ClassVar[str | None] = None
+
     #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
     last_batch_only: bool = False
     #: Whether a switch narrows its own loss's step (docs/method.md#difference-switch-timing).

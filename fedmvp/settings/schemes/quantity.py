@@ -28,7 +28,8 @@ def sizes(images: int, clients: int, growth: str) -> Positions:
     number = np.arange(1, clients + 1, dtype=np.float64)
     # e^(i - U), for e^i is too large from i = 710 on.
     weights = {"linear": number, "square": number**2, "exponential": np.exp(number - clients)}
-    found = np.floor(images * weights[growth] / weights[growth].sum()).astype(np.int64)
+    chosen = weights[growth]
+    found: Positions = np.floor(images * chosen / chosen.sum()).astype(np.int64)
     found[-1] += images - found.sum()
     return found
 
