@@ -26,9 +26,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmvp.evaluation.predictions import LabelledTarget
+from fedmvp.partition.setting_spec import NOT_TRANSFERRED
+from fedmvp.results.predictions import LabelledTarget
 from fedmvp.seeds import numpy_generator
-from fedmvp.settings.spec import NOT_TRANSFERRED
 
 __all__ = ["LEVEL", "RESAMPLES", "Correct", "Interval", "difference_intervals"]
 

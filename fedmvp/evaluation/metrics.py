@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from fedmvp.errors import DataError
-from fedmvp.settings.spec import NOT_TRANSFERRED
+from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 
 __all__ = ["base_to_new_metrics", "harmonic_mean", "metrics_of", "transfer_metrics"]
 

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean, pstdev
 from typing import Any, Literal
 
-from fedmvp.data.labelled import LoadImages
+from fedmvp.data.image_source import LoadImages
 from fedmvp.data.manifest import Manifest
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.evaluation.protocol import classify
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.partition.model import Client, Partition, Target
 
 __all__ = ["GLOBAL_MODEL", "Models", "Score", "accuracy_matrix", "fairness", "personal_numbers"]
 

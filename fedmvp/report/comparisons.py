@@ -9,10 +9,10 @@ from statistics import fmean
 
 from fedmvp.errors import DataError
 from fedmvp.evaluation.bootstrap import Correct, Interval, difference_intervals
-from fedmvp.evaluation.predictions import LabelledTarget, read_predictions
+from fedmvp.results.predictions import LabelledTarget, read_predictions
 from fedmvp.report.estimates import SettingScores, verdict
 from fedmvp.report.study import Study
-from fedmvp.settings.spec import NOT_TRANSFERRED
+from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 
 __all__ = ["Comparison", "Comparisons", "compare", "direction", "interval_of",
            "significance"]  # fmt: skip

@@ -11,8 +11,8 @@ from fedmvp.data.manifest import Manifest
 from fedmvp.report.figures import Figure
 from fedmvp.report.protocols import fold_text
 from fedmvp.report.svg import area_grid
-from fedmvp.settings.partition import Client, Partition
-from fedmvp.settings.spec import MAIN_FOLD
+from fedmvp.partition.model import Client, Partition
+from fedmvp.partition.setting_spec import MAIN_FOLD
 
 __all__ = ["partition_panels", "partition_svg"]
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pytest
 import torch
 
+from fedmvp.catalog.spec import SentenceSpec
 from fedmvp.clip.backbone import Backbone
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
-from fedmvp.data.spec import SentenceSpec
 from fedmvp.evaluation.personal import (
     GLOBAL_MODEL,
     Models,
@@ -24,8 +24,9 @@ from fedmvp.evaluation.protocol import evaluate
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.fine_tuning import fine_tune
 from fedmvp.federation.schedule import cohort, never_selected
-from fedmvp.federation.training import client_data, fold_tensors, personal_tensors
-from fedmvp.settings.partition import Partition
+from fedmvp.federation.training import client_data
+from fedmvp.partition.model import Partition
+from fedmvp.results.weights import fold_tensors, personal_tensors
 from tests.toys import NAMES, ToyBanks, ToyLoader, federation, fedmvp, toy_bank, toy_client
 from tests.unit.baselines.test_personal import partition, trained
 from tests.unit.baselines.test_reference import create
