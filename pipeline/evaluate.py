@@ -1,7 +1,6 @@
 """Stage ``evaluate``: learned tensors, test images → metrics.json, targets.csv, predictions.csv.
 
-Also personal.json, empty unless ``evaluation.personal``; and of some images what their patches
-attend to: explain.json, and prompts.safetensors, their visual prompts, [m, d] each.
+Also personal.json (``evaluation.personal``), explain.json and prompts.safetensors (some images).
 """
 
 from __future__ import annotations
@@ -64,8 +63,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     explained = explain(*parts, images=params.explain_images)
     write_json(folder / "explain.json", {"images": explained.images})
     write_bytes(folder / "prompts.safetensors", save(explained.prompts))
-    personal = trained_record(context, method, tensors, seed) if params.personal else {}
-    write_json(folder / "personal.json", personal)
+    write_json(folder / "personal.json", trained_record(context, method, tensors, seed))
     metrics = metrics_of(context.partition.protocol, rows, context.partition.official)
     write_json(folder / "metrics.json", metrics)
     print(f"{setting} {name} seed {seed}: " + _headline(metrics))

@@ -18,6 +18,7 @@ from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.format import count_text
 from fedmvp.report.losses import losses
 from fedmvp.report.partition_chart import partition_panels
+from fedmvp.report.personal_table import personal_table
 from fedmvp.report.pictures import ContactSheet
 from fedmvp.report.protocols import fold_text, setting_note, setting_title
 from fedmvp.methods import method_title
@@ -126,6 +127,7 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         "trained_legend": [
             (study.styles[m], method_title(m)) for m in study.trained_in(setting)
         ],
+        "personal": personal_table(study, setting),
         "curves": figures.curve_panels(study, setting),
         "traffic": figures.traffic_panel(study, setting),
         "communication": page_tables.communication(study, setting),

@@ -23,7 +23,7 @@ __all__ = ["trained_record"]
 def trained_record(
     context: RunContext, method: Method, tensors: Mapping[str, Tensor], seed: int
 ) -> dict[str, Any]:
-    """Return personal.json of a trained run.
+    """Return personal.json of a trained run; empty without ``evaluation.personal``.
 
     A client's model is the global one with what the client kept to itself; under
     ``evaluation.fine_tune_epochs`` it goes on training on its own images first.
@@ -33,6 +33,8 @@ def trained_record(
     tensors : mapping of str to Tensor
         Of weights.safetensors.
     """
+    if not context.params.evaluation.personal:
+        return {}
     epochs, partition = context.params.evaluation.fine_tune_epochs, context.partition
     clients = {client.id: client for client in partition.clients}
 
