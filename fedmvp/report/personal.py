@@ -15,6 +15,7 @@ __all__ = ["PERSONAL_COLUMNS", "estimates", "personal_results", "personal_rows"]
 PERSONAL_COLUMNS = ("setting", "method", "model", "fine_tune_epochs", "images", "candidates",
                     "client_mean", "round", "number", "mean", "std", "seeds")  # fmt: skip
 
+
 def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
     """Yield the rows of tables/personal.csv: every number beside the choices it depends on."""
     for setting, scores in study.scores.items():
