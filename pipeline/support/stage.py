@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -41,7 +39,7 @@ def run_stage(main: Callable[[], None]) -> None:
     gc.freeze()
     gc.enable()
     try:
-        quick = Shortcuts.from_environment().quick_exit
+        Shortcuts.from_environment()  # a wrong name is refused before the work
         main()
     except FedMVPError as error:
         _refuse(str(error))
@@ -55,26 +53,6 @@ def run_stage(main: Callable[[], None]) -> None:
         _refuse(f"{name}{error.strerror or error}{notes}; hint: check the path and its "
                 "permissions, and free disk space, then run `dvc repro` again: what is finished is "
                 "kept")  # fmt: skip
-    if quick and main.__module__ == "__main__" and not _observed():
-        _leave()
-
-
-def _observed() -> bool:
-    """Return whether a debugger, profiler or coverage tool waits for the interpreter's end."""
-    return sys.gettrace() is not None or not sys.modules.keys().isdisjoint(("cProfile", "profile"))
-
-
-def _leave() -> None:
-    """End a process that has done its work without taking torch apart: 0.2 s of each stage."""
-    if threading.active_count() > 1:  # the interpreter waits for them
-        return
-    atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # nobody reads any more; the interpreter knows what to say
-        return
-    os._exit(0)
 
 
 def _refuse(message: str) -> None:
