@@ -63,6 +63,7 @@ def build_partition(
         setting,
         manifests,
         scheme=dealing,
+        scheme_key=where,
         shots=setting.shots or shots,
         seed=seed,
         candidates=setting.candidates or candidates,
@@ -103,12 +104,13 @@ class _Maker:
     setting: Setting
     manifests: Mapping[str, Manifest]
     scheme: Scheme
+    scheme_key: str
     shots: int | None
     seed: int
     candidates: Literal["own", "all"]
     pools: dict[tuple[str, tuple[str, ...], Split | None], _Pool] = field(default_factory=dict)
     tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Own test images of clients whose scheme deals them, by client id."""
+    """Ids of each client's own test images, by client id."""
 
     def clients(self, fold: Fold) -> Iterator[Client]:
         """Draw the shots of each source's classes and let the scheme deal them."""
@@ -126,8 +128,11 @@ class _Maker:
                     shown = {manifest.classes[image.label] for image in (*own, *tested)}
                     classes = tuple(c for c in part if c in shown or self.candidates == "all")
                     client_id = f"{prefix}{source}-{number:03d}"
-                    if share.test is not None:
-                        self.tests[client_id] = tuple(image.id for image in tested)
+                    self.tests[client_id] = (
+                        self._test_ids(dataset, domains, [name for name in part if name in shown])
+                        if share.test is None
+                        else tuple(image.id for image in tested)
+                    )
                     yield Client(client_id, fold.name, dataset, domain, classes,
                                  tuple(image.id for image in own))  # fmt: skip
 
@@ -169,7 +174,7 @@ class _Maker:
             test=np.array([label[manifest.classes[i.label]] for i in test], dtype=np.int64),
             classes=len(part),
             groups=tuple(sorted(set(groups)).index(group) for group in groups),
-            where=f"setting {self.name}, {where}",
+            where=f"{self.scheme_key} (setting {self.name}, {where})",
         )
         draw = numpy_generator(self.seed, "partition", manifest.dataset, domain or "")
         return self.scheme.deal(pool, draw)
@@ -177,18 +182,15 @@ class _Maker:
     def own_targets(
         self, fold: Fold, rule: TargetRule, clients: Iterable[Client]
     ) -> Iterator[Target]:
-        """Give each client the test images of its own classes and domains."""
+        """Give each client its own test images, among the classes it trains among.
+
+        A scheme that deals test images may leave a client without any: it has no target then.
+        """
         for client in clients:
-            trained = _domains(fold.train.domains, self.manifests[client.dataset])
-            domains = trained if client.domain is None else (client.domain,)
-            dealt = self.tests.get(client.id)
-            images = self._test_ids(client.dataset, domains, client.classes)
-            if dealt is not None:
-                images = dealt
-            if dealt == ():  # it is counted by the personal evaluation
-                continue
-            yield Target(client.id, fold.name, rule.group, client.dataset, client.domain,
-                         client.classes, images)  # fmt: skip
+            images = self.tests[client.id]
+            if images or not self.scheme.shares_classes:
+                yield Target(client.id, fold.name, rule.group, client.dataset, client.domain,
+                             client.classes, images)  # fmt: skip
 
     def targets(self, fold: Fold, rule: TargetRule) -> Iterator[Target]:
         """Give each dataset, or dataset and domain, its test images of the rule's classes."""
@@ -212,7 +214,7 @@ class _Maker:
         domains = _domains(fold.train.domains, manifest)
         if self.scheme.per_domain and len(manifest.domains) < 2:
             raise ConfigError("the partition scheme needs a dataset with domains",
-                              where=f"setting {self.name}: partition.scheme",
+                              where=f"{self.scheme_key} (setting {self.name})",
                               value=manifest.dataset,
                               hint="take a dataset with domains, or another scheme")  # fmt: skip
         if self.setting.clients == "per_domain" or self.scheme.per_domain:

@@ -42,7 +42,7 @@ class Pool:
     groups : tuple of int
         Superclass of each class, C entries; empty where the dataset has none.
     where : str
-        What error messages call it.
+        The key that names the scheme, and whose images these are, for error messages.
     """
 
     train: Positions
@@ -107,7 +107,7 @@ class Scheme(Section):
 
     def refusal(self, what: str, pool: Pool, value: object, hint: str) -> ConfigError:
         """Return the error of a rule that cannot be met."""
-        return ConfigError(what, where=f"{pool.where}: partition.scheme", value=value, hint=hint)
+        return ConfigError(what, where=pool.where, value=value, hint=hint)
 
     def require_images(self, pool: Pool, needed: int, why: str) -> None:
         """Refuse a pool of fewer training images than `needed`."""

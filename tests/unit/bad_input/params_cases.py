@@ -70,7 +70,6 @@ CASES = [
           partition__scheme={"name": "shards", "clients": 1000}),
     entry("more clients than classes", "cannot be dealt to 99 clients without sharing",
           partition__scheme={"name": "few_shot_disjoint", "clients": 99}),
-    entry("no domains", "needs a dataset with domains", partition__scheme="by_domain"),
     entry("no superclasses", "needs a dataset with superclasses",
           partition__scheme={"name": "pachinko", "alpha": 1, "clients": 2}),
     entry("unknown candidates", "partition.candidates: ", "got 'some'",

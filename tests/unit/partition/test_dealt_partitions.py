@@ -73,6 +73,13 @@ def test_candidates_are_own_or_all_classes(make_manifest: MakeManifest) -> None:
     assert [len(client.classes) for client in own.clients] == [3, 3, 4]
     assert {client.classes for client in every.clients} == {manifest.classes[:10]}
     assert [client.train for client in own.clients] == [client.train for client in every.clients]
+    # The images are the same; among how many classes they are told apart is not.
+    local, among_all = (
+        [(t.images, len(t.classes)) for t in made.targets if t.group == "local"]
+        for made in (own, every)
+    )
+    assert [images for images, _ in local] == [images for images, _ in among_all]
+    assert [count for _, count in among_all] == [10, 10, 10]
 
 
 def test_a_setting_has_its_own_scheme(make_manifest: MakeManifest) -> None:
