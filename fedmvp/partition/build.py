@@ -18,7 +18,7 @@ from fedmvp.partition.schemes import Pool, Scheme, Share, parse_scheme
 from fedmvp.partition.setting_spec import MAIN_FOLD, Fold, Setting, TargetRule
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["build_partition"]
+__all__ = ["build_partition", "setting_scheme"]
 
 
 def build_partition(
@@ -52,12 +52,7 @@ def build_partition(
     DataError
         When the partition would break a guarantee of `fedmvp.partition.model`.
     """
-    where = f"setting {name}: scheme" if setting.scheme else "params.yaml: partition.scheme"
-    scheme_name, dealing = parse_scheme(
-        setting.scheme or scheme,
-        where,
-        classes_per_client=setting.classes_per_client or classes_per_client,
-    )
+    where, scheme_name, dealing = setting_scheme(name, setting, scheme, classes_per_client)
     maker = _Maker(
         name,
         setting,
@@ -91,6 +86,26 @@ def build_partition(
     )
     check(partition, f"setting {name}")
     return partition
+
+
+def setting_scheme(
+    name: str, setting: Setting, scheme: str | Mapping[str, Any], classes_per_client: int
+) -> tuple[str, str, Scheme]:
+    """Return where a setting's partition scheme is written, its name and its rule.
+
+    Parameters
+    ----------
+    scheme, classes_per_client
+        The params' values; the setting may have its own.
+
+    Raises
+    ------
+    ConfigError
+        See `fedmvp.partition.schemes.parse_scheme`.
+    """
+    where = f"setting {name}: scheme" if setting.scheme else "params.yaml: partition.scheme"
+    number = setting.classes_per_client or classes_per_client
+    return where, *parse_scheme(setting.scheme or scheme, where, classes_per_client=number)
 
 
 _Pool = dict[str, list[Image]]
