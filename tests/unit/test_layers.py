@@ -15,6 +15,7 @@ LAYERS = (
     (
         "fedmvp",
         "fedmvp.devices",
+        "fedmvp.dvc_lock",
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.heat_map",
@@ -23,6 +24,7 @@ LAYERS = (
         "fedmvp.sections",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
+        "fedmvp.wording",
         "fedmvp.yaml_files",
     ),
     # The schema of a section may live with the package it configures.
