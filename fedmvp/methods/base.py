@@ -113,6 +113,9 @@ class Method(nn.Module):
     #: Whether clients are sent what single other clients sent, as it is, and not averages alone.
     forwards_updates: ClassVar[bool] = False
 
+    #: The phase of a client that goes on training the last global model by itself; None: the first.
+    fine_tuning_phase: ClassVar[str | None] = None
+
     #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
     last_batch_only: bool = False
     #: Whether a switch narrows its own loss's step (docs/method.md#difference-switch-timing).
