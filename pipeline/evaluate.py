@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from fedmvp.errors import CheckpointError
 from fedmvp.evaluation.explain import explain
@@ -20,6 +20,7 @@ from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.training import fold_tensors, personal_tensors
 from fedmvp.files import write_bytes, write_csv, write_json
+from fedmvp.tensor_files import read_tensors
 from pipeline.stage import run_stage, stage_seed, stage_words
 from pipeline.workbench import Workbench, result_folder
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     folder = result_folder(setting, name, seed)
     path = folder / "weights.safetensors"
     try:
-        tensors = load_file(path)
+        tensors, _ = read_tensors(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
                               hint="train again: `dvc repro --force train`") from None  # fmt: skip

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from fedmvp.clip.architecture import describe
@@ -29,6 +29,7 @@ from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.torch_files import read_torch
 from fedmvp.errors import BackboneError
 from fedmvp.files import sha256_bytes
+from fedmvp.tensor_files import read_tensors
 
 __all__ = [
     "PICTOCLIP",
@@ -200,9 +201,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         raise BackboneError("weights file is missing", where=path, hint="set backbone.weights")
     try:
         if path.suffix == ".safetensors":
-            found: dict[str, Tensor] = load_file(path)
-            return found
-        state = read_torch(path)
+            state: Any = read_tensors(path)[0]
+        else:
+            state = read_torch(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise BackboneError(f"weights cannot be read ({type(error).__name__})", where=path,
                             hint="give a .safetensors file, a plain state dict (.pt) or "

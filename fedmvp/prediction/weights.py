@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.files import parse_json, read_json, write_bytes
 from fedmvp.methods import METHODS
+from fedmvp.tensor_files import read_tensors
 
 __all__ = ["Learned", "read_learned", "save_learned"]
 
@@ -91,9 +91,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise CheckpointError("file is missing", where=path, hint=hint)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            note = parse_json((file.metadata() or {}).get(_NOTE, "{}"))
+        tensors, metadata = read_tensors(path)
+        note = parse_json(metadata.get(_NOTE, "{}"))
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"not a safetensors file ({type(error).__name__})", where=path,
                               hint=hint) from None  # fmt: skip

@@ -17,9 +17,12 @@ LAYERS = (
         "fedmvp.devices",
         "fedmvp.errors",
         "fedmvp.files",
+        "fedmvp.interruption",
         "fedmvp.linear",
+        "fedmvp.output_files",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
+        "fedmvp.tensor_files",
         "fedmvp.yaml_files",
     ),
     # The schema of a section may live with the package it configures.
