@@ -21,9 +21,10 @@ from typing import Any
 
 from fedmvp.errors import DataError
 
-__all__ = ["MAX_DATA_BYTES", "MAX_TEXT_BYTES", "parse_json", "read_csv", "read_json", "read_limited",
-           "read_rows", "read_text", "remove_partial", "sha256_bytes", "sha256_file", "sha256_json", "write_bytes",
-           "write_csv", "write_json", "write_text"]  # fmt: skip
+__all__ = ["MAX_DATA_BYTES", "MAX_TEXT_BYTES", "parse_json", "read_csv", "read_json",
+           "read_limited", "read_rows", "read_text", "remove_partial", "sha256_bytes",
+           "sha256_file", "sha256_json", "write_bytes", "write_csv", "write_json",
+           "write_text"]  # fmt: skip
 
 MAX_TEXT_BYTES = 16 << 20
 """Of a file people write: YAML, a template, a list of classes."""

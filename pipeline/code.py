@@ -12,6 +12,7 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
+from fedmvp.config import load_params
 from fedmvp.files import sha256_file, write_json
 from pipeline.imports import Sources
 from pipeline.stage import run_stage
@@ -26,7 +27,12 @@ _OBSERVER, _ITS_STAGE = "fedmvp.tracking", "track"
 
 
 def main() -> None:
-    """Hash the code of every stage, for every method."""
+    """Hash the code of every stage, for every method.
+
+    First of all params.yaml is read: its values name the outputs of later stages, which DVC removes
+    before it starts them.
+    """
+    load_params()
     count = write_code(Path())
     print(f"data/code: {count} files")
 

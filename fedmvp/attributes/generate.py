@@ -18,6 +18,7 @@ from fedmvp.attributes.schema import check_list, names_class
 from fedmvp.attributes.store import AnswerStore
 from fedmvp.attributes.templating import load_template
 from fedmvp.errors import AttributeTextError
+from fedmvp.interruption import raise_if_stopped
 
 __all__ = [
     "DatasetClasses",
@@ -210,6 +211,7 @@ def _ask_all(
     try:
         futures = {pool.submit(ask_one, ask): ask for ask in asks}
         for future in as_completed(futures):
+            raise_if_stopped()
             outcome = future.result()
             if isinstance(outcome, Reply) and observer is not None:
                 observer(futures[future].class_name, outcome.usage)

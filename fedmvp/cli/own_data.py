@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -222,5 +223,5 @@ def _command(name: str, settings: Iterable[str], model: str) -> str:
     chosen = ",".join(setting for setting in settings if setting != "cross_dataset")
     return (
         f"dvc exp run -S run.suite={name} -S 'run.settings=[{chosen}]' "
-        f"-S 'data.datasets=[{name}]' -S attributes.model={model}"
+        f"-S 'data.datasets=[{name}]' -S {shlex.quote(f'attributes.model={model}')}"
     )

@@ -32,6 +32,7 @@ from fedmvp.data.spec import load_spec
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_json
+from fedmvp.interruption import raise_if_stopped
 from fedmvp.shortcuts import Shortcuts
 
 __all__ = ["load_images", "raw_folder"]
@@ -159,7 +160,7 @@ def _decode(
     # Pillow and numpy release the interpreter lock while they decode, resize and compute.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for _ in pool.map(fill, range(len(images))):
-            pass
+            raise_if_stopped()
 
 
 def _write_rows(

@@ -22,6 +22,7 @@ LAYERS = (
         "fedmvp.output_files",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
+        "fedmvp.streams",
         "fedmvp.tensor_files",
         "fedmvp.yaml_files",
     ),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fedmvp.data.fetch.progress import Advance, transfer_bar
 from fedmvp.errors import SourceError
+from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["download"]
 
@@ -67,6 +68,7 @@ def _limited(advance: Advance, url: str, part: Path, most: int | None) -> Advanc
     """Return `advance` with an end: what is too long is refused and removed as it comes."""
 
     def step(done: int, total: int | None) -> None:
+        raise_if_stopped()
         if most is not None and done > most:
             part.unlink(missing_ok=True)
             raise SourceError(f"server sends more than the declared {most} bytes", where=url,
