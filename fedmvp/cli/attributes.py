@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedmvp.cli.output import print_json, print_table
+from fedmvp.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ def generate(
     prices = (price_in, price_out)
     if dry_run:
         estimate = estimated_usage(missing)
-        typer.echo(
+        say(
             f"{dataset}: {len(missing)} of {len(classes.classes)} classes to ask, "
             f"{estimate.calls} calls, about {_tokens(estimate, prices)}"
         )
@@ -80,7 +80,7 @@ def generate(
     if missing:
         store.sort()
     total = sum(map(len, attributes.classes.values()))
-    typer.echo(f"{dataset}: {total} attributes of {len(attributes.classes)} classes")
+    say(f"{dataset}: {total} attributes of {len(attributes.classes)} classes")
 
 
 @app.command(name="import")
@@ -101,7 +101,7 @@ def import_list(
 
     params = _params("file", model, template, 100, path, naming=naming)
     added, standing = import_answers(_classes(dataset), params)
-    typer.echo(f"{dataset}: {added} classes recorded, {standing} recorded before")
+    say(f"{dataset}: {added} classes recorded, {standing} recorded before")
 
 
 @app.command()
@@ -128,10 +128,10 @@ def show(
         print_json(chosen)
         return
     for name, texts in chosen.items():
-        typer.echo(name)
+        say(name)
         for text in texts:
             spoken = sentence(name, text, prefix=parts.prefix, suffix=parts.suffix)
-            typer.echo(f"  {spoken if class_name is not None else text}")
+            say(f"  {spoken if class_name is not None else text}")
 
 
 @app.command()
@@ -169,11 +169,11 @@ def stats(
     if dataset is None:
         return
     for text, owners in figures[dataset].shared.items():
-        typer.echo(f"shared: {text}: {', '.join(owners)}")
+        say(f"shared: {text}: {', '.join(owners)}")
     for group in figures[dataset].identical:
-        typer.echo(f"identical: {', '.join(group)}")
+        say(f"identical: {', '.join(group)}")
     for name, text in figures[dataset].naming:
-        typer.echo(f"names its class: {name}: {text}")
+        say(f"names its class: {name}: {text}")
 
 
 def _params(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
 from fedmvp.cli.own_data import add
 from fedmvp.cli.show import show
 
@@ -109,20 +110,20 @@ def _summary(spec: DatasetSpec) -> dict[str, Any]:
 
 def _print_report(report: DatasetReport, path: Path) -> None:
     splits = ", ".join(f"{count:,} {name}" for name, count in report.splits.items())
-    typer.echo(f"{report.dataset}: {report.classes} classes, {report.domains} domains, "
+    say(f"{report.dataset}: {report.classes} classes, {report.domains} domains, "
                f"{report.images:,} images ({splits})")  # fmt: skip
     if report.split:
-        typer.echo(f"split    {report.split}")
+        say(f"split    {report.split}")
     for fact in report.recalled:
-        typer.echo(f"recalled {fact}")
+        say(f"recalled {fact}")
     for note in report.notes:
-        typer.echo(f"note     {note}")
+        say(f"note     {note}")
     for problem in report.problems[:_SHOWN]:
-        typer.echo(f"problem  {problem}")
+        say(f"problem  {problem}")
     if len(report.problems) > _SHOWN:
-        typer.echo(f"         … and {len(report.problems) - _SHOWN} more")
+        say(f"         … and {len(report.problems) - _SHOWN} more")
     verdict = "ok" if report.ok else f"{len(report.problems)} problem(s)"
-    typer.echo(f"{verdict}; report: {path}")
+    say(f"{verdict}; report: {path}")
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -69,16 +71,16 @@ def add(
              "files": [str(path) for path in (*files, answers)], "command": command}
         )  # fmt: skip
         return
-    typer.echo(f"{name}: {len(tree.classes)} classes, {len(spec.domain_names)} domains, "
+    say(f"{name}: {len(tree.classes)} classes, {len(spec.domain_names)} domains, "
                f"{sum(tree.images.values()):,} images, used in place")  # fmt: skip
     for class_name in (c for c, count in tree.images.items() if count < 2):
-        typer.echo(f"note     class {class_name!r} has one image: it is trained on or tested")
+        say(f"note     class {class_name!r} has one image: it is trained on or tested")
     for path in files:
-        typer.echo(f"written  {path}")
+        say(f"written  {path}")
     if attributes is None:
-        typer.echo(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
+        say(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
                    f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
-    typer.echo(f"run      {command}")
+    say(f"run      {command}")
 
 
 def catalog_entry(name: str, tree: ImageTree, title: str, template: str) -> dict[str, Any]:
@@ -201,11 +203,12 @@ def _remember(name: str, images: Path) -> None:
 
     from fedmvp.config import load_yaml
     from fedmvp.data.paths import PATHS_FILE
-    from fedmvp.files import write_text
+    from fedmvp.output_files import write_output
 
     paths = (load_yaml(PATHS_FILE) or {}) if PATHS_FILE.is_file() else {}
     datasets = {**paths.get("datasets", {}), name: str(images.resolve())}
-    write_text(PATHS_FILE, yaml.safe_dump({**paths, "datasets": datasets}, sort_keys=False))
+    text = yaml.safe_dump({**paths, "datasets": datasets}, sort_keys=False)
+    write_output(PATHS_FILE, text.encode())
 
 
 def _import(spec: DatasetSpec, path: Path, model: str) -> None:
