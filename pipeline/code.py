@@ -27,14 +27,9 @@ _OBSERVER, _ITS_STAGE = "fedmvp.tracking", "track"
 
 
 def main() -> None:
-    """Hash the code of every stage, for every method.
-
-    First of all params.yaml is read: its values name the outputs of later stages, which DVC removes
-    before it starts them.
-    """
-    load_params()
-    count = write_code(Path())
-    print(f"data/code: {count} files")
+    """Hash the code of every stage, for every method."""
+    load_params()  # its values name later stages' outputs, which DVC removes before it starts them
+    print(f"data/code: {write_code(Path())} files")
 
 
 def write_code(root: Path) -> int:

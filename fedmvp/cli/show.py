@@ -47,7 +47,7 @@ def show(
     from fedmvp.config import load_params
     from fedmvp.data.build import build_manifest
     from fedmvp.data.contact_sheet import contact_sheet
-    from fedmvp.data.images import folder_of
+    from fedmvp.data.images import raw_folder
     from fedmvp.data.spec import load_spec
     from fedmvp.output_files import write_output
 
@@ -58,7 +58,7 @@ def show(
     severity = _severity(spec, severity, data.capture)
     seen = build_manifest(spec, data.split_seed, severity)
     clean = build_manifest(spec, data.split_seed) if seen.capture else seen
-    base = folder_of(name)
+    base = raw_folder(name)
     sheet = contact_sheet(clean, seen, classes=classes, cell_px=size)
     write_output(out, _encoded(sheet, out), (base / image.path for image in seen.images))
     width = max(map(len, seen.domains))

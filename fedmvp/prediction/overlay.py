@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from fedmvp.errors import printable
 from fedmvp.prediction.predictor import Attended
 
 __all__ = ["Explained", "draw_overlay"]
@@ -84,7 +85,7 @@ def _strip(row: Explained) -> Image.Image:
     for line, (colour, (name, text)) in enumerate(legend):
         y = _GAP_PX + _CELL_PX + (_LINES + line) * _LINE_PX + 4
         draw.rectangle((_GAP_PX, y + 2, _GAP_PX + 10, y + 12), fill=colour)
-        draw.text((_GAP_PX + 16, y), f"{name}: {text}", fill="black", font=font)
+        draw.text((_GAP_PX + 16, y), printable(f"{name}: {text}"), fill="black", font=font)
     return strip
 
 
@@ -117,7 +118,7 @@ def _heat(base: Image.Image, attended: Attended, weights: NDArray[np.float32]) -
 def _wrap(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
     """Break a caption into lines that fit a cell; what does not fit is cut."""
     lines: list[str] = [""]
-    for word in text.split():
+    for word in printable(text).split():
         longer = f"{lines[-1]} {word}".strip()
         if font.getlength(longer) <= _CELL_PX or not lines[-1]:
             lines[-1] = longer
