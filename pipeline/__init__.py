@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from pipeline.stage import begin
+from pipeline.support.stage import begin
 
 # `python -m pipeline.<stage>` is starting. Nothing it imports is garbage, and looking for garbage
 # among torch's modules takes as long as half of them: `run_stage` turns the collector on again.

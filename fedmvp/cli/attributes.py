@@ -116,7 +116,7 @@ def show(
 ) -> None:
     """Print recorded attributes, of all classes or one, and the sentences CLIP reads."""
     from fedmvp.attributes.sentences import sentence
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
 
     attributes = _offline(dataset, provider, model, template, path)
     names = [class_name] if class_name is not None else list(attributes)
@@ -203,7 +203,7 @@ def _params(
 
 def _classes(dataset: str) -> DatasetClasses:
     from fedmvp.attributes.generate import DatasetClasses
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
 
     spec = load_spec(dataset)
     return DatasetClasses(spec.name, spec.title, spec.class_names)

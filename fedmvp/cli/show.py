@@ -13,8 +13,8 @@ from fedmvp.cli.output import say
 if TYPE_CHECKING:
     import PIL.Image
 
-    from fedmvp.data.capture_spec import Camera
-    from fedmvp.data.spec import DatasetSpec
+    from fedmvp.catalog.cameras import Camera
+    from fedmvp.catalog.spec import DatasetSpec
 
 __all__ = ["camera_words", "show"]
 
@@ -44,11 +44,11 @@ def show(
     Cameras are what a catalog entry declares under `capture`; without any, images are shown as
     they are. Images that are missing are fetched first.
     """
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.config import load_params
     from fedmvp.data.build import build_manifest
     from fedmvp.data.contact_sheet import contact_sheet
     from fedmvp.data.images import raw_folder
-    from fedmvp.data.spec import load_spec
     from fedmvp.output_files import write_output
 
     _check_out(out)

@@ -166,9 +166,9 @@ class Backbone(nn.Module):
 
         if not texts:
             return torch.empty(0, self.spec.embed_dim, device=self.device)
-        return self.kept({"texts": list(texts)}, compute).to(self.device)
+        return self.cached({"texts": list(texts)}, compute).to(self.device)
 
-    def kept(self, key: Mapping[str, object], compute: Callable[[], Tensor]) -> Tensor:
+    def cached(self, key: Mapping[str, object], compute: Callable[[], Tensor]) -> Tensor:
         """Return a frozen feature on the CPU, from the disk cache where it is there.
 
         Parameters

@@ -13,8 +13,8 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from fedmvp.data.paths import cache_root
 from fedmvp.files import sha256_json, write_bytes
+from fedmvp.paths import cache_root
 from fedmvp.tensor_files import parse_tensors
 
 __all__ = ["cached_features"]

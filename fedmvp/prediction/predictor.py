@@ -16,7 +16,7 @@ from fedmvp.attributes.sentences import sentence
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import AttributeTextError, DataError
 from fedmvp.methods.base import Method
-from fedmvp.methods.classes import Ragged, TextBank, Texts
+from fedmvp.methods.classes import RaggedFeatures, TextBank, Texts
 from fedmvp.prediction.candidates import Candidates
 
 __all__ = ["Attended", "Predictor", "probabilities", "ranked"]
@@ -50,7 +50,7 @@ class _CandidateBank(TextBank):
                 )
         return texts
 
-    def features(self, kind: str) -> Ragged:
+    def features(self, kind: str) -> RaggedFeatures:
         self.texts(kind)
         return super().features(kind)
 

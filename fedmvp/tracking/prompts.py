@@ -13,12 +13,11 @@ from typing import Any
 from fedmvp.attributes.class_attributes import ClassAttributes, load_attributes
 from fedmvp.attributes.sentences import class_texts
 from fedmvp.attributes.templating import load_template, template_names
-from fedmvp.data.spec import DatasetSpec, load_spec
+from fedmvp.catalog.spec import DatasetSpec, load_spec
 from fedmvp.files import sha256_file
+from fedmvp.paths import ATTRIBUTES
 
 __all__ = ["described_datasets", "prompt_artifacts", "register_prompts", "registry_texts"]
-
-_ATTRIBUTES = "data/attributes"
 
 
 def described_datasets(root: Path, inputs: Mapping[str, str]) -> list[ClassAttributes]:
@@ -29,7 +28,9 @@ def described_datasets(root: Path, inputs: Mapping[str, str]) -> list[ClassAttri
     inputs : mapping of path to sha256
         As in run.json.
     """
-    paths = [key for key in sorted(inputs) if str(PurePosixPath(key).parent) == _ATTRIBUTES]
+    paths = [
+        key for key in sorted(inputs) if PurePosixPath(key).parent == PurePosixPath(ATTRIBUTES)
+    ]
     return [
         load_attributes(root / path)
         for path in paths

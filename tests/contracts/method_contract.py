@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.federation.aggregation import federated_average
+from fedmvp.federation.aggregation.rules import federated_average
 from fedmvp.federation.client import ClientState, load_tensors, train_client
 from tests.contracts.case import OTHER, SEEN, Case, copies, equal
 from tests.toys import NAMES, toy_bank, toy_client

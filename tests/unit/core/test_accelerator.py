@@ -21,12 +21,12 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.config import DifferentialPrivacyParams
 from fedmvp.errors import ClientFailure
 from fedmvp.evaluation.protocol import evaluate
-from fedmvp.federation.aggregation import Aggregator, check_global, check_update
+from fedmvp.federation.aggregation.rules import Aggregator, check_global, check_update
 from fedmvp.federation.client import ClientState, ClientUpdate, train_client
-from fedmvp.methods import METHODS, load_method
+from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method
-from fedmvp.methods.build import build_method, method_params
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.methods.build import build_method, load_method, method_params
+from fedmvp.partition.model import Client, Partition, Target
 from tests.accelerator import DEVICE, Accelerator
 from tests.toys import NAMES, ToyBanks, ToyLoader, federation, toy_bank, toy_client
 

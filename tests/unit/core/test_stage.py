@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 _STAGE = """
 import atexit, threading, time
 from pathlib import Path
-from pipeline.stage import run_stage
+from pipeline.support.stage import run_stage
 
 def slow():
     time.sleep(0.3)

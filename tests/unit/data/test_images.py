@@ -14,7 +14,7 @@ from fedmvp.data.images import load_images
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import Manifest
 from fedmvp.data.sources import ensure_raw
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
 

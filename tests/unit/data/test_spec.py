@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.spec import dataset_names, load_spec
+from fedmvp.catalog.spec import dataset_names, load_spec
 from fedmvp.errors import ConfigError
 
 EMOJI = {"animals": 157, "food": 130, "objects": 262, "travel": 218, "activities": 84}

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from fedmvp.attributes.schema import complaint, normalise, spoken_name
 from fedmvp.attributes.sentences import CHARACTERS, class_texts
+from fedmvp.catalog.spec import DatasetSpec, SentenceSpec
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
 from fedmvp.data.readers.layout import locate, read_layout
-from fedmvp.data.spec import DatasetSpec, SentenceSpec
-from fedmvp.data.split_files import split_rows
+from fedmvp.data.splits import split_rows
 from fedmvp.errors import DataError
-from fedmvp.federation.aggregation import federated_average
+from fedmvp.federation.aggregation.rules import federated_average
 from fedmvp.federation.client import ClientUpdate
-from fedmvp.settings.build import build_partition
-from fedmvp.settings.sampling import base_count, draw_shots
-from fedmvp.settings.spec import Setting
+from fedmvp.partition.build import build_partition
+from fedmvp.partition.sampling import base_count, draw_shots
+from fedmvp.partition.setting_spec import Setting
 
 # Bounded, so that all of them take seconds; CI draws the same examples each time.
 bounded = settings(max_examples=60, deadline=None)

@@ -1,0 +1,154 @@
+"""What every stage does around its work: one-line errors, exit codes, signals."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import NoReturn
+
+from fedmvp.errors import ConfigError, told
+from fedmvp.interruption import Stopped, listen, raise_if_stopped
+from fedmvp.shortcuts import Shortcuts
+from fedmvp.streams import flush_stdout, open_closed_streams
+
+__all__ = ["begin", "run_stage", "stage_arguments", "stage_seed"]
+
+
+_DISK_HINT = ("check the path and its permissions, and free disk space, then run `dvc repro` "
+              "again: what is finished is kept")  # fmt: skip
+
+
+def begin() -> None:
+    """Prepare a process that will run a stage, before it imports what the stage needs.
+
+    From here on a signal ends it with its code, and an import that fails for lack of memory is
+    one line.
+    """
+    listen()
+    open_closed_streams()
+    sys.excepthook = _end_in_one_line
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run a stage's `main` and end the process.
+
+    Exit codes: 0 done; 2 something the user can hint, named in one line (the traceback too if
+    FEDMVP_DEBUG is set); 128 + number when a signal stopped it, also one that got lost on the way:
+    130 for SIGINT, 143 for SIGTERM.
+    """
+    listen()
+    open_closed_streams()
+    # Modules stay until the end; unfrozen, each collection and the interpreter's own at its end
+    # would look through them all.
+    gc.freeze()
+    gc.enable()
+    try:
+        quick = _work(main)
+        if quick and main.__module__ == "__main__" and not _observed():
+            _leave()
+    except Stopped as stopped:
+        _say_stopped(stopped)
+
+
+def _work(main: Callable[[], None]) -> bool:
+    """Run `main`; return whether the process may leave quickly."""
+    raise_if_stopped()
+    try:
+        quick = Shortcuts.from_environment().quick_exit
+        main()
+        flush_stdout()
+    except Exception as error:
+        raise_if_stopped()
+        if (line := told(error, _DISK_HINT)) is None:
+            raise
+        with contextlib.suppress(OSError):
+            flush_stdout()
+        _refuse(line)
+    raise_if_stopped()
+    return quick
+
+
+def _end_in_one_line(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Take the place of Python's own traceback, until `run_stage` is reached and after it."""
+    if isinstance(error, Stopped):
+        _say_stopped(error)
+    line = told(error, _DISK_HINT) if isinstance(error, Exception) else None
+    if line is None or os.environ.get("FEDMVP_DEBUG"):
+        sys.__excepthook__(kind, error, trace)
+    if line is not None:
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _say_stopped(stopped: Stopped) -> NoReturn:
+    print(f"{stopped}; what is finished is kept (training: its rounds): run `dvc repro` to go on",
+          file=sys.stderr)  # fmt: skip
+    sys.exit(stopped.exit_code)
+
+
+def _observed() -> bool:
+    """Return whether a debugger, profiler or coverage tool waits for the interpreter's end."""
+    return sys.gettrace() is not None or not sys.modules.keys().isdisjoint(("cProfile", "profile"))
+
+
+def _leave() -> None:
+    """End a process that has done its work without taking torch apart: 0.2 s of each stage."""
+    if threading.active_count() > 1:  # the interpreter waits for them
+        return
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads any more; the interpreter knows what to say
+        return
+    raise_if_stopped()
+    os._exit(0)
+
+
+def _refuse(message: str) -> NoReturn:
+    if os.environ.get("FEDMVP_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def stage_seed(word: str) -> int:
+    """Return the seed a stage was started with.
+
+    Raises
+    ------
+    ConfigError
+        When it is not a whole number.
+    """
+    if not word.isdecimal() or len(word) > 16:
+        raise ConfigError("not a seed", where="command line", value=word,
+                          hint="give a whole number of run.seeds")  # fmt: skip
+    return int(word)
+
+
+def stage_arguments(arguments: Sequence[str], *names: str) -> tuple[str, ...]:
+    """Return the words a stage was started with, one for each of `names`.
+
+    DVC gives them as options, ``--setting base_to_new``; by hand they may stand in order.
+
+    Raises
+    ------
+    ConfigError
+        When there are more or fewer.
+    """
+    options = [f"--{name.lower()}" for name in names]
+    if list(arguments[::2]) == options:
+        arguments = arguments[1::2]
+    if len(arguments) != len(names):
+        raise ConfigError("wrong number of words", where="command line", value=list(arguments),
+                          hint=f"give {' '.join(names)}")  # fmt: skip
+    return tuple(arguments)
