@@ -33,6 +33,7 @@ MAX_DATA_BYTES = 1 << 30
 
 _PARTIAL = ".partial"
 _RESTORE = "restore the file, or delete it and run the stage again"
+_DOS_END = "\r\n"
 _FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
 """A marked cell: an apostrophe before what spreadsheets take for a formula, marks included."""
 
@@ -194,11 +195,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     A text that a spreadsheet would take for a formula gets an apostrophe in front, as
     spreadsheets themselves mark a text; `read_csv` takes it off again.
     """
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
+    lines = _UnixLines()
+    writer = csv.DictWriter(lines, fieldnames=list(columns))
     writer.writeheader()
     writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
-    write_text(path, buffer.getvalue())
+    write_text(path, "".join(lines.written))
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -235,6 +236,16 @@ def read_rows(path: Path) -> Iterator[list[str]]:
                         hint="run `dvc repro` to build it") from None  # fmt: skip
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"not a CSV table ({error})", where=path, hint=_RESTORE) from None
+
+
+class _UnixLines:
+    """Takes rows with DOS line ends: told Unix ones, csv (before 3.13) would not quote a CR."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, row: str) -> None:
+        self.written.append(f"{row.removesuffix(_DOS_END)}\n")
 
 
 def _harmless(value: Any) -> Any:

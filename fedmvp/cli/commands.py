@@ -38,10 +38,7 @@ class Commands(TyperGroup):
         open_closed_streams()
         try:
             with listening():
-                result = super().invoke(ctx)
-                flush_stdout()  # a full disk is told of here, not after the end
-                raise_if_stopped()
-                return result
+                return self._invoke(ctx)
         except BrokenPipeError:  # the reader of our output has gone; typer ends quietly
             raise
         except Stopped as stopped:
@@ -56,3 +53,16 @@ class Commands(TyperGroup):
                 flush_stdout()
             typer.echo(f"error: {line}", err=True)
             raise typer.Exit(2) from None
+
+    def _invoke(self, ctx: Any) -> Any:
+        """Run the command; what a signal began is not hidden by an error that follows."""
+        try:
+            result = super().invoke(ctx)
+            flush_stdout()  # a full disk is told of here, not after the end
+        except typer.Exit:
+            raise
+        except Exception:
+            raise_if_stopped()
+            raise
+        raise_if_stopped()
+        return result
