@@ -8,6 +8,7 @@ the least recently used files are where the cache would outgrow its limit (`fedm
 from __future__ import annotations
 import math
 import os
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -15,7 +16,6 @@ from fedmvp.errors import ConfigError, DataError
 
 import math
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -172,9 +172,8 @@ def _write_rows(
     path: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    os.close(handle)
-    temporary = Path(name)
+    # Not by tempfile, whose files are private: others may share the cache.
+    temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
     try:
         array = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         fill(array)

@@ -144,6 +144,10 @@ class CheckpointFolder:
                 hint=f"wait until it has ended, or stop it with `kill {holder}`, and run again: "
                 "finished rounds are kept",
             ) from None
+        except OSError as error:
+            error.add_note("set FEDMVP_SCRATCH to a folder on a disk that has file locks")
+            error.filename = str(path)
+            raise
         with lock:
             path.write_text(str(os.getpid()), encoding="utf-8")
             remove_partial(self.path)
