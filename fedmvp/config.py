@@ -33,7 +33,6 @@ __all__ = [
     "RunParams",
     "Section",
     "load_params",
-    "load_yaml",
     "parse_section",
 ]
 

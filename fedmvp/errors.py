@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -15,10 +17,14 @@ __all__ = [
     "DataError",
     "FedMVPError",
     "SourceError",
+    "nearest",
     "one_line",
     "printable",
     "told",
 ]
+
+
+_LISTED = 40  # names a hint lists in full
 
 
 class FedMVPError(Exception):
@@ -102,6 +108,22 @@ def printable(text: str) -> str:
     naïve\x1b[2J\n
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint for an unknown name: what may have been meant, and what there is.
+
+    Examples
+    --------
+    >>> nearest("fedmpv", ["fedmvp", "promptfl"])
+    "did you mean 'fedmvp'? known: fedmvp, promptfl"
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    if len(names) > _LISTED:
+        return f"{meant}known: {len(names)}, e.g. {', '.join(close or names[:3])}"
+    return f"{meant}known: {', '.join(names) or 'none'}"
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["Stopped", "listen", "listening", "raise_if_stopped"]
+__all__ = ["Stopped", "listen", "listening", "raise_if_stopped", "stop_listening"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
@@ -43,6 +43,12 @@ def listen() -> None:
     sys.unraisablehook = _say_unless_stopped
 
 
+def stop_listening() -> None:
+    """Leave both signals to the system, which ends the process: nothing can swallow them then."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
     """Take both signals meanwhile; see `listen`."""
@@ -70,8 +76,7 @@ def raise_if_stopped() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    for again in _SIGNALS:
-        signal.signal(again, signal.SIG_DFL)
+    stop_listening()
     _received.append(number)
     raise Stopped(number)
 

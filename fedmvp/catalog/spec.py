@@ -6,7 +6,6 @@ ones. A dataset is added by its YAML alone.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -17,8 +16,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from fedmvp.catalog.cameras import Camera
 from fedmvp.catalog.layouts import DomainClassFolders, Layouts, SplitFile, SplitRule
 from fedmvp.catalog.sources import RelativePath, Source
-from fedmvp.config import Section, load_yaml, parse_section
+from fedmvp.config import Section, parse_section
 from fedmvp.errors import ConfigError
+from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 
 __all__ = [
     "DEFAULT_DOMAIN",
@@ -214,30 +214,12 @@ def load_spec(name: str) -> DatasetSpec:
         When no catalog holds `name` (the message names the nearest), when two do, or when the
         entry is not valid.
     """
-    paths = [folder / f"{name}.yaml" for folder in _folders()]
-    found = [path for path in paths if path.is_file()]
-    if not found:
-        known = dataset_names()
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(
-            "unknown dataset",
-            where="data catalog",
-            value=name,
-            hint=f"{hint}known: {', '.join(known)}",
-        )
-    if len(found) > 1:
-        raise ConfigError(
-            "dataset has two catalog entries",
-            where=found[1],
-            value=name,
-            hint="rename your entry: a shipped one is never replaced",
-        )
-    spec = parse_section(DatasetSpec, load_yaml(found[0]), str(found[0]))
+    path = find_yaml(name, _folders(), what="dataset", where="data catalog")
+    spec = parse_section(DatasetSpec, load_yaml(path), str(path))
     if spec.name != name:
         raise ConfigError(
             "name differs from the file's name",
-            where=f"{found[0]}: name",
+            where=f"{path}: name",
             value=spec.name,
             hint=f"write name: {name}",
         )
@@ -246,7 +228,7 @@ def load_spec(name: str) -> DatasetSpec:
 
 def dataset_names() -> tuple[str, ...]:
     """Return the names of all catalog entries, sorted."""
-    return tuple(sorted({path.stem for folder in _folders() for path in folder.glob("*.yaml")}))
+    return yaml_names(_folders())
 
 
 def _folders() -> list[Path]:

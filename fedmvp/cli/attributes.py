@@ -226,13 +226,10 @@ def _offline(
 
 
 def _no_class(dataset: str, name: str, known: list[str]) -> Exception:
-    import difflib
+    from fedmvp.errors import AttributeTextError, nearest
 
-    from fedmvp.errors import AttributeTextError
-
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(map(repr, near))}?" if near else "see `datasets list`"
-    return AttributeTextError("no such class", where=f"dataset {dataset}", value=name, hint=hint)
+    return AttributeTextError("no such class", where=f"dataset {dataset}", value=name,
+                              hint=nearest(name, known))  # fmt: skip
 
 
 def _tokens(usage: Usage, prices: tuple[float, float]) -> str:

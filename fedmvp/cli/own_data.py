@@ -201,9 +201,9 @@ def _remember(name: str, images: Path) -> None:
     """Note where the images are: on this machine only, so nothing depends on it."""
     import yaml
 
-    from fedmvp.config import load_yaml
     from fedmvp.data.locations import PATHS_FILE
     from fedmvp.output_files import write_output
+    from fedmvp.yaml_files import load_yaml
 
     paths = (load_yaml(PATHS_FILE) or {}) if PATHS_FILE.is_file() else {}
     datasets = {**paths.get("datasets", {}), name: str(images.resolve())}

@@ -7,7 +7,6 @@ later ones read the files it wrote.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import logging
 import os
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from fedmvp.clip.architecture import describe
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.torch_files import read_torch
-from fedmvp.errors import BackboneError
+from fedmvp.errors import BackboneError, nearest
 from fedmvp.tensor_files import read_tensors
 
 __all__ = ["PICTOCLIP", "describe_model", "import_tokenizer", "open_clip_model"]
@@ -62,13 +61,8 @@ def _require_known(name: str) -> None:
 
     known = open_clip.list_models()
     if name not in known:
-        near = difflib.get_close_matches(name, [PICTOCLIP, *known], 3) or known[:3]
-        raise BackboneError(
-            "unknown backbone name",
-            where="backbone.name",
-            value=name,
-            hint=f"use one of open_clip's models, e.g. {', '.join(near)}",
-        )
+        raise BackboneError("unknown backbone", where="backbone.name", value=name,
+                            hint=nearest(name, [PICTOCLIP, *known]))  # fmt: skip
 
 
 def describe_model(name: str) -> BackboneSpec:

@@ -38,7 +38,6 @@ from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_json
 from fedmvp.interruption import raise_if_stopped
-from fedmvp.shortcuts import Shortcuts
 
 __all__ = ["DEFAULT_LIMIT_GIB", "cache_limit_bytes", "load_images", "make_room", "mark_used", "raw_folder"]
 
@@ -87,8 +86,7 @@ def load_images(
     -------
     ndarray of uint8, shape (len(ids), size_px, size_px, 3)
         RGB, through the camera of their domain where the manifest names one. Memory-mapped copy on
-        write: rows are read when touched, and changes stay private. Plainly in memory under
-        ``FEDMVP_PLAIN=image_cache``.
+        write: rows are read when touched, and changes stay private.
 
     Raises
     ------
@@ -113,10 +111,6 @@ def load_images(
     )
     cache = cache_root() / "images"
     path = cache / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
-    if not Shortcuts.from_environment().image_cache:
-        array = np.empty(shape, dtype=np.uint8)
-        _decode(manifest, images, folder_of(manifest.dataset), array)
-        return array
     cached = _open(path, shape)
     if cached is None:
         base = folder_of(manifest.dataset)

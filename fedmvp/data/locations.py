@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from fedmvp.config import Section, load_yaml, parse_section
+from fedmvp.config import Section, parse_section
+from fedmvp.yaml_files import load_yaml
 from fedmvp.errors import ConfigError
 
 __all__ = ["PATHS_FILE", "MachinePaths", "data_root", "dataset_folder", "given_folder"]

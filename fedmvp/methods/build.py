@@ -8,7 +8,7 @@ from typing import Any
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams, parse_section
-from fedmvp.errors import ConfigError
+from fedmvp.errors import ConfigError, nearest
 from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method, MethodParams
 
@@ -24,11 +24,8 @@ def load_method(name: str) -> type[Method]:
         For an unknown name, with the nearest known ones.
     """
     if name not in METHODS:
-        import difflib
-
-        near = difflib.get_close_matches(name, METHODS, 3) or sorted(METHODS)
         raise ConfigError("unknown method", where="params.yaml: methods", value=name,
-                          hint=f"use one of: {', '.join(near)}")  # fmt: skip
+                          hint=nearest(name, sorted(METHODS)))  # fmt: skip
     file, class_name, _ = METHODS[name]
     method: type[Method] = getattr(importlib.import_module(f"fedmvp.methods.{file}"), class_name)
     return method

@@ -6,7 +6,6 @@ Shipped suites are the folders beside this file; a user's own are below the fold
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from string import Formatter
@@ -14,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fedmvp.config import Float, Section, load_yaml, parse_section
-from fedmvp.errors import ConfigError
+from fedmvp.config import Float, Section, parse_section
+from fedmvp.errors import ConfigError, nearest
+from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 
 __all__ = [
     "GROUPS",
@@ -177,33 +177,25 @@ def load_setting(suite: str, name: str) -> Setting:
     ConfigError
         When there is none (the message names the nearest), or two, or it is not valid.
     """
-    paths = [folder / f"{name}.yaml" for folder in _folders(suite)]
-    found = [path for path in paths if path.is_file()]
-    if not found:
-        known = setting_names(suite)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(
-            "unknown setting",
-            where=f"suite {suite}",
-            value=name,
-            hint=f"{hint}known: {', '.join(known) or 'none: check run.suite'}",
+    if not setting_names(suite):
+        suites = sorted(
+            {path.parent.name for folder in _roots() for path in folder.glob("*/*.yaml")}
         )
-    if len(found) > 1:
-        raise ConfigError(
-            "setting is defined twice",
-            where=found[1],
-            value=name,
-            hint="rename your setting: a shipped one is never replaced",
-        )
-    return parse_section(Setting, load_yaml(found[0]), str(found[0]))
+        raise ConfigError("unknown suite", where="run.suite", value=suite,
+                          hint=nearest(suite, suites))  # fmt: skip
+    path = find_yaml(name, _folders(suite), what="setting", where=f"suite {suite}")
+    return parse_section(Setting, load_yaml(path), str(path))
 
 
 def setting_names(suite: str) -> tuple[str, ...]:
     """Return the names of a suite's settings, sorted."""
-    return tuple(sorted({p.stem for folder in _folders(suite) for p in folder.glob("*.yaml")}))
+    return yaml_names(_folders(suite))
 
 
 def _folders(suite: str) -> list[Path]:
+    return [root / suite for root in _roots()]
+
+
+def _roots() -> list[Path]:
     extra = os.environ.get("FEDMVP_SETTINGS")
-    return [_SHIPPED / suite, *([Path(extra) / suite] if extra else [])]
+    return [_SHIPPED, Path(extra)] if extra else [_SHIPPED]

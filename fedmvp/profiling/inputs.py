@@ -43,8 +43,7 @@ def random_backbone(
             if "ln_" in name and name.endswith("weight"):
                 tensor.fill_(1.0)
         backbone.logit_scale.fill_(4.6)
-    if shortcuts.cast_once:
-        backbone.round_weights()
+    backbone.round_weights()
     return backbone.to(device)
 
 

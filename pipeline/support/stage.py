@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NoReturn
 
 from fedmvp.errors import ConfigError, told
-from fedmvp.interruption import Stopped, listen, raise_if_stopped
+from fedmvp.interruption import Stopped, listen, raise_if_stopped, stop_listening
 from fedmvp.shortcuts import Shortcuts
 from fedmvp.streams import flush_stdout, open_closed_streams
 
@@ -50,18 +48,16 @@ def run_stage(main: Callable[[], None]) -> None:
     gc.freeze()
     gc.enable()
     try:
-        quick = _work(main)
-        if quick and main.__module__ == "__main__" and not _observed():
-            _leave()
+        _work(main)
     except Stopped as stopped:
         _say_stopped(stopped)
+    stop_listening()  # what comes after the work ends the process by itself
 
 
-def _work(main: Callable[[], None]) -> bool:
-    """Run `main`; return whether the process may leave quickly."""
+def _work(main: Callable[[], None]) -> None:
     raise_if_stopped()
     try:
-        quick = Shortcuts.from_environment().quick_exit
+        Shortcuts.from_environment()  # a wrong name is refused before the work
         main()
         flush_stdout()
     except Exception as error:
@@ -72,7 +68,6 @@ def _work(main: Callable[[], None]) -> bool:
             flush_stdout()
         _refuse(line)
     raise_if_stopped()
-    return quick
 
 
 def _end_in_one_line(
@@ -93,25 +88,6 @@ def _say_stopped(stopped: Stopped) -> NoReturn:
     print(f"{stopped}; what is finished is kept (training: its rounds): run `dvc repro` to go on",
           file=sys.stderr)  # fmt: skip
     sys.exit(stopped.exit_code)
-
-
-def _observed() -> bool:
-    """Return whether a debugger, profiler or coverage tool waits for the interpreter's end."""
-    return sys.gettrace() is not None or not sys.modules.keys().isdisjoint(("cProfile", "profile"))
-
-
-def _leave() -> None:
-    """End a process that has done its work without taking torch apart: 0.2 s of each stage."""
-    if threading.active_count() > 1:  # the interpreter waits for them
-        return
-    atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # nobody reads any more; the interpreter knows what to say
-        return
-    raise_if_stopped()
-    os._exit(0)
 
 
 def _refuse(message: str) -> NoReturn:

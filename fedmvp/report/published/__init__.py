@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp.config import load_yaml
+from fedmvp.yaml_files import load_yaml
 from fedmvp.errors import DataError
 
 __all__ = ["EVIDENCE", "Published", "PublishedRow", "PublishedTable", "published_tables"]

@@ -54,13 +54,16 @@ def test_a_training_step_does_not_depend_on_a_shortcut(name: str, phase: str) ->
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_weights_rounded_once_are_those_autocast_makes(precision: str) -> None:
+def test_weights_rounded_once_are_those_autocast_makes(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def results(once: bool) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        model = random_backbone("tiny")
-        chosen = replace(Shortcuts(), cast_once=once, disk_cache=False)
-        model = Backbone.from_state(
-            model.spec, model.state_dict(), precision=precision, shortcuts=chosen
-        )
+        monkeypatch.setenv("FEDMVP_CACHE", str(tmp_path / str(once)))
+        whole = random_backbone("tiny")
+        model = Backbone.from_state(whole.spec, whole.state_dict(), precision=precision)
+        if not once:
+            model = Backbone(whole.spec, precision=precision)
+            model.load_state_dict(whole.state_dict())
         rounded = model.text.transformer.resblocks[0].mlp.c_fc.weight.dtype != torch.float32
         assert rounded is once
         return *step(model, "promptformer"), model.encode_texts(["a kite", "a tram"])
@@ -223,8 +226,8 @@ def test_features_that_round_differently_are_kept_apart(name: str) -> None:
 def test_the_environment_switches_them_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FEDMVP_PLAIN", raising=False)
     assert Shortcuts.from_environment() == Shortcuts()
-    monkeypatch.setenv("FEDMVP_PLAIN", "first_block, disk_cache")
-    assert Shortcuts.from_environment() == Shortcuts(first_block=False, disk_cache=False)
+    monkeypatch.setenv("FEDMVP_PLAIN", "first_block, pool_first")
+    assert Shortcuts.from_environment() == Shortcuts(first_block=False, pool_first=False)
     monkeypatch.setenv("FEDMVP_PLAIN", "all")
     assert Shortcuts.from_environment() == Shortcuts(**dict.fromkeys(NAMED, False))
     monkeypatch.setenv("FEDMVP_PLAIN", "fast")

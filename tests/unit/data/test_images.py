@@ -52,18 +52,6 @@ def test_cache_equals_direct_decoding() -> None:
     assert load_images(activities, [], 64, "test").shape == (0, 64, 64, 3)
 
 
-def test_without_the_cache_nothing_is_kept(
-    manifest: Manifest, machine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [image.id for image in manifest.images]
-    monkeypatch.setenv("FEDMVP_PLAIN", "image_cache")
-    plain = load_images(manifest, ids, 8, "all")
-    assert not isinstance(plain, np.memmap)
-    assert not [*(machine / "cache").rglob("*.npy")]
-    monkeypatch.delenv("FEDMVP_PLAIN")
-    np.testing.assert_array_equal(load_images(manifest, ids, 8, "all"), plain)
-
-
 def test_training_never_reads_a_test_image(manifest: Manifest) -> None:
     test = next(image.id for image in manifest.images if image.split == "test")
     with pytest.raises(DataError, match="not in split 'train' but in 'test'"):

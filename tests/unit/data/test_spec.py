@@ -40,7 +40,7 @@ def test_unknown_dataset_names_the_nearest() -> None:
 
 def test_shipped_entries_are_never_replaced(machine: Path) -> None:
     (machine / "catalog" / "food.yaml").write_text("name: food")
-    with pytest.raises(ConfigError, match="two catalog entries"):
+    with pytest.raises(ConfigError, match="defined twice"):
         load_spec("food")
 
 
