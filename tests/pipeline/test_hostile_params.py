@@ -17,7 +17,7 @@ from tests.pipeline.tiny import dvc
 pytestmark = pytest.mark.pipeline
 
 WORDS = ["1; touch PWNED; true", "$(touch PWNED)", "`touch PWNED`", "'; touch PWNED; '", "a\nb",
-         "--seed", "../../docs", "* ?"]  # fmt: skip
+         "--seed", "* ?"]  # fmt: skip
 LISTS = ("run.seeds", "run.settings", "run.trained", "run.zero_shot", "data.datasets")
 
 
