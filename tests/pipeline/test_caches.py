@@ -63,7 +63,9 @@ def test_no_stage_writes_through_a_link_into_the_cache(
     tiny_done: Path, tmp_path: Path, kind: str
 ) -> None:
     root = copy_of(tiny_done, tmp_path / "copy")
-    before = {path.relative_to(root): path.read_bytes() for path in files(root)}
+    # But report/metrics.json, which is in git and not in the cache.
+    before = {path.relative_to(root): path.read_bytes() for path in files(root)
+              if path.name != "metrics.json" or path.parent.name != "report"}  # fmt: skip
     assert dvc(root, "config", "cache.type", kind).returncode == 0
     linked = dvc(root, "checkout", "--relink")
     assert linked.returncode == 0, linked.stderr
