@@ -30,9 +30,10 @@ STAGES = (
 
 def work(root: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a stage by hand."""
+    variables = {"PYTHONPATH": str(root), **extra}
     return subprocess.run(
         [sys.executable, "-m", f"pipeline.{words[0]}", *words[1:]], cwd=root,
-        env=environment(PYTHONPATH=str(root), **extra), capture_output=True, text=True, check=False,
+        env=environment(**variables), capture_output=True, text=True, errors="replace", check=False,
     )  # fmt: skip
 
 
