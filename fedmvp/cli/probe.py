@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedmvp.cli.output import say
+from fedmvp.wording import plural
 
 if TYPE_CHECKING:
     from fedmvp.data.manifest import Manifest
@@ -148,8 +149,8 @@ def _print(found: Probe, severity: float | None, *, cameras: bool) -> None:
         seen = "through the sites' cameras"
         seen += "" if severity is None else f" at severity {severity:g}"
     say(
-        f"{found.dataset}: {found.classes} classes, {whole.train_images:,} training and "
-        f"{whole.test_images:,} test images, {seen}",
+        f"{found.dataset}: {plural(found.classes, 'class')}, {whole.train_images:,} training and "
+        f"{plural(whole.test_images, 'test image')}, {seen}",
         "",
     )
     both = whole.zero_shot_combined

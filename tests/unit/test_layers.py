@@ -15,6 +15,7 @@ LAYERS = (
     (
         "fedmvp",
         "fedmvp.devices",
+        "fedmvp.dvc_lock",
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.heat_map",
@@ -26,6 +27,7 @@ LAYERS = (
         "fedmvp.shortcuts",
         "fedmvp.streams",
         "fedmvp.tensor_files",
+        "fedmvp.wording",
         "fedmvp.yaml_files",
     ),
     # The schema of a section may live with the package it configures.
