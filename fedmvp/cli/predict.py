@@ -86,11 +86,11 @@ def predict(
     from fedmvp.prediction.predictor import probabilities
     from fedmvp.results.learned import weights_file
 
+    images = image_files(images)
     read = [*images, *(path for path in (backbone_weights, classes, attributes) if path)]
     read += [] if weights is None else [weights_file(weights)]
     if explain is not None:
         check_output(explain, read)
-    images = image_files(images)
     asked = BackboneChoice(backbone, backbone_weights, pretrained)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", PredictionWarning)

@@ -73,10 +73,8 @@ def _read(path: Path, size: int) -> Any:
             if _is_data(record.filename) and record.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"record {record.filename!r} is compressed")
         # One stored record can be listed again and again; each would be read.
-        if (
-            sum(record.file_size for record in archive.infolist() if _is_data(record.filename))
-            > size
-        ):
+        data = (record for record in archive.infolist() if _is_data(record.filename))
+        if sum(record.file_size for record in data) > size:
             raise ValueError("records overlap")
         program = any(name.endswith("/constants.pkl") for name in archive.namelist())
     if program:
