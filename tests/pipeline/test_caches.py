@@ -158,6 +158,7 @@ import os, sys
 from pipeline.support.stage import run_stage
 from pipeline.zero_shot import main
 user, umask, *words = sys.argv[1:]
+os.environ["FEDMVP_CACHE"] = "empty"
 main(words)  # loads all that the work needs: the interpreter may be root's alone
 os.environ["FEDMVP_CACHE"] = "../cache"
 os.umask(int(umask))
