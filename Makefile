@@ -32,13 +32,13 @@ check: env ## the fast inner loop: format, lint, types, quick tests
 	@ruff format --check .
 	@ruff check .
 	@mypy
-	@pytest -q -m "not slow and not pipeline"
+	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal -m "not slow and not pipeline"
 
-test: env ## every check and test
+test: env ## every check and test, on all cores
 	@ruff format --check .
 	@ruff check .
 	@mypy
-	@pytest
+	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal
 
 golden: env ## renew tests/golden, the metrics CI holds the default profile to, on this platform
 	@dvc repro
