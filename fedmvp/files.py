@@ -80,8 +80,13 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = True, indent: int | 
     write_text(path, text + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, hint: str = _RESTORE) -> Any:
     """Read strict JSON: no duplicate keys, no NaN, nothing that cannot be written again.
+
+    Parameters
+    ----------
+    hint : str
+        What to do about a file that is not JSON, where no stage wrote it.
 
     Raises
     ------
@@ -89,7 +94,9 @@ def read_json(path: Path) -> Any:
         When the file is missing or not strict JSON.
     """
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        # Programs of other systems write UTF-16, and a byte order mark before UTF-8.
+        return parse_json(content.decode(json.detect_encoding(content)))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
                         hint="run `dvc repro` to build it") from None  # fmt: skip
@@ -97,7 +104,7 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"not valid JSON ({error})",
             where=path,
-            hint=_RESTORE,
+            hint=hint,
         ) from None
 
 
@@ -155,7 +162,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         When the file is missing or not such a table.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, strict=True))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,

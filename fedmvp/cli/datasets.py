@@ -81,8 +81,8 @@ def verify(
 
 def data_state(spec: DatasetSpec) -> str:
     """Return ``ready``, ``your own`` (used in place) or ``to fetch``."""
+    from fedmvp.data.marker import MARKER
     from fedmvp.data.paths import dataset_folder
-    from fedmvp.data.sources import MARKER
 
     folder = dataset_folder(spec.name, spec.raw_folders)
     if (folder / MARKER).is_file():

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.data.layout_spec import CarsMat, FlowersMat, Part
-from fedmvp.data.readers.found import Found, image_size, hint, missing
-from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.data.readers.found import Found, hint, listed_image, missing
+from fedmvp.data.spec import DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = ["cars_mat", "flowers_mat"]
@@ -53,9 +53,9 @@ def _found(
             "class number is not one of the dataset's",
             where=source,
             value=label + 1,
-            hint=hint(spec),
+            hint=hint(spec, source),
         )
-    return Found(name, label, DEFAULT_DOMAIN, image_size(spec, base / name), part)
+    return listed_image(spec, base, name, label, part)
 
 
 def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
@@ -70,5 +70,5 @@ def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
         raise DataError(
             f"not the expected MATLAB file ({type(error).__name__}: {error})",
             where=path,
-            hint=hint(spec),
+            hint=hint(spec, path),
         ) from None

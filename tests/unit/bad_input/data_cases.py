@@ -236,7 +236,7 @@ CASES = [
     Case("a folder for an image", lambda w: w.write("bad.png/0.png", b""), PREDICT,
          ("bad.png: no such image file",)),
     Case("training images cut short", spoil_training_image, ("train", "small", "fedmvp", "1"),
-         (".png: image cannot be decoded", "remove the dataset's folder"),
+         (".png: image cannot be decoded", "replace the file, or move it out of the folder"),
          {"FEDMVP_CACHE": ".fedmvp/cache"}),
     Case("no manifest", lambda w: w.remove(MANIFEST), ("partition", "small"),
          ("toys.json: file is missing", "dvc repro")),

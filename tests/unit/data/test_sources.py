@@ -11,7 +11,8 @@ import pytest
 from fedmvp.data.fetch import kinds
 from fedmvp.data.build import build_manifest
 from fedmvp.data.source_spec import EmbeddedSource
-from fedmvp.data.sources import MARKER, ensure_raw
+from fedmvp.data.marker import MARKER
+from fedmvp.data.sources import ensure_raw
 from fedmvp.data.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
