@@ -80,13 +80,13 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = True, indent: int | 
     write_text(path, text + "\n")
 
 
-def read_json(path: Path, hint: str = _RESTORE) -> Any:
+def read_json(path: Path, hint: str | None = None) -> Any:
     """Read strict JSON: no duplicate keys, no NaN, nothing that cannot be written again.
 
     Parameters
     ----------
-    hint : str
-        What to do about a file that is not JSON, where no stage wrote it.
+    hint : str, optional
+        What to do about a file that is missing or not JSON, where no stage wrote it.
 
     Raises
     ------
@@ -99,12 +99,12 @@ def read_json(path: Path, hint: str = _RESTORE) -> Any:
         return parse_json(content.decode(json.detect_encoding(content)))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
-                        hint="run `dvc repro` to build it") from None  # fmt: skip
+                        hint=hint or "run `dvc repro` to build it") from None  # fmt: skip
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"not valid JSON ({error})",
             where=path,
-            hint=hint,
+            hint=hint or _RESTORE,
         ) from None
 
 

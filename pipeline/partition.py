@@ -39,6 +39,10 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         f"{name}: {len(partition.folds)} folds, {len(partition.clients)} clients with {images} "
         f"training images, {len(partition.targets)} targets"
     )
+    lone = [fold for fold in partition.folds if len(partition.clients_of(fold)) == 1]
+    if lone:
+        print(f"{name}: fold {lone[0]} has one client, which is no federation; lower "
+              "partition.classes_per_client, or the setting's own")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -100,8 +100,11 @@ def import_list(
     from fedmvp.attributes.importing import import_answers
 
     params = _params("file", model, template, 100, path, naming=naming)
-    added, standing = import_answers(_classes(dataset), params)
-    typer.echo(f"{dataset}: {added} classes recorded, {standing} recorded before")
+    done = import_answers(_classes(dataset), params)
+    typer.echo(f"{dataset}: {done.added} classes recorded, {done.standing} recorded before")
+    if done.differing:
+        typer.echo(f"note: {done.differing} of these differ from the file: what is recorded "
+                   "stands; record the file under another --model")  # fmt: skip
 
 
 @app.command()

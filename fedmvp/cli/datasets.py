@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedmvp.cli.own_data import add
+from fedmvp.cli.own_data import add, remove
 from fedmvp.cli.show import show
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(add)
+app.command()(remove)
 app.command()(show)
 
 _REPORTS = Path(".fedmvp/reports")
