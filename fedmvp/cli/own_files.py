@@ -115,9 +115,9 @@ def write_all(files: Mapping[Path, bytes]) -> None:
         for path, content in files.items():
             write_bytes(path, content)
     except BaseException:
-        for path, content in before.items():
-            if content is not None:
-                write_bytes(path, content)
+        for path, old in before.items():
+            if old is not None:
+                write_bytes(path, old)
             elif path.is_file():
                 path.unlink()
         raise

@@ -200,7 +200,7 @@ def test_imported_lists_are_recorded_once(
     assert import_answers(dataset, chosen, folder=tmp_path) == Imported(3, 0, 0)
     before = (tmp_path / "things.jsonl").read_bytes()
     write_list(path, {name: ["other text"] for name in GOOD})
-    assert import_answers(dataset, chosen, folder=tmp_path) == Imported(0, 3, 0)
+    assert import_answers(dataset, chosen, folder=tmp_path) == Imported(0, 3, 3)
     assert (tmp_path / "things.jsonl").read_bytes() == before
     found = collect_attributes(dataset, params(model="paper", temperature=1.5), folder=tmp_path)
     assert found.classes["rose"] == tuple(GOOD["rose"])
