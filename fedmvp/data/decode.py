@@ -26,8 +26,8 @@ MAX_PIXELS = 178_956_970
 _MAX_ASPECT = 100
 """A thin line a pixel high, resized to the model's height, would fill the memory."""
 
-# Pillow warns from half that size on; what is refused is an error below.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of large images and of odd tags; what is refused is an error below.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_image(path: Path, size_px: int) -> NDArray[np.uint8]:
