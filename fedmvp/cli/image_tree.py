@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from fedmvp.attributes.schema import spoken_name
-from fedmvp.data.readers.found import is_image, is_users_folder
+from fedmvp.data.readers.image_files import is_image, is_users_folder
 from fedmvp.data.readers.left_out import left_out
 from fedmvp.errors import DataError
 

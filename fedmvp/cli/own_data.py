@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fedmvp.attributes.record import RecordedAnswer
+    from fedmvp.catalog.spec import DatasetSpec
     from fedmvp.cli.own_files import OwnFiles
-    from fedmvp.data.spec import DatasetSpec
 
 __all__ = ["add", "remove"]
 
@@ -48,8 +48,8 @@ def add(
 ) -> None:
     """Make a catalog entry and settings for your own images; they stay where they are.
 
-    The entry goes to fedmvp/data/catalog (or FEDMVP_CATALOG), the settings to a suite of the
-    dataset's name in fedmvp/settings (or FEDMVP_SETTINGS), attributes to
+    The entry goes to fedmvp/catalog/datasets (or FEDMVP_CATALOG), the settings to a suite of the
+    dataset's name in fedmvp/partition/settings (or FEDMVP_SETTINGS), attributes to
     fedmvp/attributes/recorded (or FEDMVP_CATALOG/recorded), and where the images are to
     .fedmvp/paths.yaml. Commit all but the last, which is this machine's. Everything is checked
     before the first file is written.
@@ -117,9 +117,9 @@ def remove(
 
     Its entry, settings and recorded attributes are moved to a folder below .fedmvp/removed.
     """
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.cli.own_files import OwnFiles, paths_without, put_aside, write_all
-    from fedmvp.data.paths import PATHS_FILE
-    from fedmvp.data.spec import load_spec
+    from fedmvp.data.locations import PATHS_FILE
 
     places = OwnFiles.of(name)
     if not places.entry.is_file():
@@ -138,8 +138,8 @@ def remove(
 
 def _checked(name: str, entry: dict[str, Any], places: OwnFiles, force: bool) -> DatasetSpec:
     """Validate an entry; a name that is taken is refused, but for one's own with `force`."""
+    from fedmvp.catalog.spec import DatasetSpec, dataset_names
     from fedmvp.config import parse_section
-    from fedmvp.data.spec import DatasetSpec, dataset_names
     from fedmvp.errors import ConfigError
 
     # Stricter than a catalog name: the suite of settings is called the same.
@@ -168,7 +168,7 @@ def _files(
 
     from fedmvp.attributes.store import AnswerStore
     from fedmvp.cli.own_files import paths_with
-    from fedmvp.data.paths import PATHS_FILE
+    from fedmvp.data.locations import PATHS_FILE
 
     def text(value: Any) -> bytes:
         dumped: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fedmvp.settings.sampling import base_count, class_blocks
+from fedmvp.partition.sampling import base_count, class_blocks
 
 if TYPE_CHECKING:
     from fedmvp.cli.image_tree import ImageTree

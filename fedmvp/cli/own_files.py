@@ -12,11 +12,11 @@ import yaml
 
 import fedmvp
 from fedmvp.attributes.store import RECORDED
-from fedmvp.config import load_yaml
-from fedmvp.data.paths import PATHS_FILE
-from fedmvp.data.spec import dataset_names
+from fedmvp.catalog.spec import dataset_names
+from fedmvp.data.locations import PATHS_FILE
 from fedmvp.errors import ConfigError
 from fedmvp.files import write_bytes
+from fedmvp.yaml_files import load_yaml
 
 __all__ = ["OwnFiles", "paths_with", "paths_without", "put_aside", "write_all"]
 
@@ -42,10 +42,10 @@ class OwnFiles:
         """Return the places of a dataset: in the package, or where the environment says."""
         package = Path(fedmvp.__file__).parent
         catalog = os.environ.get("FEDMVP_CATALOG")
-        settings = Path(os.environ.get("FEDMVP_SETTINGS") or package / "settings")
+        settings = Path(os.environ.get("FEDMVP_SETTINGS") or package / "partition/settings")
         recorded = Path(catalog) / "recorded" if catalog else RECORDED
         return cls(
-            _short(Path(catalog or package / "data/catalog")) / f"{name}.yaml",
+            _short(Path(catalog or package / "catalog/datasets")) / f"{name}.yaml",
             _short(settings) / name,
             _short(recorded) / f"{name}.jsonl",
         )
@@ -69,7 +69,7 @@ class OwnFiles:
         if self.entry.is_file() and (load_yaml(self.entry) or {}).get("sources"):
             raise ConfigError("dataset is not one of your own: its entry has sources",
                               where=self.entry, value=name, hint="choose another name")  # fmt: skip
-        shipped = Path(fedmvp.__file__).parent / "settings" / name
+        shipped = Path(fedmvp.__file__).parent / "partition/settings" / name
         for path in (*self.settings.glob("*.yaml"), *shipped.glob("*.yaml")):
             if not _names_only(load_yaml(path), name):
                 raise ConfigError("the suite of this name is of other datasets", where=path,

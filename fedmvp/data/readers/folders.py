@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from fedmvp.data.layout_spec import ClassFolders, DomainClassFolders, Part, PartClassFolders
-from fedmvp.data.readers.found import (
-    Found,
+from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Part, PartClassFolders
+from fedmvp.data.readers.image_files import (
+    ImageFile,
     hint,
     is_image,
     is_users_folder,
@@ -22,7 +22,7 @@ from fedmvp.data.readers.found import (
     same_name,
 )
 from fedmvp.data.readers.left_out import left_out
-from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = [
@@ -38,20 +38,20 @@ __all__ = [
 FolderLayout = ClassFolders | DomainClassFolders | PartClassFolders
 
 
-def class_folders(spec: DatasetSpec, layout: ClassFolders, base: Path) -> Iterator[Found]:
+def class_folders(spec: DatasetSpec, layout: ClassFolders, base: Path) -> Iterator[ImageFile]:
     """Read ``<class>/<image>``."""
     yield from _read(spec, layout, base, [base], DEFAULT_DOMAIN, layout.part)
 
 
 def domain_class_folders(
     spec: DatasetSpec, layout: DomainClassFolders, base: Path
-) -> Iterator[Found]:
+) -> Iterator[ImageFile]:
     """Read ``<domain>/<class>/<image>``."""
     for name, places in _domain_places(spec, layout, base).items():
         yield from _read(spec, layout, base, places, name, None)
 
 
-def part_class_folders(spec: DatasetSpec, layout: PartClassFolders, base: Path) -> Iterator[Found]:
+def part_class_folders(spec: DatasetSpec, layout: PartClassFolders, base: Path) -> Iterator[ImageFile]:
     """Read ``<part>/<class>/<image>``."""
     for part, folder in layout.parts.items():
         yield from _read(spec, layout, base, [base / folder], DEFAULT_DOMAIN, part)
@@ -135,7 +135,7 @@ def _read(
     parents: list[Path],
     domain: str,
     part: Part | None,
-) -> Iterator[Found]:
+) -> Iterator[ImageFile]:
     """Yield the images of the class folders in some folders; there must be one."""
     none = True
     for parent in parents:
@@ -157,7 +157,7 @@ def _classes_below(
     folder: Path,
     domain: str,
     part: Part | None,
-) -> Iterator[Found]:
+) -> Iterator[ImageFile]:
     if not folder.is_dir():
         raise missing(spec, folder, "folder")
     classes = classes_in(spec, layout.class_dirs, folder)
@@ -168,7 +168,7 @@ def _classes_below(
             for entry in entries:
                 if is_image(entry.name) and entry.is_file():
                     size = entry.stat().st_size
-                    yield Found(f"{prefix}/{entry.name}", label, domain, size, part)
+                    yield ImageFile(f"{prefix}/{entry.name}", label, domain, size, part)
 
 
 def _refuse_strangers(

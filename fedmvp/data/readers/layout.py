@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp.data.layout_spec import ClassFolders, DomainClassFolders, Layout, PartClassFolders
+from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Layout, PartClassFolders
 from fedmvp.data.readers import folders, lists, matlab
 from fedmvp.data.readers.folders import class_parents, classes_in, has_classes
-from fedmvp.data.readers.found import Found, hint
+from fedmvp.data.readers.image_files import ImageFile, hint
 from fedmvp.data.readers.left_out import left_out
-from fedmvp.data.spec import DatasetSpec
+from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 
-__all__ = ["Located", "locate", "other_files", "read_layout"]
+__all__ = ["ResolvedLayout", "locate", "other_files", "read_layout"]
 
 
 @dataclass(frozen=True)
-class Located:
+class ResolvedLayout:
     """A layout that is on disk.
 
     Parameters
@@ -33,7 +33,7 @@ class Located:
     base: Path
 
 
-def locate(spec: DatasetSpec, root: Path) -> Located:
+def locate(spec: DatasetSpec, root: Path) -> ResolvedLayout:
     """Return the first of the catalog's layouts that is below `root`.
 
     Raises
@@ -42,7 +42,7 @@ def locate(spec: DatasetSpec, root: Path) -> Located:
         When none is.
     """
     candidates = [
-        Located(layout, root / folder) for layout in spec.layout for folder in layout.folder
+        ResolvedLayout(layout, root / folder) for layout in spec.layout for folder in layout.folder
     ]
     if len(candidates) == 1:  # its reader tells what is missing
         return candidates[0]
@@ -58,7 +58,7 @@ def locate(spec: DatasetSpec, root: Path) -> Located:
     )
 
 
-def _form(spec: DatasetSpec, candidate: Located, root: Path) -> str:
+def _form(spec: DatasetSpec, candidate: ResolvedLayout, root: Path) -> str:
     """Return an example of a layout: folders from the dataset's down to a class."""
     layout, entry = candidate.layout, spec.classes[0]
     if isinstance(layout, ClassFolders | DomainClassFolders | PartClassFolders):
@@ -82,7 +82,7 @@ def _nearest(spec: DatasetSpec, root: Path) -> str:
     return f"{place} holds {most} of its {len(spec.classes)} class folders: move them"
 
 
-def other_files(spec: DatasetSpec, located: Located) -> list[str]:
+def other_files(spec: DatasetSpec, located: ResolvedLayout) -> list[str]:
     """Say what lies among the images of class folders and is not taken, one line a reason."""
     layout, lines = located.layout, []
     if isinstance(layout, ClassFolders | DomainClassFolders | PartClassFolders):
@@ -92,7 +92,7 @@ def other_files(spec: DatasetSpec, located: Located) -> list[str]:
     return lines
 
 
-def read_layout(spec: DatasetSpec, located: Located) -> list[Found]:
+def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
     """List a dataset's images in the order of their paths.
 
     Raises
@@ -118,7 +118,7 @@ def read_layout(spec: DatasetSpec, located: Located) -> list[Found]:
 
 @dataclass(frozen=True)
 class _Reader:
-    read: Callable[[DatasetSpec, Any, Path], Iterator[Found]]
+    read: Callable[[DatasetSpec, Any, Path], Iterator[ImageFile]]
     sign: str = ""  # a folder that tells the layout; without one, class folders do
 
     def probe(self, spec: DatasetSpec, layout: Any, base: Path) -> bool:

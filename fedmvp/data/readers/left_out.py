@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from fedmvp.data.formats import is_unread_image, needs_plugin
-from fedmvp.data.readers.found import is_image, is_users_folder
+from fedmvp.data.readers.image_files import is_image, is_users_folder
 
 __all__ = ["left_out"]
 

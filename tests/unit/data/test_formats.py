@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from fedmvp.data import formats
 from fedmvp.data.decode import check_image, decode_image
 from fedmvp.data.marker import MARKER
-from fedmvp.data.readers.found import is_image
+from fedmvp.data.readers.image_files import is_image
 from fedmvp.errors import DataError
 from tests.paths import ROOT
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fedmvp.data.marker import MARKER
-from fedmvp.data.readers.found import hint
-from fedmvp.data.spec import dataset_names, load_spec
+from fedmvp.data.readers.image_files import hint
+from fedmvp.catalog.spec import dataset_names, load_spec
 
 
 @pytest.mark.parametrize("name", dataset_names())

@@ -11,7 +11,7 @@ import pytest
 
 from fedmvp.data.build import build_manifest
 from fedmvp.data.readers.layout import locate, other_files
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError
 from tests.unit.data.conftest import png
 

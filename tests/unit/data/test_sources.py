@@ -10,10 +10,10 @@ import pytest
 
 from fedmvp.data.fetch import kinds
 from fedmvp.data.build import build_manifest
-from fedmvp.data.source_spec import EmbeddedSource
+from fedmvp.catalog.sources import EmbeddedSource
 from fedmvp.data.marker import MARKER
 from fedmvp.data.sources import ensure_raw
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
 from .conftest import ROOT, png, zip_bytes

@@ -11,7 +11,7 @@ import pytest
 
 from fedmvp.data.build import build_manifest
 from fedmvp.data.readers.layout import locate
-from fedmvp.data.spec import DatasetSpec, load_spec
+from fedmvp.catalog.spec import DatasetSpec, load_spec
 from fedmvp.errors import DataError
 from tests.unit.data.conftest import png
 
