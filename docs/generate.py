@@ -67,7 +67,7 @@ _MEANINGS = {
     "federation.on_client_failure": "End the run, or leave the client out of the round.",
     "federation.privacy.delta": "delta of the guarantee.",
     "evaluation.batch_size": "Images classified at once; results do not depend on it.",
-    "report.title": "Heading of the page.",
+    "report.title": "Heading of the page; null: it says what the data are.",
     "zero_shot_ensemble.templates": "Hand templates besides the dataset's own.",
     "fedmvp.variant": "Sets the entries whose default is null ([ablations](../ablations.md)).",
     "fedmvp.conditioning": "What the PromptFormer attends to ([ablations](../ablations.md)).",

@@ -207,7 +207,7 @@ class EvaluationParams(Section):
 class ReportParams(Section):
     """Presentation only; no number depends on it."""
 
-    title: str = Field(min_length=1)
+    title: str | None = Field(default=None, min_length=1)
 
 
 class Params(Section):

@@ -102,6 +102,11 @@ class SentenceSpec(SentenceParts):
         """Return the parts of a domain, or those of all that have none of their own."""
         return self.domains.get(domain or "", self)
 
+    def ways(self) -> tuple[tuple[str, str], ...]:
+        """Return every prefix and suffix a sentence may have, each once."""
+        parts = (self, *self.domains.values())
+        return tuple(dict.fromkeys((part.prefix, part.suffix) for part in parts))
+
 
 class Counts(Section):
     """Declared sizes; each that is given is checked, and enforced unless it is unverified."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.wording import plural
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -61,6 +63,7 @@ def add(
     from fedmvp.cli.output import print_json
     from fedmvp.cli.own_entries import catalog_entry, clients_note, own_settings
     from fedmvp.cli.own_files import OwnFiles, put_aside, write_all
+    from fedmvp.cli.photographs import PAPER, unlike_backbone
     from fedmvp.config import load_params
 
     params = load_params()
@@ -84,16 +87,21 @@ def add(
     if os.environ.get("FEDMVP_CATALOG"):
         notes.append(_CATALOG_NOTE)
     command = _command(name, suite, model if attributes is not None else "NAME")
+    warning = unlike_backbone(images)
+    if warning is not None:
+        command = f"{PAPER} && {command}"
     if as_json:
         print_json(
             {"dataset": name, "classes": len(tree.classes), "domains": len(spec.domains),
              "images": tree.images, "settings": list(suite), "left_out": tree.left_out,
              "notes": notes, "written": not dry_run, "files": [str(path) for path in files],
-             "put_aside": None if aside is None else str(aside), "command": command}
+             "put_aside": None if aside is None else str(aside), "command": command,
+             "warning": warning}
         )  # fmt: skip
         return
-    typer.echo(f"{name}: {len(tree.classes)} classes, {len(spec.domain_names)} domain(s), "
-               f"{tree.images:,} images, used in place")  # fmt: skip
+    typer.echo(f"{name}: {plural(len(tree.classes), 'class')}, "
+               f"{plural(len(spec.domain_names), 'domain')}, "
+               f"{plural(tree.images, 'image')}, used in place")  # fmt: skip
     for line in tree.left_out:
         typer.echo(f"left out {line}")
     for line in notes:
@@ -102,12 +110,13 @@ def add(
         typer.echo(f"before   {aside} keeps what was there")
     for path in files:
         typer.echo(f"{'to write' if dry_run else 'written '} {path}")
-    if dry_run:
-        return
-    if attributes is None:
+    if attributes is None and not dry_run:
         typer.echo(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
                    f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
-    typer.echo(f"run      {command}")
+    if warning is not None:
+        typer.echo(f"warning  {warning}: `{PAPER}`")
+    if not dry_run:
+        typer.echo(f"run      {command}")
 
 
 def remove(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -111,6 +111,12 @@ class Manifest:
     def sentence_parts(self, domain: str | None = None) -> SentenceParts:
         """Return prefix and suffix of attribute sentences; `domain` may have its own."""
         return self.sentence.of(domain)
+
+    def without_cameras(self) -> Manifest:
+        """Return the same images as they are, under another content: their pixels differ."""
+        if not self.capture:
+            return self
+        return replace(self, capture={}, content=f"{self.content} without cameras")
 
     @cached_property
     def by_id(self) -> dict[str, Image]:

@@ -13,7 +13,7 @@ from fedmvp.evaluation.sanity import below_chance
 from fedmvp.report import figures, page_tables, narrative
 from fedmvp.report.attention import ImageLoader, galleries
 from fedmvp.report.comparisons import Comparisons
-from fedmvp.report.format import count_text
+from fedmvp.wording import count_text
 from fedmvp.report.losses import losses
 from fedmvp.report.pictures import ContactSheet
 from fedmvp.report.protocols import fold_text, setting_note, setting_title
@@ -93,6 +93,7 @@ def render(
         any_published=any(study.published.values()),
         long_table=_LONG_TABLE,
         resamples=count_text(RESAMPLES),
+        several_seeds=len(study.seeds) > 1,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fedmvp.report.estimates import Estimate, SettingScores, verdict
-from fedmvp.report.format import bytes_text, count_text, percent, plural, points
+from fedmvp.report.format import bytes_text, percent, points, spread_text
 from fedmvp.methods import method_title
 from fedmvp.report.published import PublishedRow
+from fedmvp.wording import count_text, plural
 from fedmvp.report.study import Study
 from fedmvp.report.tables import target_rows
 from fedmvp.report.training import phases, traffic
@@ -31,7 +33,7 @@ class Cell:
     kind : {"measured", "published", "none"}
         Where the number comes from; a cell is never both, and only measured ones can be best.
     text, spread : str
-        Percent; `spread` is a dash for one seed, empty where no spread belongs.
+        Percent; `spread` is empty for one seed and where no spread belongs.
     """
 
     kind: Literal["measured", "published", "none"]
@@ -57,7 +59,7 @@ def _column(values: Mapping[str, Estimate | None]) -> dict[str, Cell]:
     return {
         key: Cell("none")
         if value is None
-        else Cell("measured", shown[key], percent(value.std),
+        else Cell("measured", shown[key], spread_text(value.std),
                   best=len(shown) > 1 and float(shown[key]) == top)
         for key, value in values.items()
     }  # fmt: skip
@@ -260,10 +262,15 @@ def parameters(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Yield keys and values as params.yaml has them: ``null`` and ``true``, lists with commas."""
     if isinstance(value, Mapping):
         for key in sorted(value):
             yield from _flatten(value[key], f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(value, list):
-        yield prefix, ", ".join(map(str, value))
+        yield prefix, ", ".join(map(_scalar, value))
     else:
-        yield prefix, str(value)
+        yield prefix, _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

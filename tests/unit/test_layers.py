@@ -15,6 +15,7 @@ LAYERS = (
     (
         "fedmvp",
         "fedmvp.devices",
+        "fedmvp.dvc_lock",
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.heat_map",
@@ -22,6 +23,7 @@ LAYERS = (
         "fedmvp.paths",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
+        "fedmvp.wording",
         "fedmvp.yaml_files",
     ),
     # The schema of a section may live with the package it configures.

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fedmvp.cli import health
+from fedmvp.cli.health_deep import DEEP_CHECKS
 from tests.unit.cli.conftest import ROOT, Run
 
 
@@ -38,6 +39,14 @@ def test_a_sound_repository(run: Run, sound: Path) -> None:
     assert all(ok and not hint for lines in found.values() for ok, _, hint in lines)
     assert len(found["data"]) == len(found["attributes"]) == 5
     assert "problem" not in run("doctor").stdout
+
+
+def test_deep_looks_at_outputs_and_dvcs_cache_too(run: Run, sound: Path) -> None:
+    found = [line["check"] for line in json.loads(run("doctor", "--deep", "--json", code=2).stdout)]
+    assert set(found) == {*health.CHECKS, *DEEP_CHECKS}
+    # Not a repository of DVC's.
+    output = run("doctor", "--deep", code=2).stdout
+    assert "dvc cache dir: DVC does not say where its cache is" in output
 
 
 def test_faults_do_not_hide_each_other(
