@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         classes_per_client=params.partition.classes_per_client,
         shots=params.partition.shots,
         seed=params.partition.seed,
+        scheme=params.partition.scheme,
+        candidates=params.partition.candidates,
     )
     save_partition(partition, partition_path(name))
     images = sum(len(client.train) for client in partition.clients)

@@ -38,6 +38,7 @@ def main() -> None:
         methods=methods,
         seeds=run.seeds,
         load_image=_load_image,
+        manifests={manifest.dataset: manifest for manifest in manifests},
         sheet=site_sheet(manifests, _folder_of),
     )
     print("report/index.html")

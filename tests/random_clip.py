@@ -105,10 +105,13 @@ class WordTokenizer:
     def __call__(self, texts: Sequence[str]) -> Tensor:
         ids = torch.zeros(len(texts), self.context_length, dtype=torch.long)
         for row, text in enumerate(texts):
-            words = re.findall(r"\w+|[^\w\s]", text.lower())[: self.context_length - 2]
-            tokens = [START, *(self._token(word) for word in words), END]
+            tokens = [START, *self.encode(text)[: self.context_length - 2], END]
             ids[row, : len(tokens)] = torch.tensor(tokens)
         return ids
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text, uncut, without start and end."""
+        return [self._token(word) for word in re.findall(r"\w+|[^\w\s]", text.lower())]
 
     @staticmethod
     def _token(word: str) -> int:

@@ -114,12 +114,15 @@ def _programs(check: str) -> Iterator[Line]:
 
 def _params(check: str) -> Iterator[Line]:
     from fedmvp.catalog.spec import load_spec
+    from fedmvp.partition.build import setting_scheme
     from fedmvp.partition.folds import datasets_of
     from fedmvp.partition.setting_spec import load_setting
 
     params = _load()
     for name in params.run.settings:
-        datasets_of(load_setting(params.run.suite, name), params.data.datasets)
+        setting = load_setting(params.run.suite, name)
+        datasets_of(setting, params.data.datasets)
+        setting_scheme(name, setting, params.partition.scheme, params.partition.classes_per_client)
     for name in params.data.datasets:
         load_spec(name)
     sizes = f"{plural(len(params.run.settings), 'setting')}, "

@@ -7,8 +7,6 @@ later ones read the files it wrote.
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib.util
 import json
 import logging
 import os
@@ -28,7 +26,7 @@ from fedmvp.clip.spec import BackboneSpec
 from fedmvp.clip.weight_files import filled, read_state
 from fedmvp.errors import BackboneError, nearest
 
-__all__ = ["PICTOCLIP", "describe_model", "import_tokenizer", "open_clip_model"]
+__all__ = ["PICTOCLIP", "describe_model", "open_clip_model"]
 
 #: Name of the CLIP model that ships with the package.
 PICTOCLIP = "pictoclip"
@@ -96,27 +94,6 @@ def describe_model(name: str) -> BackboneSpec:
             _require_known(name)
             model = open_clip.create_model(name, pretrained=None, device="meta")
     return describe(model, name, None)
-
-
-@functools.cache
-def import_tokenizer(context_length: int) -> Any:
-    """Return open_clip's CLIP BPE tokenizer, a callable from texts to ids [T, L]."""
-    return _tokenizer_module().SimpleTokenizer(context_length=context_length)
-
-
-@functools.cache
-def _tokenizer_module() -> Any:
-    """Load open_clip's tokenizer without the package around it, which takes seconds to import."""
-    package = importlib.util.find_spec("open_clip")
-    if package is None or package.origin is None:
-        raise ImportError("open_clip is not installed")
-    file = Path(package.origin).with_name("tokenizer.py")
-    spec = importlib.util.spec_from_file_location("open_clip_tokenizer", file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def open_clip_model(

@@ -17,7 +17,7 @@ from fedmvp.report.tables import target_rows
 from fedmvp.report.training import phases, traffic
 from fedmvp.partition.model import Partition
 
-__all__ = ["Cell", "Line", "communication", "dataset_tables", "main_table", "parameters",
+__all__ = ["Cell", "Line", "communication", "dataset_tables", "main_table", "measured_column", "parameters",
            "part_rows", "protocol_rows", "summary_table", "target_table",
            "training_notes"]  # fmt: skip
 
@@ -52,7 +52,7 @@ class Line:
     extra: tuple[str, ...] = ()
 
 
-def _column(values: Mapping[str, Estimate | None]) -> dict[str, Cell]:
+def measured_column(values: Mapping[str, Estimate | None]) -> dict[str, Cell]:
     """Return the measured cells of one column or row, those that print highest marked as best."""
     shown = {key: percent(value.mean) for key, value in values.items() if value is not None}
     top = max((float(text) for text in shown.values()), default=None)
@@ -75,7 +75,7 @@ def _published(row: PublishedRow, keys: Iterable[str]) -> tuple[Cell, ...]:
 def summary_table(study: Study) -> list[Line]:
     """Return the overview: a row per method, a cell per setting, and the mean rank."""
     columns = [
-        _column({m: scores.primary(m) if m in scores.table else None for m in study.methods})
+        measured_column({m: scores.primary(m) if m in scores.table else None for m in study.methods})
         for scores in study.scores.values()
     ]
     lines = []
@@ -93,7 +93,7 @@ def main_table(study: Study, setting: str) -> tuple[list[Line], list[tuple[str, 
     """Return a setting's measured rows, and its published rows by source and conditions."""
     scores = study.scores[setting]
     keys = [metric.key for metric in scores.protocol.metrics]
-    columns = [_column({m: scores.table[m][key] for m in scores.methods}) for key in keys]
+    columns = [measured_column({m: scores.table[m][key] for m in scores.methods}) for key in keys]
     result, ranks = verdict(scores), study.ranks[setting]
     measured = []
     for method in scores.methods:
@@ -126,7 +126,7 @@ def dataset_tables(study: Study, setting: str) -> list[tuple[str, list[Line]]]:
     tables = []
     for dataset in datasets:
         names = [f"{key}/{dataset}" for key in keys]
-        columns = [_column({m: scores.table[m].get(n) for m in scores.methods}) for n in names]
+        columns = [measured_column({m: scores.table[m].get(n) for m in scores.methods}) for n in names]
         lines = [
             Line(method_title(m), study.styles[m], tuple(column[m] for column in columns))
             for m in scores.methods
@@ -153,7 +153,7 @@ def target_table(study: Study, setting: str) -> tuple[list[Line], list[Published
     sources = {t.name for t in study.partitions[setting].targets if t.group == "source"}
     lines = []
     for key, label in keys:
-        cells = _column({m: scores.table[m].get(key) for m in scores.methods})
+        cells = measured_column({m: scores.table[m].get(key) for m in scores.methods})
         published = tuple(_published(row, [key])[0] for row in rows)
         style = "sub" if label != key else ""
         # What was trained on is reported and stays out of the mean.
@@ -178,7 +178,7 @@ def part_rows(study: Study, setting: str) -> list[tuple[Any, tuple[Cell, ...]]]:
     methods = study.scores[setting].methods
     rows = []
     for row in target_rows(study, setting):
-        cells = _column({method: row.by_method.get(method) for method in methods})
+        cells = measured_column({method: row.by_method.get(method) for method in methods})
         rows.append((row.target, tuple(cells[method] for method in methods)))
     return rows
 

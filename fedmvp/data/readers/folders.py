@@ -175,6 +175,8 @@ def _refuse_strangers(
     spec: DatasetSpec, layout: FolderLayout, folder: Path, classes: dict[str, int]
 ) -> None:
     """Refuse a folder that is not a class: it may be one misspelt, whose images would be lost."""
+    if layout.other_folders == "skip":
+        return
     tops = {PurePosixPath(name).parts[0] for name in classes}
     for name in _folder_names(folder):
         if name in tops or name in layout.ignore or not _holds_images(folder / name):

@@ -202,7 +202,7 @@ def test_texts_that_clip_cuts_off_are_named_or_refused(
     refused = run(*words, fails=True)
     assert "of which CLIP reads 77" in str(refused.exception)
     if command == "import":
-        kept = (folder / "store" / "things.jsonl").read_text()
+        kept = (folder / "catalog/recorded/things.jsonl").read_text()
         assert '"other"' in kept and '"third"' not in kept
 
 

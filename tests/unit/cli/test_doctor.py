@@ -72,6 +72,14 @@ def test_faults_do_not_hide_each_other(
     assert all(hint for lines in bad.values() for ok, _, hint in lines if not ok)
 
 
+def test_a_partition_scheme_is_checked(run: Run, sound: Path) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["partition"]["scheme"] = {"name": "dirichlet", "alpha": 0, "clients": 4}
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    ((ok, detail, _),) = findings(run, 2)["params"]
+    assert not ok and "partition.scheme: alpha: " in detail
+
+
 def test_without_params_the_rest_is_still_looked_at(run: Run, sound: Path) -> None:
     Path("params.yaml").unlink()
     found = findings(run, 2)
