@@ -15,7 +15,7 @@ __all__ = ["notes_on"]
 _NAMED = 8
 
 
-def notes_on(tree: ImageTree, folder: Path, shots: int) -> list[str]:
+def notes_on(tree: ImageTree, folder: Path, shots: int | None) -> list[str]:
     """Return one line for each thing worth knowing.
 
     Parameters
@@ -23,15 +23,17 @@ def notes_on(tree: ImageTree, folder: Path, shots: int) -> list[str]:
     folder : Path
         The tree's; examples are named from there.
     shots : int
-        Training images a client wants of each class (``partition.shots``).
+        Training images a client wants of each class (``partition.shots``); None: all there are.
     """
     return [*_too_few(tree, folder, shots), *_alike(tree), *_duplicates(tree, folder)]
 
 
-def _too_few(tree: ImageTree, folder: Path, shots: int) -> Iterator[str]:
+def _too_few(tree: ImageTree, folder: Path, shots: int | None) -> Iterator[str]:
     for name, files in tree.files.items():
         if len(files) < 2:
             yield f"class {name!r} has one image: it is trained on or tested"
+    if shots is None:
+        return
     if tree.kind == "parts":
         train = next(top for top, part in tree.tops.items() if part == "train")
         counts = {n: sum(path.parents[1] == folder / train for path in files)

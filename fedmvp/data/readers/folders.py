@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -33,6 +33,7 @@ __all__ = [
     "domain_class_folders",
     "has_classes",
     "part_class_folders",
+    "skipped_folders",
 ]
 
 FolderLayout = ClassFolders | DomainClassFolders | PartClassFolders
@@ -93,6 +94,12 @@ def classes_in(
                 found[name] = label
                 taken.add(label)
     return found
+
+
+def skipped_folders(layout: FolderLayout, folder: Path, classes: Collection[str]) -> set[str]:
+    """Return the folders that a layout of some classes leaves out on purpose."""
+    tops = {PurePosixPath(name).parts[0] for name in classes}
+    return set(_folder_names(folder)) - tops if layout.other_folders == "skip" else set()
 
 
 def _spellings(spec: DatasetSpec) -> dict[str, int]:

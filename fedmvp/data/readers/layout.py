@@ -9,7 +9,7 @@ from typing import Any
 
 from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Layout, PartClassFolders
 from fedmvp.data.readers import folders, lists, matlab
-from fedmvp.data.readers.folders import class_parents, classes_in, has_classes
+from fedmvp.data.readers.folders import class_parents, classes_in, has_classes, skipped_folders
 from fedmvp.data.readers.image_files import ImageFile, hint
 from fedmvp.data.readers.left_out import left_out
 from fedmvp.catalog.spec import DatasetSpec
@@ -88,7 +88,8 @@ def other_files(spec: DatasetSpec, located: ResolvedLayout) -> list[str]:
     if isinstance(layout, ClassFolders | DomainClassFolders | PartClassFolders):
         for folder in class_parents(spec, layout, located.base):
             names = classes_in(spec, layout.class_dirs, folder)
-            lines += left_out(folder, {folder / name for name in names}, layout.ignore)
+            ignored = {*layout.ignore, *skipped_folders(layout, folder, names)}
+            lines += left_out(folder, {folder / name for name in names}, ignored)
     return lines
 
 

@@ -23,7 +23,9 @@ def test_hints_know_whether_images_can_be_fetched(
         (folder / MARKER).write_text("{}")
     text = hint(spec, folder / "deep/down/1.jpg")
     assert "remove" not in text and "delete" not in text
-    assert (f"rename {folder} to have it fetched once more" in text) is fetched
+    assert (f"rename {folder} to have it fetched once more" in text) is (
+        fetched and spec.can_be_fetched
+    )
 
 
 def test_gone_sources_and_hands_fetch_nothing() -> None:

@@ -97,6 +97,17 @@ def test_a_few_loose_images_are_told(imagenet: Path) -> None:
     ]
 
 
+def test_folders_that_are_skipped_on_purpose_are_not_told(imagenet: Path, toy: Any) -> None:
+    toy(layout={**LAYOUT, "other_folders": "skip"}, domains=None, sources=None,
+        sentence={"prefix": "a"}, split={"rule": "official"},
+        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)])  # fmt: skip
+    (imagenet / "val/n02").mkdir()
+    (imagenet / "val/n02/1.JPEG").write_bytes(png())
+    build()
+    spec = load_spec("toy")
+    assert other_files(spec, locate(spec, imagenet)) == []
+
+
 @pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "lost+found", ".ipynb_checkpoints", "new"])
 def test_folders_of_systems_and_empty_ones_are_passed_over(imagenet: Path, name: str) -> None:
     (imagenet / "train" / name / "deep").mkdir(parents=True)
