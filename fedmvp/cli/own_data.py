@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
 from fedmvp.wording import plural
 
 if TYPE_CHECKING:
@@ -99,24 +101,24 @@ def add(
              "warning": warning}
         )  # fmt: skip
         return
-    typer.echo(f"{name}: {plural(len(tree.classes), 'class')}, "
+    say(f"{name}: {plural(len(tree.classes), 'class')}, "
                f"{plural(len(spec.domain_names), 'domain')}, "
                f"{plural(tree.images, 'image')}, used in place")  # fmt: skip
     for line in tree.left_out:
-        typer.echo(f"left out {line}")
+        say(f"left out {line}")
     for line in notes:
-        typer.echo(f"note     {line}")
+        say(f"note     {line}")
     if aside is not None:
-        typer.echo(f"before   {aside} keeps what was there")
+        say(f"before   {aside} keeps what was there")
     for path in files:
-        typer.echo(f"{'to write' if dry_run else 'written '} {path}")
+        say(f"{'to write' if dry_run else 'written '} {path}")
     if attributes is None and not dry_run:
-        typer.echo(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
+        say(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
                    f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
     if warning is not None:
-        typer.echo(f"warning  {warning}: `{PAPER}`")
+        say(f"warning  {warning}: `{PAPER}`")
     if not dry_run:
-        typer.echo(f"run      {command}")
+        say(f"run      {command}")
 
 
 def remove(
@@ -139,10 +141,10 @@ def remove(
     write_all({PATHS_FILE: paths_without(name)})
     for path in files:
         path.unlink()
-        typer.echo(f"removed  {path}")
+        say(f"removed  {path}")
     if places.settings.is_dir() and not any(places.settings.iterdir()):
         places.settings.rmdir()
-    typer.echo(f"kept     {aside}; the images are untouched")
+    say(f"kept     {aside}; the images are untouched")
 
 
 def _checked(name: str, entry: dict[str, Any], places: OwnFiles, force: bool) -> DatasetSpec:
@@ -214,5 +216,5 @@ def _command(name: str, settings: Iterable[str], model: str) -> str:
     chosen = ",".join(setting for setting in settings if setting != "cross_dataset")
     return (
         f"dvc exp run -S run.suite={name} -S 'run.settings=[{chosen}]' "
-        f"-S 'data.datasets=[{name}]' -S attributes.model={model}"
+        f"-S 'data.datasets=[{name}]' -S {shlex.quote(f'attributes.model={model}')}"
     )

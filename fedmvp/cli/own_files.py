@@ -16,6 +16,7 @@ from fedmvp.catalog.spec import dataset_names
 from fedmvp.data.locations import PATHS_FILE
 from fedmvp.errors import ConfigError
 from fedmvp.files import write_bytes
+from fedmvp.output_files import write_output
 from fedmvp.yaml_files import load_yaml
 
 __all__ = ["OwnFiles", "paths_with", "paths_without", "put_aside", "write_all"]
@@ -113,11 +114,11 @@ def write_all(files: Mapping[Path, bytes]) -> None:
     before = {path: path.read_bytes() if path.is_file() else None for path in files}
     try:
         for path, content in files.items():
-            write_bytes(path, content)
+            write_output(path, content)
     except BaseException:
         for path, old in before.items():
             if old is not None:
-                write_bytes(path, old)
+                write_output(path, old)
             elif path.is_file():
                 path.unlink()
         raise

@@ -12,6 +12,7 @@ from fedmvp.catalog.layouts import Part
 from fedmvp.data.marker import fetched_folder
 from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
+from fedmvp.files import MAX_DATA_BYTES, read_text
 
 __all__ = [
     "ImageFile",
@@ -107,7 +108,7 @@ def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
         When the file is missing or not UTF-8.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, MAX_DATA_BYTES, "utf-8-sig").splitlines()
     except FileNotFoundError:
         raise missing(spec, path, "list") from None
     except UnicodeDecodeError as error:

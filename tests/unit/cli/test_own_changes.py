@@ -52,14 +52,14 @@ def test_a_full_disk_leaves_nothing_behind(
 
     folder = fill(places / "birds")
     before = everything(places)
-    write = own_files.write_bytes
+    write = own_files.write_output
 
     def full(path: Path, content: bytes) -> None:
         if path.name == "birds.yaml":
             raise OSError(28, "No space left on device", str(path))
         write(path, content)
 
-    monkeypatch.setattr(own_files, "write_bytes", full)
+    monkeypatch.setattr(own_files, "write_output", full)
     error = run("datasets", "add", "birds", "--images", str(folder), code=2).stderr
     assert "No space left" in error
     assert everything(places) == before
