@@ -84,6 +84,7 @@ def predict(
     from fedmvp.prediction.images import decode_files, image_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
     from fedmvp.prediction.predictor import probabilities
+    from fedmvp.prediction.request import PredictionRequest
     from fedmvp.results.learned import weights_file
 
     images = image_files(images)
@@ -92,21 +93,21 @@ def predict(
     if explain is not None:
         check_output(explain, read)
     asked = BackboneChoice(backbone, backbone_weights, pretrained)
+    request = PredictionRequest(
+        weights=weights,
+        backbone=None if asked == BackboneChoice() else asked,
+        dataset=dataset,
+        domain=domain,
+        classes=classes,
+        attributes=attributes,
+        method=method,
+        variant=variant,
+        lora=lora,
+        fold=fold,
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", PredictionWarning)
-        predictor = load_predictor(
-            weights,
-            backbone=None if asked == BackboneChoice() else asked,
-            dataset=dataset,
-            domain=domain,
-            classes=classes,
-            attributes=attributes,
-            method=method,
-            variant=variant,
-            lora=lora,
-            fold=fold,
-            device=prepare_device(),
-        )
+        predictor = load_predictor(request, device=prepare_device())
     for warning in caught:
         if issubclass(warning.category, PredictionWarning):
             say(f"warning: {warning.message}", err=True)
