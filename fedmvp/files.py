@@ -132,8 +132,13 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES, encoding: str = "utf-8") 
     return read_limited(path, limit).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, hint: str | None = None) -> Any:
     """Read strict JSON: no duplicate keys, no NaN, nothing that cannot be written again.
+
+    Parameters
+    ----------
+    hint : str, optional
+        What to do about a file that is missing or not JSON, where no stage wrote it.
 
     Raises
     ------
@@ -141,15 +146,17 @@ def read_json(path: Path) -> Any:
         When the file is missing or not strict JSON.
     """
     try:
-        return parse_json(read_text(path, MAX_DATA_BYTES))
+        content = read_limited(path, MAX_DATA_BYTES)
+        # Programs of other systems write UTF-16, and a byte order mark before UTF-8.
+        return parse_json(content.decode(json.detect_encoding(content)))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
-                        hint="run `dvc repro` to build it") from None  # fmt: skip
+                        hint=hint or "run `dvc repro` to build it") from None  # fmt: skip
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"not valid JSON ({error})",
             where=path,
-            hint=_RESTORE,
+            hint=hint or _RESTORE,
         ) from None
 
 
@@ -227,7 +234,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
         When the file is missing or not such a table.
     """
     try:
-        lines = io.StringIO(read_limited(path, MAX_DATA_BYTES).decode(), newline="")
+        lines = io.StringIO(read_limited(path, MAX_DATA_BYTES).decode("utf-8-sig"), newline="")
         for row in csv.reader(lines, strict=True):
             if row:
                 yield [_FORMULA.sub(r"\1", cell) if cell[:1] == "'" else cell for cell in row]

@@ -33,6 +33,7 @@ MAX_PER_CLASS = 100
 _FILLERS = frozenset(
     re.findall(r"\w+", "a an and at by for from in into of off on or the to with without")
 )
+_NAMES_CLASS = "names its own class"
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-"})
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
@@ -54,12 +55,15 @@ def normalise(text: str) -> str:
 def spoken_name(class_name: str) -> str:
     """Return a class name as it is read out: underscores become spaces, one printable line.
 
+    Letters are composed (NFC): some file systems and editors take them apart.
+
     Examples
     --------
     >>> spoken_name("car_side")
     'car side'
     """
-    flat = "".join(c if c.isprintable() else " " for c in class_name.replace("_", " "))
+    composed = unicodedata.normalize("NFC", class_name.replace("_", " "))
+    flat = "".join(c if c.isprintable() else " " for c in composed)
     return " ".join(flat.split())
 
 
@@ -126,7 +130,7 @@ def complaint(text: str, class_name: str, *, may_name_class: bool = False) -> st
     if not any(c.isalpha() for c in text):
         return "has no letter"
     if not may_name_class and names_class(text, class_name):
-        return "names its own class"
+        return _NAMES_CLASS
     return None
 
 
@@ -162,7 +166,8 @@ def check_attribute(
             f"attribute {wrong}",
             where=where,
             value=text,
-            hint="reword it as a short phrase of what is seen, without the name of the class",
+            hint="reword it as a short phrase of what is seen, without the name of the class"
+            + ("; or set attributes.naming to drop or keep" if wrong == _NAMES_CLASS else ""),
         )
     return clean
 

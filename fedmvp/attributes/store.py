@@ -17,9 +17,16 @@ from fedmvp.attributes.record import RecordedAnswer, parse_line
 from fedmvp.errors import AttributeTextError
 from fedmvp.files import MAX_DATA_BYTES, write_bytes
 
-__all__ = ["RECORDED", "AnswerStore"]
+__all__ = ["RECORDED", "AnswerStore", "recorded_folder"]
 
 RECORDED = Path(__file__).parent / "recorded"
+
+
+def recorded_folder(dataset: str) -> Path:
+    """Return where a dataset's answers are: committed, or beside its entry in FEDMVP_CATALOG."""
+    catalog = os.environ.get("FEDMVP_CATALOG")
+    own = catalog is not None and (Path(catalog) / f"{dataset}.yaml").is_file()
+    return Path(catalog or "") / "recorded" if own else RECORDED
 
 
 class AnswerStore:
@@ -48,7 +55,7 @@ class AnswerStore:
 
     @classmethod
     def of(cls, dataset: str, folder: Path | None = None) -> AnswerStore:
-        """Return the store of a dataset, in the committed folder or another."""
+        """Return the store of a dataset, in its folder (`recorded_folder`) or another."""
         if not dataset or not all(c.isalnum() or c in "_-" for c in dataset):
             raise AttributeTextError(
                 "not a dataset name",
@@ -56,7 +63,7 @@ class AnswerStore:
                 value=dataset,
                 hint="use letters, digits, '_' and '-'",
             )
-        return cls((folder or RECORDED) / f"{dataset}.jsonl")
+        return cls((folder or recorded_folder(dataset)) / f"{dataset}.jsonl")
 
     @property
     def dataset(self) -> str:

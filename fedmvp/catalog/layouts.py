@@ -83,6 +83,11 @@ class DomainClassFolders(_Folders):
     domain_folders: dict[str, RelativePath] = Field(
         default_factory=dict, description="Instead of the catalog's folders, by domain name."
     )
+    within: tuple[RelativePath, ...] = Field(
+        default=(".",),
+        min_length=1,
+        description="Folders below a domain that hold class folders; all that are there are read.",
+    )
 
 
 class PartClassFolders(_Folders):

@@ -135,6 +135,9 @@ class DatasetSpec(Section):
         default=None, gt=0, description="To download; twice that is needed while unpacking."
     )
     sources: tuple[Source, ...] = Field(default=(), description="In order of preference.")
+    gone: tuple[int, ...] = Field(
+        default=(), description="Numbers of sources, from 0, that are reported gone for good."
+    )
     prepare: Literal["terra_incognita"] | None = Field(
         default=None, description="What is built from fetched files before they are published."
     )
@@ -209,6 +212,12 @@ class DatasetSpec(Section):
     def raw_folders(self) -> tuple[str, ...]:
         """Folders of the raw images below the data root; the first is where they are fetched to."""
         return (self.folder or self.name, *self.also)
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """Whether a source is left that needs no hands."""
+        left = (s for number, s in enumerate(self.sources) if number not in self.gone)
+        return any(source.kind != "manual" for source in left)
 
     def fact(self, key: str) -> Any:
         """Return the value of a dotted key, e.g. ``counts.train``; None where there is none."""

@@ -100,14 +100,18 @@ def import_list(
 
     Answers recorded before stand. Use them with provider recorded and the same model name.
     """
-    from fedmvp.attributes.generate import collect_attributes
-    from fedmvp.attributes.importing import import_answers
+    from fedmvp.attributes.importing import import_answers, read_answers
 
     params = _params("file", model, template, 100, path, naming=naming)
     classes = _classes(dataset)
-    _say_what_is_cut(dataset, collect_attributes(classes, params).classes, params)
-    added, standing = import_answers(classes, params)
-    say(f"{dataset}: {plural(added, 'class')} recorded, {standing} recorded before")
+    answers = read_answers(classes, params)
+    texts = {answer.question.class_name: answer.attributes for answer in answers}
+    _say_what_is_cut(dataset, texts, params)
+    done = import_answers(classes, params)
+    say(f"{dataset}: {plural(done.added, 'class')} recorded, {done.standing} recorded before")
+    if done.differing:
+        say(f"note: {done.differing} of these differ from the file: what is recorded "
+                   "stands; record the file under another --model")  # fmt: skip
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedmvp.cli.output import say
-from fedmvp.cli.own_data import add
+from fedmvp.cli.own_data import add, remove
 from fedmvp.cli.show import show
 from fedmvp.wording import plural
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(add)
+app.command()(remove)
 app.command()(show)
 
 _REPORTS = Path(".fedmvp/reports")
@@ -84,7 +85,7 @@ def verify(
 def data_state(spec: DatasetSpec) -> str:
     """Return ``ready``, ``your own`` (used in place) or ``to fetch``."""
     from fedmvp.data.locations import dataset_folder
-    from fedmvp.data.sources import MARKER
+    from fedmvp.data.marker import MARKER
 
     folder = dataset_folder(spec.name, spec.raw_folders)
     if (folder / MARKER).is_file():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fedmvp.data.readers.image_files import is_image
+from fedmvp.attributes.schema import spoken_name
+from fedmvp.data.readers.image_files import is_image, is_users_folder
+from fedmvp.data.readers.left_out import left_out
 from fedmvp.errors import DataError
 
 __all__ = ["ImageTree", "survey"]
@@ -29,18 +32,27 @@ class ImageTree:
     ----------
     kind : {"classes", "domains", "parts"}
         What the folders at the top are.
-    classes : tuple of str
-        Class folders, sorted; a class need not be in every domain.
+    classes : dict of str to str
+        Class to the name of its folder, sorted; they differ where the file system takes letters
+        apart. A class need not be in every domain.
     tops : dict of str to str
         Folder to domain or to part of the split; empty where classes stand at the top.
-    images : dict of str to int
+    files : dict of str to list of Path
         Images of each class, over all domains.
+    left_out : list of str
+        What lies there and is not taken, one line a reason.
     """
 
     kind: Literal["classes", "domains", "parts"]
-    classes: tuple[str, ...]
+    classes: dict[str, str]
     tops: dict[str, str]
-    images: dict[str, int]
+    files: dict[str, list[Path]]
+    left_out: list[str]
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return sum(map(len, self.files.values()))
 
 
 def survey(folder: Path) -> ImageTree:
@@ -49,38 +61,74 @@ def survey(folder: Path) -> ImageTree:
     Raises
     ------
     DataError
-        When it is none, two classes are missing, or it is a mixture; the message names a folder.
+        When it is none, two classes are missing, it is a mixture, or two classes have the same
+        name to a model; the message names a folder.
     """
     if not folder.is_dir():
         raise DataError("folder is missing", where=folder, hint="check --images")
-    tops = list(_folders(folder))
-    own = {top.name: _count(top) for top in tops}
-    below = {top.name: {inner.name: _count(inner) for inner in _folders(top)} for top in tops}
-    deep = [name for name, inner in below.items() if any(inner.values())]
-    flat = [name for name, count in own.items() if count]
-    if deep and flat:
+    tops = _folders(folder)
+    flat = [top for top in tops if _images(top)]
+    deep = [top for top in tops if any(map(_images, _folders(top)))]
+    # A few images that lie too high or too deep do not change what a tree is; they are left out.
+    if set(deep) < set(flat):
+        deep = []
+    elif flat and not set(flat) < set(deep):
         raise DataError(
-            f"{flat[0]!r} holds images and {deep[0]!r} folders of images",
+            f"{flat[0].name!r} holds images and {deep[0].name!r} folders of images",
             where=folder, hint=_TREES,
         )  # fmt: skip
-    images: dict[str, int] = {}
-    for inner in (below[name] for name in deep) if deep else [{name: own[name] for name in flat}]:
-        for name, count in inner.items():
-            if count:
-                images[name] = images.get(name, 0) + count
-    if len(images) < 2:
-        raise DataError("fewer than two classes", where=folder, value=sorted(images), hint=_TREES)
-    classes = tuple(sorted(images))
-    parts = {name: _PARTS[name.lower()] for name in deep if name.lower() in _PARTS}
+    parents = deep or [folder]
+    places = [place for parent in parents for place in _folders(parent)]
+    left = left_out(folder, {place for place in places if _images(place)})
+    files: dict[str, list[Path]] = {}
+    folders: dict[str, str] = {}
+    for place in places:
+        name = unicodedata.normalize("NFC", place.name)
+        if images := _images(place):
+            files.setdefault(name, []).extend(images)
+            folders.setdefault(name, place.name)
+    if len(files) < 2:
+        raise DataError("fewer than two classes", where=folder, value=sorted(files),
+                        hint="; ".join([*_guess(folder), *left, _TREES]))  # fmt: skip
+    _require_different(folder, places)
+    for name in sorted({place.name for place in places} - {*folders.values()} - {*files}):
+        left.append(f"folder {name!r} holds no image: it is no class")
+    files = {name: files[name] for name in sorted(files)}
+    classes = {name: folders[name] for name in files}
+    parts = {top.name: _PARTS[top.name.lower()] for top in deep if top.name.lower() in _PARTS}
     if not deep:
-        return ImageTree("classes", classes, {}, images)
+        return ImageTree("classes", classes, {}, files, left)
     if not parts:
-        return ImageTree("domains", classes, {name: name for name in sorted(deep)}, images)
+        return ImageTree("domains", classes, {top.name: top.name for top in deep}, files, left)
     if len(parts) < len(deep):
-        stray = next(name for name in deep if name not in parts)
+        stray = next(top.name for top in deep if top.name not in parts)
         raise DataError("folder is not a part of a split beside others that are", where=folder,
                         value=stray, hint=_TREES)  # fmt: skip
-    return ImageTree("parts", classes, _with_test(folder, parts), images)
+    return ImageTree("parts", classes, _with_test(folder, parts), files, left)
+
+
+def _require_different(folder: Path, places: Sequence[Path]) -> None:
+    """Refuse classes whose names a model reads alike: it cannot tell them apart."""
+    seen: dict[str, Path] = {}
+    for place in places:
+        if not _images(place):
+            continue
+        other = seen.setdefault(spoken_name(place.name).casefold(), place)
+        composed = {unicodedata.normalize("NFC", path.name) for path in (other, place)}
+        if len(composed) > 1 or (other != place and other.parent == place.parent):
+            raise DataError(
+                f"{other.name!r} and {place.name!r} are the same name to a model",
+                where=folder,
+                hint="merge the two folders if they are one class, else rename one",
+            )
+
+
+def _guess(folder: Path) -> Iterator[str]:
+    """Name the folder further down that holds class folders, if there is one."""
+    for place in (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(depth))):
+        if place.is_dir() and sum(map(bool, map(_images, _folders(place)))) > 1:
+            yield f"is it --images {place}?"
+            return
 
 
 def _with_test(folder: Path, parts: dict[str, str]) -> dict[str, str]:
@@ -93,9 +141,9 @@ def _with_test(folder: Path, parts: dict[str, str]) -> dict[str, str]:
     return parts
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    return (p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith("."))
+def _folders(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.iterdir()) if p.is_dir() and is_users_folder(p.name)]
 
 
-def _count(folder: Path) -> int:
-    return sum(1 for path in folder.iterdir() if is_image(path.name) and path.is_file())
+def _images(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.iterdir()) if is_image(p.name) and p.is_file()]

@@ -1,8 +1,7 @@
-"""``fedmvp datasets add``: a user's own images, in every setting that makes sense for them."""
+"""``fedmvp datasets add`` and ``remove``: a user's own images as a dataset."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from pathlib import Path
@@ -14,12 +13,16 @@ from fedmvp.cli.output import say
 from fedmvp.wording import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from fedmvp.attributes.record import RecordedAnswer
     from fedmvp.catalog.spec import DatasetSpec
-    from fedmvp.cli.image_tree import ImageTree
+    from fedmvp.cli.own_files import OwnFiles
 
-__all__ = ["add", "catalog_entry", "own_settings"]
+__all__ = ["add", "remove"]
+
+_CATALOG_NOTE = ("`dvc repro` reads the repository's own catalog: without FEDMVP_CATALOG and "
+                 "FEDMVP_SETTINGS, `datasets add` writes there")  # fmt: skip
 
 
 def add(
@@ -36,35 +39,55 @@ def add(
         Path | None, typer.Option(help="JSON of class -> list of visual attributes.")
     ] = None,
     model: Annotated[str, typer.Option(help="Name to record these attributes under.")] = "own",
+    naming: Annotated[
+        str, typer.Option(help="Attributes naming their class: reject, drop or keep.")
+    ] = "reject",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a dataset of your own of this name.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and write nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Make a catalog entry and settings for your own images; they stay where they are.
 
     The entry goes to fedmvp/catalog/datasets (or FEDMVP_CATALOG), the settings to a suite of the
-    dataset's name in fedmvp/partition/settings (or FEDMVP_SETTINGS), and where the images are to
-    .fedmvp/paths.yaml. Commit the first two; the last is this machine's.
+    dataset's name in fedmvp/partition/settings (or FEDMVP_SETTINGS), attributes to
+    fedmvp/attributes/recorded (or FEDMVP_CATALOG/recorded), and where the images are to
+    .fedmvp/paths.yaml. Commit all but the last, which is this machine's. Everything is checked
+    before the first file is written.
     """
-    import yaml
+    import os
 
+    from fedmvp.cli.image_notes import notes_on
     from fedmvp.cli.image_tree import survey
     from fedmvp.cli.output import print_json
+    from fedmvp.cli.own_entries import catalog_entry, clients_note, own_settings
+    from fedmvp.cli.own_files import OwnFiles, put_aside, write_all
     from fedmvp.cli.photographs import PAPER, unlike_backbone
-    from fedmvp.files import write_text
+    from fedmvp.config import load_params
 
+    params = load_params()
     tree = survey(images)
     entry = catalog_entry(name, tree, title or name.replace("_", " "), template)
-    spec = _checked(name, entry)
+    places = OwnFiles.of(name)
+    spec = _checked(name, entry, places, force)
     suite = own_settings(name, tree)
-    catalog, folder, answers = _places(name)
-    files = {catalog: entry, **{folder / f"{key}.yaml": value for key, value in suite.items()}}
-    for path, value in files.items():
-        write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))
-    _remember(name, images)
-    # DVC tracks the file of recorded answers, also while there are none.
-    answers.parent.mkdir(parents=True, exist_ok=True)
-    answers.touch()
-    if attributes is not None:
-        _import(spec, attributes, model)
+    answers = None if attributes is None else _read(spec, attributes, model, naming)
+    files = _files(name, places, entry, suite, images, answers, model)
+    old = places.existing()
+    aside = None
+    if not dry_run:
+        if changed := [path for path in old if files.get(path) != path.read_bytes()]:
+            aside = put_aside(name, changed)
+        write_all(files)
+        for path in (path for path in old if path not in files):
+            path.unlink()  # a setting that no longer fits; it was put aside
+    notes = notes_on(tree, images, params.partition.shots)
+    notes += clients_note(len(tree.classes), suite)
+    if os.environ.get("FEDMVP_CATALOG"):
+        notes.append(_CATALOG_NOTE)
     command = _command(name, suite, model if attributes is not None else "NAME")
     warning = unlike_backbone(images)
     if warning is not None:
@@ -72,111 +95,60 @@ def add(
     if as_json:
         print_json(
             {"dataset": name, "classes": len(tree.classes), "domains": len(spec.domains),
-             "images": sum(tree.images.values()), "settings": list(suite),
-             "files": [str(path) for path in (*files, answers)], "command": command,
+             "images": tree.images, "settings": list(suite), "left_out": tree.left_out,
+             "notes": notes, "written": not dry_run, "files": [str(path) for path in files],
+             "put_aside": None if aside is None else str(aside), "command": command,
              "warning": warning}
         )  # fmt: skip
         return
     say(f"{name}: {plural(len(tree.classes), 'class')}, "
                f"{plural(len(spec.domain_names), 'domain')}, "
-               f"{plural(sum(tree.images.values()), 'image')}, used in place")  # fmt: skip
-    for class_name in (c for c, count in tree.images.items() if count < 2):
-        say(f"note     class {class_name!r} has one image: it is trained on or tested")
+               f"{plural(tree.images, 'image')}, used in place")  # fmt: skip
+    for line in tree.left_out:
+        say(f"left out {line}")
+    for line in notes:
+        say(f"note     {line}")
+    if aside is not None:
+        say(f"before   {aside} keeps what was there")
     for path in files:
-        say(f"written  {path}")
-    if attributes is None:
+        say(f"{'to write' if dry_run else 'written '} {path}")
+    if attributes is None and not dry_run:
         say(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
                    f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
     if warning is not None:
         say(f"warning  {warning}: `{PAPER}`")
-    say(f"run      {command}")
+    if not dry_run:
+        say(f"run      {command}")
 
 
-def catalog_entry(name: str, tree: ImageTree, title: str, template: str) -> dict[str, Any]:
-    """Return the catalog entry of a tree, as its YAML has it.
+def remove(
+    name: Annotated[str, typer.Argument(help="A dataset that `datasets add` made.")],
+) -> None:
+    """Take a dataset of your own out of the catalog; its images stay where they are.
 
-    Half of each class's images are trained on, unless the tree has parts of its own.
+    Its entry, settings and recorded attributes are moved to a folder below .fedmvp/removed.
     """
-    layout: dict[str, Any] = {"reader": _READERS[tree.kind]}
-    split: dict[str, Any] = {"rule": "fractions", "train": 0.5, "within": "class"}
-    if tree.kind == "parts":
-        layout["parts"] = {part: folder for folder, part in tree.tops.items()}
-        split = {"rule": "official"}
-    if tree.kind == "domains":
-        split["within"] = "class_and_domain"
-    prefix, _, rest = template.partition("{}")
-    return {
-        "name": name,
-        "title": title,
-        "licence": "your own",
-        "layout": layout,
-        "template": template,
-        "sentence": {"prefix": prefix.strip(), "suffix": rest.strip(" ,.")},
-        "split": split,
-        "domains": list(tree.tops) if tree.kind == "domains" else [],
-        "classes": list(tree.classes),
-    }
+    from fedmvp.catalog.spec import load_spec
+    from fedmvp.cli.own_files import OwnFiles, paths_without, put_aside, write_all
+    from fedmvp.data.locations import PATHS_FILE
+
+    places = OwnFiles.of(name)
+    if not places.entry.is_file():
+        load_spec(name)  # says which datasets there are
+    places.require_own(name)
+    files = places.existing()
+    aside = put_aside(name, files)
+    write_all({PATHS_FILE: paths_without(name)})
+    for path in files:
+        path.unlink()
+        say(f"removed  {path}")
+    if places.settings.is_dir() and not any(places.settings.iterdir()):
+        places.settings.rmdir()
+    say(f"kept     {aside}; the images are untouched")
 
 
-_READERS = {
-    "classes": "class_folders",
-    "domains": "domain_class_folders",
-    "parts": "part_class_folders",
-}
-
-
-def own_settings(name: str, tree: ImageTree) -> dict[str, dict[str, Any]]:
-    """Return the settings that make sense for a tree.
-
-    Base-to-new needs two base and two new classes; a domain setting two domains to learn from,
-    or one to learn from and one to test on.
-    """
-    domains = len(tree.tops) if tree.kind == "domains" else 1
-    settings: dict[str, dict[str, Any]] = {}
-    if len(tree.classes) >= 4:
-        settings["base_to_new"] = {
-            "title": "Base-to-new generalization",
-            "protocol": "base_to_new",
-            "folds": [
-                {
-                    "train": {"datasets": [name], "classes": "base"},
-                    "targets": [
-                        {"group": "local", "each": "client"},
-                        {"group": "base", "classes": "base"},
-                        {"group": "new", "classes": "new"},
-                    ],
-                }
-            ],
-        }
-    settings["all_classes"] = _transfer("All classes, unseen images", name, [{"group": "target"}])
-    settings["cross_dataset"] = _transfer(
-        "Cross-dataset transfer: to the other datasets of data.datasets",
-        name,
-        [{"group": "target", "datasets": "others"}, {"group": "source"}],
-    )
-    shape = {"protocol": "transfer", "clients": "per_domain"}
-    if domains >= 3:
-        settings["msst"] = {
-            "title": "Multi-source single-target: leave one domain out",
-            **shape,
-            "leave_one_domain_out": {"datasets": [name]},
-        }
-    if domains >= 2:
-        settings["ssmt"] = {
-            "title": "Single-source multi-target: train on one domain",
-            **shape,
-            "single_source": {"datasets": [name]},
-        }
-    return settings
-
-
-def _transfer(title: str, name: str, targets: list[dict[str, Any]]) -> dict[str, Any]:
-    fold = {"train": {"datasets": [name]}, "targets": targets}
-    return {"title": title, "protocol": "transfer", "folds": [fold]}
-
-
-def _checked(name: str, entry: dict[str, Any]) -> DatasetSpec:
-    """Validate an entry before anything is written; a name that is taken is refused."""
+def _checked(name: str, entry: dict[str, Any], places: OwnFiles, force: bool) -> DatasetSpec:
+    """Validate an entry; a name that is taken is refused, but for one's own with `force`."""
     from fedmvp.catalog.spec import DatasetSpec, dataset_names
     from fedmvp.config import parse_section
     from fedmvp.errors import ConfigError
@@ -185,49 +157,58 @@ def _checked(name: str, entry: dict[str, Any]) -> DatasetSpec:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
         raise ConfigError("not a dataset name", where="datasets add", value=name,
                           hint="use lower-case letters, digits and _, a letter first")  # fmt: skip
-    if name in dataset_names():
+    if name in dataset_names() and not force:
         raise ConfigError("dataset exists already", where="data catalog", value=name,
-                          hint="choose another name, or remove its catalog entry")  # fmt: skip
+                          hint="choose another name; one of your own is replaced with --force, "
+                          "or taken out by `fedmvp datasets remove`")  # fmt: skip
+    places.require_own(name)
     return parse_section(DatasetSpec, entry, f"catalog entry {name}")
 
 
-def _places(name: str) -> tuple[Path, Path, Path]:
-    """Return catalog entry, folder of settings, and file of recorded attributes."""
-    import fedmvp
-    from fedmvp.attributes.store import RECORDED
-
-    package = Path(fedmvp.__file__).parent
-    catalog = Path(os.environ.get("FEDMVP_CATALOG") or package / "catalog/datasets")
-    settings = Path(os.environ.get("FEDMVP_SETTINGS") or package / "partition/settings")
-    return _short(catalog) / f"{name}.yaml", _short(settings) / name, RECORDED / f"{name}.jsonl"
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _remember(name: str, images: Path) -> None:
-    """Note where the images are: on this machine only, so nothing depends on it."""
+def _files(
+    name: str,
+    places: OwnFiles,
+    entry: Mapping[str, Any],
+    suite: Mapping[str, Any],
+    images: Path,
+    answers: list[RecordedAnswer] | None,
+    model: str,
+) -> dict[Path, bytes]:
+    """Return what is written; the entry last, for without it there is no dataset."""
     import yaml
 
+    from fedmvp.attributes.store import AnswerStore
+    from fedmvp.cli.own_files import paths_with
     from fedmvp.data.locations import PATHS_FILE
-    from fedmvp.output_files import write_output
-    from fedmvp.yaml_files import load_yaml
 
-    paths = (load_yaml(PATHS_FILE) or {}) if PATHS_FILE.is_file() else {}
-    datasets = {**paths.get("datasets", {}), name: str(images.resolve())}
-    text = yaml.safe_dump({**paths, "datasets": datasets}, sort_keys=False)
-    write_output(PATHS_FILE, text.encode())
+    def text(value: Any) -> bytes:
+        dumped: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+        return dumped.encode()
+
+    # DVC tracks the file of recorded answers, also while there are none.
+    kept = list(AnswerStore(places.answers))
+    if answers is not None:
+        kept = [*(a for a in kept if a.question.model != model), *answers]
+    kept.sort(key=lambda answer: (answer.question.class_name, answer.question.key))
+    return {
+        places.answers: b"".join(answer.to_line() for answer in kept),
+        **{places.settings / f"{key}.yaml": text(value) for key, value in suite.items()},
+        PATHS_FILE: paths_with(name, images),
+        places.entry: text(entry),
+    }
 
 
-def _import(spec: DatasetSpec, path: Path, model: str) -> None:
+def _read(spec: DatasetSpec, path: Path, model: str, naming: str) -> list[RecordedAnswer]:
+    from fedmvp.attributes.config import AttributeParams
     from fedmvp.attributes.generate import DatasetClasses
-    from fedmvp.attributes.importing import import_answers
-    from fedmvp.config import load_params
+    from fedmvp.attributes.importing import read_answers
+    from fedmvp.config import load_params, parse_section
 
-    chosen = {"provider": "file", "path": str(path), "model": model, "per_class": 100}
-    params = load_params().attributes.model_copy(update=chosen)
-    import_answers(DatasetClasses(spec.name, spec.title, spec.class_names), params)
+    chosen = {"provider": "file", "path": str(path), "model": model, "per_class": 100,
+              "naming": naming}  # fmt: skip
+    section = {**load_params().attributes.model_dump(), **chosen}
+    params = parse_section(AttributeParams, section, "options over params.yaml: attributes")
+    return read_answers(DatasetClasses(spec.name, spec.title, spec.class_names), params)
 
 
 def _command(name: str, settings: Iterable[str], model: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.config import DataParams
 from fedmvp.data.build import build_manifest, count_mismatches
+from fedmvp.data.check import of_each
 from fedmvp.data.decode import decode_image
 from fedmvp.data.manifest import Image, Manifest, load_manifest
-from fedmvp.data.readers.layout import locate
-from fedmvp.data.sources import SUBSET, ensure_raw, read_marker
+from fedmvp.data.marker import read_marker
+from fedmvp.data.readers.layout import locate, other_files
+from fedmvp.data.sources import SUBSET, ensure_raw
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
 from fedmvp.paths import manifest_path
@@ -23,7 +23,6 @@ from fedmvp.paths import manifest_path
 __all__ = ["DatasetReport", "verify_dataset"]
 
 _SIZE_PX = 32  # decoding reads the whole file whatever the size
-_PORTION = 4096
 
 
 @dataclass
@@ -78,7 +77,7 @@ def verify_dataset(
     try:
         manifest = build_manifest(spec, data.split_seed, data.capture)
         root = ensure_raw(spec)
-        base = locate(spec, root).base
+        located = locate(spec, root)
     except DataError as error:
         report.problems.append(str(error))
         report.unverified += _unverified(spec, None)
@@ -89,7 +88,8 @@ def verify_dataset(
     report.subset = manifest.subset
     report.unverified += _unverified(spec, manifest)
     report.notes += _copy_notes(spec, manifest, root)
-    hashes = _decode_all(manifest, base, report, progress)
+    report.notes += other_files(spec, located)
+    hashes = _decode_all(manifest, located.base, report, progress)
     report.problems += _split_problems(manifest)
     report.notes += _shared_files(manifest, hashes)
     _compare_with_stage(manifest, report)
@@ -139,18 +139,13 @@ def _decode_all(
             return "", str(error)
 
     hashes: dict[str, str] = {}
-    images, done = manifest.images, 0
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        # In portions: a task per image of ImageNet would take a gigabyte.
-        for start in range(0, len(images), _PORTION):
-            portion = images[start : start + _PORTION]
-            for image, (digest, problem) in zip(portion, pool.map(check, portion), strict=True):
-                if problem is None:
-                    hashes[image.path] = digest
-                else:
-                    report.problems.append(problem)
-                done += 1
-                progress(done, len(images))
+    looked = of_each(manifest.images, check)
+    for done, (image, (digest, problem)) in enumerate(looked, start=1):
+        if problem is None:
+            hashes[image.path] = digest
+        else:
+            report.problems.append(problem)
+        progress(done, len(manifest.images))
     return hashes
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from fedmvp.data.capture import CAPTURE_VERSION
 from fedmvp.catalog.cameras import Camera
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
-from fedmvp.data.readers.image_files import ImageFile
-from fedmvp.data.readers.layout import ResolvedLayout, locate, read_layout
+from fedmvp.data.readers.image_files import ImageFile, hint
+from fedmvp.data.readers.layout import ResolvedLayout, locate, other_files, read_layout
 from fedmvp.data.sources import SUBSET, ensure_raw, shipped_checksums, verify_shipped
 from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.data.splits import find_split_file, read_split_file
@@ -37,7 +37,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
     SourceError
         When the images cannot be fetched, or an archive of the repository is damaged.
     DataError
-        When what is on disk is not what the catalog declares.
+        When what is on disk is not what the catalog declares, or holds no image to test on.
     """
     cameras = cameras_at(spec, capture)
     verify_shipped(spec)
@@ -77,9 +77,16 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
                 f"number of images ({key}) is not the declared {declared}",
                 where=root,
                 value=actual,
-                hint="complete the folder, remove it to fetch it again, or create an empty file "
-                f"{SUBSET} in it if a part is wanted",
+                hint=f"{hint(spec, root)}; if a part is wanted, create an empty file {SUBSET} in it",
             )
+    if not any(image.split == "test" for image in images):
+        reasons = other_files(spec, located)
+        raise DataError(
+            "no image to test on",
+            where=located.base,
+            value=f"{len(images)} images, {origin.kind} split",
+            hint=reasons[0] if reasons else "give every class more images, or a part for testing",
+        )
     return manifest
 
 

@@ -6,21 +6,28 @@ Pillow alone: importing torchvision costs seconds.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fedmvp.data.formats import needs_plugin, readable_formats
+from fedmvp.data.marker import fetched_folder
 from fedmvp.errors import DataError
 
-__all__ = ["decode_image"]
+__all__ = ["check_image", "decode_image"]
 
-# What datasets hold. Pillow knows others, and starts Ghostscript for one of them.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+MAX_PIXELS = 178_956_970
+"""As Pillow has it: half a gigabyte in memory."""
 _MAX_ASPECT = 100
 """A thin line a pixel high, resized to the model's height, would fill the memory."""
-_HINT = "replace the file, or remove the dataset's folder to fetch it again"
+
+# Pillow warns of large images and of odd tags; what is refused is an error below.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_image(path: Path, size_px: int) -> NDArray[np.uint8]:
@@ -34,21 +41,63 @@ def decode_image(path: Path, size_px: int) -> NDArray[np.uint8]:
     DataError
         When the file is missing, truncated, no image or absurdly large or thin.
     """
+    with _opened(path) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        image = _centre_crop(_resize(_to_rgb(upright, opened.format), size_px), size_px)
+        return np.asarray(image, dtype=np.uint8)
+
+
+def check_image(path: Path) -> None:
+    """Check what the head of an image file tells: its format and its size.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, no image or absurdly large or thin; not when it is cut short.
+    """
+    with _opened(path):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image; whatever is wrong with it, also while it is read, is one error."""
     try:
-        with Image.open(path, formats=_FORMATS) as opened:
+        with Image.open(path, formats=readable_formats()) as opened:
+            width, height = opened.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError
             if max(opened.size) > _MAX_ASPECT * min(opened.size):
                 raise ValueError(f"one side is more than {_MAX_ASPECT} times the other")
-            upright = ImageOps.exif_transpose(opened)
-            image = _centre_crop(_resize(_to_rgb(upright), size_px), size_px)
-            return np.asarray(image, dtype=np.uint8)
+            yield opened
     except FileNotFoundError:
-        raise DataError("image is missing", where=path, hint=_HINT) from None
+        raise DataError("image is missing", where=path, hint=_hint(path)) from None
+    except Image.DecompressionBombError:
+        raise DataError(
+            f"image has more than the {MAX_PIXELS:,} pixels that are read",
+            where=path,
+            hint="scale it down: a model sees at most a few hundred pixels a side",
+        ) from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds
-        raise DataError(f"image cannot be decoded ({error})", where=path, hint=_HINT) from None
+        if needs_plugin(path.name):
+            raise DataError("HEIC images need a plug-in of Pillow", where=path,
+                            hint="`pip install pillow-heif`, or save it as JPEG") from None  # fmt: skip
+        what = "no image of a format that is read" if isinstance(
+            error, UnidentifiedImageError) else f"{error}"  # fmt: skip
+        raise DataError(f"image cannot be decoded ({what})", where=path,
+                        hint=_hint(path)) from None  # fmt: skip
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
+def _hint(path: Path) -> str:
+    """Return the way out; it never asks anybody to delete images that cannot be fetched."""
+    folder = fetched_folder(path)
+    if folder is None:
+        return "replace the file, or move it out of the folder"
+    return f"replace the file, or rename {folder} to have it fetched once more"
+
+
+def _to_rgb(image: Image.Image, kind: str | None) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind == "PPM"):
         # Pillow clips 16-bit values to 255 instead of scaling them.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:

@@ -58,7 +58,7 @@ def given_folder(dataset: str) -> Path | None:
             "folder is missing",
             where=f"{PATHS_FILE}: datasets.{dataset}",
             value=given,
-            hint="correct the path, or remove the line to have the data fetched",
+            hint="correct the path: was the folder moved, or its disk not mounted?",
         )
     return folder
 

@@ -10,24 +10,20 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
-
 from filelock import FileLock
 
 from fedmvp.data.fetch.kinds import FETCHERS, Fetch, fetch_split_file, restore_hint
-from fedmvp.data.locations import data_root, dataset_folder, given_folder
+from fedmvp.data.marker import MARKER, read_marker
+from fedmvp.data.locations import PATHS_FILE, data_root, dataset_folder, given_folder
 from fedmvp.data.fetch.prepare import PREPARERS
 from fedmvp.data.fetch.progress import tell
 from fedmvp.catalog.sources import EmbeddedSource, Source
 from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.data.fetch.web import verify_file
-from fedmvp.errors import DataError, SourceError
-from fedmvp.files import read_json, sha256_json, write_json
+from fedmvp.errors import SourceError
+from fedmvp.files import sha256_json, write_json
 
-__all__ = ["MARKER", "SUBSET", "ensure_raw", "read_marker", "shipped_checksums", "verify_shipped"]
-
-MARKER = ".fedmvp-complete.json"
-"""Written last into a folder that was fetched: digest of its source, number of files, checksums."""
+__all__ = ["SUBSET", "ensure_raw", "shipped_checksums", "verify_shipped"]
 
 SUBSET = ".fedmvp-subset"
 """An empty file of this name in a dataset's folder says that it is a part of the dataset on
@@ -80,15 +76,6 @@ def shipped_checksums(spec: DatasetSpec) -> list[str]:
     ]
 
 
-def read_marker(folder: Path) -> dict[str, Any] | None:
-    """Return what was fetched into a folder; None where it is the user's own."""
-    try:
-        marker = read_json(folder / MARKER)
-    except DataError:
-        return None
-    return marker if isinstance(marker, dict) else None
-
-
 def _is_users_own(folder: Path) -> bool:
     return folder.is_dir() and not (folder / MARKER).exists() and any(folder.iterdir())
 
@@ -97,7 +84,9 @@ def _is_whole(folder: Path, spec: DatasetSpec) -> bool:
     marker = read_marker(folder)
     if marker is None or marker.get("source") not in [_digest(s) for s in spec.sources]:
         return False
-    return marker.get("files") == _count_files(folder)
+    # More files are no damage: a split file put there, or what a file browser leaves.
+    files = marker.get("files")
+    return isinstance(files, int) and _count_files(folder) >= files
 
 
 def _digest(source: Source) -> str:
@@ -134,7 +123,10 @@ def _fetch_first_working(spec: DatasetSpec, folder: Path) -> None:
     raise SourceError(
         f"no source of {spec.name} works ({tried})",
         where=folder,
-        hint=reasons[-1].hint if reasons else "put the images there yourself",
+        hint=reasons[-1].hint
+        if reasons
+        else f"put the images there, or name their folder in {PATHS_FILE}: "
+        f"`datasets: {{{spec.name}: FOLDER}}`",
     )
 
 

@@ -6,11 +6,11 @@ next val, the rest test, with Python's ``round``. It adds a seed, and balance ov
 
 from __future__ import annotations
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, get_args
-from fedmvp.data.readers.image_files import ImageFile, image_size
+from fedmvp.data.readers.image_files import ImageFile, listed_image
 from fedmvp.data.readers.layout import ResolvedLayout
-from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 from fedmvp.files import read_json
 
@@ -113,6 +113,7 @@ def _draw_balanced(
 
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
+_HINT = "correct it, or move it out of the folder to have a split drawn"
 
 
 def find_split_file(spec: DatasetSpec, root: Path, located: ResolvedLayout) -> Path | None:
@@ -136,8 +137,7 @@ def read_split_file(spec: DatasetSpec, located: ResolvedLayout, path: Path) -> l
     found = []
     for split, name, label in split_rows(spec, path):
         relative = (below / name).as_posix()
-        size = image_size(spec, located.base / relative)
-        found.append(ImageFile(relative, label, DEFAULT_DOMAIN, size, split))
+        found.append(listed_image(spec, located.base, relative, label, split))
     return sorted(found, key=lambda image: image.path)
 
 
@@ -150,7 +150,7 @@ def split_rows(spec: DatasetSpec, path: Path) -> Iterator[tuple[Split, str, int]
         When a row is malformed, leaves the folder, names a class that is not its label's, or an
         image is listed twice.
     """
-    value = read_json(path)
+    value = read_json(path, _HINT)
     if not isinstance(value, dict) or set(value) != set(_SPLITS):
         raise _invalid(path, "keys are not train, val and test", None)
     seen: set[str] = set()
@@ -170,8 +170,9 @@ def _checked(spec: DatasetSpec, path: Path, row: Any) -> tuple[str, int]:
     if not isinstance(row, list) or len(row) != 3 or not isinstance(row[0], str):
         raise _invalid(path, "a row is not [path, label, class name]", row)
     name, label, class_name = row
-    place = PurePosixPath(name)
-    if place.is_absolute() or ".." in place.parts or "\\" in name:
+    place = PureWindowsPath(name)  # takes / and \ alike
+    name = place.as_posix()
+    if place.root or place.drive or ".." in place.parts:
         raise _invalid(path, "a path leaves the dataset's folder", name)
     if type(label) is not int or label not in range(len(spec.classes)):
         raise _invalid(path, "a label is not one of the dataset's", row)
@@ -186,5 +187,5 @@ def _invalid(path: Path, what: str, value: object) -> DataError:
         f"not a valid split file: {what}",
         where=path,
         value=value,
-        hint="fetch it again from its source, or remove it to have a split drawn",
+        hint=_HINT,
     )

@@ -148,10 +148,10 @@ def read_attribute_lists(path: Path) -> dict[str, tuple[str, ...]]:
     AttributeTextError
         Naming the class whose list is not one of texts.
     """
-    value: Any = read_json(path)
+    hint = 'give JSON of the form {"class name": ["attribute", ...], ...}'
+    value: Any = read_json(path, hint)
     if isinstance(value, dict) and isinstance(value.get("classes"), dict):
         value = value["classes"]
-    hint = 'give JSON of the form {"class name": ["attribute", ...], ...}'
     if not isinstance(value, dict) or not value:
         raise AttributeTextError("no attribute lists", where=path, hint=hint)
     for name, texts in value.items():

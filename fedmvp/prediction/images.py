@@ -22,7 +22,7 @@ from fedmvp.errors import DataError
 
 __all__ = ["decode_files", "decode_values", "image_files"]
 
-_GIVE = "give a whole PNG, JPEG, WebP, GIF, BMP or TIFF file"
+_GIVE = "give a folder with images, of JPEG or PNG for instance"
 _SEND = "send base64 of an image file, or pixels [H][W][3] in 0..255"
 _DATA_URL = re.compile(r"^data:[\w/+.-]*;base64,")
 
@@ -68,7 +68,7 @@ def decode_files(paths: Sequence[Path], size_px: int) -> NDArray[np.uint8]:
     images = np.empty((len(paths), size_px, size_px, 3), dtype=np.uint8)
     # Pillow releases the interpreter lock while it decodes and resizes.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for row, image in enumerate(pool.map(lambda path: _decode(path, size_px), paths)):
+        for row, image in enumerate(pool.map(lambda path: decode_image(path, size_px), paths)):
             images[row] = image
     return images
 
@@ -96,13 +96,6 @@ def decode_values(values: Sequence[Any], size_px: int) -> NDArray[np.uint8]:
             except DataError:
                 raise _no_image(place, "image cannot be decoded") from None
     return images
-
-
-def _decode(path: Path, size_px: int) -> NDArray[np.uint8]:
-    try:
-        return decode_image(path, size_px)
-    except DataError as error:
-        raise DataError(error.what, where=path, hint=_GIVE) from None
 
 
 def _to_file(value: Any, folder: Path, place: int) -> Path:

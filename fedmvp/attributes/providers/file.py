@@ -17,6 +17,9 @@ from fedmvp.files import read_json
 __all__ = ["FileProvider"]
 
 MAX_BYTES = 64 * 1024 * 1024
+_HINT = (
+    "give a JSON of class -> list of texts (the file named on the command line, or attributes.path)"
+)
 
 
 class FileProvider:
@@ -38,18 +41,18 @@ class FileProvider:
             raise AttributeTextError(
                 "file is missing",
                 where=path,
-                hint="set attributes.path to a JSON of class -> list of texts",
+                hint=_HINT,
             )
         if path.stat().st_size > MAX_BYTES:
             raise AttributeTextError(
                 f"file is larger than {MAX_BYTES >> 20} MiB",
                 where=path,
-                hint="give a JSON of class -> list of texts",
+                hint=_HINT,
             )
-        value = read_json(path)
+        value = read_json(path, _HINT)
         if not isinstance(value, dict):
             raise AttributeTextError(
-                "not an object of class -> list of texts", where=path, hint="give a JSON object"
+                "not an object of class -> list of texts", where=path, hint=_HINT
             )
         self._lists: dict[str, Any] = value
         self._folded: dict[str, list[str]] = {}

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedmvp.data.formats import SUFFIXES
 from fedmvp.catalog.layouts import Part
-from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.marker import fetched_folder
+from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 from fedmvp.files import MAX_DATA_BYTES, read_text
 
-__all__ = ["ImageFile", "image_size", "is_image", "hint", "missing", "read_lines"]
+__all__ = [
+    "ImageFile",
+    "hint",
+    "is_image",
+    "is_users_folder",
+    "listed_image",
+    "missing",
+    "read_lines",
+    "same_name",
+]
 
-_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_OF_SYSTEMS = frozenset(
+    {"$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX", "lost+found"}
+)
+"""Folders that systems and archive programs leave beside what people keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +58,45 @@ class ImageFile:
 
 def is_image(name: str) -> bool:
     """Tell by its name whether a file is an image; README.txt and the like lie among them."""
-    return not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
 
-def image_size(spec: DatasetSpec, path: Path) -> int:
-    """Return the length of a listed file.
+def is_users_folder(name: str) -> bool:
+    """Tell by its name whether a folder is one that a person made, not a system or a program."""
+    return not name.startswith(".") and name not in _OF_SYSTEMS
+
+
+def same_name(name: str) -> str:
+    """Return a form that names of a class or domain share however they are spelt.
+
+    Letters composed or decomposed, their case, and spaces, ``_``, ``-`` and ``/`` differ between
+    copies of a dataset and between file systems.
+
+    Examples
+    --------
+    >>> same_name("Real World") == same_name("real_world") == same_name("RealWorld")
+    True
+    """
+    return re.sub(r"[\s_/-]+", "", unicodedata.normalize("NFC", name).casefold())
+
+
+def listed_image(
+    spec: DatasetSpec, base: Path, name: str, label: int, part: Part | None
+) -> ImageFile:
+    """Return an image that a list names by its path below `base`, as the file system spells it.
 
     Raises
     ------
     DataError
         When it is not there.
     """
-    try:
-        return path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in its name
-        raise missing(spec, path, "image") from None
+    for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
+        try:
+            size = (base / form).stat().st_size
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in it
+            continue
+        return ImageFile(form, label, DEFAULT_DOMAIN, size, part)
+    raise missing(spec, base / name, "image")
 
 
 def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
@@ -68,22 +108,30 @@ def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
         When the file is missing or not UTF-8.
     """
     try:
-        lines = read_text(path, MAX_DATA_BYTES).splitlines()
+        lines = read_text(path, MAX_DATA_BYTES, "utf-8-sig").splitlines()
     except FileNotFoundError:
         raise missing(spec, path, "list") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"not a text file ({error})", where=path, hint=hint(spec)) from None
+        raise DataError(f"not a text file ({error})", where=path,
+                        hint=hint(spec, path)) from None  # fmt: skip
     stripped = (line.strip() for line in lines)
     return [line for line in stripped if line and not line.startswith("#")]
 
 
 def missing(spec: DatasetSpec, path: Path, what: str) -> DataError:
     """Return the complaint that a file or folder is not there."""
-    return DataError(f"{what} is missing", where=path, hint=hint(spec))
+    return DataError(f"{what} is missing", where=path, hint=hint(spec, path))
 
 
-def hint(spec: DatasetSpec) -> str:
-    """Return what the user can do about an incomplete folder."""
+def hint(spec: DatasetSpec, path: Path) -> str:
+    """Return what the user can do about a folder that is incomplete at `path`.
+
+    Nobody is told to delete images: a folder that was fetched may be renamed, and whatever a person
+    put there is completed.
+    """
+    folder = fetched_folder(path)
+    if folder is not None and spec.can_be_fetched:
+        return f"complete the folder, or rename {folder} to have it fetched once more"
     if spec.sources:
-        return "complete the folder, or remove the dataset's folder to fetch it again"
+        return "complete the folder: it is a copy of your own, which is never fetched over"
     return "complete the folder, or correct the catalog entry"

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp.catalog.layouts import Layout
+from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Layout, PartClassFolders
 from fedmvp.data.readers import folders, lists, matlab
+from fedmvp.data.readers.folders import class_parents, classes_in, has_classes, skipped_folders
 from fedmvp.data.readers.image_files import ImageFile, hint
+from fedmvp.data.readers.left_out import left_out
 from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 
-__all__ = ["ResolvedLayout", "locate", "read_layout"]
+__all__ = ["ResolvedLayout", "locate", "other_files", "read_layout"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,48 @@ def locate(spec: DatasetSpec, root: Path) -> ResolvedLayout:
     for candidate in candidates:
         if _READERS[candidate.layout.reader].probe(spec, candidate.layout, candidate.base):
             return candidate
-    looked = ", ".join(dict.fromkeys(c.base.relative_to(root).as_posix() for c in candidates))
+    forms = dict.fromkeys(_form(spec, candidate, root) for candidate in candidates)
     raise DataError(
-        f"no layout of the catalog is here (looked in {looked})", where=root, hint=hint(spec)
+        "no layout of the catalog is here",
+        where=root,
+        value=sorted(path.name for path in root.iterdir())[:9],
+        hint=f"{_nearest(spec, root)}; looked for {', '.join(forms)}",
     )
+
+
+def _form(spec: DatasetSpec, candidate: ResolvedLayout, root: Path) -> str:
+    """Return an example of a layout: folders from the dataset's down to a class."""
+    layout, entry = candidate.layout, spec.classes[0]
+    if isinstance(layout, ClassFolders | DomainClassFolders | PartClassFolders):
+        parent = class_parents(spec, layout, candidate.base)[0]
+        shown = parent / ("0" if layout.class_dirs == "label" else entry.folder)
+    else:
+        shown = candidate.base / _READERS[layout.reader].sign
+    return f"{shown.relative_to(root).as_posix()}/"
+
+
+def _nearest(spec: DatasetSpec, root: Path) -> str:
+    """Say where most class folders lie, at most three levels down."""
+    best, most = root, 0
+    for folder in (root, *root.glob("*"), *root.glob("*/*")):
+        count = len(classes_in(spec, "folder", folder))
+        if count > most:
+            best, most = folder, count
+    if not most:
+        return f"none of its class folders lies in {root.name}, {root.name}/* or {root.name}/*/*"
+    place = best.relative_to(root.parent).as_posix()
+    return f"{place} holds {most} of its {len(spec.classes)} class folders: move them"
+
+
+def other_files(spec: DatasetSpec, located: ResolvedLayout) -> list[str]:
+    """Say what lies among the images of class folders and is not taken, one line a reason."""
+    layout, lines = located.layout, []
+    if isinstance(layout, ClassFolders | DomainClassFolders | PartClassFolders):
+        for folder in class_parents(spec, layout, located.base):
+            names = classes_in(spec, layout.class_dirs, folder)
+            ignored = {*layout.ignore, *skipped_folders(layout, folder, names)}
+            lines += left_out(folder, {folder / name for name in names}, ignored)
+    return lines
 
 
 def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
@@ -67,12 +107,12 @@ def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
     found = sorted(images, key=lambda image: image.path)
     empty = set(range(len(spec.classes))) - {image.label for image in found}
     if empty:
-        absent = spec.classes[min(empty)]
+        absent, reasons = spec.classes[min(empty)], other_files(spec, located)
         raise DataError(
             f"class {absent.name!r} has no image",
             where=located.base,
             value=absent.folder,
-            hint=hint(spec),
+            hint=reasons[0] if reasons else hint(spec, located.base),
         )
     return found
 
@@ -80,21 +120,21 @@ def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
 @dataclass(frozen=True)
 class _Reader:
     read: Callable[[DatasetSpec, Any, Path], Iterator[ImageFile]]
-    probe: Callable[[DatasetSpec, Any, Path], bool]
+    sign: str = ""  # a folder that tells the layout; without one, class folders do
 
-
-def _has(name: str) -> Callable[[DatasetSpec, Any, Path], bool]:
-    return lambda spec, layout, base: (base / name).is_dir()
+    def probe(self, spec: DatasetSpec, layout: Any, base: Path) -> bool:
+        """Tell whether the layout begins at `base`."""
+        return (base / self.sign).is_dir() if self.sign else has_classes(spec, layout, base)
 
 
 _READERS: dict[str, _Reader] = {
-    "class_folders": _Reader(folders.class_folders, folders.has_classes),
-    "domain_class_folders": _Reader(folders.domain_class_folders, folders.has_domains),
-    "part_class_folders": _Reader(folders.part_class_folders, folders.has_parts),
-    "pets_lists": _Reader(lists.pets_lists, _has("images")),
-    "aircraft_lists": _Reader(lists.aircraft_lists, _has("images")),
-    "ucf101_lists": _Reader(lists.ucf101_lists, _has("UCF-101-midframes")),
-    "sun397_lists": _Reader(lists.sun397_lists, _has("SUN397")),
-    "flowers_mat": _Reader(matlab.flowers_mat, _has("jpg")),
-    "cars_mat": _Reader(matlab.cars_mat, _has("cars_train")),
+    "class_folders": _Reader(folders.class_folders),
+    "domain_class_folders": _Reader(folders.domain_class_folders),
+    "part_class_folders": _Reader(folders.part_class_folders),
+    "pets_lists": _Reader(lists.pets_lists, "images"),
+    "aircraft_lists": _Reader(lists.aircraft_lists, "images"),
+    "ucf101_lists": _Reader(lists.ucf101_lists, "UCF-101-midframes"),
+    "sun397_lists": _Reader(lists.sun397_lists, "SUN397"),
+    "flowers_mat": _Reader(matlab.flowers_mat, "jpg"),
+    "cars_mat": _Reader(matlab.cars_mat, "cars_train"),
 }

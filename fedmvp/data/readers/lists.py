@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fedmvp.catalog.layouts import AircraftLists, Part, PetsLists, Sun397Lists, Ucf101Lists
-from fedmvp.data.readers.image_files import ImageFile, image_size, hint, read_lines
-from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.data.readers.image_files import ImageFile, hint, listed_image, read_lines
+from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = ["aircraft_lists", "pets_lists", "sun397_lists", "ucf101_lists", "ucf101_name"]
@@ -28,7 +28,7 @@ def pets_lists(spec: DatasetSpec, layout: PetsLists, base: Path) -> Iterator[Ima
             label = _label(spec, labels, stem.rpartition("_")[0].lower(), path, line)
             if number != str(label + 1):
                 raise _malformed(spec, path, line, "class number is not that of its name")
-            yield _found(spec, base, f"images/{stem}.jpg", label, part)
+            yield listed_image(spec, base, f"images/{stem}.jpg", label, part)
 
 
 def aircraft_lists(spec: DatasetSpec, layout: AircraftLists, base: Path) -> Iterator[ImageFile]:
@@ -43,7 +43,7 @@ def aircraft_lists(spec: DatasetSpec, layout: AircraftLists, base: Path) -> Iter
         for line in read_lines(spec, path):
             stem, _, variant = line.partition(" ")
             label = _label(spec, labels, variant, path, line)
-            yield _found(spec, base, f"images/{stem}.jpg", label, part)
+            yield listed_image(spec, base, f"images/{stem}.jpg", label, part)
 
 
 def ucf101_lists(spec: DatasetSpec, layout: Ucf101Lists, base: Path) -> Iterator[ImageFile]:
@@ -63,7 +63,7 @@ def ucf101_lists(spec: DatasetSpec, layout: Ucf101Lists, base: Path) -> Iterator
             if not slash or not video.endswith(".avi"):
                 raise _malformed(spec, path, line, "not <class>/<video>.avi")
             frame = f"UCF-101-midframes/{folder}/{video.removesuffix('.avi')}.jpg"
-            yield _found(spec, base, frame, label, part)
+            yield listed_image(spec, base, frame, label, part)
 
 
 def ucf101_name(action: str) -> str:
@@ -80,11 +80,7 @@ def sun397_lists(spec: DatasetSpec, layout: Sun397Lists, base: Path) -> Iterator
         for line in read_lines(spec, path):
             relative = line.lstrip("/")
             label = _label(spec, labels, relative.rpartition("/")[0], path, line)
-            yield _found(spec, base, f"SUN397/{relative}", label, part)
-
-
-def _found(spec: DatasetSpec, base: Path, path: str, label: int, part: Part) -> ImageFile:
-    return ImageFile(path, label, DEFAULT_DOMAIN, image_size(spec, base / path), part)
+            yield listed_image(spec, base, f"SUN397/{relative}", label, part)
 
 
 def _label(
@@ -96,4 +92,5 @@ def _label(
 
 
 def _malformed(spec: DatasetSpec, path: Path, line: str, what: str) -> DataError:
-    return DataError(f"list is not as expected: {what}", where=path, value=line, hint=hint(spec))
+    return DataError(f"list is not as expected: {what}", where=path, value=line,
+                     hint=hint(spec, path))  # fmt: skip

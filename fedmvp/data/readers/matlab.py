@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.catalog.layouts import CarsMat, FlowersMat, Part
-from fedmvp.data.readers.image_files import ImageFile, image_size, hint, missing
-from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.data.readers.image_files import ImageFile, hint, listed_image, missing
+from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 from fedmvp.files import read_limited
 
@@ -60,9 +60,9 @@ def _found(
             "class number is not one of the dataset's",
             where=source,
             value=label + 1,
-            hint=hint(spec),
+            hint=hint(spec, source),
         )
-    return ImageFile(name, label, DEFAULT_DOMAIN, image_size(spec, base / name), part)
+    return listed_image(spec, base, name, label, part)
 
 
 def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
@@ -79,7 +79,7 @@ def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
         raise DataError(
             f"not the expected MATLAB file ({type(error).__name__}: {error})",
             where=path,
-            hint=hint(spec),
+            hint=hint(spec, path),
         ) from None
 
 

@@ -87,12 +87,12 @@ def test_live_generation(run: Run, server: ChatServer, folder: Path) -> None:
     priced = ("--price-in", "1", "--price-out", "10")
     dry = run("generate", "things", *options, *priced, "--dry-run").output
     assert "3 of 3 classes to ask, 3 calls, about" in dry and "USD" in dry
-    assert not server.requests and not (folder / "store").exists()
+    assert not server.requests and not (folder / "catalog/recorded").exists()
     done = run("generate", "things", *options, *priced)
     assert "9 attributes of 3 classes" in done.output
     assert len(server.requests) == 3
     assert "0 of 3 classes to ask" in run("generate", "things", *options, "--dry-run").output
-    recorded = (folder / "store" / "things.jsonl").read_text().splitlines()
+    recorded = (folder / "catalog/recorded" / "things.jsonl").read_text().splitlines()
     assert [json.loads(line)["class"] for line in recorded] == sorted(GOOD)
     assert "thorny" in run("show", "things", "rose", *options[:4]).output
 
@@ -202,7 +202,7 @@ def test_texts_that_clip_cuts_off_are_named_or_refused(
     refused = run(*words, fails=True)
     assert "of which CLIP reads 77" in str(refused.exception)
     if command == "import":
-        kept = (folder / "store" / "things.jsonl").read_text()
+        kept = (folder / "catalog/recorded/things.jsonl").read_text()
         assert '"other"' in kept and '"third"' not in kept
 
 

@@ -16,7 +16,7 @@ from fedmvp.attributes.generate import (
     estimated_usage,
     unanswered,
 )
-from fedmvp.attributes.importing import import_answers
+from fedmvp.attributes.importing import Imported, import_answers
 from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Reply, Usage
 from fedmvp.attributes.store import AnswerStore
 from fedmvp.errors import AttributeTextError
@@ -197,10 +197,10 @@ def test_imported_lists_are_recorded_once(
 ) -> None:
     path = write_list(tmp_path / "d.json", GOOD)
     chosen = params(provider="file", path=str(path), model="paper")
-    assert import_answers(dataset, chosen, folder=tmp_path) == (3, 0)
+    assert import_answers(dataset, chosen, folder=tmp_path) == Imported(3, 0, 0)
     before = (tmp_path / "things.jsonl").read_bytes()
     write_list(path, {name: ["other text"] for name in GOOD})
-    assert import_answers(dataset, chosen, folder=tmp_path) == (0, 3)
+    assert import_answers(dataset, chosen, folder=tmp_path) == Imported(0, 3, 3)
     assert (tmp_path / "things.jsonl").read_bytes() == before
     found = collect_attributes(dataset, params(model="paper", temperature=1.5), folder=tmp_path)
     assert found.classes["rose"] == tuple(GOOD["rose"])

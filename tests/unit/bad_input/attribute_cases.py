@@ -50,7 +50,7 @@ CASES = [
     text("lists with a class twice", '{"teapot": ["a lid"], "teapot": ["a lid"]}',
          "duplicate key 'teapot'"),
     text("lists with a NaN", '{"teapot": [NaN]}', "NaN is not JSON"),
-    text("lists of bytes", b"\xff\xfe\x00", "not valid JSON"),
+    text("lists of bytes", b"\xff\xfe\x00", "not valid JSON", "give a JSON of class -> list"),
     lists("no attribute", [], "0 attributes instead of 1 to 100"),
     lists("101 attributes", [f"mark of kind {n}" for n in range(101)], "101 attributes"),
     lists("an attribute of 10,000 characters", ["x" * 10_000], "10000 characters, more than 160"),

@@ -87,6 +87,12 @@ def image(name: str, content: bytes, *tells: str) -> Case:
     return Case(name, lambda w: w.write("bad.png", content), PREDICT, ("bad.png: ", *tells))
 
 
+def stage_image(name: str, content: bytes, *tells: str) -> Case:
+    """Return a case of a file among a dataset's images that is none."""
+    return Case(name, lambda w: w.write(".fedmvp/data/toys/photo/kite/0.png", content), DOWNLOAD,
+                ("photo/kite/0.png: ", *tells))  # fmt: skip
+
+
 def header(width: int, height: int) -> bytes:
     """Return a PNG that claims a size."""
     chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT" + bytes(9)]
@@ -231,12 +237,19 @@ CASES = [
           "cannot be decoded"),
     image("a drawing for an image", b'<svg xmlns="http://www.w3.org/2000/svg"/>',
           "cannot be decoded"),
-    image("an image of too many pixels", header(60_000, 60_000), "pixels"),
+    image("an image of too many pixels", header(60_000, 60_000),
+          "more than the 178,956,970 pixels", "scale it down"),
+    image("an image of 200 million pixels", header(20_000, 10_000),
+          "more than the 178,956,970 pixels", "scale it down"),
+    stage_image("a text named as an image", b"not an image", "no image of a format that is read",
+                "(1 of 32 images", "move it out of the folder"),
+    stage_image("a picture of 200 million pixels", header(20_000, 10_000), "178,956,970 pixels"),
+    stage_image("a HEIC that is none", b"x", "no image of a format that is read"),
     Case("no image", lambda w: None, PREDICT, ("bad.png: no such image file",)),
     Case("a folder for an image", lambda w: w.write("bad.png/0.txt", b""), PREDICT,
          ("bad.png: no image in this folder",)),
     Case("training images cut short", spoil_training_image, ("train", "small", "fedmvp", "1"),
-         (".png: image cannot be decoded", "remove the dataset's folder"),
+         (".png: image cannot be decoded", "replace the file, or move it out of the folder"),
          {"FEDMVP_CACHE": ".fedmvp/cache"}),
     Case("no manifest", lambda w: w.remove(MANIFEST), ("partition", "small"),
          ("toys.json: file is missing", "dvc repro")),

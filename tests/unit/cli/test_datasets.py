@@ -81,6 +81,7 @@ def test_wrong_counts_and_folders(run: Run, own: Path) -> None:
     report = json.loads(run("datasets", "verify", "own", "--json", code=2).stdout)
     assert "not the declared 24" in report["problems"][0]
     (own / "ink/dog").mkdir()
+    (own / "ink/dog/0.png").touch()
     report = json.loads(run("datasets", "verify", "own", "--json", code=2).stdout)
     assert "folder is not a class" in report["problems"][0]
 

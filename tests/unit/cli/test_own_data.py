@@ -93,7 +93,9 @@ def test_attributes_are_imported_and_the_command_is_printed(run: Run, places: Pa
         "datasets", "add", "birds", "--images", str(folder), "--attributes", "birds.json",
         "--template", "a photo of a {}, a garden bird.",
     ).stdout  # fmt: skip
-    assert len((places / "recorded/birds.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    assert (
+        len((places / "catalog/recorded/birds.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    )
     (line,) = [line for line in output.splitlines() if line.startswith("run ")]
     words = shlex.split(line)
     assert words[1:4] == ["dvc", "exp", "run"]

@@ -122,3 +122,17 @@ def test_hashes(tmp_path: Path) -> None:
     assert sha256_bytes(b"abc") == sha256_file(path) == known
     assert sha256_json({"a": 1, "b": 2}) == sha256_json({"b": 2, "a": 1})
     assert sha256_json({"a": 1}) != sha256_json({"a": 1.0})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_json_of_other_systems_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.json").write_bytes('{"é":\r\n [1]}'.encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"é": [1]}
+
+
+def test_a_file_of_the_users_own_has_a_hint_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="hint: give lists"):
+        read_json(tmp_path / "a.json", "give lists")
+    (tmp_path / "a.json").write_text("[")
+    with pytest.raises(DataError, match="hint: give lists"):
+        read_json(tmp_path / "a.json", "give lists")

@@ -19,7 +19,8 @@ from gdown.exceptions import FileURLRetrievalError
 
 from fedmvp.data.build import build_manifest
 from fedmvp.data.fetch.progress import transfer_bar
-from fedmvp.data.sources import ensure_raw, read_marker
+from fedmvp.data.marker import read_marker
+from fedmvp.data.sources import ensure_raw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, SourceError
 

@@ -15,7 +15,8 @@ import pytest
 from huggingface_hub import errors
 
 from fedmvp.data.build import build_manifest
-from fedmvp.data.sources import ensure_raw, read_marker
+from fedmvp.data.marker import read_marker
+from fedmvp.data.sources import ensure_raw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import SourceError
 

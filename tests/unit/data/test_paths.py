@@ -8,7 +8,8 @@ import pytest
 
 from fedmvp.data import locations as paths
 from fedmvp.data.build import build_manifest
-from fedmvp.data.sources import MARKER, SUBSET, ensure_raw
+from fedmvp.data.marker import MARKER
+from fedmvp.data.sources import SUBSET, ensure_raw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.paths import cache_root

@@ -206,5 +206,5 @@ def test_domains_may_have_other_folders(tree: Any) -> None:
 
 def test_no_known_layout_says_where_it_looked(tree: Any) -> None:
     tree({"elsewhere/a.jpg": "x"}, {"reader": "class_folders", "folder": ["images", "dtd"]}, ["a", "b"])
-    with pytest.raises(DataError, match="looked in images, dtd"):
+    with pytest.raises(DataError, match="looked for images/a/, dtd/a/"):
         build_manifest(load_spec("toy"), 1)

@@ -11,7 +11,8 @@ import pytest
 from fedmvp.data.fetch import kinds
 from fedmvp.data.build import build_manifest
 from fedmvp.catalog.sources import EmbeddedSource
-from fedmvp.data.sources import MARKER, ensure_raw
+from fedmvp.data.marker import MARKER
+from fedmvp.data.sources import ensure_raw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
@@ -117,6 +118,16 @@ def test_damaged_marker_means_fetch_again(toy: Any) -> None:
     ensure_raw(load_spec("toy"))
     assert (folder / MARKER).read_text() == marker
     assert json.loads(marker)["files"] == 4
+
+
+def test_files_put_beside_fetched_ones_stay(toy: Any) -> None:
+    """A split file is put there by hand, and file browsers leave files of their own."""
+    toy()
+    folder = ensure_raw(load_spec("toy"))
+    (folder / "split_zhou_Toy.json").write_text("{}")
+    (folder / "photo/.DS_Store").touch()
+    assert ensure_raw(load_spec("toy")) == folder
+    assert (folder / "split_zhou_Toy.json").is_file()
 
 
 def test_own_images_are_used_in_place_and_never_changed(toy: Any, machine: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes | None)
     path = tmp_path / "bad.png"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"bad\.png.*hint: give a whole PNG"):
+    with pytest.raises(DataError, match=r"bad\.png.*hint: replace the file"):
         decode_files([path], 8)
 
 
