@@ -16,6 +16,7 @@ from torch import Tensor
 from fedmvp.config import FederationParams
 from fedmvp.data.labelled import LoadImages
 from fedmvp.errors import CheckpointError
+from fedmvp.federation.aggregation_robust import require_tolerance
 from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
@@ -88,9 +89,13 @@ def train(
 
     Raises
     ------
+    ConfigError
+        When a fold's rounds are too small for what the rule promises (`require_tolerance`).
     ClientFailure
         See `run_federation`.
     """
+    for fold in partition.folds:
+        require_tolerance(federation, len(partition.clients_of(fold)), fold)
     result = TrainingResult({}, [], [])
     for fold in partition.folds:
         method = create().to(banks.backbone.device)
