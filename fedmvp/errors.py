@@ -14,6 +14,7 @@ __all__ = [
     "DataError",
     "FedMVPError",
     "SourceError",
+    "TooLarge",
     "one_line",
 ]
 
@@ -64,6 +65,10 @@ class ConfigError(FedMVPError):
 
 class DataError(FedMVPError):
     """A manifest, an image, a split or a class list is not as declared."""
+
+
+class TooLarge(DataError):
+    """More pixels, images or bytes than a limit allows."""
 
 
 class SourceError(DataError):

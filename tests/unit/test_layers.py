@@ -18,6 +18,7 @@ LAYERS = (
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.linear",
+        "fedmvp.ports",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
         "fedmvp.yaml_files",
@@ -27,7 +28,7 @@ LAYERS = (
     ("fedmvp.clip", "fedmvp.attributes", "fedmvp.settings", "fedmvp.data"),
     ("fedmvp.methods",),
     ("fedmvp.federation", "fedmvp.evaluation", "fedmvp.prediction", "fedmvp.report"),
-    ("fedmvp.tracking", "fedmvp.bench"),
+    ("fedmvp.tracking", "fedmvp.bench", "fedmvp.service"),
     ("fedmvp.cli", "fedmvp.profiles", "pipeline"),
 )
 # Libraries that only these modules may import, and only inside functions: each costs seconds.
