@@ -30,12 +30,13 @@ def serve(
     There is no log-in, so it listens to this machine alone unless --host says otherwise. What a
     request may take is set by the environment (FEDMVP_SERVE_PIXELS and its like).
     """
+    from fedmvp.ports import require_free
     from fedmvp.prediction.bundle import open_model
     from fedmvp.prediction.limits import Limits
     from fedmvp.service.server import serve as run
     from pipeline.device import prepare_device
 
+    require_free(host, port, "fedmvp serve")
     limits = Limits.from_environment()
     served = open_model(model, fold=fold, default_dataset=dataset, device=prepare_device())
-    typer.echo(f"serving {model}: http://{host}:{port}/classify (Ctrl-C ends it)", err=True)
     run(served, limits, host, port)

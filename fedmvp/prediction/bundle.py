@@ -178,6 +178,10 @@ class ServedModel:
         )
         self._predictors: dict[str, Predictor] = {}
 
+    def prepare(self) -> None:
+        """Encode the default's texts, so that the first request does not pay for them."""
+        self.predict([np.zeros((8, 8, 3), dtype=np.uint8)])
+
     def predict(
         self, images: Sequence[Any], dataset: str | None = None, budget: Budget | None = None
     ) -> list[dict[str, Any]]:

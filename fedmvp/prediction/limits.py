@@ -59,7 +59,7 @@ class Limits:
 
     @classmethod
     def from_environment(cls) -> Limits:
-        """Return the limits that ``FEDMVP_SERVE_…`` set.
+        """Return the limits that the environment sets (docs/reference/environment.md).
 
         Raises
         ------

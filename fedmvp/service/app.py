@@ -104,10 +104,14 @@ def build_app(served: ServedModel, limits: Limits) -> FastAPI:
     @app.post("/classify", openapi_extra=_BODY)
     async def classify(request: Request) -> JSONResponse:
         """Classify the images of a request; answers are in their order."""
-        with gate.admitted() as budget:
-            body = await _read(request, budget)
-            kind = request.headers.get("content-type", "")
-            answers = await run_in_threadpool(_classify, served, gate, budget, kind, body)
+        try:
+            with gate.admitted() as budget:
+                body = await _read(request, budget)
+                kind = request.headers.get("content-type", "")
+                answers = await run_in_threadpool(_classify, served, gate, budget, kind, body)
+        except Busy:
+            await _receive(request, Budget(limits), most=0)
+            raise
         return JSONResponse({"predictions": answers}, headers=_CLOSE)
 
     @app.exception_handler(FedMVPError)
@@ -132,18 +136,37 @@ def build_app(served: ServedModel, limits: Limits) -> FastAPI:
 
 async def _read(request: Request, budget: Budget) -> bytes:
     """Return the body, no further than the limits."""
+    body, count = await _receive(request, budget, most=budget.limits.request_bytes)
+    budget.require_bytes(count)
+    return body
+
+
+async def _receive(request: Request, budget: Budget, most: int) -> tuple[bytes, int]:
+    """Return a body, or nothing of one with more than `most` bytes, and its bytes as far as known.
+
+    What is not kept is received all the same, up to four times the limit: a connection closed on
+    a client that still sends loses the answer.
+    """
     told = request.headers.get("content-length", "")
-    budget.require_bytes(int(told) if told.isdecimal() and len(told) < 20 else 0)
-    body = bytearray()
+    count = int(told) if told.isdecimal() and len(told) < 20 else 0
+    patience = 4 * budget.limits.request_bytes
+    if count > patience or (count > most and "expect" in request.headers):
+        return b"", count
+    body, received = bytearray(), 0
     try:
         async with asyncio.timeout(budget.left_s()):
             async for part in request.stream():
-                body += part
-                budget.require_bytes(len(body))
+                received += len(part)
+                if received <= most:
+                    body += part
+                elif received > patience:
+                    break
+                else:
+                    body.clear()
     except TimeoutError:
         raise _SentTooSlowly(f"not sent within {budget.limits.seconds:g} s", where="request",
                              hint="send it faster, or smaller images") from None  # fmt: skip
-    return bytes(body)
+    return bytes(body), received
 
 
 def _classify(

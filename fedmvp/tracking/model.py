@@ -221,6 +221,7 @@ def pyfunc_model() -> Any:
             folder = Path(context.artifacts["description"]).parent
             self.gate = Gate(Limits.from_environment())
             self.served = load_bundle(folder, device=device_names()[0])
+            self.served.prepare()
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             with _mlflow_errors(), self.gate.admitted() as budget, self.gate.working(budget):
