@@ -17,14 +17,14 @@ import torch
 from fedmvp.files import write_text
 from fedmvp.methods.build import build_method, method_params
 from fedmvp.methods.frozen_image import PromptedTextMethod
-from pipeline.stage import run_stage
-from pipeline.workbench import Workbench
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage
 
 METHOD = "zero_shot_combined"
 WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
 
 
-def score(bench: Workbench, weight: float) -> tuple[float, float]:
+def score(bench: RunContext, weight: float) -> tuple[float, float]:
     """Return local accuracy (mean over clients) and base accuracy (mean over datasets)."""
     section = method_params(METHOD, {"attributes_weight": weight})
     method = build_method(METHOD, bench.backbone, section, seed=0)
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     out = parser.parse_args().out
-    bench = Workbench("base_to_new", METHOD)
+    bench = RunContext("base_to_new", METHOD)
     rows = ["attributes_weight,local,base,mean"]
     for weight in WEIGHTS:
         local, base = score(bench, weight)

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from fedmvp.bench.clock import measure
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest
 from fedmvp.data.capture import photograph
 from fedmvp.data.decode import decode_image
 from fedmvp.data.images import raw_folder
 from fedmvp.data.manifest import Image, Manifest
-from fedmvp.data.spec import load_spec
+from fedmvp.profiling.timing import measure
 
 _SIZES_PX = (64, 224)
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.scaling import backbone_of
-from fedmvp.bench.clock import measure
-from fedmvp.bench.parts import method_parts
-from fedmvp.bench.scene import build_scene
-from pipeline.device import prepare_device
+from fedmvp.devices import prepare_device
+from fedmvp.profiling.inputs import build_scene
+from fedmvp.profiling.timing import measure
+from fedmvp.profiling.workloads import method_parts
 
 _MODES = {"fast": ("default", False), "strict": ("error", False), "filled": ("error", True)}
 _STEPS = ("training step", "evaluation step")

@@ -16,8 +16,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.scaling import backbone_of
-from fedmvp.bench.parts import method_parts
-from fedmvp.bench.scene import build_scene
+from fedmvp.profiling.inputs import build_scene
+from fedmvp.profiling.workloads import method_parts
 
 _FREE = {"detach", "empty", "empty_like", "empty_strided", "new_empty_strided", "_unsafe_view"}
 

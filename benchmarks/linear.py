@@ -15,22 +15,21 @@ import torch
 
 from fedmvp.clip.backbone import load_backbone
 from fedmvp.data.manifest import load_manifest
-from fedmvp.data.paths import manifest_path
+from fedmvp.devices import prepare_device
 from fedmvp.federation.client import ClientData
 from fedmvp.linear import LINEAR
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.build import build_method
-from pipeline.backbone_files import BACKBONE_FOLDER
-from pipeline.device import prepare_device
-from pipeline.stage import run_stage
-from pipeline.workbench import ATTRIBUTES, Workbench
+from fedmvp.paths import ATTRIBUTES, BACKBONE, manifest_path
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage
 
 BATCH, REPETITIONS = 16, 40
 
 
-def steps(bench: Workbench, linear: str) -> dict[str, Callable[[], object]]:
+def steps(bench: RunContext, linear: str) -> dict[str, Callable[[], object]]:
     """Return a training step and an evaluation batch, to be called again and again."""
-    backbone = load_backbone(BACKBONE_FOLDER, linear=linear)
+    backbone = load_backbone(BACKBONE, linear=linear)
     client = bench.partition.clients[0]
     banks = TextBanks(
         backbone, ATTRIBUTES, {client.dataset: load_manifest(manifest_path(client.dataset))}
@@ -56,7 +55,7 @@ def steps(bench: Workbench, linear: str) -> dict[str, Callable[[], object]]:
 def main() -> None:
     """Time both kinds, one after the other in turn."""
     prepare_device("cpu")
-    bench = Workbench("base_to_new", "fedmvp")
+    bench = RunContext("base_to_new", "fedmvp")
     made = {kind: steps(bench, kind) for kind in LINEAR}
     print(f"{torch.get_num_threads()} threads, {BATCH} images, median of {REPETITIONS}")
     for name in ("training step", "evaluation batch"):

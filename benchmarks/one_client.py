@@ -23,8 +23,8 @@ from fedmvp.methods.base import Method
 from fedmvp.methods.build import build_method, method_params
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import torch_generator
-from pipeline.stage import run_stage
-from pipeline.workbench import Workbench
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage
 
 __all__ = ["main"]
 
@@ -35,7 +35,7 @@ def _accuracy(method: Method, images: Tensor, labels: Tensor, classes: ClassSet)
 
 
 def _train(
-    bench: Workbench, client: int, alpha: float, steps: int, federation: FederationParams
+    bench: RunContext, client: int, alpha: float, steps: int, federation: FederationParams
 ) -> list[str]:
     """Return CSV rows: alpha, step (-1: zero-shot), training and test accuracy."""
     chosen = bench.partition.clients[client]
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     chosen = parser.parse_args()
-    bench = Workbench("base_to_new", "fedmvp")
+    bench = RunContext("base_to_new", "fedmvp")
     rows = ["client,training_images,test_images,alpha,step,training_accuracy,test_accuracy"]
     for alpha in chosen.alpha:
         rows += _train(bench, chosen.client, alpha, chosen.steps, bench.params.federation)

@@ -13,18 +13,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.clip.backbone import load_backbone
-from fedmvp.clip.importing import PICTOCLIP
+from fedmvp.clip.open_clip_models import PICTOCLIP
 from fedmvp.data.build import build_manifest
-from fedmvp.data.labelled import ImageSource
-from fedmvp.data.spec import load_spec
+from fedmvp.data.image_source import ImageSource
+from fedmvp.devices import prepare_device
 from fedmvp.errors import BackboneError
 from fedmvp.evaluation.shift import image_statistics, pooled
 from fedmvp.evaluation.shift_reference import recorded
 from fedmvp.files import write_json
-from pipeline.backbone_files import BACKBONE_FOLDER
-from pipeline.device import prepare_device
-from pipeline.stage import run_stage
+from fedmvp.paths import BACKBONE
+from pipeline.support.stage import run_stage
 
 DATASETS = ("animals", "food", "objects", "travel", "activities")
 SOURCE = (
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     out = parser.parse_args().out
-    backbone = load_backbone(BACKBONE_FOLDER, device=prepare_device())
+    backbone = load_backbone(BACKBONE, device=prepare_device())
     spec = backbone.spec
     if spec.name != PICTOCLIP:
         raise BackboneError("the drawings are a reference of PictoCLIP alone",

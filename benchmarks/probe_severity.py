@@ -14,17 +14,17 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.clip.backbone import load_backbone
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
-from fedmvp.data.spec import load_spec
+from fedmvp.devices import prepare_device
 from fedmvp.evaluation.probe import Group, Probe, probe_dataset
 from fedmvp.evaluation.recommendation import recommend
 from fedmvp.evaluation.shift import brightness, contrast
 from fedmvp.files import write_csv
-from pipeline.backbone_files import BACKBONE_FOLDER
-from pipeline.device import prepare_device
-from pipeline.stage import run_stage
+from fedmvp.paths import BACKBONE
+from pipeline.support.stage import run_stage
 
 SEVERITIES = (0.0, 0.35, 0.7, 1.0)
 COLUMNS = (
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     out = parser.parse_args().out
     data = load_params().data
-    backbone = load_backbone(BACKBONE_FOLDER, device=prepare_device())
+    backbone = load_backbone(BACKBONE, device=prepare_device())
     table: list[dict[str, object]] = []
     for severity in SEVERITIES:
         for name in data.datasets:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from benchmarks.tuning import Tuning, best_trial, read_tuning
 from fedmvp.config import Params, load_params
-from fedmvp.data.paths import partition_path
 from fedmvp.files import write_text
+from fedmvp.methods import method_title
+from fedmvp.paths import partition_path
 from fedmvp.report.estimates import FOCUS, Estimate, SettingScores
 from fedmvp.report.format import bytes_text, percent, plural, points, significant
-from fedmvp.report.protocols import method_title, setting_note, setting_title
+from fedmvp.report.protocols import setting_note, setting_title
 from fedmvp.report.study import Study, Subject, load_study
 from fedmvp.report.training import traffic
-from pipeline.stage import run_stage
+from pipeline.support.stage import run_stage
 
 __all__ = ["page"]
 

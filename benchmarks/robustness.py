@@ -31,10 +31,10 @@ from fedmvp.federation.client import ClientData, ClientUpdate, load_tensors
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.rounds import run_federation
 from fedmvp.files import write_text
+from fedmvp.partition.model import Partition
 from fedmvp.seeds import numpy_generator
-from fedmvp.settings.partition import Partition
-from pipeline.stage import run_stage
-from pipeline.workbench import Workbench
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage
 
 __all__ = ["ATTACKS", "RULES", "SHARES"]
 
@@ -111,8 +111,8 @@ class Attacked:
 
 
 @cache
-def _bench() -> Workbench:
-    return Workbench("base_to_new", METHOD)
+def _bench() -> RunContext:
+    return RunContext("base_to_new", METHOD)
 
 
 def wrong_clients(clients: Sequence[str], share: float) -> frozenset[str]:

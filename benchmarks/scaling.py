@@ -17,19 +17,19 @@ from typing import Any
 
 import torch
 
-from fedmvp.bench.clock import Cost, measure
-from fedmvp.bench.parts import FEDERATION, FORWARD, GRADIENT, method_parts, tower_parts
-from fedmvp.bench.scene import build_scene, random_backbone
 from fedmvp.cli.methods import backbone_spec
 from fedmvp.clip.backbone import Backbone
+from fedmvp.devices import prepare_device
 from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import run_federation
 from fedmvp.files import write_csv, write_text
 from fedmvp.methods.fedmvp import FedMVP, FedMVPParams
+from fedmvp.profiling.inputs import build_scene, random_backbone
+from fedmvp.profiling.timing import Cost, measure
+from fedmvp.profiling.workloads import FEDERATION, FORWARD, GRADIENT, method_parts, tower_parts
 from fedmvp.report.svg import Line, line_chart
 from fedmvp.shortcuts import Shortcuts
-from pipeline.device import prepare_device
 
 _FLOORS = {"training": GRADIENT, "evaluation": FORWARD}
 _SIZES = tuple[tuple[int, int], ...]

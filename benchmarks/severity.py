@@ -18,22 +18,24 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.config import Params, load_params
 from fedmvp.data.build import build_manifest
-from fedmvp.data.labelled import ImageSource
-from fedmvp.data.spec import load_spec
+from fedmvp.data.image_source import ImageSource
 from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.federation.client import load_tensors
-from fedmvp.federation.training import fold_tensors, train
+from fedmvp.federation.training import train
 from fedmvp.files import read_json, write_text
-from fedmvp.methods import load_method
 from fedmvp.methods.banks import TextBanks
-from fedmvp.methods.build import build_method, method_params, resolved_federation
-from fedmvp.settings.build import build_partition
-from fedmvp.settings.spec import load_setting
-from pipeline.stage import run_stage
-from pipeline.workbench import ATTRIBUTES, Workbench, result_folder
+from fedmvp.methods.build import build_method, load_method, method_params, resolved_federation
+from fedmvp.partition.build import build_partition
+from fedmvp.partition.setting_spec import load_setting
+from fedmvp.paths import ATTRIBUTES
+from fedmvp.results.key import RunKey
+from fedmvp.results.weights import fold_tensors
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage
 
 __all__ = ["ROWS", "SEVERITIES"]
 
@@ -80,21 +82,21 @@ class Job(NamedTuple):
 def measure(job: Job) -> tuple[Job, dict[str, float]]:
     """Return the metrics of base_to_new at a severity, fractions."""
     row = ROWS[job.row]
-    bench = Workbench("base_to_new", row.method)
-    params = bench.params
+    context = RunContext("base_to_new", row.method)
+    params = context.params
     manifests = {
         name: build_manifest(load_spec(name), params.data.split_seed, job.severity)
         for name in params.data.datasets
     }
     partition = build_partition(
-        bench.setting,
-        load_setting(params.run.suite, bench.setting),
+        context.setting,
+        load_setting(params.run.suite, context.setting),
         manifests,
         classes_per_client=params.partition.classes_per_client,
         shots=params.partition.shots,
         seed=params.partition.seed,
     )
-    backbone = bench.backbone
+    backbone = context.backbone
     section = method_params(row.method, {**params.methods[row.method], **row.changes})
     create = partial(build_method, row.method, backbone, section, job.seed)
     banks = TextBanks(backbone, ATTRIBUTES, manifests)
@@ -138,7 +140,7 @@ def reproduced(params: Params) -> dict[Job, dict[str, float]]:
     for index, row in enumerate(ROWS):
         same = all(params.methods[row.method].get(k) == v for k, v in row.changes.items())
         for seed in params.run.seeds if load_method(row.method).trained else params.run.seeds[:1]:
-            path = result_folder("base_to_new", row.method, seed) / "metrics.json"
+            path = RunKey("base_to_new", row.method, seed).folder() / "metrics.json"
             if same and path.is_file():
                 metrics = read_json(path)
                 found[Job(params.data.capture, index, seed)] = {m: metrics[m] for m in METRICS}

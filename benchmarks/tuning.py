@@ -23,12 +23,13 @@ from fedmvp.errors import ClientFailure, ConfigError
 from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.federation.client import load_tensors
-from fedmvp.federation.training import fold_tensors, personal_tensors, train
+from fedmvp.federation.training import train
 from fedmvp.files import read_json, sha256_json, write_json
 from fedmvp.methods.build import build_method, method_params, resolved_federation
-from fedmvp.settings.partition import Client, Partition, Target, check
-from pipeline.stage import run_stage
-from pipeline.workbench import Workbench
+from fedmvp.partition.model import Client, Partition, Target, check
+from fedmvp.results.weights import fold_tensors, personal_tensors
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage
 
 __all__ = ["RECORD", "Tuning", "best_trial", "inner_partition", "read_tuning", "trials_of"]
 
@@ -168,7 +169,7 @@ def read_tuning(path: Path = RECORD) -> Tuning | None:
     return Tuning(value["budget"], value["seed"], value["rounds"], scores)
 
 
-def _inner(bench: Workbench) -> Partition:
+def _inner(bench: RunContext) -> Partition:
     sources = bench.train_images.manifests
     inner = inner_partition(
         bench.partition, lambda name, ids, classes: sources[name].labels(ids, classes).tolist()
@@ -180,7 +181,7 @@ def _score(job: tuple[str, Trial, int]) -> tuple[str, Trial, float | None, float
     """Train with one trial and return the harmonic mean; None if the loss did not stay finite."""
     name, trial, seed = job
     start = time.monotonic()
-    bench = Workbench(SETTING, name)
+    bench = RunContext(SETTING, name)
     partition = _inner(bench)
     section = {**bench.params.methods[name], **trial}
     rate = section.pop("learning_rate")
@@ -225,7 +226,7 @@ def _scored(jobs: Sequence[tuple[str, Trial, int]], processes: int) -> Iterator[
         yield from pool.imap_unordered(_score, jobs)
 
 
-def _identity(bench: Workbench, seed: int) -> str:
+def _identity(bench: RunContext, seed: int) -> str:
     """Return a hash of all a score depends on besides what the trials change."""
     content = bench.identity(seed, trained=True)
     changed = {key for trial in trials_of(bench.method) for key in trial}
@@ -265,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     methods: dict[str, Any] = dict(known)
     jobs: list[tuple[str, Trial, int]] = []
     for name in chosen.methods or params.run.trained:
-        identity = _identity(Workbench(SETTING, name), chosen.seed)
+        identity = _identity(RunContext(SETTING, name), chosen.seed)
         if known.get(name, {}).get("identity") != identity:
             methods[name] = {"identity": identity, "scores": {}}
         done = methods[name]["scores"]

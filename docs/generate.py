@@ -28,7 +28,8 @@ from fedmvp.config import (
     ReportParams,
     RunParams,
 )
-from fedmvp.methods import METHODS, load_method
+from fedmvp.methods import METHODS
+from fedmvp.methods.build import load_method
 
 __all__ = ["PAGES", "main"]
 

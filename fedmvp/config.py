@@ -33,7 +33,6 @@ __all__ = [
     "RunParams",
     "Section",
     "load_params",
-    "load_yaml",
     "parse_section",
 ]
 
@@ -86,7 +85,7 @@ def _kinds(annotation: Any) -> set[Any]:
 class RunParams(Section):
     """What dvc.yaml spans: settings x methods x seeds."""
 
-    suite: Name = Field(description="Folder of fedmvp/settings the settings are taken from.")
+    suite: Name = Field(description="Folder of fedmvp/partition/settings they are from.")
     settings: tuple[Name, ...] = Field(min_length=1)
     zero_shot: tuple[Name, ...] = Field(description="Methods without training.")
     trained: tuple[Name, ...] = Field(description="Methods trained by the federation.")

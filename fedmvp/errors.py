@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -15,8 +17,12 @@ __all__ = [
     "FedMVPError",
     "SourceError",
     "TooLarge",
+    "nearest",
     "one_line",
 ]
+
+
+_LISTED = 40  # names a hint lists in full
 
 
 class FedMVPError(Exception):
@@ -48,6 +54,22 @@ class FedMVPError(Exception):
         if self.value is not None:
             parts.append(f"got {one_line(repr(self.value), 120)}")
         return "; ".join([*parts, f"hint: {one_line(self.hint, 600)}"])
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint for an unknown name: what may have been meant, and what there is.
+
+    Examples
+    --------
+    >>> nearest("fedmpv", ["fedmvp", "promptfl"])
+    "did you mean 'fedmvp'? known: fedmvp, promptfl"
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    if len(names) > _LISTED:
+        return f"{meant}known: {len(names)}, e.g. {', '.join(close or names[:3])}"
+    return f"{meant}known: {', '.join(names) or 'none'}"
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -1,8 +1,9 @@
-"""What is done once, faster or not at all because the result is the same; each can be turned off.
+"""What is computed once, faster or not at all because the result is the same up to rounding.
 
 The environment variable ``FEDMVP_PLAIN`` names what is done the plain way: some of the fields
-below, separated by commas, or ``all``. Results agree up to rounding, which
-tests/unit/core/test_shortcuts.py holds; docs/performance.md says what each saves.
+below, separated by commas, or ``all``; tests/unit/core/test_shortcuts.py holds the results equal,
+and docs/performance.md says what each saves. What cannot change a number (caches of bytes,
+page-locked memory) has no switch.
 """
 
 from __future__ import annotations
@@ -49,22 +50,12 @@ class Shortcuts:
         All images attend to one copy of the bank's keys and values.
     frozen_views : bool
         Un-prompted features of a client's images and mirror images are computed once.
-    disk_cache : bool
-        Frozen features are kept on disk.
-    image_cache : bool
-        Decoded images are kept on disk and memory-mapped; else each process decodes its own.
     texts_once : bool
         The features of a class list's texts are computed once per process.
     like_lengths : bool
         Texts of like length are encoded together.
-    cast_once : bool
-        Frozen weights of a tower in bf16 or fp16 are rounded when it is made, not in each pass.
-    pinned : bool
-        Images go to a GPU through page-locked memory, so that the copy does not wait for its work.
     fused_steps : bool
         An optimizer step is one kernel for all tensors.
-    quick_exit : bool
-        A stage that is done ends its process without clearing up its memory.
     """
 
     last_block: bool = True
@@ -72,14 +63,9 @@ class Shortcuts:
     pool_first: bool = True
     shared_bank: bool = True
     frozen_views: bool = True
-    disk_cache: bool = True
-    image_cache: bool = True
     texts_once: bool = True
     like_lengths: bool = True
-    cast_once: bool = True
-    pinned: bool = True
     fused_steps: bool = True
-    quick_exit: bool = True
 
     @classmethod
     def from_environment(cls) -> Shortcuts:

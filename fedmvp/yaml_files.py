@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fedmvp.errors import ConfigError
+from fedmvp.errors import ConfigError, nearest
 
-__all__ = ["load_yaml"]
+__all__ = ["find_yaml", "load_yaml", "yaml_names"]
 
 _MAX_BYTES = 16 << 20
 _MAX_NODES = 1_000_000
@@ -87,3 +87,37 @@ def load_yaml(path: Path) -> Any:
         raise
     except Exception as error:  # PyYAML leaves wrong numbers, dates and bytes to int() and others
         raise ConfigError(f"not valid YAML: {error}", where=path, hint="correct the file") from None
+
+
+def find_yaml(name: str, folders: Sequence[Path], *, what: str, where: str) -> Path:
+    """Return the one file ``<name>.yaml`` in some folders, the shipped one first.
+
+    Parameters
+    ----------
+    what, where : str
+        What such a file describes and where it was looked for, for messages.
+
+    Raises
+    ------
+    ConfigError
+        When there is none (the message names the nearest), or two.
+    """
+    paths = [folder / f"{name}.yaml" for folder in folders]
+    found = [path for path in paths if path.is_file()]
+    if not found:
+        raise ConfigError(
+            f"unknown {what}", where=where, value=name, hint=nearest(name, yaml_names(folders))
+        )
+    if len(found) > 1:
+        raise ConfigError(
+            f"{what} is defined twice",
+            where=found[1],
+            value=name,
+            hint="rename yours: a shipped one is never replaced",
+        )
+    return found[0]
+
+
+def yaml_names(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Return the names of all YAML files in some folders, sorted."""
+    return tuple(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))

@@ -8,16 +8,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from fedmvp.attributes.class_attributes import attributes_path, save_attributes
+from fedmvp.attributes.class_attributes import save_attributes
 from fedmvp.attributes.generate import DatasetClasses, collect_attributes
+from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
-from fedmvp.data.spec import load_spec
-from pipeline.stage import run_stage, stage_words
+from fedmvp.paths import attributes_path
+from pipeline.support.stage import run_stage, stage_arguments
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Collect the attributes of every class of one dataset and write them in label order."""
-    (dataset,) = stage_words(arguments, "DATASET")
+    (dataset,) = stage_arguments(arguments, "DATASET")
     params = load_params()
     spec = load_spec(dataset)
     classes = DatasetClasses(spec.name, spec.title, spec.class_names)

@@ -9,17 +9,17 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import save_manifest
-from fedmvp.data.paths import manifest_path
-from fedmvp.data.spec import load_spec
-from pipeline.stage import run_stage, stage_words
+from fedmvp.paths import manifest_path
+from pipeline.support.stage import run_stage, stage_arguments
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Fetch and verify one dataset, and list its images."""
-    (dataset,) = stage_words(arguments, "DATASET")
+    (dataset,) = stage_arguments(arguments, "DATASET")
     spec, data = load_spec(dataset), load_params().data
     manifest = build_manifest(spec, data.split_seed, data.capture)
     save_manifest(manifest, manifest_path(dataset))

@@ -14,39 +14,41 @@ from safetensors.torch import load_file, save
 from fedmvp.errors import CheckpointError
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.metrics import metrics_of
-from fedmvp.evaluation.predictions import TargetPredictions, write_predictions
-from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
+from fedmvp.evaluation.protocol import evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.federation.client import load_tensors
-from fedmvp.federation.training import fold_tensors, personal_tensors
 from fedmvp.files import write_bytes, write_csv, write_json
-from pipeline.stage import run_stage, stage_seed, stage_words
-from pipeline.workbench import Workbench, result_folder
+from fedmvp.results.key import RunKey
+from fedmvp.results.predictions import TargetPredictions, write_predictions
+from fedmvp.results.targets import TARGET_COLUMNS
+from fedmvp.results.weights import fold_tensors, personal_tensors
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage, stage_arguments, stage_seed
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Evaluate one trained run."""
-    setting, name, number = stage_words(arguments, "SETTING", "METHOD", "SEED")
+    setting, name, number = stage_arguments(arguments, "SETTING", "METHOD", "SEED")
     seed = stage_seed(number)
-    bench = Workbench(setting, name)
-    check_inputs(bench.partition, bench.test_images.manifests)
-    folder = result_folder(setting, name, seed)
+    context = RunContext(setting, name)
+    check_inputs(context.partition, context.test_images.manifests)
+    folder = RunKey(setting, name, seed).folder()
     path = folder / "weights.safetensors"
     try:
         tensors = load_file(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
                               hint="train again: `dvc repro --force train`") from None  # fmt: skip
-    bench.tell_needs(bench.params.evaluation.batch_size, training=False)
-    method = bench.create(seed)
+    context.tell_resources(context.params.evaluation.batch_size, training=False)
+    method = context.create(seed)
     parts = (
-        bench.partition,
+        context.partition,
         method,
         lambda fold: load_tensors(method, fold_tensors(method, tensors, fold)),
-        bench.banks,
-        bench.test_images,
+        context.banks,
+        context.test_images,
     )
-    params = bench.params.evaluation
+    params = context.params.evaluation
 
     def load_personal(fold: str, client: str) -> None:
         # A client that was never selected has the initial tensors.
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     explained = explain(*parts, images=params.explain_images)
     write_json(folder / "explain.json", {"images": explained.images})
     write_bytes(folder / "prompts.safetensors", save(explained.prompts))
-    metrics = metrics_of(bench.partition.protocol, rows, bench.partition.official)
+    metrics = metrics_of(context.partition.protocol, rows, context.partition.official)
     write_json(folder / "metrics.json", metrics)
     print(f"{setting} {name} seed {seed}: " + _headline(metrics))
     for target in below_chance(rows):

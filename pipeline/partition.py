@@ -10,17 +10,17 @@ from collections.abc import Sequence
 
 from fedmvp.config import load_params
 from fedmvp.data.manifest import load_manifest
-from fedmvp.data.paths import manifest_path, partition_path
-from fedmvp.settings.build import build_partition
-from fedmvp.settings.folds import datasets_of
-from fedmvp.settings.partition import save_partition
-from fedmvp.settings.spec import load_setting
-from pipeline.stage import run_stage, stage_words
+from fedmvp.partition.build import build_partition
+from fedmvp.partition.folds import datasets_of
+from fedmvp.partition.model import save_partition
+from fedmvp.partition.setting_spec import load_setting
+from fedmvp.paths import manifest_path, partition_path
+from pipeline.support.stage import run_stage, stage_arguments
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Make the partition of one setting."""
-    (name,) = stage_words(arguments, "SETTING")
+    (name,) = stage_arguments(arguments, "SETTING")
     params = load_params()
     setting = load_setting(params.run.suite, name)
     datasets = datasets_of(setting, params.data.datasets)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
 from PIL import Image
 
 from fedmvp.config import load_params
 from fedmvp.data.images import load_images, raw_folder
 from fedmvp.data.manifest import Manifest, load_manifest
-from fedmvp.data.paths import manifest_path
+from fedmvp.partition.setting_spec import load_setting
+from fedmvp.paths import PARTITIONS, REPORT, RESULTS, manifest_path
 from fedmvp.report import DataRow, Subject, build
-from fedmvp.settings.spec import load_setting
-from pipeline.sheet import site_sheet
-from pipeline.stage import run_stage
+from pipeline.support.contact_sheet import site_sheet
+from pipeline.support.stage import run_stage
 
 # Enough for a thumbnail; a photograph at the model's 224 px would triple the page.
 IMAGE_PX = 128
@@ -36,9 +35,9 @@ def main() -> None:
         data=tuple(_data_row(_manifest(name)) for name in params.data.datasets),
     )
     build(
-        Path("results"),
-        Path("data/partitions"),
-        Path("report"),
+        RESULTS,
+        PARTITIONS,
+        REPORT,
         subject,
         settings=run.settings,
         methods=(*run.zero_shot, *run.trained),

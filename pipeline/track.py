@@ -9,9 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedmvp.config import RunParams, load_params
-from fedmvp.files import read_json, sha256_file, write_json
+from fedmvp.files import sha256_file, write_json
+from fedmvp.paths import REPORT, RESULTS
+from fedmvp.results.key import RunKey
+from fedmvp.results.record import read_record
 from fedmvp.tracking.sync import sync
-from pipeline.stage import run_stage
+from pipeline.support.stage import run_stage
 
 
 def main() -> None:
@@ -22,18 +25,18 @@ def main() -> None:
     runs = [
         {
             "result": folder.as_posix(),
-            "fingerprint": read_json(folder / "run.json")["fingerprint"],
+            "fingerprint": read_record(folder / "run.json").fingerprint,
             "metrics_sha256": sha256_file(folder / "metrics.json"),
         }
         for folder in folders
     ]
-    write_json(root / "report/tracking.json", {"runs": runs})
+    write_json(root / REPORT / "tracking.json", {"runs": runs})
 
 
 def _folders(root: Path, run: RunParams) -> list[Path]:
     """Return the configured results, sorted; older ones may lie beside them."""
     return sorted(
-        root / "results" / setting / method / f"seed{seed}"
+        RunKey(setting, method, seed).folder(root / RESULTS)
         for setting in run.settings
         for method in (*run.zero_shot, *run.trained)
         for seed in run.seeds

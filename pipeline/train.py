@@ -12,41 +12,43 @@ from contextlib import nullcontext
 
 from safetensors.torch import save
 
+from fedmvp.federation.aggregation.privacy import privacy_reports
 from fedmvp.federation.checkpoint import CheckpointFolder
-from fedmvp.federation.privacy import privacy_reports
-from fedmvp.federation.training import ROUND_COLUMNS, train
+from fedmvp.federation.training import train
 from fedmvp.files import remove_partial, write_bytes, write_csv, write_json
-from pipeline.display import TrainingDisplay
-from pipeline.live import live_view, live_wanted
-from pipeline.stage import run_stage, stage_seed, stage_words
-from pipeline.workbench import Workbench, result_folder, scratch_folder
-from pipeline.workers import open_workers
+from fedmvp.results.key import RunKey
+from fedmvp.results.rounds import ROUND_COLUMNS
+from pipeline.support.live import live_view, live_wanted
+from pipeline.support.progress import TrainingDisplay
+from pipeline.support.run_context import RunContext, scratch_folder
+from pipeline.support.stage import run_stage, stage_arguments, stage_seed
+from pipeline.support.workers import open_workers
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Train one method on one setting with one seed."""
-    setting, method, number = stage_words(arguments, "SETTING", "METHOD", "SEED")
+    setting, method, number = stage_arguments(arguments, "SETTING", "METHOD", "SEED")
     seed, live = stage_seed(number), live_wanted()
-    bench = Workbench(setting, method)
-    federation = bench.federation
-    identity = bench.identity(seed, trained=True)
-    privacy = privacy_reports(bench.partition, federation)
-    bench.tell_needs(federation.batch_size, training=True)
+    context = RunContext(setting, method)
+    federation = context.federation
+    identity = context.identity(seed, trained=True)
+    privacy = privacy_reports(context.partition, federation)
+    context.tell_resources(federation.batch_size, training=True)
     checkpoints = CheckpointFolder(scratch_folder(identity["fingerprint"]))
-    folder = result_folder(setting, method, seed)
+    folder = RunKey(setting, method, seed).folder()
     with checkpoints.held():
         remove_partial(folder)
         title = f"{setting} {method} seed {seed}"
-        with live_view(identity, bench.partition.folds, checkpoints.path, wanted=live):
+        with live_view(identity, context.partition.folds, checkpoints.path, wanted=live):
             with (
-                TrainingDisplay(title, bench.partition, federation) as display,
+                TrainingDisplay(title, context.partition, federation) as display,
                 open_workers(setting, method, seed) or nullcontext() as workers,
             ):
                 result = train(
-                    bench.partition,
-                    lambda: bench.create(seed),
-                    bench.banks,
-                    bench.train_images,
+                    context.partition,
+                    lambda: context.create(seed),
+                    context.banks,
+                    context.train_images,
                     federation,
                     seed=seed,
                     scratch=checkpoints.path,

@@ -11,42 +11,44 @@ from collections.abc import Sequence
 
 from fedmvp.errors import ConfigError
 from fedmvp.evaluation.metrics import metrics_of
-from fedmvp.evaluation.predictions import TargetPredictions, write_predictions
-from fedmvp.evaluation.protocol import TARGET_COLUMNS, evaluate
+from fedmvp.evaluation.protocol import evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.files import write_csv, write_json
-from fedmvp.methods import load_method
-from pipeline.stage import run_stage, stage_words
-from pipeline.workbench import Workbench, result_folder
+from fedmvp.methods.build import load_method
+from fedmvp.results.key import RunKey
+from fedmvp.results.predictions import TargetPredictions, write_predictions
+from fedmvp.results.targets import TARGET_COLUMNS
+from pipeline.support.run_context import RunContext
+from pipeline.support.stage import run_stage, stage_arguments
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Evaluate one method that is not trained."""
-    setting, name = stage_words(arguments, "SETTING", "METHOD")
-    bench = Workbench(setting, name)
+    setting, name = stage_arguments(arguments, "SETTING", "METHOD")
+    context = RunContext(setting, name)
     if load_method(name).trained:
         raise ConfigError("method needs training", where="params.yaml: run.zero_shot", value=name,
                           hint="list it under run.trained")  # fmt: skip
-    check_inputs(bench.partition, bench.test_images.manifests)
-    bench.tell_needs(bench.params.evaluation.batch_size, training=False)
+    check_inputs(context.partition, context.test_images.manifests)
+    context.tell_resources(context.params.evaluation.batch_size, training=False)
     predicted: list[TargetPredictions] = []
     rows = evaluate(
-        bench.partition,
-        bench.create(0),
+        context.partition,
+        context.create(0),
         lambda fold: None,
-        bench.banks,
-        bench.test_images,
-        batch_size=bench.params.evaluation.batch_size,
+        context.banks,
+        context.test_images,
+        batch_size=context.params.evaluation.batch_size,
         record=predicted.append,
     )
-    metrics = metrics_of(bench.partition.protocol, rows, bench.partition.official)
-    shutil.rmtree(result_folder(setting, name, 0).parent, ignore_errors=True)
-    for seed in bench.params.run.seeds:
-        folder = result_folder(setting, name, seed)
+    metrics = metrics_of(context.partition.protocol, rows, context.partition.official)
+    shutil.rmtree(RunKey(setting, name, 0).folder().parent, ignore_errors=True)
+    for seed in context.params.run.seeds:
+        folder = RunKey(setting, name, seed).folder()
         write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
         write_predictions(folder / "predictions.csv", predicted)
         write_json(folder / "metrics.json", metrics)
-        write_json(folder / "run.json", bench.identity(seed, trained=False))
+        write_json(folder / "run.json", context.identity(seed, trained=False))
     print(f"{setting} {name}: " + ", ".join(
         f"{key} {100 * metrics[key]:.2f} %"
         for key in ("local", "base", "new", "hm", "mean") if key in metrics))  # fmt: skip

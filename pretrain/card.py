@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from safetensors import safe_open
 
 from fedmvp.files import write_text
@@ -128,112 +129,29 @@ def card(recipe: Recipe, report: dict[str, Any], screen: dict[str, Any], sets: d
     note : str
         Goes to the top.
     """
-    model = recipe.model
-    phases = progress(FOLDER_OF_WEIGHTS / "model.safetensors")
+    rows = report["datasets"].values()
+    full = all("attributes only" in row for row in rows)
     emoji = sum(sum(screen["by_set"].get(name, {}).values()) for name in recipe.icons.emoji)
-    attributes = ""
-    if all("attributes only" in row for row in report["datasets"].values()):
-        attributes = ("\n### Attribute phrases alone, without the class name\n\n"
-                      + accuracy_table(report, "attributes only") + "\n")  # fmt: skip
-    remark = f"\n> {note}\n" if note else ""
-    return f"""# PictoCLIP
-{remark}
-A small CLIP for drawings of things: icons, pictograms, emoji. It is open_clip's own `CLIP` class:
-
-```python
-import open_clip
-model, _, preprocess = open_clip.create_model_and_transforms("local-dir:<this folder>")
-tokenizer = open_clip.get_tokenizer("local-dir:<this folder>")
-```
-
-Image tower: ViT, {model.image_size} px, patch {model.patch_size}, width {model.width}, \
-{model.layers} blocks. Text tower: CLIP's vocabulary and context, width {model.text_width}, \
-{model.text_layers} blocks. Joint space: {model.embed_dim} dimensions. Weights in fp16.
-
-## Accuracy
-
-Zero-shot top-1 in percent, all classes of a dataset as candidates, mean over drawing styles.
-Every number comes from `python -m pretrain.evaluate`, which loads this folder with open_clip and
-reads the benchmark's archives in `data/emoji`.
-
-### "an icon of a {{}}."
-
-{accuracy_table(report, "icon")}
-
-### Plain class name
-
-{accuracy_table(report, "plain")}
-{attributes}
-## Data
-
-{screen["icons"]:,} icons of the npm package @iconify/json {recipe.sources.iconify}, rendered at \
-{recipe.icons.size_px} px, with their names, aliases, WordNet 3.0 synonyms, definitions and \
-parents, and colour words read off the drawing as captions. Sets named in \
-`pretrain/params.yaml` are left out: brands, file types, licences that forbid commercial use or \
-are GPL. Sentence embeddings of captions come from all-MiniLM-L6-v2 (Apache-2.0).
-
-{set_table(sets)}
-
-CC-BY sets ask for attribution: each set's author is in the package's `collections.json`. Some
-sets are share-alike (CC-BY-SA, in the table); no image of theirs is shipped here, and whether
-weights inherit such terms is unsettled: leave those sets out in `params.yaml` where that matters.
-
-## No benchmark image in training
-
-The eight benchmark styles ({", ".join(recipe.icons.benchmark)}) are left out by name. Every
-remaining icon was compared with all benchmark images: perceptual hash within \
-{recipe.screen.phash_bits} of 64 bits, or 16 px thumbnails within {recipe.screen.thumb_rms} RMS. \
-{screen["copies"]:,} of {screen["icons"]:,} icons matched and were dropped: {screen["exact"]:,} \
-exact copies (the same pixels) and {screen["copies"] - screen["exact"]:,} near ones \
-({screen["by_hash"]:,} by hash, {screen["by_thumbnail"]:,} by thumbnail, some by both), {emoji} \
-of them emoji.
-
-{leakage_table(screen)}
-
-Older emoji \
-sets remain in training under the same names (noto-v1, emojione-v1, emojione-monotone, \
-streamline-emojis): the test is of new drawing styles, not of unseen things, and \
-emojione-monotone holds black \
-silhouettes of drawings whose colour versions the benchmark's emojione style contains, which may \
-help on that style; and emojione and fxemoji lack the newer emoji.
-
-The attribute texts shipped for the benchmark are not training texts. By coincidence {shared[0]} \
-of the {shared[1]:,} phrases are also a caption of some icon or an entry of the lexicon.
-
-## Recipe
-
-`pretrain/params.yaml` holds every number; `make pretrain` runs it and resumes where it stopped
-stopped.
-
-1. Image tower against projected sentence embeddings of all captions of each icon, sampled
-   softmax with {recipe.image_phase.negatives:,} negatives, patches without ink dropped first \
-({recipe.image_phase.keep_tokens} of {(model.image_size // model.patch_size) ** 2} kept), \
-augmentation of ground, ink, colour, pose and line art; Muon and AdamW; averaged weights.
-   Images seen: {phases["image"]}.
-2. Text tower against the sentence embeddings, in random templates, on captions, WordNet and a
-   small grammar of visual phrases. Texts seen: {phases["text"]}.
-3. Both together on captions through the text tower. Images seen: {phases["joint"]}.
-
-Trained on two CPU cores shared with other work; hours on them, from the training logs: \
-{duration}. The image and the joint phase were shortened while they ran, to the
-time there was, so part of each saw a slower decline of the learning rate than `params.yaml` now
-gives: the recipe run anew ends near these weights, not at them.
-
-## What the benchmark was used for
-
-The two held-out icon sets ({", ".join(recipe.icons.validation)}) were to choose hyper-parameters,
-and there was no search. But accuracy on the benchmark (every fourth of its images) was
-watched during training, too, and what was seen there led to changes: of the image phase's loss
-and patch dropping, and of the shares of the kinds of captions. So the numbers above are of a
-model developed with a look at the benchmark, and are somewhat optimistic
-for drawings in other styles. No image of it was trained on.
-
-## Limits
-
-Drawings on plain grounds only; photographs are out of its domain. English nouns; words that
-neither the captions nor the lexicon hold have hardly trained embeddings. Names are those of icon
-sets, with their biases and mistakes; it must not be used to judge people.
-"""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, keep_trailing_newline=True, autoescape=False,  # noqa: S701  # Markdown
+    )  # fmt: skip
+    environment.filters["thousands"] = "{:,}".format
+    return environment.get_template("card.md.j2").render(
+        note=note,
+        model=recipe.model,
+        recipe=recipe,
+        screen=screen,
+        icon=accuracy_table(report, "icon"),
+        plain=accuracy_table(report, "plain"),
+        attributes=accuracy_table(report, "attributes only") if full else "",
+        licences=set_table(sets),
+        leakage=leakage_table(screen),
+        emoji=emoji,
+        shared=shared,
+        duration=duration,
+        phases=progress(FOLDER_OF_WEIGHTS / "model.safetensors"),
+    )
 
 
 def main() -> None:

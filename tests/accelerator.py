@@ -1,4 +1,4 @@
-"""A pretended accelerator: tensors that say they live on another device, computed on the CPU.
+"""A fake accelerator: tensors that say they live on another device, computed on the CPU.
 
 What a GPU refuses is refused here, too: an operation on tensors of two devices. What makes a GPU's
 host wait is counted: reading a value, copying to the CPU, results whose size depends on values.
@@ -22,7 +22,7 @@ from torch.utils.backend_registration import (
 
 __all__ = ["DEVICE", "Accelerator"]
 
-DEVICE = "pretended"
+DEVICE = "fake"
 _ATEN = torch.ops.aten
 _TO, _COPY = _ATEN._to_copy.default, _ATEN.copy_.default
 _READS = (_ATEN._local_scalar_dense.default, _ATEN.nonzero.default, _ATEN.equal.default)

@@ -45,10 +45,10 @@ def words(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Its ids are kept out of the disk cache, where CLIP's are expected.
     """
-    from fedmvp.clip import importing, tokens
+    from fedmvp.clip import open_clip_models, tokens
     from tests.random_clip import WordTokenizer
 
-    monkeypatch.setattr(importing, "import_tokenizer", WordTokenizer)
+    monkeypatch.setattr(open_clip_models, "import_tokenizer", WordTokenizer)
     monkeypatch.setattr(tokens, "cached_features", lambda key, compute: compute())
 
 

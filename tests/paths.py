@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.imports import Sources
+from pipeline.support.imports import Sources
 
 ROOT = Path(__file__).parent.parent
 SOURCES = Sources(ROOT)

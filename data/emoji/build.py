@@ -101,7 +101,7 @@ split: {{rule: fractions, train: 0.5, val: 0.0, within: class}}
 counts: {{images: {images}}}
 domains:
 {domains}
-# A cheap camera in poor light at every site, at severity 1 (fedmvp/data/capture_spec.py).
+# A cheap camera in poor light at every site, at severity 1 (fedmvp/catalog/cameras.py).
 capture:
 {cameras}
 classes:

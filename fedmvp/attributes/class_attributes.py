@@ -10,12 +10,7 @@ from fedmvp.attributes.schema import check_list
 from fedmvp.errors import AttributeTextError, DataError
 from fedmvp.files import read_json, write_json
 
-__all__ = ["ClassAttributes", "attributes_path", "load_attributes", "save_attributes"]
-
-
-def attributes_path(dataset: str) -> Path:
-    """Return where stage ``attributes`` writes the attributes of `dataset`."""
-    return Path("data/attributes") / f"{dataset}.json"
+__all__ = ["ClassAttributes", "load_attributes", "save_attributes"]
 
 
 @dataclass(frozen=True)

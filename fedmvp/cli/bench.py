@@ -49,13 +49,13 @@ def bench(
 
     if device is not None:
         os.environ["FEDMVP_DEVICE"] = device
-    from fedmvp.bench.run import Question, answer
     from fedmvp.cli.methods import backbone_spec
     from fedmvp.cli.output import print_json
     from fedmvp.cli.profile import profile_params
     from fedmvp.config import load_params
+    from fedmvp.devices import prepare_device
     from fedmvp.errors import ConfigError
-    from pipeline.device import prepare_device
+    from fedmvp.profiling.bench import Question, answer
 
     if precision not in (None, "fp32", "bf16", "fp16"):
         raise ConfigError("unknown precision", where="--precision", value=precision,

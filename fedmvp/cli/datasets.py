@@ -13,8 +13,8 @@ from fedmvp.cli.own_data import add
 from fedmvp.cli.show import show
 
 if TYPE_CHECKING:
+    from fedmvp.catalog.spec import DatasetSpec
     from fedmvp.cli.verification import DatasetReport
-    from fedmvp.data.spec import DatasetSpec
 
 __all__ = ["app", "data_state"]
 
@@ -34,8 +34,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 @app.command(name="list")
 def list_datasets(as_json: AsJson = False) -> None:
     """List the catalog: classes, domains, images, and whether the images are on this machine."""
+    from fedmvp.catalog.spec import dataset_names, load_spec
     from fedmvp.cli.output import print_json, print_table
-    from fedmvp.data.spec import dataset_names, load_spec
 
     rows = [_summary(load_spec(name)) for name in dataset_names()]
     if as_json:
@@ -58,10 +58,10 @@ def verify(
     """
     from dataclasses import asdict
 
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.cli.output import print_json
     from fedmvp.cli.verification import verify_dataset
     from fedmvp.config import load_params
-    from fedmvp.data.spec import load_spec
     from fedmvp.files import write_json
 
     spec = load_spec(name)
@@ -81,7 +81,7 @@ def verify(
 
 def data_state(spec: DatasetSpec) -> str:
     """Return ``ready``, ``your own`` (used in place) or ``to fetch``."""
-    from fedmvp.data.paths import dataset_folder
+    from fedmvp.data.locations import dataset_folder
     from fedmvp.data.sources import MARKER
 
     folder = dataset_folder(spec.name, spec.raw_folders)
@@ -92,7 +92,7 @@ def data_state(spec: DatasetSpec) -> str:
 
 def _summary(spec: DatasetSpec) -> dict[str, Any]:
     from fedmvp.data.manifest import load_manifest
-    from fedmvp.data.paths import manifest_path
+    from fedmvp.paths import manifest_path
 
     path = manifest_path(spec.name)
     images = len(load_manifest(path).images) if path.is_file() else spec.counts.images
@@ -113,8 +113,8 @@ def _print_report(report: DatasetReport, path: Path) -> None:
                f"{report.images:,} images ({splits})")  # fmt: skip
     if report.split:
         typer.echo(f"split    {report.split}")
-    for fact in report.recalled:
-        typer.echo(f"recalled {fact}")
+    for fact in report.unverified:
+        typer.echo(f"unverified {fact}")
     for note in report.notes:
         typer.echo(f"note     {note}")
     for problem in report.problems[:_SHOWN]:

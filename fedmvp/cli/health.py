@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from fedmvp.errors import FedMVPError
 
 if TYPE_CHECKING:
+    from fedmvp.catalog.spec import DatasetSpec
     from fedmvp.config import Params
-    from fedmvp.data.spec import DatasetSpec
 
 __all__ = ["CHECKS", "Line", "examine"]
 
@@ -108,9 +108,9 @@ def _programs(check: str) -> Iterator[Line]:
 
 
 def _params(check: str) -> Iterator[Line]:
-    from fedmvp.data.spec import load_spec
-    from fedmvp.settings.folds import datasets_of
-    from fedmvp.settings.spec import load_setting
+    from fedmvp.catalog.spec import load_spec
+    from fedmvp.partition.folds import datasets_of
+    from fedmvp.partition.setting_spec import load_setting
 
     params = _load()
     for name in params.run.settings:
@@ -131,15 +131,15 @@ def _methods(check: str) -> Iterator[Line]:
 
 
 def _data(check: str) -> Iterator[Line]:
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
 
     for name in _load().data.datasets:
         yield _dataset(check, load_spec(name))
 
 
 def _dataset(check: str, spec: DatasetSpec) -> Line:
+    from fedmvp.catalog.sources import EmbeddedSource
     from fedmvp.cli.datasets import data_state
-    from fedmvp.data.source_spec import EmbeddedSource
     from fedmvp.data.sources import verify_shipped
 
     state = data_state(spec)
@@ -156,7 +156,7 @@ def _dataset(check: str, spec: DatasetSpec) -> Line:
 def _attributes(check: str) -> Iterator[Line]:
     from fedmvp.attributes.generate import DatasetClasses, asks_of, collect_attributes, unanswered
     from fedmvp.attributes.store import AnswerStore
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
 
     params = _load()
     for name in params.data.datasets:
@@ -205,7 +205,7 @@ def _disk(check: str) -> Iterator[Line]:
 
 
 def _device(check: str) -> Iterator[Line]:
-    from pipeline.device import prepare_device
+    from fedmvp.devices import prepare_device
 
     device = prepare_device()
     yield Line(check, True, f"{device} (FEDMVP_DEVICE chooses another)")

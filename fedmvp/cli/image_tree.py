@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fedmvp.data.readers.found import is_image
+from fedmvp.data.readers.image_files import is_image
 from fedmvp.errors import DataError
 
 __all__ = ["ImageTree", "survey"]

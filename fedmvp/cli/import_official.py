@@ -40,7 +40,7 @@ def import_official(
     """
     from fedmvp.errors import ConfigError
     from fedmvp.methods.official_checkpoint import OfficialCheckpoint, to_official, write_official
-    from fedmvp.prediction.weights import save_learned
+    from fedmvp.results.learned import save_learned
 
     if out is None and export is None:
         raise ConfigError("nothing to write", where="fedmvp import-official",
@@ -61,7 +61,7 @@ def _read(
     """Return our tensors and the note of the file, from either format."""
     from fedmvp.errors import CheckpointError
     from fedmvp.methods.official_checkpoint import from_official, read_official
-    from fedmvp.prediction.weights import read_learned
+    from fedmvp.results.learned import read_learned
 
     if checkpoint.suffix == ".safetensors" or checkpoint.is_dir():
         learned = read_learned(checkpoint, fold)

@@ -51,7 +51,7 @@ def method_row(name: str, section: Mapping[str, Any], backbone: Backbone) -> dic
         ``method``, ``trainable`` and ``communicated`` of the first phase; ``phases`` where there
         are several, and ``variants`` with the phases of each other variant.
     """
-    from fedmvp.methods import load_method
+    from fedmvp.methods.build import load_method
 
     phases = _phases(name, section, backbone)
     row: dict[str, Any] = {"method": name, **next(iter(phases.values()))}
@@ -74,9 +74,8 @@ def method_row(name: str, section: Mapping[str, Any], backbone: Backbone) -> dic
 
 def _phases(name: str, section: Mapping[str, Any], backbone: Backbone) -> dict[str, dict[str, int]]:
     """Return the sizes of the phases a client goes through, in their order."""
-    from fedmvp.methods import load_method
-    from fedmvp.methods.base import Local
-    from fedmvp.methods.build import build_method, method_params
+    from fedmvp.methods.base import RoundLosses
+    from fedmvp.methods.build import build_method, load_method, method_params
 
     kind = load_method(name)
     if not kind.trained:
@@ -91,7 +90,7 @@ def _phases(name: str, section: Mapping[str, Any], backbone: Backbone) -> dict[s
             "communicated": sum(sizes[key] for key in method.communicated(phase)),
         }
         # The phase a client enters once its loss is as low as can be.
-        phase = method.next_phase(phase, Local(0.0, 0.0))
+        phase = method.next_phase(phase, RoundLosses(0.0, 0.0))
     return phases
 
 
@@ -121,6 +120,6 @@ def backbone_spec(name: str) -> BackboneSpec:
     spec = stage_spec()
     if spec is not None and spec.name == name:
         return spec
-    from fedmvp.clip.importing import describe_model
+    from fedmvp.clip.open_clip_models import describe_model
 
     return describe_model(name)

@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fedmvp.catalog.spec import DatasetSpec
     from fedmvp.cli.image_tree import ImageTree
-    from fedmvp.data.spec import DatasetSpec
 
 __all__ = ["add", "catalog_entry", "own_settings"]
 
@@ -36,8 +36,8 @@ def add(
 ) -> None:
     """Make a catalog entry and settings for your own images; they stay where they are.
 
-    The entry goes to fedmvp/data/catalog (or FEDMVP_CATALOG), the settings to a suite of the
-    dataset's name in fedmvp/settings (or FEDMVP_SETTINGS), and where the images are to
+    The entry goes to fedmvp/catalog/datasets (or FEDMVP_CATALOG), the settings to a suite of the
+    dataset's name in fedmvp/partition/settings (or FEDMVP_SETTINGS), and where the images are to
     .fedmvp/paths.yaml. Commit the first two; the last is this machine's.
     """
     import yaml
@@ -165,8 +165,8 @@ def _transfer(title: str, name: str, targets: list[dict[str, Any]]) -> dict[str,
 
 def _checked(name: str, entry: dict[str, Any]) -> DatasetSpec:
     """Validate an entry before anything is written; a name that is taken is refused."""
+    from fedmvp.catalog.spec import DatasetSpec, dataset_names
     from fedmvp.config import parse_section
-    from fedmvp.data.spec import DatasetSpec, dataset_names
     from fedmvp.errors import ConfigError
 
     # Stricter than a catalog name: the suite of settings is called the same.
@@ -185,8 +185,8 @@ def _places(name: str) -> tuple[Path, Path, Path]:
     from fedmvp.attributes.store import RECORDED
 
     package = Path(fedmvp.__file__).parent
-    catalog = Path(os.environ.get("FEDMVP_CATALOG") or package / "data/catalog")
-    settings = Path(os.environ.get("FEDMVP_SETTINGS") or package / "settings")
+    catalog = Path(os.environ.get("FEDMVP_CATALOG") or package / "catalog/datasets")
+    settings = Path(os.environ.get("FEDMVP_SETTINGS") or package / "partition/settings")
     return _short(catalog) / f"{name}.yaml", _short(settings) / name, RECORDED / f"{name}.jsonl"
 
 
@@ -198,9 +198,9 @@ def _remember(name: str, images: Path) -> None:
     """Note where the images are: on this machine only, so nothing depends on it."""
     import yaml
 
-    from fedmvp.config import load_yaml
-    from fedmvp.data.paths import PATHS_FILE
+    from fedmvp.data.locations import PATHS_FILE
     from fedmvp.files import write_text
+    from fedmvp.yaml_files import load_yaml
 
     paths = (load_yaml(PATHS_FILE) or {}) if PATHS_FILE.is_file() else {}
     datasets = {**paths.get("datasets", {}), name: str(images.resolve())}

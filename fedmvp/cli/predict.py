@@ -75,12 +75,12 @@ def predict(
     any is classified.
     """
     from fedmvp.cli.output import print_json
+    from fedmvp.devices import prepare_device
     from fedmvp.errors import DataError
     from fedmvp.prediction.backbones import BackboneChoice
     from fedmvp.prediction.images import decode_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
     from fedmvp.prediction.predictor import probabilities
-    from pipeline.device import prepare_device
 
     if gone := next((path for path in images if not path.is_file()), None):
         raise DataError("no such image file", where=gone, hint="correct the path")

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["probe"]
 
-_BACKBONE, _ATTRIBUTES = Path("data/backbone"), Path("data/attributes")
-
 
 def probe(
     dataset: Annotated[str, typer.Argument(help="A dataset whose manifest is built.")],
@@ -35,13 +33,14 @@ def probe(
     """
     from fedmvp.cli.output import print_json
     from fedmvp.clip.backbone import load_backbone
+    from fedmvp.devices import prepare_device
     from fedmvp.evaluation.probe import probe_dataset
-    from pipeline.device import prepare_device
+    from fedmvp.paths import ATTRIBUTES, BACKBONE
 
     manifest = _manifest(dataset, severity)
-    _require(_BACKBONE / "spec.json", "backbone")
-    backbone = load_backbone(_BACKBONE, device=prepare_device())
-    found = probe_dataset(manifest, backbone, _ATTRIBUTES)
+    _require(BACKBONE / "spec.json", "backbone")
+    backbone = load_backbone(BACKBONE, device=prepare_device())
+    found = probe_dataset(manifest, backbone, ATTRIBUTES)
     if as_json:
         print_json(_record(found, severity))
         return
@@ -50,12 +49,12 @@ def probe(
 
 def _manifest(dataset: str, severity: float | None) -> Manifest:
     """Return the images to probe; see `probe`."""
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.config import load_params
     from fedmvp.data.build import build_manifest, cameras_at
     from fedmvp.data.manifest import load_manifest
-    from fedmvp.data.paths import manifest_path
-    from fedmvp.data.spec import load_spec
     from fedmvp.errors import ConfigError
+    from fedmvp.paths import manifest_path
 
     spec = load_spec(dataset)
     if severity is None:

@@ -63,9 +63,9 @@ def use(
     An edited params.yaml is only overwritten with --force; the old one is then kept in
     .fedmvp/params.yaml.bak.
     """
-    from fedmvp.config import load_yaml
     from fedmvp.errors import ConfigError
     from fedmvp.files import write_bytes, write_text
+    from fedmvp.yaml_files import load_yaml
 
     text, current = profile_text(name), _current()
     if current == text:

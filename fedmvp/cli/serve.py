@@ -30,11 +30,11 @@ def serve(
     There is no log-in, so it listens to this machine alone unless --host says otherwise. What a
     request may take is set by the environment (FEDMVP_SERVE_PIXELS and its like).
     """
+    from fedmvp.devices import prepare_device
     from fedmvp.ports import require_free
     from fedmvp.prediction.bundle import open_model
     from fedmvp.prediction.limits import Limits
     from fedmvp.service.server import serve as run
-    from pipeline.device import prepare_device
 
     require_free(host, port, "fedmvp serve")
     limits = Limits.from_environment()

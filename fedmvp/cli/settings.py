@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from fedmvp.config import Params
     from fedmvp.data.manifest import Manifest
-    from fedmvp.settings.partition import Partition
+    from fedmvp.partition.model import Partition
 
 __all__ = ["settings"]
 
@@ -24,7 +24,7 @@ def settings(
     """
     from fedmvp.cli.output import print_json, print_table
     from fedmvp.config import load_params
-    from fedmvp.settings.spec import setting_names
+    from fedmvp.partition.setting_spec import setting_names
 
     params = load_params()
     if name is not None:
@@ -54,9 +54,9 @@ def settings(
 
 def _partition(params: Params, name: str) -> Partition:
     """Make the partition as the stage does, in memory."""
-    from fedmvp.settings.build import build_partition
-    from fedmvp.settings.folds import datasets_of
-    from fedmvp.settings.spec import load_setting
+    from fedmvp.partition.build import build_partition
+    from fedmvp.partition.folds import datasets_of
+    from fedmvp.partition.setting_spec import load_setting
 
     setting = load_setting(params.run.suite, name)
     return build_partition(
@@ -71,11 +71,11 @@ def _partition(params: Params, name: str) -> Partition:
 
 def _manifest(params: Params, dataset: str) -> Manifest:
     """Return the stage's manifest; one of embedded data is made here if there is none."""
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.data.build import build_manifest
     from fedmvp.data.manifest import load_manifest
-    from fedmvp.data.paths import manifest_path
-    from fedmvp.data.spec import load_spec
     from fedmvp.errors import DataError
+    from fedmvp.paths import manifest_path
 
     path = manifest_path(dataset)
     if path.is_file():
@@ -90,7 +90,7 @@ def _manifest(params: Params, dataset: str) -> Manifest:
 def _summary(params: Params, name: str) -> dict[str, Any]:
     """Describe a setting; one whose datasets are not here yet has a problem instead of counts."""
     from fedmvp.errors import FedMVPError
-    from fedmvp.settings.spec import load_setting
+    from fedmvp.partition.setting_spec import load_setting
 
     setting = load_setting(params.run.suite, name)
     partition, problem = None, None

@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     import PIL.Image
 
-    from fedmvp.data.capture_spec import Camera
-    from fedmvp.data.spec import DatasetSpec
+    from fedmvp.catalog.cameras import Camera
+    from fedmvp.catalog.spec import DatasetSpec
 
 __all__ = ["camera_words", "show"]
 
@@ -42,10 +42,10 @@ def show(
     Cameras are what a catalog entry declares under `capture`; without any, images are shown as
     they are. Images that are missing are fetched first.
     """
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.config import load_params
     from fedmvp.data.build import build_manifest
     from fedmvp.data.contact_sheet import contact_sheet
-    from fedmvp.data.spec import load_spec
     from fedmvp.files import write_bytes
 
     _check_out(out)

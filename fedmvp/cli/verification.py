@@ -9,16 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.config import DataParams
 from fedmvp.data.build import build_manifest, count_mismatches
 from fedmvp.data.decode import decode_image
 from fedmvp.data.manifest import Image, Manifest, load_manifest
-from fedmvp.data.paths import manifest_path
 from fedmvp.data.readers.layout import locate
 from fedmvp.data.sources import SUBSET, ensure_raw, read_marker
-from fedmvp.data.spec import DatasetSpec
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
+from fedmvp.paths import manifest_path
 
 __all__ = ["DatasetReport", "verify_dataset"]
 
@@ -36,7 +36,7 @@ class DatasetReport:
         Where the split comes from.
     subset : bool
         Whether a part of the dataset is used on purpose.
-    recalled : list of str
+    unverified : list of str
         Facts of the catalog entry that nobody has confirmed, with what was found.
     problems : list of str
         What makes the dataset unusable or its results wrong.
@@ -51,7 +51,7 @@ class DatasetReport:
     splits: dict[str, int] = field(default_factory=dict)
     split: str = ""
     subset: bool = False
-    recalled: list[str] = field(default_factory=list)
+    unverified: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -81,13 +81,13 @@ def verify_dataset(
         base = locate(spec, root).base
     except DataError as error:
         report.problems.append(str(error))
-        report.recalled += _recalled(spec, None)
+        report.unverified += _unverified(spec, None)
         return report
     report.images = len(manifest.images)
     report.splits = dict(sorted(Counter(image.split for image in manifest.images).items()))
     report.split = f"{manifest.split.kind}: {manifest.split.detail}"
     report.subset = manifest.subset
-    report.recalled += _recalled(spec, manifest)
+    report.unverified += _unverified(spec, manifest)
     report.notes += _copy_notes(spec, manifest, root)
     hashes = _decode_all(manifest, base, report, progress)
     report.problems += _split_problems(manifest)
@@ -96,10 +96,10 @@ def verify_dataset(
     return report
 
 
-def _recalled(spec: DatasetSpec, manifest: Manifest | None) -> Iterator[str]:
+def _unverified(spec: DatasetSpec, manifest: Manifest | None) -> Iterator[str]:
     """Tell of every fact that is from memory; of counts also whether they hold."""
     wrong = {} if manifest is None else {k: a for k, _, a in count_mismatches(spec, manifest)}
-    for key in spec.recalled:
+    for key in spec.unverified:
         counts = {k: a for k, a in wrong.items() if f"counts.{k}".startswith(key)}
         if not key.startswith("counts") or manifest is None:
             value = spec.fact(key)

@@ -110,8 +110,7 @@ class Backbone(nn.Module):
                                     "backbone stage again")  # fmt: skip
         backbone = cls(spec, precision=precision, shortcuts=shortcuts, linear=linear)
         backbone.load_state_dict(dict(state))
-        if backbone.shortcuts.cast_once:
-            backbone.round_weights()
+        backbone.round_weights()
         return backbone
 
     @property
@@ -146,8 +145,8 @@ class Backbone(nn.Module):
         """Turn uint8 RGB [B, S, S, 3] into the towers' input, float32 [B, 3, S, S]."""
         pixels = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray)
                                  else images)  # fmt: skip
-        if self.shortcuts.pinned and self.device.type != pixels.device.type:
-            pixels = pixels.pin_memory()
+        if self.device.type != pixels.device.type:
+            pixels = pixels.pin_memory()  # the copy then does not wait for the device's work
         pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255.0
         return (pixels - self.mean) / self.std
 
@@ -167,9 +166,9 @@ class Backbone(nn.Module):
 
         if not texts:
             return torch.empty(0, self.spec.embed_dim, device=self.device)
-        return self.kept({"texts": list(texts)}, compute).to(self.device)
+        return self.cached({"texts": list(texts)}, compute).to(self.device)
 
-    def kept(self, key: Mapping[str, object], compute: Callable[[], Tensor]) -> Tensor:
+    def cached(self, key: Mapping[str, object], compute: Callable[[], Tensor]) -> Tensor:
         """Return a frozen feature on the CPU, from the disk cache where it is there.
 
         Parameters
@@ -177,8 +176,6 @@ class Backbone(nn.Module):
         key : mapping
             All that determines the feature beside `identity`.
         """
-        if not self.shortcuts.disk_cache:
-            return compute()
         return cached_features({**self.identity, **key}, compute)
 
     @property

@@ -2,7 +2,7 @@
 
 open_clip's own block goes through nn.MultiheadAttention; ours is the same arithmetic written with
 `scaled_dot_product_attention`, so that one row (the CLS query) can be computed alone, and so that
-the tower does not change with open_clip's releases. `fedmvp.clip.importing` asserts the equality
+the tower does not change with open_clip's releases. `fedmvp.clip.conversion` asserts the equality
 whenever a backbone is imported.
 
 Shapes: B images or texts, N tokens, d width, H heads.

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fedmvp.data.paths import cache_root
 from fedmvp.files import sha256_json, write_bytes
+from fedmvp.paths import cache_root
 
 __all__ = ["cached_features"]
 

@@ -20,7 +20,7 @@ def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
     """
 
     def compute() -> Tensor:
-        from fedmvp.clip.importing import import_tokenizer
+        from fedmvp.clip.open_clip_models import import_tokenizer
 
         return torch.as_tensor(import_tokenizer(context_length)(list(texts)))
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedmvp.data.capture import CAPTURE_VERSION
-from fedmvp.data.capture_spec import Camera
+from fedmvp.catalog.cameras import Camera
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
-from fedmvp.data.readers.found import Found
-from fedmvp.data.readers.layout import Located, locate, read_layout
+from fedmvp.data.readers.image_files import ImageFile
+from fedmvp.data.readers.layout import ResolvedLayout, locate, read_layout
 from fedmvp.data.sources import SUBSET, ensure_raw, shipped_checksums, verify_shipped
-from fedmvp.data.spec import DatasetSpec
-from fedmvp.data.split_files import find_split_file, read_split_file
-from fedmvp.data.split_spec import FractionsRule
+from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.splits import find_split_file, read_split_file
+from fedmvp.catalog.layouts import FractionsRule
 from fedmvp.data.splits import Split, assign_splits, cut_trainval
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.files import sha256_json
@@ -71,7 +71,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
         capture=cameras,
     )
     for key, declared, actual in count_mismatches(spec, manifest):
-        if not manifest.subset and not spec.is_recalled(f"counts.{key}"):
+        if not manifest.subset and not spec.is_unverified(f"counts.{key}"):
             raise DataError(
                 f"number of images ({key}) is not the declared {declared}",
                 where=root,
@@ -82,7 +82,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
     return manifest
 
 
-def _check_paths(found: Sequence[Found], root: Path) -> None:
+def _check_paths(found: Sequence[ImageFile], root: Path) -> None:
     """Refuse names that lead elsewhere (lists hold names from afar), or cannot be written."""
     for image in found:
         inside = not image.path.startswith("/") and ".." not in image.path.split("/")
@@ -110,7 +110,7 @@ def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, i
 
 
 def _split(
-    spec: DatasetSpec, found: Sequence[Found], located: Located, file: Path | None, seed: int
+    spec: DatasetSpec, found: Sequence[ImageFile], located: ResolvedLayout, file: Path | None, seed: int
 ) -> tuple[list[Split], SplitOrigin]:
     """Return the split of each image and where it comes from."""
     rule, names = spec.split, [spec.class_names[image.label] for image in found]
@@ -171,7 +171,7 @@ def cameras_at(
     return cameras
 
 
-def _content(spec: DatasetSpec, found: Sequence[Found], cameras: Mapping[str, Camera]) -> str:
+def _content(spec: DatasetSpec, found: Sequence[ImageFile], cameras: Mapping[str, Camera]) -> str:
     files = [[f.path, f.size_bytes] for f in found]
     content: dict[str, object] = {"files": files, "sources": shipped_checksums(spec)}
     if cameras:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fedmvp.data.capture_spec import Camera
+from fedmvp.catalog.cameras import Camera
 from fedmvp.seeds import numpy_generator
 
 __all__ = ["CAPTURE_VERSION", "GRAIN_PX", "photograph"]

@@ -2,10 +2,16 @@
 
 A cache file is named by what determines its content and appears in one rename, so a killed run
 leaves none that is incomplete. Nothing else knows its format: it may be deleted at any time, and
-the least recently used files are where the cache would outgrow its limit (`fedmvp.data.cache`).
+the least recently used files are where the cache would outgrow its limit (`fedmvp.data.images`).
 """
 
 from __future__ import annotations
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+from fedmvp.errors import ConfigError, DataError
 
 import math
 import os
@@ -20,21 +26,19 @@ import PIL
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from fedmvp.data.cache import make_room, mark_used
 from fedmvp.data.capture import photograph
 from fedmvp.data.decode import decode_image
 from fedmvp.data.fetch.progress import tell
 from fedmvp.data.manifest import Image, Manifest
-from fedmvp.data.paths import cache_root
+from fedmvp.paths import cache_root
 from fedmvp.data.readers.layout import locate
 from fedmvp.data.sources import ensure_raw
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_json
-from fedmvp.shortcuts import Shortcuts
 
-__all__ = ["load_images", "raw_folder"]
+__all__ = ["DEFAULT_LIMIT_GIB", "cache_limit_bytes", "load_images", "make_room", "mark_used", "raw_folder"]
 
 _MUCH_BYTES = 1 << 30
 
@@ -73,7 +77,7 @@ def load_images(
         Side of the square the model sees.
     split : {"train", "val", "test", "all"}
         The split all images must be in: training that asks for a test image is a bug. "all" is
-        for settings that split by domain (`fedmvp.settings.partition.Partition.train_split`).
+        for settings that split by domain (`fedmvp.partition.model.Partition.train_split`).
     folder_of : callable
         Asked for the folder of the raw images where they have to be decoded.
 
@@ -81,8 +85,7 @@ def load_images(
     -------
     ndarray of uint8, shape (len(ids), size_px, size_px, 3)
         RGB, through the camera of their domain where the manifest names one. Memory-mapped copy on
-        write: rows are read when touched, and changes stay private. Plainly in memory under
-        ``FEDMVP_PLAIN=image_cache``.
+        write: rows are read when touched, and changes stay private.
 
     Raises
     ------
@@ -107,10 +110,6 @@ def load_images(
     )
     cache = cache_root() / "images"
     path = cache / f"{manifest.dataset}-{size_px}px" / f"{key[:32]}.npy"
-    if not Shortcuts.from_environment().image_cache:
-        array = np.empty(shape, dtype=np.uint8)
-        _decode(manifest, images, folder_of(manifest.dataset), array)
-        return array
     cached = _open(path, shape)
     if cached is None:
         base = folder_of(manifest.dataset)
@@ -182,3 +181,87 @@ def _write_rows(
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+GIB = 1 << 30
+DEFAULT_LIMIT_GIB = 100.0
+"""Holds every image list of the paper at 224 pixels but all of DomainNet at once."""
+
+_SPARE_BYTES = 1 << 28
+"""Left free on the disk for everything else a run writes."""
+
+_ABANDONED_S = 24 * 3600
+"""Age after which an unfinished file is that of a killed process."""
+
+
+def cache_limit_bytes() -> int:
+    """Return the most bytes that decoded images may take.
+
+    Raises
+    ------
+    ConfigError
+        When ``FEDMVP_CACHE_GIB`` is not a positive number.
+    """
+    given = os.environ.get("FEDMVP_CACHE_GIB") or str(DEFAULT_LIMIT_GIB)
+    try:
+        limit = float(given)
+    except ValueError:
+        limit = math.nan
+    if not (math.isfinite(limit) and limit > 0):
+        raise ConfigError(
+            "not a positive number",
+            where="environment variable FEDMVP_CACHE_GIB",
+            value=given,
+            hint=f"set the GiB that decoded images may take, or unset it for {DEFAULT_LIMIT_GIB:g}",
+        )
+    return int(limit * GIB)
+
+
+def mark_used(path: Path) -> None:
+    """Note that a file was used just now; a read-only cache is used all the same."""
+    try:
+        os.utime(path)
+    except OSError:
+        return
+
+
+def make_room(root: Path, need_bytes: int) -> None:
+    """Remove files below `root`, least recently used first, until `need_bytes` fit.
+
+    Raises
+    ------
+    DataError
+        When they can never fit: they exceed the limit, or the disk is full of other things.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    limit = cache_limit_bytes()
+    files = sorted(_files(root), key=lambda entry: entry[1])
+    total = sum(size for _, _, size in files)
+    free = shutil.disk_usage(root).free
+    for path, used, size in files:
+        abandoned = path.name.startswith(".") and time.time() - used > _ABANDONED_S
+        full = total + need_bytes > limit or need_bytes + _SPARE_BYTES > free
+        if abandoned or (full and not path.name.startswith(".")):
+            path.unlink(missing_ok=True)
+            total, free = total - size, free + size
+    if need_bytes > limit or need_bytes + _SPARE_BYTES > free:
+        what, most = ("cache limit", limit) if need_bytes > limit else ("free disk space", free)
+        raise DataError(
+            f"decoded images need {need_bytes / GIB:.1f} GiB, more than the {what}",
+            where=root,
+            value=f"{most / GIB:.1f} GiB",
+            hint="set FEDMVP_CACHE to a folder on a larger disk, or raise FEDMVP_CACHE_GIB",
+        )
+
+
+def _files(root: Path) -> list[tuple[Path, float, int]]:
+    """Return path, time of last use and size of each file."""
+    found = []
+    for path in root.rglob("*"):
+        try:
+            state = path.stat()
+        except FileNotFoundError:  # removed by another process
+            continue
+        if path.is_file():
+            found.append((path, state.st_mtime, state.st_size))
+    return found

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmvp.data.capture_spec import Camera
-from fedmvp.data.spec import SentenceParts, SentenceSpec
+from fedmvp.catalog.cameras import Camera
+from fedmvp.catalog.spec import SentenceParts, SentenceSpec
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
 from fedmvp.files import read_json, write_text

@@ -15,12 +15,12 @@ from typing import Any
 from filelock import FileLock
 
 from fedmvp.data.fetch.kinds import FETCHERS, Fetch, fetch_split_file, restore_hint
-from fedmvp.data.paths import data_root, dataset_folder, given_folder
+from fedmvp.data.locations import data_root, dataset_folder, given_folder
 from fedmvp.data.fetch.prepare import PREPARERS
 from fedmvp.data.fetch.progress import tell
-from fedmvp.data.source_spec import EmbeddedSource, Source
-from fedmvp.data.spec import DatasetSpec
-from fedmvp.data.fetch.checksums import verify_file
+from fedmvp.catalog.sources import EmbeddedSource, Source
+from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.fetch.web import verify_file
 from fedmvp.errors import DataError, SourceError
 from fedmvp.files import read_json, sha256_json, write_json
 

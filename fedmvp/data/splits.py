@@ -5,16 +5,24 @@ next val, the rest test, with Python's ``round``. It adds a seed, and balance ov
 """
 
 from __future__ import annotations
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args
+from fedmvp.data.readers.image_files import ImageFile, image_size
+from fedmvp.data.readers.layout import ResolvedLayout
+from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.errors import DataError
+from fedmvp.files import read_json
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
-from fedmvp.data.layout_spec import Part
-from fedmvp.data.split_spec import FractionsRule, OfficialRule
+from fedmvp.catalog.layouts import Part
+from fedmvp.catalog.layouts import FractionsRule, OfficialRule
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["Split", "assign_splits", "cut_trainval"]
+__all__ = ["Split", "assign_splits", "cut_trainval", "find_split_file", "read_split_file", "split_rows"]
 
 Split = Literal["train", "val", "test"]
 
@@ -102,3 +110,81 @@ def _draw_balanced(
         drawn.add(queues[domain].pop())
         ahead[domain] += 1
     return drawn
+
+
+_SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+def find_split_file(spec: DatasetSpec, root: Path, located: ResolvedLayout) -> Path | None:
+    """Return a dataset's split file, None where it has none or its paths cannot apply."""
+    if spec.split_file is None or not getattr(located.layout, "keeps_names", True):
+        return None
+    places = (root / spec.split_file.name, located.base / spec.split_file.name)
+    return next((path for path in places if path.is_file()), None)
+
+
+def read_split_file(spec: DatasetSpec, located: ResolvedLayout, path: Path) -> list[ImageFile]:
+    """Return the images a split file lists, in the order of their paths, with their split.
+
+    Raises
+    ------
+    DataError
+        When the file is not valid (see `split_rows`), or an image it lists is not there.
+    """
+    assert spec.split_file is not None
+    below = PurePosixPath(spec.split_file.below)
+    found = []
+    for split, name, label in split_rows(spec, path):
+        relative = (below / name).as_posix()
+        size = image_size(spec, located.base / relative)
+        found.append(ImageFile(relative, label, DEFAULT_DOMAIN, size, split))
+    return sorted(found, key=lambda image: image.path)
+
+
+def split_rows(spec: DatasetSpec, path: Path) -> Iterator[tuple[Split, str, int]]:
+    """Yield split, path and label of every row, checked against the catalog's classes.
+
+    Raises
+    ------
+    DataError
+        When a row is malformed, leaves the folder, names a class that is not its label's, or an
+        image is listed twice.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or set(value) != set(_SPLITS):
+        raise _invalid(path, "keys are not train, val and test", None)
+    seen: set[str] = set()
+    for split in _SPLITS:
+        rows: Any = value[split]
+        if not isinstance(rows, list):
+            raise _invalid(path, f"{split} is not a list", rows)
+        for row in rows:
+            name, label = _checked(spec, path, row)
+            if name in seen:
+                raise _invalid(path, "an image is listed twice", name)
+            seen.add(name)
+            yield split, name, label
+
+
+def _checked(spec: DatasetSpec, path: Path, row: Any) -> tuple[str, int]:
+    if not isinstance(row, list) or len(row) != 3 or not isinstance(row[0], str):
+        raise _invalid(path, "a row is not [path, label, class name]", row)
+    name, label, class_name = row
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or "\\" in name:
+        raise _invalid(path, "a path leaves the dataset's folder", name)
+    if type(label) is not int or label not in range(len(spec.classes)):
+        raise _invalid(path, "a label is not one of the dataset's", row)
+    if spec.class_names[label] != class_name:
+        expected = spec.class_names[label]
+        raise _invalid(path, f"label {label} is {expected!r} in the catalog", row)
+    return name, label
+
+
+def _invalid(path: Path, what: str, value: object) -> DataError:
+    return DataError(
+        f"not a valid split file: {what}",
+        where=path,
+        value=value,
+        hint="fetch it again from its source, or remove it to have a split drawn",
+    )

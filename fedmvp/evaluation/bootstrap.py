@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmvp.evaluation.predictions import LabelledTarget
+from fedmvp.results.predictions import LabelledTarget
 from fedmvp.seeds import numpy_generator
 
 __all__ = ["LEVEL", "RESAMPLES", "Correct", "Interval", "difference_intervals"]

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedmvp.data.labelled import LoadImages
+from fedmvp.data.image_source import LoadImages
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
-from fedmvp.settings.partition import Partition, Target
+from fedmvp.partition.model import Partition, Target
 
 __all__ = ["Explanation", "explain"]
 

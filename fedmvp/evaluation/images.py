@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.data.labelled import LoadImages
+from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
-from fedmvp.settings.partition import Target
+from fedmvp.partition.model import Target
 
 __all__ = ["EvaluationImages", "TargetImages"]
 
@@ -118,7 +118,7 @@ class EvaluationImages:
                 self.backbone.normalise(table.pixels[start : start + self.batch_size])
                 for start in range(0, len(table.ids), self.batch_size)
             )
-            self._features[dataset] = self.backbone.kept(
+            self._features[dataset] = self.backbone.cached(
                 key, lambda: self.backbone.frozen_features(batches).cpu()
             )
         return self._features[dataset]

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.data.labelled import ImageSource
+from fedmvp.data.image_source import ImageSource
 from fedmvp.data.manifest import Image, Manifest
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError

@@ -17,21 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedmvp.data.labelled import LoadImages
+from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
 from fedmvp.evaluation.images import EvaluationImages, TargetImages
-from fedmvp.evaluation.predictions import TargetPredictions
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.frozen_image import FrozenImageMethod
-from fedmvp.settings.partition import Partition
+from fedmvp.partition.model import Partition
+from fedmvp.results.predictions import TargetPredictions
 
-__all__ = ["TARGET_COLUMNS", "evaluate"]
-
-TARGET_COLUMNS = (
-    "fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy",
-)  # fmt: skip
+__all__ = ["evaluate"]
 
 
 def evaluate(

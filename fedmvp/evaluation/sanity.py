@@ -15,7 +15,7 @@ from typing import Any
 
 from fedmvp.data.manifest import Manifest
 from fedmvp.errors import DataError
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.partition.model import Client, Partition, Target
 
 __all__ = ["BelowChance", "below_chance", "check_inputs"]
 
@@ -27,7 +27,7 @@ def check_inputs(partition: Partition, manifests: Mapping[str, Manifest]) -> Non
     """Check that labels, class names and texts are one to one and that splits hold.
 
     That no image is in two clients, or trained on and tested in one fold, is a guarantee of every
-    `Partition` that was read (`fedmvp.settings.partition`).
+    `Partition` that was read (`fedmvp.partition.model`).
 
     Parameters
     ----------

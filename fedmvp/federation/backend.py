@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedmvp.config import FederationParams
 from fedmvp.errors import FedMVPError
-from fedmvp.federation.aggregation import check_update
+from fedmvp.federation.aggregation.rules import check_update
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
 from fedmvp.federation.failures import Failure
 from fedmvp.methods.base import Method

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
-from fedmvp.federation.optimizers import FORMULAS, OPTIMIZERS, Step
-from fedmvp.methods.base import Batch, Local, Loss, Method
+from fedmvp.federation.optimizers import OPTIMIZERS, Step
+from fedmvp.methods.base import Batch, Loss, Method, RoundLosses
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import numpy_generator, torch_generator
 
@@ -87,7 +88,7 @@ class ClientData:
         if self.key is None:
             return self.backbone.frozen_features(self._views(flipped))
         key = {"images": self.key, "flipped": flipped, "batch": self.chunk}
-        features = self.backbone.kept(
+        features = self.backbone.cached(
             key, lambda: self.backbone.frozen_features(self._views(flipped)).cpu()
         )
         return features.to(self.backbone.device)
@@ -184,7 +185,9 @@ def train_client(
     # FedProx pulls to the global model; personal tensors have no part in it.
     shared = [name for name in names if name in method.communicated(phase)]
     anchor = {name: own[name].detach().clone() for name in shared} if _proximal(federation) else {}
-    steps = OPTIMIZERS if method.backbone.shortcuts.fused_steps else FORMULAS
+    optimizer = partial(
+        OPTIMIZERS[federation.client_optimizer], fused=method.backbone.shortcuts.fused_steps
+    )
     meter = _Meter()
     for epoch in range(federation.local_epochs):
         order = numpy_generator(seed, "batches", client, round_index, epoch).permutation(len(data))
@@ -203,8 +206,8 @@ def train_client(
             if method.switch_before_step:
                 later = method.next_phase(phase, meter.local())
                 step = [name for name in names if name in method.trainable(later)]
-            _descend(own, names, step, loss.total, state.momentum, anchor, federation,
-                     learning_rate, steps[federation.client_optimizer])  # fmt: skip
+            _optimizer_step(own, names, step, loss.total, state.momentum, anchor, federation,
+                     learning_rate, optimizer)  # fmt: skip
     state.phase = method.next_phase(phase, meter.local())
     if federation.client_state == "fresh":
         state.momentum = {}
@@ -230,7 +233,7 @@ def _proximal(federation: FederationParams) -> bool:
     return federation.aggregation == "fedprox" and federation.proximal_weight > 0
 
 
-def _descend(
+def _optimizer_step(
     own: Mapping[str, torch.nn.Parameter],
     names: Sequence[str],
     step: Sequence[str],
@@ -280,9 +283,9 @@ class _Meter:
             self.first_epoch[1] += count
         return self.last
 
-    def local(self) -> Local:
+    def local(self) -> RoundLosses:
         """Return the losses phase decisions are made on."""
-        return Local(self.first_epoch[0] / max(self.first_epoch[1], 1), self.last)
+        return RoundLosses(self.first_epoch[0] / max(self.first_epoch[1], 1), self.last)
 
     def means(self) -> dict[str, float]:
         """Return the means over all images of the round."""

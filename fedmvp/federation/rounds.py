@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
-from fedmvp.federation.aggregation import Aggregator, check_global, check_update
+from fedmvp.federation.aggregation.rules import Aggregator, check_global, check_update
 from fedmvp.federation.backend import Backend
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientUpdate

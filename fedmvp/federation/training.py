@@ -5,7 +5,7 @@ Nothing here reads a test image: images are asked for by the ids of the clients'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from fedmvp.config import FederationParams
-from fedmvp.data.labelled import LoadImages
-from fedmvp.errors import CheckpointError
-from fedmvp.federation.aggregation_robust import require_tolerance
+from fedmvp.data.image_source import LoadImages
+from fedmvp.federation.aggregation.robust import require_tolerance
 from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
@@ -24,25 +23,13 @@ from fedmvp.federation.rounds import RoundReport, run_federation
 from fedmvp.federation.workers import Workers
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
-from fedmvp.settings.partition import Client, Partition
+from fedmvp.partition.model import Client, Partition
+from fedmvp.results.weights import tensor_name
 
-__all__ = [
-    "ROUND_COLUMNS",
-    "Progress",
-    "TrainingResult",
-    "fold_backend",
-    "fold_tensors",
-    "personal_tensors",
-    "train",
-]
+__all__ = ["Progress", "TrainingResult", "fold_backend", "train"]
 
 Progress = Callable[[str, RoundReport], None]
 """Told the fold and what happened."""
-
-ROUND_COLUMNS = (
-    "fold", "round", "client", "phase", "images", "loss", "loss_ce", "loss_con", "accuracy",
-    "learning_rate", "bytes_up", "bytes_down",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,9 +99,9 @@ def train(
             checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
             progress=partial(progress, fold) if progress else None,
         )
-        result.tensors.update({f"{fold}/{name}": t for name, t in outcome.tensors.items()})
+        result.tensors.update({tensor_name(fold, name): t for name, t in outcome.tensors.items()})
         for client, state in backend.states.items():
-            personal = {f"{fold}/{name}@{client}": t for name, t in state.personal.items()}
+            personal = {tensor_name(fold, name, client): t for name, t in state.personal.items()}
             result.tensors.update(personal)
         result.rows.extend({"fold": fold, **row} for row in outcome.rows)
         result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
@@ -144,40 +131,3 @@ def _client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> C
     images, labels = load_images(client.dataset, client.train, classes.names)
     key = load_images.key(client.dataset, client.train)
     return ClientData(banks.backbone, images, labels, classes, key=key)
-
-
-def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> dict[str, Tensor]:
-    """Return the global tensors of one fold, complete for `method`.
-
-    Raises
-    ------
-    CheckpointError
-        Naming the first tensor that is missing, misshapen or not finite.
-    """
-    own = method.tensors()
-    found = {}
-    for name, parameter in own.items():
-        key = f"{fold}/{name}"
-        hint = "train again: `dvc repro --force train`"
-        if key not in tensors:
-            raise CheckpointError("tensor is missing", where="weights.safetensors", value=key,
-                                  hint=hint)  # fmt: skip
-        if tensors[key].shape != parameter.shape:
-            raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
-                                  f"{tuple(parameter.shape)}", where="weights.safetensors",
-                                  hint=hint)  # fmt: skip
-        if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
-            raise CheckpointError("tensor has values that are not finite numbers",
-                                  where="weights.safetensors", value=key, hint=hint)  # fmt: skip
-        found[name] = tensors[key]
-    return found
-
-
-def personal_tensors(tensors: Mapping[str, Tensor], fold: str, client: str) -> dict[str, Tensor]:
-    """Return the tensors a client of a fold kept to itself; empty for most methods."""
-    start, end = f"{fold}/", f"@{client}"
-    return {
-        key.removeprefix(start).removesuffix(end): tensor
-        for key, tensor in tensors.items()
-        if key.startswith(start) and key.endswith(end)
-    }

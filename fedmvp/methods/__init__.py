@@ -1,55 +1,36 @@
 """The methods, by name.
 
-Modules are imported when a method is asked for, so a run loads (and depends on) its own method
-only. A new method is one module, one line here and one section in params.yaml.
+A new method is one module, one line here and one section in params.yaml. Its module is imported
+when it is asked for (`fedmvp.methods.build`), so a run loads, and depends on, its own method alone.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+__all__ = ["METHODS", "method_title"]
 
-from fedmvp.errors import ConfigError
-
-if TYPE_CHECKING:
-    from fedmvp.methods.base import Method
-
-__all__ = ["METHODS", "load_method"]
-
-METHODS: dict[str, str] = {
-    "zero_shot": "ZeroShot",
-    "zero_shot_ensemble": "ZeroShotEnsemble",
-    "zero_shot_attributes": "ZeroShotAttributes",
-    "zero_shot_combined": "ZeroShotCombined",
-    "promptfl": "PromptFL",
-    "fedkgcoop": "FedKgCoOp",
-    "fedcocoop": "FedCoCoOp",
-    "fedvpt": "FedVPT",
-    "fedvpt_deep": "FedVPTDeep",
-    "fedvlp": "FedVLP",
-    "fedmaple": "FedMaPLe",
-    "fedtpg": "FedTPG",
-    "fedclip": "FedCLIP",
-    "fedotp": "FedOTP",
-    "fedmvp": "FedMVP",
+METHODS: dict[str, tuple[str, str, str]] = {
+    "zero_shot": ("zero_shot", "ZeroShot", "Zero-shot"),
+    "zero_shot_ensemble": ("zero_shot", "ZeroShotEnsemble", "Zero-shot, ensemble"),
+    "zero_shot_attributes": ("zero_shot", "ZeroShotAttributes", "Zero-shot, attributes"),
+    "zero_shot_combined": ("zero_shot", "ZeroShotCombined", "Zero-shot, both texts"),
+    "promptfl": ("promptfl", "PromptFL", "PromptFL"),
+    "fedkgcoop": ("fedkgcoop", "FedKgCoOp", "FedKgCoOp"),
+    "fedcocoop": ("fedcocoop", "FedCoCoOp", "FedCoCoOp"),
+    "fedvpt": ("fedvpt", "FedVPT", "FedVPT"),
+    "fedvpt_deep": ("fedvpt", "FedVPTDeep", "FedVPT, deep"),
+    "fedvlp": ("fedvlp", "FedVLP", "FedVLP"),
+    "fedmaple": ("fedmaple", "FedMaPLe", "FedMaPLe"),
+    "fedtpg": ("fedtpg", "FedTPG", "FedTPG"),
+    "fedclip": ("fedclip", "FedCLIP", "FedCLIP"),
+    "fedotp": ("fedotp", "FedOTP", "FedOTP"),
+    "fedmvp": ("fedmvp", "FedMVP", "FedMVP"),
 }
-"""Name of a method (its module in this package) → name of its class."""
+"""Name of a method → its module in this package, its class there, and its title in reports.
+
+Titles stand here and not on the classes, so that the report need not load them and torch.
+"""
 
 
-def load_method(name: str) -> type[Method]:
-    """Import a method's class.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown name, with the nearest known ones.
-    """
-    if name not in METHODS:
-        import difflib
-
-        near = difflib.get_close_matches(name, METHODS, 3) or sorted(METHODS)
-        raise ConfigError("unknown method", where="params.yaml: methods", value=name,
-                          hint=f"use one of: {', '.join(near)}")  # fmt: skip
-    module = importlib.import_module(f"fedmvp.methods.{name}")
-    method: type[Method] = getattr(module, METHODS[name])
-    return method
+def method_title(name: str) -> str:
+    """Return how reports call a method; of an unknown one, as of an older result, its name."""
+    return METHODS[name][2] if name in METHODS else name

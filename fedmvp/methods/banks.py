@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedmvp.attributes.class_attributes import load_attributes
-from fedmvp.attributes.sentences import sentence
+from fedmvp.attributes.sentences import class_sentences
 from fedmvp.clip.backbone import Backbone
 from fedmvp.data.manifest import Manifest
 from fedmvp.methods.classes import ClassSet, TextBank
@@ -22,10 +22,7 @@ def text_bank(
 ) -> TextBank:
     """Build a dataset's bank; `domain` chooses its sentence parts (docs/method.md#sentences)."""
     parts = manifest.sentence_parts(domain)
-    sentences = {
-        name: [sentence(name, text, prefix=parts.prefix, suffix=parts.suffix) for text in texts]
-        for name, texts in attributes.items()
-    }
+    sentences = class_sentences(attributes, prefix=parts.prefix, suffix=parts.suffix)
     return TextBank(
         backbone, manifest.dataset, manifest.classes, manifest.template, attributes, sentences
     )

@@ -23,7 +23,7 @@ from fedmvp.config import Section
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import torch_generator
 
-__all__ = ["Batch", "Local", "Loss", "Method", "MethodParams"]
+__all__ = ["Batch", "Loss", "Method", "MethodParams", "RoundLosses"]
 
 
 class MethodParams(Section):
@@ -76,7 +76,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Local:
+class RoundLosses:
     """What a client saw in one round, for phase decisions.
 
     Parameters
@@ -163,7 +163,7 @@ class Method(nn.Module):
     def enter(self, phase: str | None) -> None:
         """Compute as a client in `phase`, or as the evaluating server for None."""
 
-    def next_phase(self, phase: str, local: Local) -> str:
+    def next_phase(self, phase: str, local: RoundLosses) -> str:
         """Return a client's next phase, given what it saw this round."""
         return phase
 

@@ -1,17 +1,34 @@
-"""From a section of params.yaml to a method."""
+"""From a name and a section of params.yaml to a method."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams, parse_section
-from fedmvp.errors import ConfigError
-from fedmvp.methods import load_method
+from fedmvp.errors import ConfigError, nearest
+from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method, MethodParams
 
-__all__ = ["build_method", "method_params", "resolved_federation"]
+__all__ = ["build_method", "load_method", "method_params", "resolved_federation"]
+
+
+def load_method(name: str) -> type[Method]:
+    """Import a method's class.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, with the nearest known ones.
+    """
+    if name not in METHODS:
+        raise ConfigError("unknown method", where="params.yaml: methods", value=name,
+                          hint=nearest(name, sorted(METHODS)))  # fmt: skip
+    file, class_name, _ = METHODS[name]
+    method: type[Method] = getattr(importlib.import_module(f"fedmvp.methods.{file}"), class_name)
+    return method
 
 
 def method_params(name: str, section: Mapping[str, Any]) -> MethodParams:

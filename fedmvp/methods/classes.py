@@ -19,13 +19,13 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import DataError
 
-__all__ = ["ClassSet", "Ragged", "TextBank", "class_mean"]
+__all__ = ["ClassSet", "RaggedFeatures", "TextBank", "class_mean"]
 
 Texts = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Ragged:
+class RaggedFeatures:
     """Features of any number of texts per class.
 
     Parameters
@@ -95,7 +95,7 @@ class TextBank:
             "attributes": tuple(tuple(attributes[name]) for name in self.names),
             "sentences": tuple(tuple(sentences[name]) for name in self.names),
         }
-        self._features: dict[str, Ragged] = {}
+        self._features: dict[str, RaggedFeatures] = {}
 
     def fill(self, name: str, template: str | None = None) -> str:
         """Return the hand template with the class name in it, underscores as spaces."""
@@ -116,14 +116,14 @@ class TextBank:
         """Return the texts of a kind, per class in label order."""
         return self._texts[kind]
 
-    def features(self, kind: str) -> Ragged:
+    def features(self, kind: str) -> RaggedFeatures:
         """Return the features of a kind's texts over all classes; computed once."""
         if kind not in self._features:
             texts = self._texts[kind]
             values = self.backbone.encode_texts([text for part in texts for text in part])
             counts = torch.tensor([len(part) for part in texts], device=values.device)
             index = torch.repeat_interleave(torch.arange(len(texts), device=values.device), counts)
-            features = Ragged(values, index, len(texts))
+            features = RaggedFeatures(values, index, len(texts))
             if not self.backbone.shortcuts.texts_once:
                 return features
             self._features[kind] = features
@@ -155,7 +155,7 @@ class ClassSet:
     bank: TextBank
     names: tuple[str, ...]
     positions: tuple[int, ...]
-    _cache: dict[str, Ragged] = field(default_factory=dict, compare=False, repr=False)
+    _cache: dict[str, RaggedFeatures] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -165,7 +165,7 @@ class ClassSet:
         every = self.bank.texts(kind)
         return tuple(every[i] for i in self.positions)
 
-    def features(self, kind: str) -> Ragged:
+    def features(self, kind: str) -> RaggedFeatures:
         """Return the features of this set's texts (a slice of the bank's)."""
         if kind not in self._cache:
             every = self.bank.features(kind)
@@ -174,7 +174,7 @@ class ClassSet:
                 found = torch.nonzero(every.index == old).flatten()
                 rows.append(found)
                 index.append(torch.full_like(found, new))
-            features = Ragged(every.values[torch.cat(rows)], torch.cat(index), len(self))
+            features = RaggedFeatures(every.values[torch.cat(rows)], torch.cat(index), len(self))
             if not self.bank.backbone.shortcuts.texts_once:
                 return features
             self._cache[kind] = features

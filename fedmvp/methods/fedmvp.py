@@ -17,8 +17,8 @@ from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import Float, Section
-from fedmvp.methods.base import Batch, Local, Loss, Method, MethodParams
-from fedmvp.methods.classes import ClassSet, Ragged
+from fedmvp.methods.base import Batch, Loss, Method, MethodParams, RoundLosses
+from fedmvp.methods.classes import ClassSet, RaggedFeatures
 from fedmvp.methods.fedmvp_texts import bank_features, classifier_weights
 from fedmvp.methods.promptformer import Conditioning, PromptFormer, Start
 from fedmvp.methods.text_prompts import gaussian
@@ -221,7 +221,7 @@ class FedMVP(Method):
         evaluate = self.flags.lora_eval and self.params.switch_loss is not None
         self.promptformer.use_lora = evaluate if phase is None else phase == "lora"
 
-    def next_phase(self, phase: str, local: Local) -> str:
+    def next_phase(self, phase: str, local: RoundLosses) -> str:
         """Stay in LoRA once the trigger loss has fallen below sigma (docs/method.md#phases)."""
         if phase == "lora" or self.params.switch_loss is None:
             return phase
@@ -229,7 +229,7 @@ class FedMVP(Method):
         loss = local.first_epoch_loss if by_epoch else local.last_batch_loss
         return "lora" if loss < self.params.switch_loss else phase
 
-    def _bank(self, classes: ClassSet) -> Ragged:
+    def _bank(self, classes: ClassSet) -> RaggedFeatures:
         return bank_features(classes, self.flags.attr_bank, self.flags.truncate, self.seed)
 
     def prompts(self, images: Tensor, classes: ClassSet) -> Tensor:

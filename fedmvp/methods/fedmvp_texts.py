@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fedmvp.methods.classes import ClassSet, Ragged
+from fedmvp.methods.classes import ClassSet, RaggedFeatures
 from fedmvp.methods.fixed_texts import template_and_attributes
 from fedmvp.seeds import torch_generator
 
@@ -19,7 +19,7 @@ __all__ = ["bank_features", "classifier_weights"]
 _RAW_BANK_PREFIXES = ("officehome", "terra")
 
 
-def _sentences(classes: ClassSet, truncate: str) -> Ragged:
+def _sentences(classes: ClassSet, truncate: str) -> RaggedFeatures:
     """Return sentence features, cut as `truncate` says (docs/method.md#difference-truncate)."""
     bank = classes.bank
     if truncate == "tokens77":  # the tokenizer cuts
@@ -30,7 +30,7 @@ def _sentences(classes: ClassSet, truncate: str) -> Ragged:
     return classes.features("sentences/chars77")
 
 
-def bank_features(classes: ClassSet, source: str, truncate: str, seed: int) -> Ragged:
+def bank_features(classes: ClassSet, source: str, truncate: str, seed: int) -> RaggedFeatures:
     """Return the attribute bank A.
 
     Parameters
@@ -52,7 +52,7 @@ def bank_features(classes: ClassSet, source: str, truncate: str, seed: int) -> R
     return classes.features(source)
 
 
-def _random(classes: ClassSet, seed: int) -> Ragged:
+def _random(classes: ClassSet, seed: int) -> RaggedFeatures:
     """Draw each class's directions from its own name, so they do not depend on the set."""
     parts, index = [], []
     for position, (name, texts) in enumerate(
@@ -63,7 +63,9 @@ def _random(classes: ClassSet, seed: int) -> Ragged:
         parts.append(F.normalize(torch.randn(len(texts), width, generator=generator), dim=-1))
         index += [position] * len(texts)
     device = classes.bank.backbone.device
-    return Ragged(torch.cat(parts).to(device), torch.tensor(index, device=device), len(classes))
+    return RaggedFeatures(
+        torch.cat(parts).to(device), torch.tensor(index, device=device), len(classes)
+    )
 
 
 def classifier_weights(

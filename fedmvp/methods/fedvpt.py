@@ -22,7 +22,7 @@ from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.fixed_texts import Template, template_features
 from fedmvp.methods.text_prompts import gaussian
 
-__all__ = ["FedVPT", "FedVPTParams"]
+__all__ = ["FedVPT", "FedVPTDeep", "FedVPTDeepParams", "FedVPTParams"]
 
 
 class FedVPTParams(MethodParams):
@@ -70,3 +70,17 @@ class FedVPT(Method):
             features = tower(tower.embed(images), self.prompt[:1], deep=deep)
         texts = template_features(classes, self.params.template)
         return self.backbone.scale * F.normalize(features.float(), dim=-1) @ texts.T
+
+
+class FedVPTDeepParams(FedVPTParams):
+    """``methods.fedvpt_deep`` of params.yaml."""
+
+    depth: int | None = Field(
+        default=None, ge=1, description="D, blocks with prompts of their own; null: all."
+    )
+
+
+class FedVPTDeep(FedVPT):
+    """FedVPT whose `depth` is the whole image tower unless given."""
+
+    Params: ClassVar[type[MethodParams]] = FedVPTDeepParams

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 from torch import Tensor
 
-from fedmvp.methods.classes import ClassSet, Ragged
+from fedmvp.methods.classes import ClassSet, RaggedFeatures
 
 __all__ = ["Template", "template_and_attributes", "template_features", "templates_features"]
 
@@ -39,7 +39,7 @@ def template_features(classes: ClassSet, template: str | None) -> Tensor:
     return templates_features(classes, (template,)).values
 
 
-def template_and_attributes(classes: ClassSet, sentences: Ragged, weight: float) -> Tensor:
+def template_and_attributes(classes: ClassSet, sentences: RaggedFeatures, weight: float) -> Tensor:
     """Return (t_k + w · mean_j T_kj) / (1 + w): template and attribute sentences together, [K, e].
 
     The logit is then the same mean of the similarity to the dataset's template and the mean
@@ -53,7 +53,7 @@ def template_and_attributes(classes: ClassSet, sentences: Ragged, weight: float)
     return (classes.single("template") + weight * sentences.mean) / (1 + weight)
 
 
-def templates_features(classes: ClassSet, templates: Sequence[str]) -> Ragged:
+def templates_features(classes: ClassSet, templates: Sequence[str]) -> RaggedFeatures:
     """Return the features of every class in each of `templates`."""
     bank = classes.bank
     kind = "\n".join(["templates", *templates])

@@ -1,15 +1,31 @@
-"""Zero-shot CLIP with the dataset's hand template (docs/method.md#zero-shot)."""
+"""Zero-shot CLIP by templates, attribute sentences, or both (docs/method.md#zero-shot).
+
+The last two are FedMVP without its visual prompts, so they separate the gain of the texts
+from theirs.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
+from fedmvp.config import Float
+from fedmvp.methods.base import MethodParams
 from fedmvp.methods.classes import ClassSet
+from fedmvp.methods.fixed_texts import Template, template_and_attributes, templates_features
 from fedmvp.methods.frozen_image import PromptedTextMethod
 
-__all__ = ["ZeroShot"]
+__all__ = [
+    "ZeroShot",
+    "ZeroShotAttributes",
+    "ZeroShotCombined",
+    "ZeroShotCombinedParams",
+    "ZeroShotEnsemble",
+    "ZeroShotEnsembleParams",
+]
 
 
 class ZeroShot(PromptedTextMethod):
@@ -20,3 +36,70 @@ class ZeroShot(PromptedTextMethod):
     def text_features(self, classes: ClassSet) -> Tensor:
         """Return the feature of each class's hand template, [K, e]."""
         return classes.single("template")
+
+
+#: CoOp adds the dataset's hand template to the ensemble for every dataset but this.
+_NO_OWN_TEMPLATE = "imagenet"
+
+
+class ZeroShotEnsembleParams(MethodParams):
+    """``methods.zero_shot_ensemble`` of params.yaml; the defaults are CLIP's seven selected."""
+
+    templates: tuple[Template, ...] = Field(
+        default=(
+            "itap of a {}.",
+            "a bad photo of the {}.",
+            "a origami {}.",
+            "a photo of the large {}.",
+            "a {} in a video game.",
+            "art of the {}.",
+            "a photo of the small {}.",
+        ),
+        min_length=1,
+    )
+
+
+class ZeroShotEnsemble(PromptedTextMethod):
+    """logit_k = s · cos(v, Σ_j t_kj): the mean of the templates' features, renormalised."""
+
+    Params: ClassVar[type[MethodParams]] = ZeroShotEnsembleParams
+    trained: ClassVar[bool] = False
+    params: ZeroShotEnsembleParams
+
+    def text_features(self, classes: ClassSet) -> Tensor:
+        """Return the renormalised mean of each class's template features, [K, e]."""
+        templates = self.params.templates
+        if classes.bank.dataset != _NO_OWN_TEMPLATE:
+            templates = (*templates, classes.bank.template)
+        return F.normalize(templates_features(classes, templates).mean, dim=-1)
+
+
+class ZeroShotAttributes(PromptedTextMethod):
+    """logit_k = s · mean_j cos(v, T_kj) over the class's attribute sentences."""
+
+    trained: ClassVar[bool] = False
+
+    def text_features(self, classes: ClassSet) -> Tensor:
+        """Return the un-renormalised mean of each class's sentence features, [K, e]."""
+        return classes.features("sentences").mean
+
+
+class ZeroShotCombinedParams(MethodParams):
+    """``methods.zero_shot_combined`` of params.yaml."""
+
+    attributes_weight: Float = Field(
+        default=0.5, ge=0, description="w of the sentences beside the template."
+    )
+
+
+class ZeroShotCombined(PromptedTextMethod):
+    """logit_k = s · (cos(v, t_k) + w · mean_j cos(v, T_kj)) / (1 + w)."""
+
+    Params: ClassVar[type[MethodParams]] = ZeroShotCombinedParams
+    trained: ClassVar[bool] = False
+    params: ZeroShotCombinedParams
+
+    def text_features(self, classes: ClassSet) -> Tensor:
+        """Return the weighted mean of template and mean sentence feature, [K, e]."""
+        weight = self.params.attributes_weight
+        return template_and_attributes(classes, classes.features("sentences"), weight)

@@ -8,17 +8,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fedmvp.clip.importing import PICTOCLIP, import_backbone
+from fedmvp.clip.conversion import import_backbone
+from fedmvp.clip.open_clip_models import PICTOCLIP
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.config import BackboneParams, load_params
-from fedmvp.data.paths import cache_root
 from fedmvp.errors import BackboneError, DataError, FedMVPError
 from fedmvp.files import read_json, sha256_file, sha256_json
+from fedmvp.paths import BACKBONE, cache_root
 
-__all__ = ["STAGE_FOLDER", "BackboneChoice", "prepare_backbone", "stage_spec"]
-
-STAGE_FOLDER = Path("data/backbone")
-"""Where stage ``backbone`` writes."""
+__all__ = ["BackboneChoice", "prepare_backbone", "stage_spec"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def stage_spec() -> BackboneSpec | None:
     BackboneError
         When the file is damaged.
     """
-    path = STAGE_FOLDER / "spec.json"
+    path = BACKBONE / "spec.json"
     if not path.is_file():
         return None
     try:
@@ -71,7 +69,7 @@ def prepare_backbone(choice: BackboneChoice) -> Path:
     """
     spec = stage_spec()
     if spec is not None and _is_stages(choice, spec):
-        return STAGE_FOLDER
+        return BACKBONE
     name, weights, pretrained = _complete(choice)
     key = sha256_json(
         [name, pretrained, weights and sha256_file(weights), _version("open_clip_torch")]

@@ -23,13 +23,14 @@ from fedmvp.config import Section
 from fedmvp.errors import BackboneError, CheckpointError, ConfigError
 from fedmvp.files import read_json, write_json
 from fedmvp.methods.build import method_params
-from fedmvp.prediction.backbones import STAGE_FOLDER, BackboneChoice, prepare_backbone, stage_spec
+from fedmvp.paths import BACKBONE
+from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone, stage_spec
 from fedmvp.prediction.candidates import Candidates, choose_candidates
 from fedmvp.prediction.images import decode_values
 from fedmvp.prediction.limits import Budget
 from fedmvp.prediction.load import assemble, run_datasets, section_of
 from fedmvp.prediction.predictor import Predictor, probabilities
-from fedmvp.prediction.weights import read_learned, save_learned
+from fedmvp.results.learned import read_learned, save_learned
 
 __all__ = ["BACKBONE_VARIABLE", "Bundle", "ServedModel", "load_bundle", "open_model",
            "write_bundle"]  # fmt: skip
@@ -86,7 +87,7 @@ def write_bundle(
     if learned.method is None or not learned.run:
         raise CheckpointError("result has no run.json", where=result, hint="run `dvc repro`")
     if spec is None:
-        raise BackboneError("backbone is missing", where=STAGE_FOLDER,
+        raise BackboneError("backbone is missing", where=BACKBONE,
                             hint="run `dvc repro backbone`")  # fmt: skip
     names = run_datasets(learned.run)
     if default_dataset is not None and default_dataset not in names:
@@ -239,7 +240,7 @@ def _find(named: NamedBackbone, device: torch.device | str) -> Backbone:
     """Return the backbone a bundle names, if it is the same to the last bit."""
     spec = stage_spec()
     if spec is not None and spec.tower_sha256 == named.tower_sha256:
-        folder = STAGE_FOLDER
+        folder = BACKBONE
     else:
         local = os.environ.get(BACKBONE_VARIABLE)
         folder = prepare_backbone(

@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import Field
 
-from fedmvp.attributes.class_attributes import attributes_path, load_attributes
+from fedmvp.attributes.class_attributes import load_attributes
 from fedmvp.attributes.generate import DatasetClasses, collect_attributes
 from fedmvp.attributes.schema import spoken_name
+from fedmvp.catalog.spec import DatasetSpec, load_spec
 from fedmvp.config import Section, load_params
-from fedmvp.data.spec import DatasetSpec, load_spec
 from fedmvp.errors import AttributeTextError, ConfigError, DataError, FedMVPError
 from fedmvp.files import read_json
+from fedmvp.paths import attributes_path
 
 __all__ = ["Candidates", "choose_candidates", "read_attribute_lists", "read_class_names"]
 

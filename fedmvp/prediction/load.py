@@ -13,13 +13,14 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.files import sha256_file
-from fedmvp.methods import METHODS, load_method
+from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method, MethodParams
-from fedmvp.methods.build import build_method, method_params
-from fedmvp.prediction.backbones import STAGE_FOLDER, BackboneChoice, prepare_backbone
+from fedmvp.methods.build import build_method, load_method, method_params
+from fedmvp.paths import BACKBONE
+from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.predictor import Predictor
-from fedmvp.prediction.weights import Learned, read_learned
+from fedmvp.results.learned import Learned, read_learned
 
 __all__ = ["PredictionWarning", "assemble", "load_predictor", "run_datasets", "section_of"]
 
@@ -113,11 +114,11 @@ def _run_params(learned: Learned) -> Mapping[str, Any]:
 
 def _backbone_folder(choice: BackboneChoice | None, learned: Learned) -> Path:
     """Return the files of the backbone: the one asked for, else the one of the run."""
-    wanted = learned.run.get("inputs", {}).get((STAGE_FOLDER / _SPEC).as_posix())
+    wanted = learned.run.get("inputs", {}).get((BACKBONE / _SPEC).as_posix())
     if choice is None:
         choice = BackboneChoice()
         section = _run_params(learned)
-        if section and _hash(STAGE_FOLDER / _SPEC) != wanted:
+        if section and _hash(BACKBONE / _SPEC) != wanted:
             weights = section.get("weights")
             choice = BackboneChoice(
                 section.get("name"), Path(weights) if weights else None, section.get("pretrained")

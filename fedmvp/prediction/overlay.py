@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from fedmvp.heat_map import draw_heat_map
 from fedmvp.prediction.predictor import Attended
 
 __all__ = ["Explained", "draw_overlay"]
@@ -25,8 +26,6 @@ _HEATS, _COLOURS = 3, 6
 _PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (0, 114, 178),
             (240, 228, 66))  # fmt: skip
 _REST = (150, 150, 150)
-_HEAT = np.array((213, 94, 0), dtype=np.float32)
-_STRONGEST = 0.8
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def _strip(row: Explained) -> Image.Image:
     cells = [(base, row.title), (_mosaic(base, row.attended, winners), "attribute per patch")]
     for index in strongest:
         name, text = row.attended.texts[index]
-        heat = _heat(base, row.attended, weights[:, index])
+        heat = draw_heat_map(base, row.attended.grid, weights[:, index])
         cells.append((heat, f"{name}: {text} (up to {weights[:, index].max():.1%})"))
     legend = [(_PALETTE[i], row.attended.texts[index]) for i, index in enumerate(winners)]
     height = _GAP_PX + _CELL_PX + (_LINES + len(legend) + 1) * _LINE_PX
@@ -101,17 +100,6 @@ def _mosaic(base: Image.Image, attended: Attended, winners: Sequence[int]) -> Im
     patches = np.array([colours.get(int(index), _REST) for index in won], dtype=np.uint8)
     tint = Image.fromarray(patches.reshape(*attended.grid, 3))
     return Image.blend(base, tint.resize(base.size, Image.Resampling.NEAREST), 0.6)
-
-
-def _heat(base: Image.Image, attended: Attended, weights: NDArray[np.float32]) -> Image.Image:
-    """Blend the heat colour over the image, strongest where the weight is largest."""
-    grid = weights.reshape(attended.grid)
-    span = float(grid.max() - grid.min())
-    opacity = _STRONGEST * (grid - grid.min()) / span if span > 0 else np.zeros_like(grid)
-    fine = Image.fromarray(opacity.astype(np.float32)).resize(base.size, Image.Resampling.NEAREST)
-    alpha = np.asarray(fine)[..., None]
-    blended = np.asarray(base, dtype=np.float32) * (1 - alpha) + _HEAT * alpha
-    return Image.fromarray(blended.round().astype(np.uint8))
 
 
 def _wrap(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedmvp.attributes.sentences import sentence
+from fedmvp.attributes.sentences import class_sentences
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import AttributeTextError, DataError
 from fedmvp.methods.base import Method
-from fedmvp.methods.classes import Ragged, TextBank, Texts
+from fedmvp.methods.classes import RaggedFeatures, TextBank, Texts
 from fedmvp.prediction.candidates import Candidates
 
 __all__ = ["Attended", "Predictor", "probabilities", "ranked"]
@@ -27,13 +27,7 @@ class _CandidateBank(TextBank):
 
     def __init__(self, backbone: Backbone, candidates: Candidates) -> None:
         lists = {name: candidates.attributes.get(name, ()) for name in candidates.classes}
-        sentences = {
-            name: [
-                sentence(name, text, prefix=candidates.prefix, suffix=candidates.suffix)
-                for text in texts
-            ]
-            for name, texts in lists.items()
-        }
+        sentences = class_sentences(lists, prefix=candidates.prefix, suffix=candidates.suffix)
         super().__init__(
             backbone, candidates.dataset, candidates.classes, candidates.template, lists, sentences
         )
@@ -50,7 +44,7 @@ class _CandidateBank(TextBank):
                 )
         return texts
 
-    def features(self, kind: str) -> Ragged:
+    def features(self, kind: str) -> RaggedFeatures:
         self.texts(kind)
         return super().features(kind)
 

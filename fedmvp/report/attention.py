@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from fedmvp.heat_map import heat_opacity
 from fedmvp.report.pictures import data_uri
-from fedmvp.report.results import AttributeMap, ExplainedImage
+from fedmvp.results.explained import AttributeMap, ExplainedImage
 from fedmvp.report.study import Study
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ ImageLoader = Callable[[str, str], "Image.Image | bytes"]
 
 _MOST_IMAGES = 6
 _MOST_MAPS = 8
-_STRONGEST = 0.85
 
 
 @dataclass(frozen=True)
@@ -96,19 +96,19 @@ def _plate(image: ExplainedImage, name: str) -> Plate:
 
 def _map(grid: tuple[int, int], attribute: AttributeMap, name: str) -> Map:
     weights = attribute.weights
-    low, high = min(weights), max(weights)
+    high = max(weights)
     mean = sum(weights) / len(weights)
     peak = high / mean if mean > 0 else 1.0
     title = f"{attribute.text}: peak {peak:.1f} times the mean"
-    heat = _heat(grid, weights, low, high) if high > low else ""
+    heat = _heat(grid, weights) if high > min(weights) else ""
     return Map(attribute.class_name, attribute.text, peak, _picture(title, grid, name, heat))
 
 
-def _heat(grid: tuple[int, int], weights: Sequence[float], low: float, high: float) -> str:
+def _heat(grid: tuple[int, int], weights: Sequence[float]) -> str:
     cells = []
-    for index, weight in enumerate(weights):
+    for index, strength in enumerate(heat_opacity(weights)):
         y, x = divmod(index, grid[1])
-        opacity = f"{_STRONGEST * (weight - low) / (high - low):.2f}".lstrip("0")
+        opacity = f"{strength:.2f}".lstrip("0")
         if opacity != ".00":
             cells.append(f'<rect x="{x}" y="{y}" width="1" height="1" fill-opacity="{opacity}"/>')
     return f'<g class="heat">{"".join(cells)}</g>'

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from fedmvp.errors import DataError
 from fedmvp.evaluation.bootstrap import Correct, Interval, difference_intervals
-from fedmvp.evaluation.predictions import LabelledTarget, read_predictions
+from fedmvp.results.predictions import LabelledTarget, read_predictions
 from fedmvp.report.estimates import SettingScores, verdict
 from fedmvp.report.study import Study
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fedmvp.errors import DataError
 from fedmvp.report.protocols import Protocol, split_metric
-from fedmvp.report.results import Run
+from fedmvp.results.runs import Run
 
 __all__ = ["Estimate", "SettingScores", "Verdict", "estimate", "rank", "score_setting", "verdict"]
 

@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from fedmvp.report.estimates import FOCUS, Estimate, SettingScores, verdict
 from fedmvp.report.format import bytes_text, percent, significant
-from fedmvp.report.protocols import method_title, setting_title
+from fedmvp.report.protocols import setting_title
+from fedmvp.methods import method_title
 from fedmvp.report.study import Study
 from fedmvp.report.svg import Line, Mark, Row, dot_rows, label_width, line_chart
 from fedmvp.report.tables import TargetRow, target_rows
 from fedmvp.report.training import Curve, curves, traffic_curve
-from fedmvp.settings.spec import MAIN_FOLD
+from fedmvp.partition.setting_spec import MAIN_FOLD
 
 __all__ = ["Figure", "curve_panels", "metric_panels", "overview_panels", "target_methods",
            "target_panels", "traffic_panel"]  # fmt: skip

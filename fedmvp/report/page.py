@@ -10,15 +10,16 @@ from markupsafe import Markup
 
 from fedmvp.evaluation.bootstrap import RESAMPLES
 from fedmvp.evaluation.sanity import below_chance
-from fedmvp.report import figures, views, words
+from fedmvp.report import figures, page_tables, narrative
 from fedmvp.report.attention import ImageLoader, galleries
 from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.format import count_text
 from fedmvp.report.losses import losses
 from fedmvp.report.pictures import ContactSheet
-from fedmvp.report.protocols import fold_text, method_title, setting_note, setting_title
+from fedmvp.report.protocols import fold_text, setting_note, setting_title
+from fedmvp.methods import method_title
 from fedmvp.report.published import EVIDENCE
-from fedmvp.report.results import Run
+from fedmvp.results.runs import Run
 from fedmvp.report.study import Study
 
 __all__ = ["render"]
@@ -62,10 +63,10 @@ def render(
     return environment.get_template("report.html.j2").render(
         style=style,
         subject=study.subject,
-        headline=words.headline(study, comparisons),
-        compared=words.compared(study),
-        intervals_note=words.intervals_note(study, comparisons),
-        tiles=words.tiles(study, comparisons),
+        headline=narrative.headline(study, comparisons),
+        compared=narrative.compared(study),
+        intervals_note=narrative.intervals_note(study, comparisons),
+        tiles=narrative.tiles(study, comparisons),
         losses=losses(study, comparisons),
         sheet=sheet,
         legend=[(style, method_title(method)) for method, style in study.styles.items()],
@@ -73,14 +74,14 @@ def render(
             (setting, setting_title(setting), scores.protocol.title(scores.protocol.primary))
             for setting, scores in study.scores.items()
         ],
-        summary=views.summary_table(study),
+        summary=page_tables.summary_table(study),
         overview=figures.overview_panels(study),
         missing=study.missing,
         sections=[_section(study, setting) for setting in study.scores],
         galleries=plates,
         definitions=definitions,
         protocol=[_protocol(study, setting) for setting in study.scores],
-        parameters=views.parameters(study),
+        parameters=page_tables.parameters(study),
         provenance=[_origin(run) for run in study.runs],
         below_chance=[
             (run, target)
@@ -97,9 +98,9 @@ def render(
 
 def _section(study: Study, setting: str) -> dict[str, Any]:
     scores = study.scores[setting]
-    measured, published = views.main_table(study, setting)
+    measured, published = page_tables.main_table(study, setting)
     by_dataset = scores.protocol.part == "dataset"
-    targets, published_targets = ([], []) if by_dataset else views.target_table(study, setting)
+    targets, published_targets = ([], []) if by_dataset else page_tables.target_table(study, setting)
     shown = figures.target_methods(study, setting)
     used = set(scores.methods)
     return {
@@ -111,7 +112,7 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         "measured": measured,
         "published": published,
         "metric_panels": figures.metric_panels(study, setting),
-        "dataset_tables": views.dataset_tables(study, setting) if by_dataset else [],
+        "dataset_tables": page_tables.dataset_tables(study, setting) if by_dataset else [],
         "targets": targets,
         "target_methods": [method_title(method) for method in scores.methods],
         "published_targets": [row.title for row in published_targets],
@@ -121,12 +122,12 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         ],
         "curves": figures.curve_panels(study, setting),
         "traffic": figures.traffic_panel(study, setting),
-        "communication": views.communication(study, setting),
+        "communication": page_tables.communication(study, setting),
         "folds": len(study.partitions[setting].folds),
-        "training_notes": views.training_notes(study, setting),
+        "training_notes": page_tables.training_notes(study, setting),
         "part_panels": figures.target_panels(study, setting),
         "part_legend": [(study.styles[m], method_title(m)) for m in shown],
-        "part_rows": views.part_rows(study, setting),
+        "part_rows": page_tables.part_rows(study, setting),
         "by_client": any(
             target.group == "local" for run in study.runs
             if run.setting == setting for target in run.targets
@@ -139,7 +140,7 @@ def _protocol(study: Study, setting: str) -> dict[str, Any]:
     return {
         "name": setting,
         "title": setting_title(setting),
-        "counts": views.protocol_rows(partition),
+        "counts": page_tables.protocol_rows(partition),
         "clients": partition.clients,
     }
 

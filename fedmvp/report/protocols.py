@@ -1,4 +1,4 @@
-"""The law of metric names, and how settings and methods are called on the page.
+"""The law of metric names, and how settings are called on the page.
 
 ``metrics.json`` of a run is flat, all values are fractions in [0, 1]:
 
@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fedmvp.settings.spec import MAIN_FOLD
+from fedmvp.partition.setting_spec import MAIN_FOLD
 
-__all__ = ["Metric", "Protocol", "fold_text", "method_title", "protocol_of", "setting_note",
+__all__ = ["Metric", "Protocol", "fold_text", "protocol_of", "setting_note",
            "setting_phrase", "setting_title", "split_metric"]  # fmt: skip
 
 
@@ -74,24 +74,6 @@ _TRANSFER = Protocol(
     part="target",
 )
 
-_METHOD_TITLES = {
-    "fedclip": "FedCLIP",
-    "fedcocoop": "FedCoCoOp",
-    "fedkgcoop": "FedKgCoOp",
-    "fedmaple": "FedMaPLe",
-    "fedmvp": "FedMVP",
-    "fedotp": "FedOTP",
-    "fedtpg": "FedTPG",
-    "fedvlp": "FedVLP",
-    "fedvpt": "FedVPT",
-    "fedvpt_deep": "FedVPT, deep",
-    "promptfl": "PromptFL",
-    "zero_shot": "Zero-shot",
-    "zero_shot_attributes": "Zero-shot, attributes",
-    "zero_shot_combined": "Zero-shot, both texts",
-    "zero_shot_ensemble": "Zero-shot, ensemble",
-}
-
 _BENCHMARKS = {
     "domainnet": "DomainNet",
     "officehome": "OfficeHome",
@@ -132,11 +114,6 @@ _SETTINGS = {
 def protocol_of(name: str) -> Protocol:
     """Return how settings of protocol `name` are scored; all but base-to-new are transfer."""
     return _BASE_TO_NEW if name == _BASE_TO_NEW.name else _TRANSFER
-
-
-def method_title(method: str) -> str:
-    """Return a method's name as the field writes it; an unknown one is shown as it is."""
-    return _METHOD_TITLES.get(method, method)
 
 
 def setting_title(setting: str) -> str:

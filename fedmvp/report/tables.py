@@ -12,7 +12,7 @@ from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed
 from fedmvp.report.protocols import split_metric
-from fedmvp.report.results import TargetScore
+from fedmvp.results.targets import TargetScore
 from fedmvp.report.study import Study
 from fedmvp.report.training import CURVES, summarise, traffic
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedmvp.report.estimates import Estimate, estimate
-from fedmvp.report.results import RoundRow, Run
+from fedmvp.results.runs import Run
+from fedmvp.results.rounds import RoundRow
 
 __all__ = ["CURVES", "Curve", "Phases", "RoundSummary", "Traffic", "curves", "phases", "summarise",
            "traffic", "traffic_curve"]  # fmt: skip

@@ -9,15 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.decode import decode_image
+from fedmvp.data.locations import dataset_folder
 from fedmvp.data.manifest import Manifest, load_manifest
-from fedmvp.data.paths import dataset_folder, manifest_path
 from fedmvp.data.readers.layout import locate
-from fedmvp.data.spec import load_spec
 from fedmvp.errors import FedMVPError
+from fedmvp.heat_map import draw_heat_map
+from fedmvp.paths import manifest_path
 
 __all__ = ["ImageLoader", "attention_maps", "local_images"]
 
@@ -26,8 +27,6 @@ ImageLoader = Callable[[str, str], Image.Image | None]
 
 _MOST_MAPS = 6
 _CELL_PX, _GAP_PX, _CAPTION_PX = 160, 8, 16
-_HEAT = np.array([214, 69, 0], dtype=np.float32)
-_STRONGEST = 0.8
 _CAPTION_CHARACTERS = 25
 
 
@@ -77,7 +76,7 @@ def _strip(item: Mapping[str, Any], picture: Image.Image | None) -> bytes:
     width = (len(shown) + 1) * (_CELL_PX + _GAP_PX) - _GAP_PX
     strip = Image.new("RGB", (width, _CELL_PX + _CAPTION_PX), (255, 255, 255))
     cells = [(base, f"{item['class']} > {item['predicted']}")]
-    cells += [(_overlay(base, item["grid"], a["weights"]), a["text"]) for a in shown]
+    cells += [(draw_heat_map(base, item["grid"], a["weights"]), a["text"]) for a in shown]
     draw = ImageDraw.Draw(strip)
     for column, (cell, caption) in enumerate(cells):
         x = column * (_CELL_PX + _GAP_PX)
@@ -88,14 +87,3 @@ def _strip(item: Mapping[str, Any], picture: Image.Image | None) -> bytes:
     buffer = io.BytesIO()
     strip.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _overlay(base: Image.Image, grid: tuple[int, int], weights: list[float]) -> Image.Image:
-    """Blend the heat colour over `base`, strongest where the weight is largest."""
-    heat = np.asarray(weights, dtype=np.float32).reshape(grid)
-    span = float(heat.max() - heat.min())
-    opacity = _STRONGEST * (heat - heat.min()) / span if span > 0 else np.zeros_like(heat)
-    fine = Image.fromarray(opacity).resize(base.size, Image.Resampling.NEAREST)
-    alpha = np.asarray(fine)[..., None]
-    blended = np.asarray(base, dtype=np.float32) * (1 - alpha) + _HEAT * alpha
-    return Image.fromarray(blended.round().astype(np.uint8))

@@ -11,15 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedmvp.results.rounds import Failure, RoundRow, failure_of
 from fedmvp.tracking.projection import curves
 from fedmvp.tracking.upsert import Point
 
 __all__ = ["FinishedRounds"]
-
-_COLUMNS = (
-    "phase", "images", "loss", "loss_ce", "loss_con", "accuracy", "learning_rate", "bytes_up",
-    "bytes_down",
-)  # fmt: skip
 
 
 class FinishedRounds:
@@ -36,8 +32,8 @@ class FinishedRounds:
     def __init__(self, scratch: Path, folds: Sequence[str]) -> None:
         self._folders = {fold: scratch / fold for fold in folds}
         self._read: dict[str, str] = {}
-        self._rows: dict[str, list[dict[str, str]]] = {fold: [] for fold in folds}
-        self._failures: dict[str, list[dict[str, Any]]] = {fold: [] for fold in folds}
+        self._rows: dict[str, list[RoundRow]] = {fold: [] for fold in folds}
+        self._failures: dict[str, list[Failure]] = {fold: [] for fold in folds}
         self._done = dict.fromkeys(folds, 0)
         self._told: dict[str | None, int] = {}
 
@@ -62,8 +58,8 @@ class FinishedRounds:
         except (OSError, ValueError, KeyError):  # two rounds on already, or damaged
             return
         self._read[fold], self._done[fold] = paths[-1].name, log["rounds_done"]
-        self._failures[fold] = [{"fold": fold, **failure} for failure in log["failures"]]
-        self._rows[fold] = [_cells(fold, row) for row in log["rows"]]
+        self._failures[fold] = [failure_of(fold, failure) for failure in log["failures"]]
+        self._rows[fold] = [RoundRow(fold=fold, **row) for row in log["rows"]]
 
     def _since(self, fold: str | None, done: int) -> Iterator[Point]:
         start = self._told.get(fold, 0)
@@ -71,7 +67,7 @@ class FinishedRounds:
         if start >= done:
             return
         rows = [row for some in self._rows.values() for row in some
-                if start <= int(row["round"]) < done]  # fmt: skip
+                if start <= row.round < done]  # fmt: skip
         failures = [failure for some in self._failures.values() for failure in some]
         for key, curve in curves(rows, failures, fold).items():
             yield from ((key, step, value) for step, value in curve.items())
@@ -86,9 +82,3 @@ def _log(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         raise ValueError(f"no checkpoint ({error})") from None
     return log
-
-
-def _cells(fold: str, row: dict[str, Any]) -> dict[str, str]:
-    """Return a row as it will stand in rounds.csv."""
-    cells = {key: "" if value is None else str(value) for key, value in row.items()}
-    return {"fold": fold, **dict.fromkeys(_COLUMNS, ""), **cells}

@@ -1,9 +1,10 @@
 """Rounds in MLflow while they are trained: a process beside a training, for FEDMVP_TRACKING=live.
 
-``python -m fedmvp.tracking.live`` is started by the training (`pipeline.live`) and watches the
-checkpoints it writes, so nothing here can change a result or hold it up: mlflow is imported here,
-and slow servers are waited for here. Its stdin gets one line that says what is trained and one when
-that ended; without the latter, training was killed. Its stdout is for one line about trouble.
+``python -m fedmvp.tracking.live`` is started by the training (`pipeline.support.live`) and watches
+the checkpoints it writes, so nothing here can change a result or hold it up: mlflow is imported
+here, and slow servers are waited for here. Its stdin gets one line that says what is trained and
+one when that ended; without the latter, training was killed. Its stdout is for one line about
+trouble.
 
 The run is the one a later `sync` completes: same fingerprint, same values.
 """
@@ -24,10 +25,11 @@ from typing import Any, TextIO
 
 from fedmvp.config import load_params
 from fedmvp.errors import FedMVPError, one_line
+from fedmvp.results.key import RunKey, run_name
 from fedmvp.tracking.finished import FinishedRounds
 from fedmvp.tracking.lost import BEAT_S, sign
 from fedmvp.tracking.origin import origin
-from fedmvp.tracking.projection import flatten, run_name
+from fedmvp.tracking.projection import flatten
 from fedmvp.tracking.store import (
     CONTENT_TAG,
     FINGERPRINT_TAG,
@@ -165,7 +167,8 @@ class LiveRun:
             RECORDED_TAG: LIVE_IN_PART if in_part else LIVE,
             SEEN_TAG: sign(),
         }
-        name = run_name(training.setting, training.method, training.seed, training.fingerprint)
+        key = RunKey(training.setting, training.method, training.seed)
+        name = run_name(key, training.fingerprint)
         experiment = open_experiment(client, tracking_uri(self.root), profile)
         run = client.create_run(experiment, training.began_ms, tags, name)
         self._run_id, self._logged, self._whole, self._before_s = run.info.run_id, {}, False, 0.0

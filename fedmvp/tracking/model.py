@@ -21,7 +21,8 @@ import numpy as np
 
 from fedmvp.devices import device_names
 from fedmvp.errors import ConfigError, DataError, FedMVPError
-from fedmvp.files import read_json, sha256_file, sha256_json
+from fedmvp.files import sha256_file, sha256_json
+from fedmvp.results.record import read_record
 from fedmvp.tracking.store import locked, open_client, tracking_uri
 from fedmvp.tracking.sync import sync
 from fedmvp.tracking.upsert import find_run
@@ -101,7 +102,7 @@ def log_model(
         sync(root, store, folders=[result])
         with locked(root, store):
             client = open_client(uri)
-            run = find_run(client, read_json(result / "run.json")["fingerprint"])
+            run = find_run(client, read_record(result / "run.json").fingerprint)
             if run is None:
                 raise DataError("run is gone from the tracking store", where=result,
                                 hint="run `fedmvp track sync`, then this again")  # fmt: skip

@@ -11,14 +11,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fedmvp.attributes.class_attributes import ClassAttributes, load_attributes
-from fedmvp.attributes.sentences import class_texts
+from fedmvp.attributes.sentences import class_sentences
 from fedmvp.attributes.templating import load_template, template_names
-from fedmvp.data.spec import DatasetSpec, load_spec
+from fedmvp.catalog.spec import DatasetSpec, load_spec
 from fedmvp.files import sha256_file
+from fedmvp.paths import ATTRIBUTES
 
 __all__ = ["described_datasets", "prompt_artifacts", "register_prompts", "registry_texts"]
-
-_ATTRIBUTES = "data/attributes"
 
 
 def described_datasets(root: Path, inputs: Mapping[str, str]) -> list[ClassAttributes]:
@@ -29,7 +28,9 @@ def described_datasets(root: Path, inputs: Mapping[str, str]) -> list[ClassAttri
     inputs : mapping of path to sha256
         As in run.json.
     """
-    paths = [key for key in sorted(inputs) if str(PurePosixPath(key).parent) == _ATTRIBUTES]
+    paths = [
+        key for key in sorted(inputs) if PurePosixPath(key).parent == PurePosixPath(ATTRIBUTES)
+    ]
     return [
         load_attributes(root / path)
         for path in paths
@@ -91,15 +92,11 @@ def _question(name: str) -> str | None:
 
 def _sentences(spec: DatasetSpec, attributes: ClassAttributes) -> dict[str, dict[str, list[str]]]:
     """Return sentences by domain (``""`` for all without their own parts) and class."""
-    found: dict[str, dict[str, list[str]]] = {}
-    names = tuple(attributes.classes)
-    for domain in ("", *spec.sentence.domains):
-        parts = spec.sentence_parts(domain)
-        texts = class_texts(names, attributes.classes, prefix=parts.prefix, suffix=parts.suffix)
-        found[domain] = {name: [] for name in names}
-        for label, text in zip(texts.class_index, texts.sentences, strict=True):
-            found[domain][names[label]].append(text)
-    return found
+    parts = {domain: spec.sentence_parts(domain) for domain in ("", *spec.sentence.domains)}
+    return {
+        domain: class_sentences(attributes.classes, prefix=part.prefix, suffix=part.suffix)
+        for domain, part in parts.items()
+    }
 
 
 def _json(value: Any) -> bytes:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
-from fedmvp.data.spec import load_spec
 from fedmvp.files import read_json
+from fedmvp.results.key import result_folders
 from fedmvp.tracking.attention import ImageLoader, attention_maps, local_images
 from fedmvp.tracking.lost import any_lost, close_lost
 from fedmvp.tracking.origin import origin
-from fedmvp.tracking.projection import Projection, project, result_folders
+from fedmvp.tracking.projection import Projection, project
 from fedmvp.tracking.prompts import (
     described_datasets,
     prompt_artifacts,

@@ -13,7 +13,7 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
-from fedmvp.methods.base import Local, Method
+from fedmvp.methods.base import Method, RoundLosses
 from fedmvp.methods.build import build_method, method_params, resolved_federation
 from fedmvp.methods.classes import TextBank
 from tests.toys import NAMES, federation, shake, toy_bank, toy_client
@@ -60,7 +60,7 @@ class Case:
     def phases(self, method: Method) -> list[str]:
         """Return the phases a client goes through when its loss is as low as can be."""
         found = [method.first_phase]
-        while (later := method.next_phase(found[-1], Local(-1e9, -1e9))) != found[-1]:
+        while (later := method.next_phase(found[-1], RoundLosses(-1e9, -1e9))) != found[-1]:
             found.append(later)
         return found
 

@@ -29,12 +29,15 @@ def _params() -> list[bytes]:
 
 
 def _setting() -> list[bytes]:
-    return [path.read_bytes() for path in sorted((ROOT / "fedmvp/settings/emoji").glob("*.yaml"))]
+    return [
+        path.read_bytes()
+        for path in sorted((ROOT / "fedmvp/partition/settings/emoji").glob("*.yaml"))
+    ]
 
 
 def _catalog() -> list[bytes]:
     names = ("oxford_pets", "ucf101")
-    return [(ROOT / f"fedmvp/data/catalog/{name}.yaml").read_bytes() for name in names]
+    return [(ROOT / f"fedmvp/catalog/datasets/{name}.yaml").read_bytes() for name in names]
 
 
 def _manifest() -> list[bytes]:

@@ -52,7 +52,7 @@ def params(data: bytes) -> None:
 def setting(data: bytes) -> None:
     """Parse the YAML of a setting."""
     from fedmvp.config import parse_section
-    from fedmvp.settings.spec import Setting
+    from fedmvp.partition.setting_spec import Setting
     from fedmvp.yaml_files import load_yaml
 
     with _file("setting.yaml", data) as path:
@@ -61,8 +61,8 @@ def setting(data: bytes) -> None:
 
 def catalog(data: bytes) -> None:
     """Parse a dataset's catalog entry."""
+    from fedmvp.catalog.spec import DatasetSpec
     from fedmvp.config import parse_section
-    from fedmvp.data.spec import DatasetSpec
     from fedmvp.yaml_files import load_yaml
 
     with _file("entry.yaml", data) as path:
@@ -83,7 +83,7 @@ def manifest(data: bytes) -> None:
 
 def partition(data: bytes) -> None:
     """Parse clients and targets."""
-    from fedmvp.settings.partition import load_partition, save_partition
+    from fedmvp.partition.model import load_partition, save_partition
 
     with _file("partition.json", data) as path:
         loaded = load_partition(path)
@@ -93,8 +93,8 @@ def partition(data: bytes) -> None:
 
 def split_file(data: bytes) -> None:
     """Parse a split file of the CoOp kind."""
-    from fedmvp.data.spec import load_spec
-    from fedmvp.data.split_files import split_rows
+    from fedmvp.catalog.spec import load_spec
+    from fedmvp.data.splits import split_rows
 
     with _file("split.json", data) as path:
         for _, name, label in split_rows(load_spec("oxford_pets"), path):
@@ -171,7 +171,7 @@ def image(data: bytes) -> None:
 
 def learned(data: bytes) -> None:
     """Read learned tensors."""
-    from fedmvp.prediction.weights import read_learned
+    from fedmvp.results.learned import read_learned
 
     with _file("learned.safetensors", data) as path:
         assert all(bool(t.isfinite().all()) for t in read_learned(path).tensors.values())
@@ -200,7 +200,7 @@ def official(data: bytes) -> None:
 
 def clip_weights(data: bytes) -> None:
     """Read a CLIP's local weights: a state dict or a TorchScript archive."""
-    from fedmvp.clip.importing import _read_state
+    from fedmvp.clip.open_clip_models import _read_state
 
     with _file("clip.pt", data) as path:
         assert all(isinstance(key, str) for key in _read_state(path))

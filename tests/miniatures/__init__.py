@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.sources import SUBSET
-from fedmvp.data.spec import load_spec
 from fedmvp.files import write_json
 from tests.miniatures.coop import COOP
 from tests.miniatures.domains import DOMAINS

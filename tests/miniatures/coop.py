@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fedmvp.data.spec import DatasetSpec
+from fedmvp.catalog.spec import DatasetSpec
 from tests.miniatures.writing import Folder
 
 __all__ = ["COOP"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fedmvp.data.spec import DatasetSpec
+from fedmvp.catalog.spec import DatasetSpec
 from tests.miniatures.writing import Folder
 
 __all__ = ["IMAGENET"]

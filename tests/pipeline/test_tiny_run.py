@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fedmvp.tracking.projection import project, result_folders
+from fedmvp.results.key import result_folders
+from fedmvp.tracking.projection import project
 from fedmvp.tracking.store import recorded_contents, tracking_uri
 from tests.outputs import files
 from tests.pipeline.tiny import dvc, environment

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.federation import rounds
-from pipeline.stage import run_stage
+from pipeline.support.stage import run_stage
 from pipeline.train import main
 
 __all__ = ["MOMENTS", "Victim", "start"]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.code import METHOD_STAGES, STAGES, code_of, method_classes
-from pipeline.imports import OURS
+from fedmvp.methods import METHODS
+from pipeline.support.code_hashes import METHOD_STAGES, STAGES, code_of
+from pipeline.support.imports import OURS
 from tests.paths import ROOT, SOURCES
 
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -19,10 +20,9 @@ WRITTEN: dict[str, dict[str, Any]] = yaml.safe_load(
     (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 )["stages"]
 COMPUTING = sorted(set(WRITTEN) - {"code"})
-METHODS = method_classes(SOURCES)
 # Sections a stage's helper modules can read but this stage does not, with the reason.
 UNREAD = {
-    # Only a trained run's identity holds them (pipeline.workbench).
+    # Only a trained run's identity holds them (pipeline.support.run_context).
     "evaluate": {"attributes", "data", "federation", "partition", "run"},
     "zero_shot": {"federation"},
 }
@@ -59,10 +59,13 @@ def test_what_a_stage_loads_is_in_its_code(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", METHOD_STAGES)
 def test_a_methods_own_module_concerns_it_alone(stage: str) -> None:
-    """Unless another method builds on it."""
-    for method, base in {"fedmvp": set(), "fedvpt_deep": {"fedmvp.methods.fedvpt"}}.items():
-        others = {f"fedmvp.methods.{name}" for name in METHODS if name != method}
-        assert others & code_of(SOURCES, stage, method) == base
+    for method, own in {
+        "fedmvp": "fedmvp",
+        "fedvpt_deep": "fedvpt",
+        "promptfl": "promptfl",
+    }.items():
+        others = {f"fedmvp.methods.{module}" for module, *_ in METHODS.values()}
+        assert others & code_of(SOURCES, stage, method) == {f"fedmvp.methods.{own}"}
     assert "fedmvp.methods.promptformer" in code_of(SOURCES, stage, "fedmvp")
     assert "fedmvp.methods.promptformer" not in code_of(SOURCES, stage, "promptfl")
 
@@ -79,7 +82,7 @@ def _any(stage: str) -> str | None:
 
 def test_a_catalog_entry_concerns_its_own_dataset_alone() -> None:
     """Else adding a dataset would train everything again: later stages read manifests."""
-    catalog = "fedmvp/data/catalog"
+    catalog = "fedmvp/catalog/datasets"
 
     def reads(entry: str) -> bool:
         return f"{catalog}/".startswith(f"{entry}/") or catalog in entry

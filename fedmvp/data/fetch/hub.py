@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedmvp.data.source_spec import HubSource, HubTable
-from fedmvp.data.spec import DatasetSpec, Named
+from fedmvp.catalog.sources import HubSource, HubTable
+from fedmvp.catalog.spec import DatasetSpec, Named
 from fedmvp.errors import SourceError
 
 __all__ = ["fetch_hub"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.data.fetch.archives import extract
-from fedmvp.data.fetch.drive import download_drive
+from fedmvp.data.fetch.web import download_drive
 from fedmvp.data.fetch.hub import fetch_hub
 from fedmvp.data.fetch.progress import tell
-from fedmvp.data.source_spec import (
+from fedmvp.catalog.sources import (
     DriveFile,
     DriveSource,
     EmbeddedSource,
@@ -22,8 +22,8 @@ from fedmvp.data.source_spec import (
     ManualSource,
     SourceFile,
 )
-from fedmvp.data.spec import DatasetSpec
-from fedmvp.data.fetch.checksums import verify_file
+from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.fetch.web import verify_file
 from fedmvp.data.fetch.web import download
 from fedmvp.errors import SourceError
 from fedmvp.files import sha256_file

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from fedmvp.data.spec import DatasetSpec
+from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import SourceError
 from fedmvp.files import read_json
 

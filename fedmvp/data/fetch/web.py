@@ -1,6 +1,12 @@
 """Download over http(s): resumes after a cut, never leaves half a file under the final name."""
 
 from __future__ import annotations
+from pathlib import Path
+from fedmvp.errors import SourceError
+import hashlib
+from pathlib import Path
+from fedmvp.catalog.sources import SourceFile
+from fedmvp.errors import SourceError
 
 import errno
 import http.client
@@ -13,7 +19,7 @@ from pathlib import Path
 from fedmvp.data.fetch.progress import Advance, transfer_bar
 from fedmvp.errors import SourceError
 
-__all__ = ["download"]
+__all__ = ["download", "download_drive", "verify_file"]
 
 _CHUNK_BYTES = 1 << 20
 _CUT = (OSError, http.client.HTTPException)
@@ -118,3 +124,54 @@ def _fetch_rest(url: str, part: Path, timeout_s: float, advance: Advance) -> boo
 def _range_start(header: str | None) -> int | None:
     match = re.match(r"bytes (\d+)-", header or "")
     return int(match[1]) if match else None
+
+
+def verify_file(path: Path, file: SourceFile, hint: str) -> None:
+    """Check a file's length and checksums, as far as they are declared.
+
+    Raises
+    ------
+    SourceError
+        When the file is missing or its content is not the declared one.
+    """
+    if not path.is_file():
+        raise SourceError("file is missing", where=path, hint=hint)
+    size = path.stat().st_size
+    if file.size_bytes is not None and size != file.size_bytes:
+        raise SourceError(
+            f"length is not the declared {file.size_bytes} bytes", where=path, value=size, hint=hint
+        )
+    for algorithm in ("sha256", "md5"):
+        expected = getattr(file, algorithm)
+        if expected is None:
+            continue
+        with path.open("rb") as opened:
+            actual = hashlib.file_digest(opened, algorithm).hexdigest()
+        if actual != expected:
+            raise SourceError(
+                f"{algorithm} is not the declared {expected}", where=path, value=actual, hint=hint
+            )
+
+
+def download_drive(file_id: str, target: Path) -> None:
+    """Fetch a file to `target`, which appears whole or not; the caller verifies the content.
+
+    Raises
+    ------
+    SourceError
+        When Drive refuses (popular files run into quotas) or the connection fails.
+    """
+    import gdown
+    import requests
+    from gdown.exceptions import DownloadError, FileURLRetrievalError
+
+    where = f"https://drive.google.com/uc?id={file_id}"
+    hint = f"try again tomorrow, or fetch it in a browser and save it as {target}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        gdown.download(id=file_id, output=str(target), resume=True)
+    except (DownloadError, FileURLRetrievalError, requests.RequestException, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SourceError(f"Google Drive refused ({reason})", where=where, hint=hint) from None
+    if not target.is_file():
+        raise SourceError("Google Drive gave no file", where=where, hint=hint)

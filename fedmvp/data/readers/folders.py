@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from fedmvp.data.layout_spec import ClassFolders, DomainClassFolders, Part, PartClassFolders
-from fedmvp.data.readers.found import Found, is_image, hint, missing
-from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Part, PartClassFolders
+from fedmvp.data.readers.image_files import ImageFile, is_image, hint, missing
+from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = [
@@ -21,20 +21,20 @@ __all__ = [
 ]
 
 
-def class_folders(spec: DatasetSpec, layout: ClassFolders, base: Path) -> Iterator[Found]:
+def class_folders(spec: DatasetSpec, layout: ClassFolders, base: Path) -> Iterator[ImageFile]:
     """Read ``<class>/<image>``."""
     yield from _classes_below(spec, layout, base, base, DEFAULT_DOMAIN, layout.part)
 
 
 def domain_class_folders(
     spec: DatasetSpec, layout: DomainClassFolders, base: Path
-) -> Iterator[Found]:
+) -> Iterator[ImageFile]:
     """Read ``<domain>/<class>/<image>``."""
     for name, folder in _domain_folders(spec, layout).items():
         yield from _classes_below(spec, layout, base, base / folder, name, None)
 
 
-def part_class_folders(spec: DatasetSpec, layout: PartClassFolders, base: Path) -> Iterator[Found]:
+def part_class_folders(spec: DatasetSpec, layout: PartClassFolders, base: Path) -> Iterator[ImageFile]:
     """Read ``<part>/<class>/<image>``."""
     for part, folder in layout.parts.items():
         yield from _classes_below(spec, layout, base, base / folder, DEFAULT_DOMAIN, part)
@@ -87,7 +87,7 @@ def _classes_below(
     folder: Path,
     domain: str,
     part: Part | None,
-) -> Iterator[Found]:
+) -> Iterator[ImageFile]:
     if not folder.is_dir():
         raise missing(spec, folder, "folder")
     labels = _class_dirs(spec, layout)
@@ -101,7 +101,7 @@ def _classes_below(
             for entry in entries:
                 if is_image(entry.name) and entry.is_file():
                     size = entry.stat().st_size
-                    yield Found(f"{prefix}/{entry.name}", label, domain, size, part)
+                    yield ImageFile(f"{prefix}/{entry.name}", label, domain, size, part)
 
 
 def _refuse_strangers(

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp.data.layout_spec import Layout
+from fedmvp.catalog.layouts import Layout
 from fedmvp.data.readers import folders, lists, matlab
-from fedmvp.data.readers.found import Found, hint
-from fedmvp.data.spec import DatasetSpec
+from fedmvp.data.readers.image_files import ImageFile, hint
+from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 
-__all__ = ["Located", "locate", "read_layout"]
+__all__ = ["ResolvedLayout", "locate", "read_layout"]
 
 
 @dataclass(frozen=True)
-class Located:
+class ResolvedLayout:
     """A layout that is on disk.
 
     Parameters
@@ -31,7 +31,7 @@ class Located:
     base: Path
 
 
-def locate(spec: DatasetSpec, root: Path) -> Located:
+def locate(spec: DatasetSpec, root: Path) -> ResolvedLayout:
     """Return the first of the catalog's layouts that is below `root`.
 
     Raises
@@ -40,7 +40,7 @@ def locate(spec: DatasetSpec, root: Path) -> Located:
         When none is.
     """
     candidates = [
-        Located(layout, root / folder) for layout in spec.layout for folder in layout.folder
+        ResolvedLayout(layout, root / folder) for layout in spec.layout for folder in layout.folder
     ]
     if len(candidates) == 1:  # its reader tells what is missing
         return candidates[0]
@@ -53,7 +53,7 @@ def locate(spec: DatasetSpec, root: Path) -> Located:
     )
 
 
-def read_layout(spec: DatasetSpec, located: Located) -> list[Found]:
+def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
     """List a dataset's images in the order of their paths.
 
     Raises
@@ -79,7 +79,7 @@ def read_layout(spec: DatasetSpec, located: Located) -> list[Found]:
 
 @dataclass(frozen=True)
 class _Reader:
-    read: Callable[[DatasetSpec, Any, Path], Iterator[Found]]
+    read: Callable[[DatasetSpec, Any, Path], Iterator[ImageFile]]
     probe: Callable[[DatasetSpec, Any, Path], bool]
 
 

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fedmvp.data.layout_spec import AircraftLists, Part, PetsLists, Sun397Lists, Ucf101Lists
-from fedmvp.data.readers.found import Found, image_size, hint, read_lines
-from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.catalog.layouts import AircraftLists, Part, PetsLists, Sun397Lists, Ucf101Lists
+from fedmvp.data.readers.image_files import ImageFile, image_size, hint, read_lines
+from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = ["aircraft_lists", "pets_lists", "sun397_lists", "ucf101_lists", "ucf101_name"]
 
 
-def pets_lists(spec: DatasetSpec, layout: PetsLists, base: Path) -> Iterator[Found]:
+def pets_lists(spec: DatasetSpec, layout: PetsLists, base: Path) -> Iterator[ImageFile]:
     """Read ``annotations/{trainval,test}.txt``: ``Abyssinian_100 1 1 1``.
 
     The second word is label + 1; the class is the stem without its number, in lower case.
@@ -31,7 +31,7 @@ def pets_lists(spec: DatasetSpec, layout: PetsLists, base: Path) -> Iterator[Fou
             yield _found(spec, base, f"images/{stem}.jpg", label, part)
 
 
-def aircraft_lists(spec: DatasetSpec, layout: AircraftLists, base: Path) -> Iterator[Found]:
+def aircraft_lists(spec: DatasetSpec, layout: AircraftLists, base: Path) -> Iterator[ImageFile]:
     """Read ``images_variant_{train,val,test}.txt``: ``0034309 F-16A/B``."""
     labels = {name: label for label, name in enumerate(spec.class_names)}
     variants = base / "variants.txt"
@@ -46,7 +46,7 @@ def aircraft_lists(spec: DatasetSpec, layout: AircraftLists, base: Path) -> Iter
             yield _found(spec, base, f"images/{stem}.jpg", label, part)
 
 
-def ucf101_lists(spec: DatasetSpec, layout: Ucf101Lists, base: Path) -> Iterator[Found]:
+def ucf101_lists(spec: DatasetSpec, layout: Ucf101Lists, base: Path) -> Iterator[ImageFile]:
     """Read ``ucfTrainTestlist/{train,test}list01.txt``: ``Archery/v_Archery_g01_c01.avi 3``.
 
     Only the folder is renamed: file names keep their capitals (``v_HandStandPushups`` lies in
@@ -71,7 +71,7 @@ def ucf101_name(action: str) -> str:
     return "_".join(re.findall(r"[A-Z][^A-Z]*", action))
 
 
-def sun397_lists(spec: DatasetSpec, layout: Sun397Lists, base: Path) -> Iterator[Found]:
+def sun397_lists(spec: DatasetSpec, layout: Sun397Lists, base: Path) -> Iterator[ImageFile]:
     """Read ``{Training,Testing}_01.txt``: ``/i/ice_skating_rink/indoor/sun_x.jpg``."""
     labels = {entry.folder: label for label, entry in enumerate(spec.classes)}
     parts: tuple[tuple[Part, str], ...] = (("trainval", "Training_01"), ("test", "Testing_01"))
@@ -83,8 +83,8 @@ def sun397_lists(spec: DatasetSpec, layout: Sun397Lists, base: Path) -> Iterator
             yield _found(spec, base, f"SUN397/{relative}", label, part)
 
 
-def _found(spec: DatasetSpec, base: Path, path: str, label: int, part: Part) -> Found:
-    return Found(path, label, DEFAULT_DOMAIN, image_size(spec, base / path), part)
+def _found(spec: DatasetSpec, base: Path, path: str, label: int, part: Part) -> ImageFile:
+    return ImageFile(path, label, DEFAULT_DOMAIN, image_size(spec, base / path), part)
 
 
 def _label(

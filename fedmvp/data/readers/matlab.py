@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fedmvp.data.layout_spec import CarsMat, FlowersMat, Part
-from fedmvp.data.readers.found import Found, image_size, hint, missing
-from fedmvp.data.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.catalog.layouts import CarsMat, FlowersMat, Part
+from fedmvp.data.readers.image_files import ImageFile, image_size, hint, missing
+from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = ["cars_mat", "flowers_mat"]
@@ -18,7 +18,7 @@ _DAMAGED = (ValueError, KeyError, IndexError, TypeError, OSError)
 """What scipy raises on other kinds of files, and for a key that is not there."""
 
 
-def flowers_mat(spec: DatasetSpec, layout: FlowersMat, base: Path) -> Iterator[Found]:
+def flowers_mat(spec: DatasetSpec, layout: FlowersMat, base: Path) -> Iterator[ImageFile]:
     """Read ``imagelabels.mat``: the class number, from 1, of ``image_00001.jpg`` and so on.
 
     CoOp ignores the official ``setid.mat``, and so do we.
@@ -29,7 +29,7 @@ def flowers_mat(spec: DatasetSpec, layout: FlowersMat, base: Path) -> Iterator[F
         yield _found(spec, base, name, int(label) - 1, path, None)
 
 
-def cars_mat(spec: DatasetSpec, layout: CarsMat, base: Path) -> Iterator[Found]:
+def cars_mat(spec: DatasetSpec, layout: CarsMat, base: Path) -> Iterator[ImageFile]:
     """Read ``devkit/cars_train_annos.mat`` and ``cars_test_annos_withlabels.mat``.
 
     The devkit's own test annotations have no classes.
@@ -47,7 +47,7 @@ def cars_mat(spec: DatasetSpec, layout: CarsMat, base: Path) -> Iterator[Found]:
 
 def _found(
     spec: DatasetSpec, base: Path, name: str, label: int, source: Path, part: Part | None
-) -> Found:
+) -> ImageFile:
     if label not in range(len(spec.classes)):
         raise DataError(
             "class number is not one of the dataset's",
@@ -55,7 +55,7 @@ def _found(
             value=label + 1,
             hint=hint(spec),
         )
-    return Found(name, label, DEFAULT_DOMAIN, image_size(spec, base / name), part)
+    return ImageFile(name, label, DEFAULT_DOMAIN, image_size(spec, base / name), part)
 
 
 def _load(spec: DatasetSpec, path: Path, key: str) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp.config import load_yaml
+from fedmvp.yaml_files import load_yaml
 from fedmvp.errors import DataError
 
 __all__ = ["EVIDENCE", "Published", "PublishedRow", "PublishedTable", "published_tables"]
@@ -21,7 +21,7 @@ __all__ = ["EVIDENCE", "Published", "PublishedRow", "PublishedTable", "published
 EVIDENCE: Mapping[str, str] = {
     "log": "read in the authors' published run log",
     "secondary": "read in a public note about the paper, not in the paper itself",
-    "recalled": "recalled, not checked against the paper; averages were recomputed and agree",
+    "unverified": "unverified, not checked against the paper; averages were recomputed and agree",
 }
 _FOLDER = Path(__file__).parent
 

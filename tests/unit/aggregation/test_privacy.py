@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fedmvp.config import DifferentialPrivacyParams, FederationParams, parse_section
 from fedmvp.errors import ConfigError
-from fedmvp.federation.aggregation import Aggregator
+from fedmvp.federation.aggregation.privacy import epsilon, privacy_reports, private_average
+from fedmvp.federation.aggregation.rules import Aggregator
 from fedmvp.federation.client import ClientUpdate
-from fedmvp.federation.privacy import epsilon, privacy_reports, private_average
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.partition.model import Client, Partition, Target
 from tests.toys import federation
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from fedmvp.config import FederationParams, parse_section
 from fedmvp.errors import ConfigError
-from fedmvp.federation.aggregation import Aggregator
-from fedmvp.federation.aggregation_robust import RULES
-from fedmvp.federation.aggregation_server import STEPS
+from fedmvp.federation.aggregation.robust import RULES
+from fedmvp.federation.aggregation.rules import Aggregator
+from fedmvp.federation.aggregation.server import STEPS
 from fedmvp.federation.client import ClientUpdate
 from tests.toys import federation
 from tests.unit.aggregation.updates import STATEFUL, aggregate, three, update

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmvp.federation.aggregation_clipping import clip_factor, clip_update, deltas
-from fedmvp.federation.aggregation_robust import (
+from fedmvp.federation.aggregation.clipping import clip_factor, clip_update, deltas
+from fedmvp.federation.aggregation.robust import (
     blocks,
     krum_scores,
     median,

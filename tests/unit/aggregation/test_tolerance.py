@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fedmvp.errors import ConfigError
-from fedmvp.federation.aggregation_robust import RULES, require_tolerance, tolerance_gap
+from fedmvp.federation.aggregation.robust import RULES, require_tolerance, tolerance_gap
 from fedmvp.federation.client import ClientUpdate
 from tests.toys import federation
 from tests.unit.aggregation.updates import aggregate, three, update

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedmvp.federation.aggregation import Aggregator
-from fedmvp.federation.aggregation_server import STEPS
+from fedmvp.federation.aggregation.rules import Aggregator
+from fedmvp.federation.aggregation.server import STEPS
 from fedmvp.federation.client import ClientUpdate
 from tests.toys import federation
 

@@ -10,7 +10,7 @@ from fedmvp.attributes.config import AttributeParams
 from fedmvp.attributes.generate import DatasetClasses, collect_attributes
 from fedmvp.attributes.stats import attribute_stats
 from fedmvp.attributes.store import AnswerStore
-from fedmvp.data.spec import dataset_names, load_spec
+from fedmvp.catalog.spec import dataset_names, load_spec
 
 EMOJI = ("activities", "animals", "food", "objects", "travel")
 PHOTOS = ("caltech101", "dtd", "eurosat", "food101", "officehome", "oxford_flowers", "oxford_pets",

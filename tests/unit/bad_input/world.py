@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from fedmvp.files import sha256_file
-from pipeline.stage import run_stage
+from pipeline.support.stage import run_stage
 from tests.paths import ROOT
 from tests.toys import attributes_of
 from tests.unit.prediction.places import CLASSES, DATASET, furnish, trained, write_result

@@ -220,7 +220,7 @@ def test_image_tokens_of_the_reference_are_the_towers(tiny: Backbone) -> None:
 
 @pytest.mark.slow  # imports open_clip
 def test_placeholders_are_one_token_each_in_clips_vocabulary() -> None:
-    from fedmvp.clip.importing import import_tokenizer
+    from fedmvp.clip.open_clip_models import import_tokenizer
 
     ids = import_tokenizer(77)(["X X X X red fox.", "red fox.", "a photo of a red fox."]).tolist()
     assert len(set(ids[0][1:5])) == 1

@@ -11,10 +11,11 @@ import torch
 from fedmvp.clip.backbone import Backbone
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.federation.client import load_tensors
-from fedmvp.federation.training import TrainingResult, fold_tensors, personal_tensors, train
+from fedmvp.federation.training import TrainingResult, train
 from fedmvp.methods.base import Method
 from fedmvp.methods.fedotp import FedOTP
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.partition.model import Client, Partition, Target
+from fedmvp.results.weights import fold_tensors, personal_tensors
 from tests.toys import NAMES, ToyBanks, ToyLoader, federation, toy_bank
 from tests.unit.baselines.test_reference import create
 

@@ -11,10 +11,10 @@ from benchmarks.tuning import RATES, TRIALS, Tuning, best_trial, inner_partition
 from fedmvp.config import load_params
 from fedmvp.files import read_csv
 from fedmvp.methods.build import method_params
+from fedmvp.partition.model import Client, Partition, Target
 from fedmvp.report import build
 from fedmvp.report.format import percent
 from fedmvp.report.study import Subject, load_study
-from fedmvp.settings.partition import Client, Partition, Target
 from tests.paths import ROOT
 from tests.unit.report.synthetic import World
 

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from PIL import Image
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import save_manifest
-from fedmvp.data.paths import manifest_path
-from fedmvp.data.spec import load_spec
+from fedmvp.paths import manifest_path
 from tests.unit.cli.conftest import Run
 
 CLASSES, DOMAINS = ("ant", "bee", "cat"), ("ink", "oil")
@@ -119,13 +119,13 @@ def test_unknown_datasets_are_named(run: Run, repository: Path) -> None:
     assert "did you mean 'food'" in run("datasets", "verify", "fod", code=2).stderr
 
 
-def test_recalled_facts_and_parts_on_purpose_are_reported(run: Run, own: Path) -> None:
+def test_unverified_facts_and_parts_on_purpose_are_reported(run: Run, own: Path) -> None:
     entry = yaml.safe_load(Path("catalog/own.yaml").read_text(encoding="utf-8"))
     entry |= {"counts": {"images": 25, "domains": {"oil": 12}}, "notes": ["ants are small"]}
-    entry |= {"recalled": ["licence", "counts"]}
+    entry |= {"unverified": ["licence", "counts"]}
     Path("catalog/own.yaml").write_text(yaml.safe_dump(entry), encoding="utf-8")
     report = json.loads(run("datasets", "verify", "own", "--json").stdout)
-    assert report["recalled"] == ["licence: none", "counts: differs, found images 24"]
+    assert report["unverified"] == ["licence: none", "counts: differs, found images 24"]
     assert report["split"].startswith("generated: drawn")
     assert "ants are small" in report["notes"]
     (own / ".fedmvp-subset").touch()

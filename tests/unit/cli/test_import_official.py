@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.prediction.weights import read_learned
+from fedmvp.results.learned import read_learned
 from tests.unit.cli.conftest import Run
 from tests.unit.prediction.places import official_state, save_official, trained, write_result
 

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.cli.image_tree import survey
 from fedmvp.data.build import build_manifest
-from fedmvp.data.spec import load_spec
 from fedmvp.errors import DataError
-from fedmvp.settings.build import build_partition
-from fedmvp.settings.spec import load_setting, setting_names
+from fedmvp.partition.build import build_partition
+from fedmvp.partition.setting_spec import load_setting, setting_names
 from tests.unit.cli.conftest import Run
 
 CLASSES = ("Blue Tit", "robin", "wren", "house_sparrow")

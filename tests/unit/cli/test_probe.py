@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.clip.importing import import_backbone
+from fedmvp.clip.conversion import import_backbone
 from fedmvp.evaluation import shift_reference
 from fedmvp.evaluation.shift import image_statistics
 from fedmvp.evaluation.shift_reference import REFERENCE_FILE, recorded
@@ -98,11 +98,11 @@ def test_a_backbone_without_a_reference(run: Run, place: Backbone) -> None:
 
 @pytest.mark.slow  # imports scikit-learn
 def test_zero_shot_with_both_texts_is_the_methods_own(run: Run, place: Backbone) -> None:
-    from fedmvp.data.labelled import ImageSource
+    from fedmvp.data.image_source import ImageSource
     from fedmvp.data.manifest import load_manifest
-    from fedmvp.data.paths import manifest_path
     from fedmvp.methods.banks import TextBanks
-    from fedmvp.methods.zero_shot_combined import ZeroShotCombined, ZeroShotCombinedParams
+    from fedmvp.methods.zero_shot import ZeroShotCombined, ZeroShotCombinedParams
+    from fedmvp.paths import manifest_path
 
     manifest = load_manifest(manifest_path(DATASET))
     banks = TextBanks(place, Path("data/attributes"), {DATASET: manifest})

@@ -35,10 +35,10 @@ def test_every_profile_has_what_dvc_tracks(name: str) -> None:
 
 @pytest.mark.parametrize("name", profile_names())
 def test_every_profile_is_valid(name: str) -> None:
-    from fedmvp.data.spec import load_spec
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.methods.build import method_params, resolved_federation
-    from fedmvp.settings.folds import datasets_of
-    from fedmvp.settings.spec import load_setting
+    from fedmvp.partition.folds import datasets_of
+    from fedmvp.partition.setting_spec import load_setting
 
     params = load_params(ROOT / f"fedmvp/profiles/{name}.yaml")
     assert params.profile == name

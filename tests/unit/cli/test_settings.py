@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin, save_manifest
-from fedmvp.data.paths import manifest_path
-from fedmvp.data.spec import load_spec
-from fedmvp.settings.build import build_partition
-from fedmvp.settings.spec import load_setting
+from fedmvp.partition.build import build_partition
+from fedmvp.partition.setting_spec import load_setting
+from fedmvp.paths import manifest_path
 from tests.unit.cli.conftest import Run
 
 

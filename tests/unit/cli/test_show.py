@@ -9,9 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from fedmvp.catalog.cameras import Camera
 from fedmvp.cli import show
 from fedmvp.data import contact_sheet
-from fedmvp.data.capture_spec import Camera
 from tests.unit.cli.conftest import Run
 
 CAMERAS: dict[str, Any] = {"ink": {"exposure": 0.5, "cast": [1, 0.9, 0.8], "noise": 0.05}}

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fedmvp.clip.backbone import Backbone, load_backbone
-from fedmvp.clip.importing import describe_model, import_backbone, open_clip_model
+from fedmvp.clip.conversion import import_backbone
+from fedmvp.clip.open_clip_models import describe_model, open_clip_model
 from fedmvp.clip.tokens import tokenize
 from fedmvp.errors import BackboneError
 

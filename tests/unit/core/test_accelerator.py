@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -21,12 +19,12 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.config import DifferentialPrivacyParams
 from fedmvp.errors import ClientFailure
 from fedmvp.evaluation.protocol import evaluate
-from fedmvp.federation.aggregation import Aggregator, check_global, check_update
+from fedmvp.federation.aggregation.rules import Aggregator, check_global, check_update
 from fedmvp.federation.client import ClientState, ClientUpdate, train_client
-from fedmvp.methods import METHODS, load_method
+from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method
-from fedmvp.methods.build import build_method, method_params
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.methods.build import build_method, load_method, method_params
+from fedmvp.partition.model import Client, Partition, Target
 from tests.accelerator import DEVICE, Accelerator
 from tests.toys import NAMES, ToyBanks, ToyLoader, federation, toy_bank, toy_client
 
@@ -109,15 +107,6 @@ def test_any_number_of_prompts_has_a_deterministic_gradient(tiny: Backbone, prom
     with Accelerator() as accelerator:
         trained(create(tiny, "fedmvp", DEVICE, n_prompts=prompts))
     assert not forbidden(accelerator.operations)
-
-
-def test_page_locked_memory_can_be_left_out(tiny: Backbone) -> None:
-    for pinned in (True, False):
-        with Accelerator() as accelerator:
-            backbone = create(tiny, "fedmvp", DEVICE).backbone
-            backbone.shortcuts = replace(backbone.shortcuts, pinned=pinned)
-            backbone.normalise(np.zeros((1, 32, 32, 3), dtype=np.uint8))
-        assert accelerator.pinned == pinned
 
 
 def test_what_cuda_refuses_is_seen() -> None:

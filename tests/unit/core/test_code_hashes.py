@@ -1,4 +1,4 @@
-"""`pipeline.code`: one file stands for the modules a stage can import."""
+"""`pipeline.support.code_hashes`: one file stands for the modules a stage can import."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from fedmvp.files import sha256_bytes
-from pipeline.code import METHOD_STAGES, STAGES, write_code
+from pipeline.support.code_hashes import METHOD_STAGES, STAGES, write_code
 
 METHODS = """
 from fedmvp.errors import ConfigError
-METHODS: dict[str, str] = {"a": "A", "b": "B"}
+METHODS: dict[str, tuple[str, str, str]] = {"a": ("a", "A", "Ay"), "b": ("b", "B", "Bee")}
 """
 LOADER = """
 import importlib
@@ -76,7 +76,7 @@ def test_a_method_of_another_class_is_another_method(project: Path) -> None:
     write_code(project)
     before = (project / "data/code/train/a.json").read_bytes()
     path = project / "fedmvp/methods/__init__.py"
-    path.write_text(METHODS.replace('"a": "A"', '"a": "Other"'))
+    path.write_text(METHODS.replace('"A"', '"Other"'))
     write_code(project)
     assert (project / "data/code/train/a.json").read_bytes() != before
 
@@ -84,7 +84,7 @@ def test_a_method_of_another_class_is_another_method(project: Path) -> None:
 def test_a_method_more_changes_no_other(project: Path) -> None:
     before = hashes(project, "train/a")
     path = project / "fedmvp/methods/__init__.py"
-    path.write_text(METHODS.replace('"b": "B"', '"b": "B", "c": "C"'))
+    path.write_text(METHODS.replace('"Bee")', '"Bee"), "c": ("c", "C", "Sea")'))
     (project / "fedmvp/methods/c.py").write_text("C = 1\n")
     assert hashes(project, "train/a") == before
     assert "fedmvp/methods/c.py" in hashes(project, "train/c")

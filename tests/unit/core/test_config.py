@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from fedmvp.config import FederationParams, Params, load_params, load_yaml, parse_section
+from fedmvp.config import FederationParams, Params, load_params, parse_section
 from fedmvp.errors import ConfigError
+from fedmvp.yaml_files import load_yaml
 from tests.paths import ROOT
 
 Document = dict[str, Any]

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.devices import device_names
+from fedmvp.devices import device_names, prepare_device
 from fedmvp.errors import ConfigError
 from fedmvp.methods.build import build_method, method_params
-from pipeline.device import prepare_device
 from tests.toys import NAMES, toy_bank, toy_client
 
 pytestmark = pytest.mark.usefixtures("words")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fedmvp.settings.partition import Client, Target
-from pipeline.needs import decoded_bytes, memory_bytes, tell_needs
+from fedmvp.partition.model import Client, Target
+from pipeline.support.resources import decoded_bytes, memory_bytes, tell_resources
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ def test_needs_of_the_papers_tower(
     half = memory_bytes(twelve, 600 << 20, 128, training=True, half=True)
     assert 5 << 30 < half < 16 << 30
     assert half < memory_bytes(twelve, 600 << 20, 128, training=True, half=False)
-    tell_needs("base_to_new fedmvp", 3 << 30, half)
+    tell_resources("base_to_new fedmvp", 3 << 30, half)
     line = capsys.readouterr().err
     assert "GiB of memory; 3.0 GiB of decoded images in" in line
     assert "limit 100.0 GiB" in line

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import ConfigError
-from fedmvp.federation import client
 from fedmvp.federation.client import ClientData, ClientState, train_client
-from fedmvp.federation.optimizers import FORMULAS, OPTIMIZERS
+from fedmvp.federation.optimizers import OPTIMIZERS
 from fedmvp.shortcuts import Shortcuts, compile_wanted
 from tests.random_clip import WordTokenizer, random_backbone
 from tests.toys import NAMES, federation, fedmvp, toy_bank, toy_client
@@ -55,13 +54,16 @@ def test_a_training_step_does_not_depend_on_a_shortcut(name: str, phase: str) ->
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_weights_rounded_once_are_those_autocast_makes(precision: str) -> None:
+def test_weights_rounded_once_are_those_autocast_makes(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def results(once: bool) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        model = random_backbone("tiny")
-        chosen = replace(Shortcuts(), cast_once=once, disk_cache=False)
-        model = Backbone.from_state(
-            model.spec, model.state_dict(), precision=precision, shortcuts=chosen
-        )
+        monkeypatch.setenv("FEDMVP_CACHE", str(tmp_path / str(once)))
+        whole = random_backbone("tiny")
+        model = Backbone.from_state(whole.spec, whole.state_dict(), precision=precision)
+        if not once:
+            model = Backbone(whole.spec, precision=precision)
+            model.load_state_dict(whole.state_dict())
         rounded = model.text.transformer.resblocks[0].mlp.c_fc.weight.dtype != torch.float32
         assert rounded is once
         return *step(model, "promptformer"), model.encode_texts(["a kite", "a tram"])
@@ -71,21 +73,21 @@ def test_weights_rounded_once_are_those_autocast_makes(precision: str) -> None:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_fused_steps_are_the_formulas(optimizer: str, momentum: float) -> None:
+def test_fused_steps_are_those_taken_tensor_by_tensor(optimizer: str, momentum: float) -> None:
     params = federation(client_optimizer=optimizer, momentum=momentum, weight_decay=0.1)
     found = []
-    for table in (OPTIMIZERS, FORMULAS):
+    for fused in (True, False):
         draw = torch.Generator().manual_seed(1)
         tensors = {name: torch.randn(3, 5, generator=draw) for name in ("a", "b")}
         state: dict[str, Tensor] = {}
         for names in (["a"], ["a", "b"], ["b"], ["a", "b"]):
             gradients = {name: torch.randn(5, 3, generator=draw).T for name in names}
-            table[optimizer](tensors, gradients, state, params, 0.01)
+            OPTIMIZERS[optimizer](tensors, gradients, state, params, 0.01, fused=fused)
         found.append((tensors, state))
     torch.testing.assert_close(*found, rtol=1e-6, atol=1e-6)
 
 
-def test_a_client_steps_by_the_formulas_where_fused_steps_are_off(
+def test_a_client_steps_tensor_by_tensor_where_fused_steps_are_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def update(fused: bool) -> dict[str, Tensor]:
@@ -99,11 +101,19 @@ def test_a_client_steps_by_the_formulas_where_fused_steps_are_off(
             ).tensors
         )  # fmt: skip
 
+    kernels = []
+    fused_sgd = torch._fused_sgd_
+
+    def counted(*parts: object, **options: object) -> None:
+        kernels.append(1)
+        fused_sgd(*parts, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch, "_fused_sgd_", counted)
     expected = update(True)
-    monkeypatch.setattr(client, "OPTIMIZERS", {})
+    fused = len(kernels)
     torch.testing.assert_close(update(False), expected, rtol=1e-5, atol=1e-6)
-    with pytest.raises(KeyError):
-        update(True)
+    assert fused > 0
+    assert len(kernels) == fused
 
 
 def test_texts_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,8 +226,8 @@ def test_features_that_round_differently_are_kept_apart(name: str) -> None:
 def test_the_environment_switches_them_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FEDMVP_PLAIN", raising=False)
     assert Shortcuts.from_environment() == Shortcuts()
-    monkeypatch.setenv("FEDMVP_PLAIN", "first_block, disk_cache")
-    assert Shortcuts.from_environment() == Shortcuts(first_block=False, disk_cache=False)
+    monkeypatch.setenv("FEDMVP_PLAIN", "first_block, pool_first")
+    assert Shortcuts.from_environment() == Shortcuts(first_block=False, pool_first=False)
     monkeypatch.setenv("FEDMVP_PLAIN", "all")
     assert Shortcuts.from_environment() == Shortcuts(**dict.fromkeys(NAMED, False))
     monkeypatch.setenv("FEDMVP_PLAIN", "fast")

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from fedmvp.data.capture import GRAIN_PX, photograph
-from fedmvp.data.capture_spec import Camera
+from fedmvp.catalog.cameras import Camera
 from fedmvp.files import sha256_bytes
 
 PLAIN = Camera(exposure_spread=0, noise_spread=0)

@@ -13,12 +13,12 @@ import yaml
 
 from fedmvp.data.build import build_manifest, cameras_at
 from fedmvp.data.capture import photograph
-from fedmvp.data.capture_spec import Camera
+from fedmvp.catalog.cameras import Camera
 from fedmvp.data.decode import decode_image
 from fedmvp.data.images import load_images
 from fedmvp.data.manifest import Manifest, load_manifest, save_manifest
 from fedmvp.data.sources import ensure_raw, shipped_checksums
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.files import sha256_json
 

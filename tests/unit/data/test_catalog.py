@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.layout_spec import ClassFolders, DomainClassFolders
-from fedmvp.data.source_spec import HubSource, ManualSource, SourceFile
-from fedmvp.data.spec import DatasetSpec, load_spec
-from fedmvp.data.split_spec import FractionsRule
+from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders
+from fedmvp.catalog.sources import HubSource, ManualSource, SourceFile
+from fedmvp.catalog.spec import DatasetSpec, load_spec
+from fedmvp.catalog.layouts import FractionsRule
 from fedmvp.errors import ConfigError
 
 from .conftest import ROOT
@@ -76,7 +76,7 @@ def test_every_entry_says_where_it_comes_from(name: str) -> None:
     assert spec.sources and spec.licence and spec.homepage.startswith("https://")
     for source in spec.sources:
         if isinstance(source, HubSource):
-            assert re.fullmatch("[0-9a-f]{40}", source.revision) or spec.is_recalled(
+            assert re.fullmatch("[0-9a-f]{40}", source.revision) or spec.is_unverified(
                 f"sources.{spec.sources.index(source)}.revision"
             )
             # Rows lose their names, so their tree must be one that no split file applies to.
@@ -229,10 +229,10 @@ def test_names_of_imagenet_and_domainnet_are_the_recorded_ones() -> None:
     assert sorted(load_spec("domainnet").class_names) == known["domainnet_ascii"]["names"]
 
 
-def test_recalled_facts(toy: Any) -> None:
-    toy(recalled=["counts.train"], counts={"images": 4})
-    with pytest.raises(ConfigError, match="recalled names 'counts.train'"):
+def test_unverified_facts(toy: Any) -> None:
+    toy(unverified=["counts.train"], counts={"images": 4})
+    with pytest.raises(ConfigError, match="unverified names 'counts.train'"):
         load_spec("toy")
-    assert load_spec("sun397").is_recalled("counts.train")
-    assert not load_spec("sun397").is_recalled("counts.test")
-    assert load_spec("domainnet").is_recalled("counts.domains.real")
+    assert load_spec("sun397").is_unverified("counts.train")
+    assert not load_spec("sun397").is_unverified("counts.test")
+    assert load_spec("domainnet").is_unverified("counts.domains.real")

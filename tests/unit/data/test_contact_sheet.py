@@ -16,7 +16,7 @@ from fedmvp.data.contact_sheet import contact_sheet
 from fedmvp.data.images import load_images
 from fedmvp.data.manifest import Image as Entry
 from fedmvp.data.manifest import Manifest
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 
 from .conftest import png, zip_bytes
 

@@ -20,7 +20,7 @@ from gdown.exceptions import FileURLRetrievalError
 from fedmvp.data.build import build_manifest
 from fedmvp.data.fetch.progress import transfer_bar
 from fedmvp.data.sources import ensure_raw, read_marker
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, SourceError
 
 from .conftest import png, zip_bytes

@@ -16,7 +16,7 @@ from huggingface_hub import errors
 
 from fedmvp.data.build import build_manifest
 from fedmvp.data.sources import ensure_raw, read_marker
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import SourceError
 
 from .conftest import png

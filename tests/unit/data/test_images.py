@@ -14,7 +14,7 @@ from fedmvp.data.images import load_images
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import Manifest
 from fedmvp.data.sources import ensure_raw
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
 
@@ -50,18 +50,6 @@ def test_cache_equals_direct_decoding() -> None:
     np.testing.assert_array_equal(load_images(activities, ids[::-1], 64, "test"), direct[::-1])
     assert load_images(activities, ids[:3], 32, "test").shape == (3, 32, 32, 3)
     assert load_images(activities, [], 64, "test").shape == (0, 64, 64, 3)
-
-
-def test_without_the_cache_nothing_is_kept(
-    manifest: Manifest, machine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [image.id for image in manifest.images]
-    monkeypatch.setenv("FEDMVP_PLAIN", "image_cache")
-    plain = load_images(manifest, ids, 8, "all")
-    assert not isinstance(plain, np.memmap)
-    assert not [*(machine / "cache").rglob("*.npy")]
-    monkeypatch.delenv("FEDMVP_PLAIN")
-    np.testing.assert_array_equal(load_images(manifest, ids, 8, "all"), plain)
 
 
 def test_training_never_reads_a_test_image(manifest: Manifest) -> None:

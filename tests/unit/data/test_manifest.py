@@ -10,7 +10,7 @@ import pytest
 
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import load_manifest, save_manifest
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError
 
 from .conftest import png, zip_bytes

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data import paths
+from fedmvp.data import locations as paths
 from fedmvp.data.build import build_manifest
 from fedmvp.data.sources import MARKER, SUBSET, ensure_raw
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, DataError
 
 from .conftest import png
@@ -90,7 +90,7 @@ def test_a_part_on_purpose_is_said_in_the_manifest(toy: Any, machine: Path) -> N
     assert build_manifest(load_spec("toy"), 1).subset
 
 
-def test_recalled_counts_are_not_enforced(toy: Any) -> None:
-    toy(counts={"images": 40}, recalled=["counts.images"])
+def test_unverified_counts_are_not_enforced(toy: Any) -> None:
+    toy(counts={"images": 40}, unverified=["counts.images"])
     manifest = build_manifest(load_spec("toy"), 1)
     assert len(manifest.images) == 4 and not manifest.subset

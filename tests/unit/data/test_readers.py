@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from fedmvp.data.build import build_manifest
 from fedmvp.data.readers.lists import ucf101_name
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError
 
 

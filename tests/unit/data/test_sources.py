@@ -10,9 +10,9 @@ import pytest
 
 from fedmvp.data.fetch import kinds
 from fedmvp.data.build import build_manifest
-from fedmvp.data.source_spec import EmbeddedSource
+from fedmvp.catalog.sources import EmbeddedSource
 from fedmvp.data.sources import MARKER, ensure_raw
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
 from .conftest import ROOT, png, zip_bytes

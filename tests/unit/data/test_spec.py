@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.spec import dataset_names, load_spec
+from fedmvp.catalog.spec import dataset_names, load_spec
 from fedmvp.errors import ConfigError
 
 EMOJI = {"animals": 157, "food": 130, "objects": 262, "travel": 218, "activities": 84}
@@ -40,7 +40,7 @@ def test_unknown_dataset_names_the_nearest() -> None:
 
 def test_shipped_entries_are_never_replaced(machine: Path) -> None:
     (machine / "catalog" / "food.yaml").write_text("name: food")
-    with pytest.raises(ConfigError, match="two catalog entries"):
+    with pytest.raises(ConfigError, match="defined twice"):
         load_spec("food")
 
 

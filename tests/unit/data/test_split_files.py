@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from fedmvp.data.build import build_manifest
-from fedmvp.data.spec import load_spec
-from fedmvp.data.split_files import split_rows
+from fedmvp.catalog.spec import load_spec
+from fedmvp.data.splits import split_rows
 from fedmvp.errors import DataError
-from fedmvp.settings.sampling import base_count, class_blocks
+from fedmvp.partition.sampling import base_count, class_blocks
 
 from .conftest import png
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmvp.data.split_spec import FractionsRule
+from fedmvp.catalog.layouts import FractionsRule
 from fedmvp.data.splits import assign_splits
 
 HALF = FractionsRule(rule="fractions", train=0.5)

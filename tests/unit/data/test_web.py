@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fedmvp.data.sources import ensure_raw
-from fedmvp.data.spec import load_spec
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.fetch import web
 from fedmvp.data.fetch.web import download
 from fedmvp.errors import SourceError

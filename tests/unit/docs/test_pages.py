@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from fedmvp.evaluation.predictions import PREDICTION_COLUMNS
-from fedmvp.evaluation.protocol import TARGET_COLUMNS
-from fedmvp.federation.training import ROUND_COLUMNS
+from fedmvp.results.predictions import PREDICTION_COLUMNS
+from fedmvp.results.rounds import ROUND_COLUMNS
+from fedmvp.results.targets import TARGET_COLUMNS
 from tests.paths import ROOT
 from tests.unit.docs.blocks import blocks, pages
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fedmvp.evaluation import bootstrap
 from fedmvp.evaluation.bootstrap import Correct, Interval, difference_intervals
 from fedmvp.evaluation.metrics import metrics_of
-from fedmvp.evaluation.predictions import LabelledTarget
+from fedmvp.results.predictions import LabelledTarget
 from fedmvp.seeds import numpy_generator
 
 Runs = Mapping[int, Correct]

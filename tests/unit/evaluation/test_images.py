@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import DataError
 from fedmvp.evaluation.images import EvaluationImages
-from fedmvp.settings.partition import Target
+from fedmvp.partition.model import Target
 from tests.toys import NAMES, toy_images
 
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmvp.errors import DataError
-from fedmvp.evaluation.predictions import (
+from fedmvp.files import read_csv, write_csv
+from fedmvp.partition.model import Target
+from fedmvp.results.predictions import (
     PREDICTION_COLUMNS,
     TargetPredictions,
     read_predictions,
     write_predictions,
 )
-from fedmvp.files import read_csv, write_csv
-from fedmvp.settings.partition import Target
 
 CLASSES = ("ant", "bear, brown", 'the "owl"')
 

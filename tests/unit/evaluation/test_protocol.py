@@ -15,12 +15,13 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import DataError
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.images import EvaluationImages
-from fedmvp.evaluation.predictions import TargetPredictions
-from fedmvp.evaluation.protocol import TARGET_COLUMNS, _one_behind, evaluate
+from fedmvp.evaluation.protocol import _one_behind, evaluate
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.zero_shot import ZeroShot
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.partition.model import Client, Partition, Target
+from fedmvp.results.predictions import TargetPredictions
+from fedmvp.results.targets import TARGET_COLUMNS
 from tests.toys import NAMES, ToyBanks, fedmvp, toy_bank, toy_images
 
 pytestmark = pytest.mark.usefixtures("words")

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from fedmvp.catalog.spec import SentenceSpec
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
-from fedmvp.data.spec import SentenceSpec
 from fedmvp.errors import DataError
 from fedmvp.evaluation.sanity import below_chance, check_inputs
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.partition.model import Client, Partition, Target
 
 CLASSES = ("red fox", "teapot", "kite")
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fedmvp.catalog.cameras import Camera
 from fedmvp.clip.backbone import Backbone
-from fedmvp.clip.importing import PICTOCLIP
+from fedmvp.clip.open_clip_models import PICTOCLIP
 from fedmvp.data.capture import photograph
-from fedmvp.data.capture_spec import Camera
 from fedmvp.errors import BackboneError
 from fedmvp.evaluation import shift_reference
 from fedmvp.evaluation.shift import (

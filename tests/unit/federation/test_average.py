@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fedmvp.errors import ClientFailure
-from fedmvp.federation.aggregation import check_update, federated_average
+from fedmvp.federation.aggregation.rules import check_update, federated_average
 from fedmvp.federation.client import ClientUpdate
 
 

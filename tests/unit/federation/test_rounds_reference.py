@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
-from fedmvp.federation.aggregation import federated_average
+from fedmvp.federation.aggregation.rules import federated_average
 from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
 from fedmvp.federation.failures import Failure

@@ -15,8 +15,10 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.rounds import RoundReport
-from fedmvp.federation.training import ROUND_COLUMNS, fold_tensors, train
-from fedmvp.settings.partition import Client, Partition, Target
+from fedmvp.federation.training import train
+from fedmvp.partition.model import Client, Partition, Target
+from fedmvp.results.rounds import ROUND_COLUMNS
+from fedmvp.results.weights import fold_tensors
 from tests.toys import NAMES, ToyBanks, federation, fedmvp, toy_bank, toy_images
 
 pytestmark = pytest.mark.usefixtures("words")

@@ -25,7 +25,7 @@ from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.client import ClientData, ClientState
 from fedmvp.federation.rounds import FederationResult, run_federation
 from fedmvp.federation.workers import Workers
-from fedmvp.methods.base import Batch, Local, Loss, Method
+from fedmvp.methods.base import Batch, Loss, Method, RoundLosses
 from fedmvp.methods.classes import ClassSet
 from fedmvp.shortcuts import Shortcuts
 from tests.paths import ROOT
@@ -57,7 +57,7 @@ class Regression(Method):
 
     def enter(self, phase: str | None) -> None: ...
 
-    def next_phase(self, phase: str, local: Local) -> str:
+    def next_phase(self, phase: str, local: RoundLosses) -> str:
         return "second" if local.last_batch_loss < 3 else phase
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:

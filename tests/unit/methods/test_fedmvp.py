@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.methods.base import Local, Method
+from fedmvp.methods.base import Method, RoundLosses
 from fedmvp.methods.build import build_method
 from fedmvp.methods.classes import TextBank
 from fedmvp.methods.fedmvp import FedMVPParams
@@ -190,23 +190,23 @@ def test_lora_at_evaluation(tiny: Backbone, params: dict[str, Any], used: bool) 
 @pytest.mark.parametrize(
     ("variant", "local", "phase"),
     [
-        ("paper", Local(0.4, 0.9), "lora"),
-        ("paper", Local(0.9, 0.4), "promptformer"),
-        ("official-code", Local(0.4, 0.9), "promptformer"),
-        ("official-code", Local(0.9, 0.4), "lora"),
-        ("paper", Local(0.5, 0.5), "promptformer"),
+        ("paper", RoundLosses(0.4, 0.9), "lora"),
+        ("paper", RoundLosses(0.9, 0.4), "promptformer"),
+        ("official-code", RoundLosses(0.4, 0.9), "promptformer"),
+        ("official-code", RoundLosses(0.9, 0.4), "lora"),
+        ("paper", RoundLosses(0.5, 0.5), "promptformer"),
     ],
 )
-def test_trigger(tiny: Backbone, variant: str, local: Local, phase: str) -> None:
+def test_trigger(tiny: Backbone, variant: str, local: RoundLosses, phase: str) -> None:
     """Below sigma = 0.5: the epoch's mean in the paper, the last batch in the official code."""
     method = fedmvp(tiny, variant=variant)
     assert method.next_phase("promptformer", local) == phase
-    assert method.next_phase("lora", Local(9, 9)) == "lora"  # sticky
+    assert method.next_phase("lora", RoundLosses(9, 9)) == "lora"  # sticky
 
 
 def test_no_lora_ablation(tiny: Backbone) -> None:
     method = fedmvp(tiny, switch_loss=None)
-    assert method.next_phase("promptformer", Local(-1, -1)) == "promptformer"
+    assert method.next_phase("promptformer", RoundLosses(-1, -1)) == "promptformer"
 
 
 def test_no_consistency_ablation(tiny: Backbone, bank: TextBank) -> None:

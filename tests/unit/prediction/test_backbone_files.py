@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fedmvp.clip.importing import _read_state
+from fedmvp.clip.open_clip_models import _read_state
 from fedmvp.errors import BackboneError
 
 

@@ -19,7 +19,7 @@ from fedmvp.prediction.backbones import BackboneChoice
 from fedmvp.prediction.images import decode_files
 from fedmvp.prediction.load import PredictionWarning, section_of
 from fedmvp.prediction.predictor import Predictor, probabilities, ranked
-from fedmvp.prediction.weights import read_learned, save_learned
+from fedmvp.results.learned import read_learned, save_learned
 from tests.unit.prediction.places import official_state, trained, write_result
 
 Write = Callable[..., Path]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.imports import OURS, Sources
+from pipeline.support.imports import OURS, Sources
 from pretrain.recipe import Recipe
 from tests.paths import ROOT
 

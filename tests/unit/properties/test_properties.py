@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedmvp.attributes.schema import complaint, normalise, spoken_name
-from fedmvp.attributes.sentences import CHARACTERS, class_texts
+from fedmvp.attributes.sentences import class_sentences
+from fedmvp.catalog.spec import DatasetSpec, SentenceSpec
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
 from fedmvp.data.readers.layout import locate, read_layout
-from fedmvp.data.spec import DatasetSpec, SentenceSpec
-from fedmvp.data.split_files import split_rows
+from fedmvp.data.splits import split_rows
 from fedmvp.errors import DataError
-from fedmvp.federation.aggregation import federated_average
+from fedmvp.federation.aggregation.rules import federated_average
 from fedmvp.federation.client import ClientUpdate
-from fedmvp.settings.build import build_partition
-from fedmvp.settings.sampling import base_count, draw_shots
-from fedmvp.settings.spec import Setting
+from fedmvp.partition.build import build_partition
+from fedmvp.partition.sampling import base_count, draw_shots
+from fedmvp.partition.setting_spec import Setting
 
 # Bounded, so that all of them take seconds; CI draws the same examples each time.
 bounded = settings(max_examples=60, deadline=None)
@@ -148,32 +148,20 @@ def test_the_average_is_the_mean_over_who_sent(
     classes=st.dictionaries(names, st.lists(words, min_size=1, max_size=4), min_size=1, max_size=6),
     prefix=words,
     suffix=words,
-    truncate=st.sampled_from(["tokens77", "chars77"]),
-    clause=st.sampled_from(["letter", "word"]),
-    data=st.data(),
 )
 def test_every_attribute_has_its_sentence(
-    classes: dict[str, list[str]], prefix: str, suffix: str, truncate: Any, clause: Any,
-    data: st.DataObject,
-) -> None:  # fmt: skip
+    classes: dict[str, list[str]], prefix: str, suffix: str
+) -> None:
     clean = {
         name: [text for text in map(normalise, texts) if complaint(text, "x") is None] or ["a lid"]
         for name, texts in classes.items()
     }
-    order = data.draw(st.permutations(sorted(clean)))
-    made = class_texts(order, clean, prefix=prefix, suffix=suffix, truncate=truncate, clause=clause)
-    assert made.classes == tuple(order)
-    assert made.attributes == tuple(text for name in order for text in clean[name])
-    assert list(made.class_index) == sorted(made.class_index)
-    assert Counter(made.class_index) == {n: len(clean[name]) for n, name in enumerate(order)}
-    for sentence, text, label in zip(
-        made.sentences, made.attributes, made.class_index, strict=True
-    ):
-        if truncate == "chars77":
-            assert len(sentence) <= CHARACTERS
-        else:
+    made = class_sentences(clean, prefix=prefix, suffix=suffix)
+    assert list(made) == list(clean)
+    for name, sentences in made.items():
+        for sentence, text in zip(sentences, clean[name], strict=True):
             assert sentence.endswith(text)
-            assert spoken_name(order[label]) in sentence
+            assert spoken_name(name) in sentence
 
 
 def spec_of(classes: list[str], reader: str = "class_folders") -> DatasetSpec:

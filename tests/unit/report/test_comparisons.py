@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fedmvp.evaluation.bootstrap import difference_intervals
-from fedmvp.evaluation.predictions import Answers, read_predictions
+from fedmvp.results.predictions import Answers, read_predictions
 from fedmvp.files import read_csv
 from fedmvp.report import build
 from tests.unit.report.making import EMOJI, SMALL, report, table

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedmvp.data.capture_spec import Camera
+from fedmvp.catalog.cameras import Camera
 from fedmvp.data.manifest import Image as Entry
 from fedmvp.data.manifest import Manifest, SplitOrigin
-from fedmvp.data.spec import SentenceSpec
+from fedmvp.catalog.spec import SentenceSpec
 from fedmvp.errors import DataError
 from fedmvp.report import ContactSheet, build
-from pipeline.sheet import site_sheet
+from pipeline.support.contact_sheet import site_sheet
 from tests.unit.report.html_checker import check
 from tests.unit.report.making import EMOJI
 from tests.unit.report.synthetic import World

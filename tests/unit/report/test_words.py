@@ -13,7 +13,7 @@ from fedmvp.report.estimates import Estimate, SettingScores
 from fedmvp.report.losses import losses
 from fedmvp.report.protocols import protocol_of, setting_phrase
 from fedmvp.report.study import Study, Subject
-from fedmvp.report.words import headline, tiles
+from fedmvp.report.narrative import headline, tiles
 
 SEEDS = (1, 2)
 Scores = Mapping[str, Mapping[str, float]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fedmvp.tracking.projection import project, result_folders
+from fedmvp.results.key import result_folders
+from fedmvp.tracking.projection import project
 from fedmvp.tracking.store import CONTENT_TAG, FINGERPRINT_TAG
 
 

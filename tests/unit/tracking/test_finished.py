@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedmvp.files import read_csv, write_csv
+from fedmvp.files import write_csv
+from fedmvp.results.rounds import failure_of, read_rounds
 from fedmvp.tracking.finished import FinishedRounds
-from fedmvp.tracking.projection import round_series
+from fedmvp.tracking.projection import series
 from tests.unit.tracking.samples import ROUND_COLUMNS, rounds
 from tests.unit.tracking.training import failure, save_rounds
 
@@ -25,9 +26,9 @@ def test_all_points_of_the_result_are_told_once(tmp_path: Path) -> None:
             assert watched.new() == []
     rows = [row for fold in ("animals", "objects") for row in rounds(1, fold)]
     write_csv(tmp_path / "rounds.csv", ROUND_COLUMNS, rows)
-    failures = [failure(round_index=0, fold=fold) for fold in ("animals", "objects")]
-    series = round_series(read_csv(tmp_path / "rounds.csv"), failures, tmp_path)
-    wanted = [(key, step, value) for key, curve in series.items() for step, value in curve.items()]
+    failures = [failure_of(fold, failure(round_index=0)) for fold in ("animals", "objects")]
+    whole = series(read_rounds(tmp_path / "rounds.csv"), failures)
+    wanted = [(key, step, value) for key, curve in whole.items() for step, value in curve.items()]
     assert sorted(told) == sorted(wanted)
     assert ("train/failures", 0, 2.0) in told
 

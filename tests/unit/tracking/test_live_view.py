@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from fedmvp.errors import ConfigError
-from pipeline import live
-from pipeline.live import live_view, live_wanted
+from pipeline.support import live
+from pipeline.support.live import live_view, live_wanted
 from tests.paths import ROOT
 from tests.unit.tracking.compare import active
 from tests.unit.tracking.training import save_rounds
@@ -40,7 +40,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> list[Any]:
         started.append(popen([command[0], "-c", code], **options))
         return started[-1]
 
-    monkeypatch.setattr("pipeline.live.subprocess.Popen", start)
+    monkeypatch.setattr("pipeline.support.live.subprocess.Popen", start)
     return started
 
 
@@ -73,7 +73,9 @@ def test_a_stage_refuses_before_it_computes(tmp_path: Path) -> None:
 
 
 def test_off_starts_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.live.subprocess.Popen", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr(
+        "pipeline.support.live.subprocess.Popen", lambda *_, **__: pytest.fail("started")
+    )
     with live_view(IDENTITY, ["f"], place, wanted=False):
         pass
 

@@ -13,14 +13,10 @@ import pytest
 
 from fedmvp.errors import DataError
 from fedmvp.files import write_json
+from fedmvp.results.key import result_folders
+from fedmvp.results.rounds import RoundRow
 from fedmvp.tracking.attention import attention_maps
-from fedmvp.tracking.projection import (
-    flatten,
-    metric_key,
-    project,
-    result_folders,
-    round_series,
-)
+from fedmvp.tracking.projection import flatten, metric_key, project, series
 from fedmvp.tracking.prompts import described_datasets, prompt_artifacts, registry_texts
 
 Writer = Callable[..., Path]
@@ -67,7 +63,13 @@ def test_curves_are_means_and_sums_over_clients(write_result: Writer) -> None:
 
 def test_failed_clients_are_counted(write_result: Writer) -> None:
     folder = write_result()
-    failure = {"fold": "animals", "client": "animals-0", "round_index": 1, "error": "E: it broke"}
+    failure = {
+        "fold": "animals",
+        "client": "animals-0",
+        "round_index": 1,
+        "error": "E: it broke",
+        "trace": "",
+    }
     write_json(folder / "failures.json", [failure, {**failure, "client": "animals-1"}])
     series = project(folder).series
     assert series["train/failures"] == series["train/failures/animals"] == {0: 0, 1: 2, 2: 0}
@@ -77,12 +79,11 @@ def test_failed_clients_are_counted(write_result: Writer) -> None:
 
 
 def test_diverged_losses_are_shown_as_nan() -> None:
-    row = {"fold": "f", "round": "0", "phase": "", "loss": "nan", "images": "1"}
-    row |= dict.fromkeys(("loss_ce", "loss_con", "accuracy", "learning_rate"), "")
-    row |= {"bytes_up": "inf", "bytes_down": "1"}
-    series = round_series([row], [], Path("rounds.csv"))
-    assert math.isnan(series["train/loss"][0])
-    assert math.isnan(series["train/bytes_up"][0])
+    row = RoundRow("f", 0, "c", "", 1, loss=math.nan, accuracy=math.inf, bytes_up=1)
+    found = series([row], [])
+    assert math.isnan(found["train/loss"][0])
+    assert math.isnan(found["train/accuracy"][0])
+    assert found["train/bytes_up"][0] == 1
 
 
 def test_content_follows_every_file(write_result: Writer) -> None:
@@ -105,8 +106,8 @@ def test_only_complete_results_count(write_result: Writer, root: Path) -> None:
     [
         ("run.json", {"setting": "s"}, "fingerprint"),
         ("run.json", [1], "fingerprint"),
-        ("metrics.json", {"hm": "high"}, "numbers"),
-        ("metrics.json", {"hm": True}, "numbers"),
+        ("metrics.json", {"hm": "high"}, "fraction"),
+        ("metrics.json", {"hm": True}, "fraction"),
     ],
 )
 def test_malformed_files_are_named(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fedmvp.errors import ConfigError
-from fedmvp.tracking.projection import project, result_folders
+from fedmvp.results.key import result_folders
+from fedmvp.tracking.projection import project
 from fedmvp.tracking.store import (
     CONTENT_TAG,
     FINGERPRINT_TAG,

@@ -1,0 +1,177 @@
+"""On-disk layouts a dataset can have, as its catalog entry says it.
+
+A new layout is one model here and one function in `fedmvp.data.readers`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from fedmvp.catalog.sources import DriveFile, HttpFile, RelativePath
+from fedmvp.config import Section
+
+__all__ = [
+    "PARTS",
+    "AircraftLists",
+    "CarsMat",
+    "ClassFolders",
+    "DomainClassFolders",
+    "FlowersMat",
+    "FractionsRule",
+    "Layout",
+    "Layouts",
+    "OfficialRule",
+    "Part",
+    "PartClassFolders",
+    "PetsLists",
+    "SplitFile",
+    "SplitRule",
+    "Sun397Lists",
+    "Ucf101Lists",
+]
+
+Part = Literal["train", "val", "trainval", "test"]
+"""Official part of an image; trainval is still to be cut."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+def _as_tuple(value: Any) -> Any:
+    """Let one entry stand for a list of one."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+class _Layout(Section):
+    folder: Annotated[tuple[RelativePath, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = (
+        Field(
+            default=(".",),
+            description="Where the tree may begin below the dataset's folder: the first that is "
+            "there counts, so that an archive's own top folders need no moving.",
+        )
+    )
+
+
+class _Folders(_Layout):
+    ignore: tuple[str, ...] = Field(default=(), description="Sub-folders that are not classes.")
+    class_dirs: Literal["folder", "label"] = Field(
+        default="folder", description="Class folders are named by the catalog, or 0, 1, 2, …"
+    )
+    keeps_names: bool = Field(
+        default=True,
+        description="Whether files have their original names, so that a split file applies.",
+    )
+
+
+class ClassFolders(_Folders):
+    """``<folder>/<class>/<image>``."""
+
+    reader: Literal["class_folders"]
+    part: Part | None = Field(default=None, description="Official part of all images.")
+
+
+class DomainClassFolders(_Folders):
+    """``<folder>/<domain>/<class>/<image>``."""
+
+    reader: Literal["domain_class_folders"]
+    domain_folders: dict[str, RelativePath] = Field(
+        default_factory=dict, description="Instead of the catalog's folders, by domain name."
+    )
+
+
+class PartClassFolders(_Folders):
+    """``<folder>/<part>/<class>/<image>``."""
+
+    reader: Literal["part_class_folders"]
+    parts: dict[Part, RelativePath] = Field(min_length=1, description="Folder of each part.")
+
+
+class PetsLists(_Layout):
+    """``images/*.jpg`` and ``annotations/{trainval,test}.txt`` (CoOp's DATASETS.md)."""
+
+    reader: Literal["pets_lists"]
+
+
+class AircraftLists(_Layout):
+    """``images/<id>.jpg`` and ``images_variant_{train,val,test}.txt`` (CoOp's DATASETS.md)."""
+
+    reader: Literal["aircraft_lists"]
+
+
+class Ucf101Lists(_Layout):
+    """``UCF-101-midframes/<class>/*.jpg`` and ``ucfTrainTestlist`` (CoOp's DATASETS.md)."""
+
+    reader: Literal["ucf101_lists"]
+
+
+class Sun397Lists(_Layout):
+    """``SUN397/<letter>/<class>`` and ``{Training,Testing}_01.txt`` (CoOp's DATASETS.md)."""
+
+    reader: Literal["sun397_lists"]
+
+
+class FlowersMat(_Layout):
+    """``jpg/image_00001.jpg`` and ``imagelabels.mat`` (CoOp's DATASETS.md)."""
+
+    reader: Literal["flowers_mat"]
+
+
+class CarsMat(_Layout):
+    """``cars_{train,test}/*.jpg`` and the devkit's annotations (CoOp's DATASETS.md)."""
+
+    reader: Literal["cars_mat"]
+
+
+Layout = Annotated[
+    ClassFolders
+    | DomainClassFolders
+    | PartClassFolders
+    | PetsLists
+    | AircraftLists
+    | Ucf101Lists
+    | Sun397Lists
+    | FlowersMat
+    | CarsMat,
+    Field(discriminator="reader"),
+]
+Layouts = Annotated[tuple[Layout, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+class FractionsRule(Section):
+    """Random split by fractions; what neither train nor val takes is test."""
+
+    rule: Literal["fractions"]
+    train: float = Field(gt=0, lt=1)
+    val: float = Field(default=0.0, ge=0, lt=1)
+    within: Literal["class", "class_and_domain"] = Field(
+        default="class", description="The groups each of which is split by the fractions."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_a_test_part(self) -> FractionsRule:
+        if self.train + self.val >= 1:
+            raise ValueError("train + val must be below 1: the rest is the test part")
+        return self
+
+
+class OfficialRule(Section):
+    """The parts the layout gives; a trainval part is cut at random in each class."""
+
+    rule: Literal["official"]
+    val: float = Field(default=0.0, ge=0, lt=1, description="Share of trainval that becomes val.")
+
+
+SplitRule = Annotated[FractionsRule | OfficialRule, Field(discriminator="rule")]
+
+
+class SplitFile(Section):
+    """CoOp's split file: used where it is at hand instead of the rule (docs/datasets.md#splits)."""
+
+    name: str = Field(pattern=r"^[\w.-]+\.json$")
+    below: RelativePath = Field(
+        default=".", description="Folder its paths begin at, below the layout's."
+    )
+    mirrors: tuple[HttpFile | DriveFile, ...] = Field(
+        default=(), description="Where to fetch it, in order of preference."
+    )

@@ -1,0 +1,256 @@
+"""What a dataset is: one YAML of ``fedmvp/catalog/datasets`` per dataset, validated.
+
+A user's own entries live in the folder ``FEDMVP_CATALOG`` names; they are read like the shipped
+ones. A dataset is added by its YAML alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from fedmvp.catalog.cameras import Camera
+from fedmvp.catalog.layouts import DomainClassFolders, Layouts, SplitFile, SplitRule
+from fedmvp.catalog.sources import RelativePath, Source
+from fedmvp.config import Section, parse_section
+from fedmvp.errors import ConfigError
+from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
+
+__all__ = [
+    "DEFAULT_DOMAIN",
+    "Counts",
+    "DatasetSpec",
+    "Named",
+    "SentenceParts",
+    "SentenceSpec",
+    "dataset_names",
+    "load_spec",
+]
+
+DEFAULT_DOMAIN = "default"
+"""The one domain of a dataset that declares none."""
+
+_SHIPPED = Path(__file__).parent / "datasets"
+
+
+def _one_line(text: str) -> str:
+    if text != text.strip():
+        raise ValueError("must not begin or end with a space")
+    if not text.isprintable():
+        raise ValueError("must be printable text of one line")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]
+DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+
+
+class Named(Section):
+    """A class or domain: the name people read and the folder it has on disk."""
+
+    name: Text
+    folder: Annotated[RelativePath, Field(min_length=1, max_length=1000)]
+
+
+def _named(value: Any) -> Any:
+    """Let a plain name stand for a folder of that name."""
+    if isinstance(value, str):
+        return {"name": value, "folder": value}
+    if isinstance(value, dict) and "name" in value:
+        return {"folder": value["name"], **value}
+    return value
+
+
+NamedEntry = Annotated[Named, BeforeValidator(_named)]
+
+
+def _class_table(value: Any) -> Any:
+    """Read a block of text with one class a line, ``folder: name`` or just the name.
+
+    Long lists are text because a thousand YAML nodes take seconds to parse.
+    """
+    if not isinstance(value, str):
+        return value
+    return [_class_row(line.strip()) for line in value.splitlines() if line.strip()]
+
+
+def _class_row(line: str) -> Any:
+    folder, colon, name = line.partition(": ")
+    return {"name": name, "folder": folder} if colon else line
+
+
+ClassEntries = Annotated[tuple[NamedEntry, ...], BeforeValidator(_class_table), Field(min_length=2)]
+
+
+class SentenceParts(Section):
+    """Start of an attribute sentence: ``{prefix} {class}, {suffix}{clause}``."""
+
+    prefix: Text
+    suffix: str = ""
+
+
+class SentenceSpec(SentenceParts):
+    """Sentence parts of a dataset, with other parts for some domains (docs/method.md#sentences)."""
+
+    domains: dict[str, SentenceParts] = Field(default_factory=dict)
+
+    def of(self, domain: str | None) -> SentenceParts:
+        """Return the parts of a domain, or those of all that have none of their own."""
+        return self.domains.get(domain or "", self)
+
+
+class Counts(Section):
+    """Declared sizes; each that is given is checked, and enforced unless it is unverified."""
+
+    images: int | None = Field(default=None, ge=1)
+    train: int | None = Field(default=None, ge=1)
+    val: int | None = Field(default=None, ge=0)
+    test: int | None = Field(default=None, ge=1)
+    domains: dict[str, int] = Field(default_factory=dict)
+
+
+class DatasetSpec(Section):
+    """A catalog entry."""
+
+    name: DatasetName
+    title: Text
+    licence: Text
+    homepage: str = ""
+    folder: RelativePath | None = Field(
+        default=None, description="Folder below the data root; the dataset's name if not given."
+    )
+    also: tuple[RelativePath, ...] = Field(
+        default=(), description="Other names the folder has where people have the data already."
+    )
+    size_gb: float | None = Field(
+        default=None, gt=0, description="To download; twice that is needed while unpacking."
+    )
+    sources: tuple[Source, ...] = Field(default=(), description="In order of preference.")
+    prepare: Literal["terra_incognita"] | None = Field(
+        default=None, description="What is built from fetched files before they are published."
+    )
+    layout: Layouts = Field(description="One, or several in order of preference.")
+    template: Text = Field(description="Hand-written prompt; {} stands for the class.")
+    sentence: SentenceSpec
+    split: SplitRule
+    split_file: SplitFile | None = None
+    counts: Counts = Counts()
+    unverified: tuple[str, ...] = Field(
+        default=(), description="Keys of facts nobody has confirmed: reported, never enforced."
+    )
+    notes: tuple[str, ...] = Field(default=(), description="Quirks `datasets verify` tells of.")
+    domains: tuple[NamedEntry, ...] = ()
+    capture: dict[str, Camera] = Field(
+        default_factory=dict,
+        description="By domain, the camera its images are seen through where `data.capture` is on.",
+    )
+    classes: ClassEntries = Field(description="In label order.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetSpec:
+        _require_distinct("class", (c.name for c in self.classes))
+        _require_distinct("class folder", (c.folder for c in self.classes))
+        _require_distinct("domain", (d.name for d in self.domains))
+        _require_distinct("domain folder", (d.folder for d in self.domains))
+        if [self.template.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
+            raise ValueError("template must hold {} once, for the class")
+        for layout in self.layout:
+            if isinstance(layout, DomainClassFolders) != bool(self.domains):
+                raise ValueError("domains must be listed for domain_class_folders, and only for it")
+        if self.domains and self.split_file is not None:
+            raise ValueError("split_file has no domains: it cannot split domain_class_folders")
+        renamed = [
+            name
+            for layout in self.layout
+            if isinstance(layout, DomainClassFolders)
+            for name in layout.domain_folders
+        ]
+        for key in (*self.sentence.domains, *self.counts.domains, *renamed, *self.capture):
+            if key not in self.domain_names:
+                raise ValueError(f"{key!r} is not one of the domains")
+        for key in self.unverified:
+            if self.fact(key) is None:
+                raise ValueError(f"unverified names {key!r}, which the entry does not have")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def domain_names(self) -> tuple[str, ...]:
+        """Domain names; the one default domain where the dataset declares none."""
+        return tuple(d.name for d in self.domains) or (DEFAULT_DOMAIN,)
+
+    @property
+    def raw_folders(self) -> tuple[str, ...]:
+        """Folders of the raw images below the data root; the first is where they are fetched to."""
+        return (self.folder or self.name, *self.also)
+
+    def fact(self, key: str) -> Any:
+        """Return the value of a dotted key, e.g. ``counts.train``; None where there is none."""
+        return _fact(self, key.split("."))
+
+    def is_unverified(self, key: str) -> bool:
+        """Tell whether a fact, or a section it is in, is marked as unverified."""
+        return any(key == known or key.startswith(f"{known}.") for known in self.unverified)
+
+    def sentence_parts(self, domain: str | None = None) -> SentenceParts:
+        """Return prefix and suffix of attribute sentences; `domain` may have its own."""
+        return self.sentence.of(domain)
+
+
+def load_spec(name: str) -> DatasetSpec:
+    """Read the catalog entry of a dataset.
+
+    Raises
+    ------
+    ConfigError
+        When no catalog holds `name` (the message names the nearest), when two do, or when the
+        entry is not valid.
+    """
+    path = find_yaml(name, _folders(), what="dataset", where="data catalog")
+    spec = parse_section(DatasetSpec, load_yaml(path), str(path))
+    if spec.name != name:
+        raise ConfigError(
+            "name differs from the file's name",
+            where=f"{path}: name",
+            value=spec.name,
+            hint=f"write name: {name}",
+        )
+    return spec
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Return the names of all catalog entries, sorted."""
+    return yaml_names(_folders())
+
+
+def _folders() -> list[Path]:
+    extra = os.environ.get("FEDMVP_CATALOG")
+    return [_SHIPPED, Path(extra)] if extra else [_SHIPPED]
+
+
+def _require_distinct(what: str, values: Iterable[Hashable]) -> None:
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value!r} is listed twice")
+        seen.add(value)
+
+
+def _fact(value: Any, path: list[str]) -> Any:
+    """Follow a dotted key; None where it leads nowhere."""
+    if not path or value is None:
+        return value
+    first, rest = path[0], path[1:]
+    if isinstance(value, tuple):
+        inside = first.isdigit() and int(first) < len(value)
+        return _fact(value[int(first)], rest) if inside else None
+    inner = value.get(first) if isinstance(value, dict) else getattr(value, first, None)
+    return _fact(inner, rest)

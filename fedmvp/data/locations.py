@@ -1,0 +1,89 @@
+"""Where datasets live on this machine, and where manifests live in the repository.
+
+Raw images and decoded images are machine state: git-ignored, rebuilt on demand, and placed by the
+environment (``FEDMVP_DATA``, ``FEDMVP_CACHE``) or by the untracked file ``.fedmvp/paths.yaml``,
+never by params. All defaults are relative to the repository root, the folder every stage runs in.
+
+``.fedmvp/paths.yaml`` may hold ``data`` (the data root; the environment wins) and ``datasets``, a
+mapping of dataset to folder for data that lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from fedmvp.config import Section, parse_section
+from fedmvp.yaml_files import load_yaml
+from fedmvp.errors import ConfigError
+
+__all__ = ["PATHS_FILE", "MachinePaths", "data_root", "dataset_folder", "given_folder"]
+
+PATHS_FILE = Path(".fedmvp/paths.yaml")
+"""Untracked: paths differ from machine to machine and must not rerun anything."""
+
+
+class MachinePaths(Section):
+    """Content of ``.fedmvp/paths.yaml``."""
+
+    data: str | None = Field(default=None, min_length=1, description="The data root.")
+    datasets: dict[str, str] = Field(
+        default_factory=dict, description="Folder of a dataset that lies elsewhere."
+    )
+
+
+def data_root() -> Path:
+    """Return the folder of raw datasets: ``FEDMVP_DATA``, the paths file's, ``.fedmvp/data``."""
+    return Path(os.environ.get("FEDMVP_DATA") or _machine_paths().data or ".fedmvp/data")
+
+
+def given_folder(dataset: str) -> Path | None:
+    """Return the folder the paths file gives a dataset, None where it gives none.
+
+    Raises
+    ------
+    ConfigError
+        When the folder it gives is not there.
+    """
+    given = _machine_paths().datasets.get(dataset)
+    if given is None:
+        return None
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            "folder is missing",
+            where=f"{PATHS_FILE}: datasets.{dataset}",
+            value=given,
+            hint="correct the path, or remove the line to have the data fetched",
+        )
+    return folder
+
+
+def dataset_folder(dataset: str, names: Sequence[str]) -> Path:
+    """Return where a dataset is or belongs.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Folders below the data root: the first that holds anything, else the first.
+    """
+    given = given_folder(dataset)
+    if given is not None:
+        return given
+    folders = [data_root() / name for name in names]
+    return next((f for f in folders if f.is_dir() and any(f.iterdir())), folders[0])
+
+
+
+
+
+
+
+
+def _machine_paths() -> MachinePaths:
+    if not PATHS_FILE.is_file():
+        return MachinePaths()
+    return parse_section(MachinePaths, load_yaml(PATHS_FILE) or {}, str(PATHS_FILE))

@@ -1,0 +1,272 @@
+"""Clients and targets of a setting: types, JSON form, and the guarantees every reader relies on.
+
+Guarantees, checked whenever a partition is made or read: ids are unique, no client is empty, the
+clients of a fold share no class of a dataset and domain, no image is in two clients, and no image
+is both trained on and tested within a fold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fedmvp.errors import DataError
+from fedmvp.files import read_json, write_json
+from fedmvp.partition.setting_spec import GROUPS
+
+__all__ = ["Client", "Partition", "Target", "check", "load_partition", "save_partition"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9][\w .-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client of the federation.
+
+    Parameters
+    ----------
+    id : str
+        Unique in the setting.
+    domain : str or None
+        None: its images come from all domains.
+    classes : tuple of str
+        Its classes in label order: what it classifies among.
+    train : tuple of str
+        Ids of its training images.
+    """
+
+    id: str
+    fold: str
+    dataset: str
+    domain: str | None
+    classes: tuple[str, ...]
+    train: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Test images that are classified among `classes`.
+
+    Parameters
+    ----------
+    name : str
+        May repeat over datasets and groups, not within (fold, group, dataset).
+    group : {"local", "base", "new", "target", "source"}
+        "source" is reported but not in a transfer setting's mean.
+    """
+
+    name: str
+    fold: str
+    group: str
+    dataset: str
+    domain: str | None
+    classes: tuple[str, ...]
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """All clients and targets of a setting.
+
+    Attributes
+    ----------
+    official : tuple of str
+        Those of the folds that the paper's public code runs; their mean is reported beside the
+        mean of all.
+    participation : float or None
+        Share of the clients in each round; None: what ``federation.participation`` says.
+    """
+
+    setting: str
+    protocol: Literal["base_to_new", "transfer"]
+    split: Literal["by_image", "by_domain"]
+    clients: tuple[Client, ...]
+    targets: tuple[Target, ...]
+    official: tuple[str, ...] = ()
+    participation: float | None = None
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """Fold names in the setting's order."""
+        return tuple(dict.fromkeys(client.fold for client in self.clients))
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Datasets of clients, then of further targets."""
+        trained = [client.dataset for client in self.clients]
+        return tuple(dict.fromkeys([*trained, *(target.dataset for target in self.targets)]))
+
+    @property
+    def train_split(self) -> Literal["train", "all"]:
+        """The split `load_images` must find every training image in.
+
+        Where domains are split, a fold's disjoint domains take the place of the image splits.
+        """
+        return "train" if self.split == "by_image" else "all"
+
+    @property
+    def test_split(self) -> Literal["test", "all"]:
+        """The split `load_images` must find every target image in."""
+        return "test" if self.split == "by_image" else "all"
+
+    def clients_of(self, fold: str) -> tuple[Client, ...]:
+        """Return the clients of a fold, in order of their ids."""
+        return tuple(client for client in self.clients if client.fold == fold)
+
+    def targets_of(self, fold: str) -> tuple[Target, ...]:
+        """Return the targets of a fold, in the setting's order."""
+        return tuple(target for target in self.targets if target.fold == fold)
+
+
+def save_partition(partition: Partition, path: Path) -> None:
+    """Write a partition as JSON."""
+    own = {} if partition.participation is None else {"participation": partition.participation}
+    value = {
+        "setting": partition.setting,
+        "protocol": partition.protocol,
+        "split": partition.split,
+        "official": partition.official,
+        **own,
+        "clients": [_record(client) for client in partition.clients],
+        "targets": [_record(target) for target in partition.targets],
+    }
+    write_json(path, value, sort_keys=False)
+
+
+def load_partition(path: Path) -> Partition:
+    """Read a partition and check its guarantees.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, is not a partition, or breaks a guarantee.
+    """
+    value = read_json(path)
+    try:
+        partition = Partition(
+            setting=value["setting"],
+            protocol=value["protocol"],
+            split=value["split"],
+            clients=tuple(Client(**_typed(c, "train")) for c in value["clients"]),
+            targets=tuple(Target(**_typed(t, "images")) for t in value["targets"]),
+            official=_texts("official", value["official"]),
+            participation=_share(value.get("participation")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"not a partition ({type(error).__name__}: {error})",
+            where=path,
+            hint="delete it and run `dvc repro partition`",
+        ) from None
+    check(partition, str(path))
+    return partition
+
+
+def _typed(record: Mapping[str, Any], images: str) -> dict[str, Any]:
+    """Return the record of a client or target with lists as tuples, all entries being text.
+
+    Names become folders and keys of files, so none may lead elsewhere.
+    """
+    for key, value in record.items():
+        _texts(key, value if key in ("classes", images) else [value or ""])
+        if key in ("fold", "dataset") and not _PLAIN.fullmatch(value or ""):
+            raise ValueError(f"{key} {value!r} is not a plain name")
+    return {**record, "classes": tuple(record["classes"]), images: tuple(record[images])}
+
+
+def _share(value: Any) -> float | None:
+    if value is None or (type(value) in (int, float) and 0 < value <= 1):
+        return None if value is None else float(value)
+    raise ValueError(f"participation {value!r} is not a share above 0 and at most 1")
+
+
+def _texts(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TypeError(f"{key} is not of text")
+    return tuple(value)
+
+
+def check(partition: Partition, where: str) -> None:
+    """Check the guarantees this module promises.
+
+    Raises
+    ------
+    DataError
+        Naming the client, class or image that breaks one.
+    """
+    if (
+        str(partition.protocol) not in GROUPS  # a foreign file may hold anything, a list too
+        or partition.split not in {"by_image", "by_domain"}
+    ):
+        raise _broken("protocol or split is unknown", where, partition.protocol)
+    if not partition.clients or not partition.targets:
+        raise _broken("no clients or no targets", where, None)
+    _require_distinct((c.id for c in partition.clients), "client id is used twice", where)
+    _require_distinct(
+        ((t.fold, t.group, t.dataset, t.name) for t in partition.targets),
+        "target is listed twice",
+        where,
+    )
+    if stray := set(partition.official) - set(partition.folds):
+        raise _broken("official fold has no client", where, min(stray))
+    for client in partition.clients:
+        _check_lists("client", client.id, client.classes, client.train, where)
+    for target in partition.targets:
+        _check_lists("target", target.name, target.classes, target.images, where)
+        if target.group not in GROUPS[partition.protocol]:
+            raise _broken("group is unknown in this protocol", where, target.group)
+        if target.fold not in partition.folds:
+            raise _broken("target's fold has no client", where, target.fold)
+    for fold in partition.folds:
+        _check_fold(partition.clients_of(fold), partition.targets_of(fold), where)
+
+
+def _check_fold(clients: Sequence[Client], targets: Sequence[Target], where: str) -> None:
+    _require_distinct(
+        ((c.dataset, c.domain, name) for c in clients for name in c.classes),
+        "two clients share a class",
+        where,
+    )
+    trained = [image for client in clients for image in client.train]
+    _require_distinct(trained, "two clients share an image", where)
+    both = set(trained).intersection(image for target in targets for image in target.images)
+    if both:
+        raise _broken("image is trained on and tested in one fold", where, min(both))
+
+
+def _check_lists(
+    kind: str, name: str, classes: Sequence[str], images: Sequence[str], where: str
+) -> None:
+    if not classes or not images:
+        raise DataError(
+            f"{kind} is empty",
+            where=where,
+            value=name,
+            hint="raise classes_per_client, or leave its dataset or domain out of the setting",
+        )
+    _require_distinct(classes, f"class is listed twice in {kind} {name}", where)
+    _require_distinct(images, f"image is listed twice in {kind} {name}", where)
+
+
+def _require_distinct(values: Iterable[Any], message: str, where: str) -> None:
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise _broken(message, where, value)
+        seen.add(value)
+
+
+def _broken(message: str, where: str, value: object) -> DataError:
+    return DataError(
+        message,
+        where=where,
+        value=value,
+        hint="correct the setting's YAML, or run `dvc repro partition`",
+    )
+
+
+def _record(part: Client | Target) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in part.__slots__}

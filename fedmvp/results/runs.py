@@ -1,0 +1,98 @@
+"""Whole runs, as the report reads them: every file of a result folder, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmvp.errors import DataError
+from fedmvp.files import sha256_file
+from fedmvp.results.explained import ExplainedImage, read_explained
+from fedmvp.results.key import RunKey, is_complete
+from fedmvp.results.record import read_metrics, read_record
+from fedmvp.results.rounds import Failure, RoundRow, read_failures, read_rounds
+from fedmvp.results.targets import TargetScore, read_targets
+
+__all__ = ["Run", "read_runs"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method in one setting with one seed.
+
+    Attributes
+    ----------
+    rounds : tuple of RoundRow
+        Empty for methods without training; numbers that are not finite are None.
+    metrics_path : str
+        Path of metrics.json from the folder that holds the results folder.
+    """
+
+    setting: str
+    method: str
+    seed: int
+    metrics: Mapping[str, float]
+    targets: tuple[TargetScore, ...]
+    rounds: tuple[RoundRow, ...]
+    explained: tuple[ExplainedImage, ...]
+    failures: tuple[Failure, ...]
+    params: Mapping[str, Any]
+    fingerprint: str
+    metrics_path: str
+    metrics_sha256: str
+
+    @property
+    def trained(self) -> bool:
+        """Whether the method learned anything: zero-shot methods have no rounds."""
+        return bool(self.rounds)
+
+
+def read_runs(
+    results_dir: Path, settings: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> tuple[Run, ...]:
+    """Read every run there is, in the order of the arguments.
+
+    A run that has no folder, or is not yet trained and evaluated, is left out, so a report can be
+    built while others still train; a finished one that lacks a file is an error.
+
+    Raises
+    ------
+    DataError
+        When there is no run at all, or a file is missing or malformed.
+    """
+    keys = (
+        RunKey(setting, method, seed)
+        for setting in settings
+        for method in methods
+        for seed in seeds
+    )
+    runs = tuple(_read_run(key, results_dir) for key in keys if is_complete(key.folder(results_dir)))
+    if not runs:
+        raise DataError("no results to report", where=results_dir.name,
+                        value=f"settings {list(settings)}, methods {list(methods)}",
+                        hint="run `dvc repro` so that evaluation writes them")  # fmt: skip
+    return runs
+
+
+def _read_run(key: RunKey, results_dir: Path) -> Run:
+    folder = key.folder(results_dir)
+    trained = (folder / "rounds.csv").exists() or (folder / "weights.safetensors").exists()
+    record = read_record(folder / "run.json")
+    metrics_file = folder / "metrics.json"
+    rounds = read_rounds(folder / "rounds.csv") if trained else ()
+    return Run(
+        setting=key.setting,
+        method=key.method,
+        seed=key.seed,
+        metrics=read_metrics(metrics_file),
+        targets=read_targets(folder / "targets.csv"),
+        rounds=tuple(row.finite() for row in rounds),
+        explained=read_explained(folder / "explain.json"),
+        failures=read_failures(folder / "failures.json"),
+        params=record.params,
+        fingerprint=record.fingerprint,
+        metrics_path=(Path(results_dir.name) / metrics_file.relative_to(results_dir)).as_posix(),
+        metrics_sha256=sha256_file(metrics_file),
+    )

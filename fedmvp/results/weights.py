@@ -1,0 +1,58 @@
+"""weights.safetensors: which tensor of which fold, and of which client, has which name.
+
+``<fold>/<name>`` is a global tensor after the last round; ``<fold>/<name>@<client>`` is one that a
+client kept to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from fedmvp.errors import CheckpointError
+from fedmvp.methods.base import Method
+
+__all__ = ["fold_tensors", "personal_tensors", "tensor_name"]
+
+
+def tensor_name(fold: str, name: str, client: str | None = None) -> str:
+    """Return the name in weights.safetensors of a method's tensor."""
+    return f"{fold}/{name}" if client is None else f"{fold}/{name}@{client}"
+
+
+def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> dict[str, Tensor]:
+    """Return the global tensors of one fold, complete for `method`.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first tensor that is missing, misshapen or not finite.
+    """
+    own = method.tensors()
+    found = {}
+    for name, parameter in own.items():
+        key = tensor_name(fold, name)
+        hint = "train again: `dvc repro --force train`"
+        if key not in tensors:
+            raise CheckpointError("tensor is missing", where="weights.safetensors", value=key,
+                                  hint=hint)  # fmt: skip
+        if tensors[key].shape != parameter.shape:
+            raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
+                                  f"{tuple(parameter.shape)}", where="weights.safetensors",
+                                  hint=hint)  # fmt: skip
+        if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
+            raise CheckpointError("tensor has values that are not finite numbers",
+                                  where="weights.safetensors", value=key, hint=hint)  # fmt: skip
+        found[name] = tensors[key]
+    return found
+
+
+def personal_tensors(tensors: Mapping[str, Tensor], fold: str, client: str) -> dict[str, Tensor]:
+    """Return the tensors a client of a fold kept to itself; empty for most methods."""
+    start, end = f"{fold}/", f"@{client}"
+    return {
+        key.removeprefix(start).removesuffix(end): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(start) and key.endswith(end)
+    }

@@ -1,0 +1,1 @@
+"""What the stages share; the stages themselves stand in the folder above."""
