@@ -24,16 +24,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_many_mixed_requests(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_mixed_requests(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many places as clients: nobody is turned away, so every status is exact."""
-    for name, value in (("REQUESTS", "4"), ("PIXELS", "4000000"), ("MIB", "4")):
+    for name, value in (("REQUESTS", "4"), ("PIXELS", "1000000"), ("MIB", "4"), ("SECONDS", "100")):
         monkeypatch.setenv(f"FEDMVP_SERVE_{name}", value)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FEDMVP_THREADS": "1"}
     with running([str(place)], env=environment) as (port, pid):
         found = soak(port, pid, count=100, clients=4)
     assert not found.wrong
     assert sum(found.statuses.values()) == 100
-    assert 429 not in {status for _, status in found.statuses}
+    assert not found.turned_away
     assert found.seconds
     assert found.mib["after"] < found.mib["before"] + 64
 
