@@ -16,10 +16,11 @@ from fedmvp.files import write_text
 from fedmvp.methods import method_title
 from fedmvp.paths import partition_path
 from fedmvp.report.estimates import FOCUS, Estimate, SettingScores
-from fedmvp.report.format import bytes_text, percent, plural, points, significant
+from fedmvp.report.format import bytes_text, percent, points, significant
 from fedmvp.report.protocols import setting_note, setting_title
 from fedmvp.report.study import Study, Subject, load_study
 from fedmvp.report.training import traffic
+from fedmvp.wording import plural
 from pipeline.support.stage import run_stage
 
 __all__ = ["page"]
@@ -223,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = load_study(
         Path("results"),
         partition_path(run.settings[0]).parent,
-        Subject(params.profile, params.report.title, run.suite, params.backbone.name),
+        Subject(params.profile, params.report.title or "FedMVP", run.suite, params.backbone.name),
         settings=run.settings,
         methods=(*run.zero_shot, *run.trained),
         seeds=run.seeds,

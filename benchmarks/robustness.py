@@ -101,9 +101,10 @@ class Attacked:
         clients: Sequence[str],
         round_index: int,
         learning_rate: float,
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update; see `fedmvp.federation.backend.Backend`."""
-        for result in self.backend.run(tensors, clients, round_index, learning_rate):
+        for result in self.backend.run(tensors, clients, round_index, learning_rate, extra):
             if isinstance(result, ClientUpdate) and result.client in self.wrong:
                 sent = {n: self.send(tensors[n], tensor) for n, tensor in result.tensors.items()}
                 result = replace(result, tensors=sent)

@@ -95,6 +95,8 @@ def measure(job: Job) -> tuple[Job, dict[str, float]]:
         classes_per_client=params.partition.classes_per_client,
         shots=params.partition.shots,
         seed=params.partition.seed,
+        scheme=params.partition.scheme,
+        candidates=params.partition.candidates,
     )
     backbone = context.backbone
     section = method_params(row.method, {**params.methods[row.method], **row.changes})

@@ -30,6 +30,7 @@ from fedmvp.config import (
 )
 from fedmvp.methods import METHODS
 from fedmvp.methods.build import load_method
+from fedmvp.partition.schemes import SCHEMES
 
 __all__ = ["PAGES", "main"]
 
@@ -67,7 +68,7 @@ _MEANINGS = {
     "federation.on_client_failure": "End the run, or leave the client out of the round.",
     "federation.privacy.delta": "delta of the guarantee.",
     "evaluation.batch_size": "Images classified at once; results do not depend on it.",
-    "report.title": "Heading of the page.",
+    "report.title": "Heading of the page; null: it says what the data are.",
     "zero_shot_ensemble.templates": "Hand templates besides the dataset's own.",
     "fedmvp.variant": "Sets the entries whose default is null ([ablations](../ablations.md)).",
     "fedmvp.conditioning": "What the PromptFormer attends to ([ablations](../ablations.md)).",
@@ -153,6 +154,8 @@ def _params() -> str:
     ]
     for name, model in _SECTIONS.items():
         lines += [f"## {name}\n", f"{_summary(model)}\n", _fields(name, model)]
+        if name == "partition":
+            lines += _schemes()
     lines += [
         "## methods\n",
         "A section for each method that `run.trained` or `run.zero_shot` may list. The entry "
@@ -165,6 +168,16 @@ def _params() -> str:
         table = _fields(name, kind.Params)
         lines.append(table if table else "No entries.\n")
     return "\n".join(lines) + "\n"
+
+
+def _schemes() -> Iterator[str]:
+    """Yield the lines of the partition schemes."""
+    yield "## partition.scheme\n"
+    yield "What each rule does: [partition schemes](../partition_schemes.md).\n"
+    for name, scheme in SCHEMES.items():
+        yield f"### scheme {name}\n"
+        yield f"{_summary(scheme)}\n"
+        yield _fields(f"partition.scheme.{name}", scheme)
 
 
 def _summary(kind: type[Any]) -> str:

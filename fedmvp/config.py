@@ -8,19 +8,13 @@ method brings its own section.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
+from fedmvp.sections import Float, Section, parse_section
 from fedmvp.yaml_files import load_yaml
 
 __all__ = [
@@ -28,6 +22,7 @@ __all__ = [
     "DataParams",
     "EvaluationParams",
     "FederationParams",
+    "Float",
     "Params",
     "PartitionParams",
     "RunParams",
@@ -36,50 +31,9 @@ __all__ = [
     "parse_section",
 ]
 
-_MAX_NUMBER = 2**53  # beyond it a number in JSON is not exact
-
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 
 ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
-
-
-def _number(value: Any) -> Any:
-    """Take 1e-3, a string to YAML 1.1 (it wants 1.0e-3), for the number it is."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """A frozen part of params.yaml that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_numbers(cls, value: Any) -> Any:
-        """Refuse what pydantic would take for a number: `yes` for 1, and numbers beyond all use."""
-        for name, entry in value.items() if isinstance(value, dict) else ():
-            field = cls.model_fields.get(name)
-            kinds = set() if field is None else _kinds(field.annotation)
-            for number in entry if isinstance(entry, list | tuple) else (entry,):
-                if isinstance(number, bool) and kinds & {int, float} and bool not in kinds:
-                    raise ValueError(f"{name} is {str(number).lower()} instead of a number")
-                if type(number) is int and abs(number) > _MAX_NUMBER:
-                    raise ValueError(f"{name} holds a number beyond {_MAX_NUMBER}")
-        return value
-
-
-def _kinds(annotation: Any) -> set[Any]:
-    """Return the types an annotation is made of."""
-    parts = get_args(annotation)
-    return {annotation}.union(*map(_kinds, parts)) if parts else {annotation}
 
 
 class RunParams(Section):
@@ -137,8 +91,20 @@ class PartitionParams(Section):
     """How clients are made (docs/method.md#clients)."""
 
     classes_per_client: int = Field(ge=1, description="n of the block rule.")
-    shots: int = Field(ge=1, description="Training images per class and client.")
-    seed: int = Field(ge=0, description="Seed of the few-shot sample.")
+    shots: int | None = Field(
+        ge=1, description="Training images per class, drawn before they are dealt; null: all."
+    )
+    seed: int = Field(ge=0, description="Seed of the few-shot sample and of the dealing.")
+    scheme: str | dict[str, Any] = Field(
+        default="class_blocks",
+        description="The rule that deals images to clients: its name, or `{name: …}` with its "
+        "entries; a setting may have its own ([partition schemes](../partition_schemes.md)).",
+    )
+    candidates: Literal["own", "all"] = Field(
+        default="own",
+        description="Classes a client trains among: those it has images of, or all that its "
+        "dataset trains on.",
+    )
 
 
 class DifferentialPrivacyParams(Section):
@@ -202,12 +168,34 @@ class EvaluationParams(Section):
 
     batch_size: int = Field(ge=1)
     explain_images: int = Field(ge=0, description="Images whose patch attention is kept.")
+    personal: bool = Field(
+        default=False,
+        description="Whether each client's model is tested on every client's images "
+        "([personal evaluation](../personal_evaluation.md)).",
+    )
+    fine_tune_epochs: int = Field(
+        default=0, ge=0, description="Passes over its own images a client's model takes first."
+    )
+    candidates: Literal["own", "all"] = Field(
+        default="own",
+        description="Classes a client's images are classified among: that client's, or all that "
+        "the dataset trains on.",
+    )
+    client_mean: Literal["unweighted", "weighted"] = Field(
+        default="unweighted", description="Mean over clients; weighted: by their test images."
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> EvaluationParams:
+        if self.fine_tune_epochs and not self.personal:
+            raise ValueError("fine_tune_epochs needs personal: true")
+        return self
 
 
 class ReportParams(Section):
     """Presentation only; no number depends on it."""
 
-    title: str = Field(min_length=1)
+    title: str | None = Field(default=None, min_length=1)
 
 
 class Params(Section):
@@ -230,58 +218,6 @@ class Params(Section):
             if name not in self.methods:
                 raise ValueError(f"run lists {name!r} but methods has no section {name!r}")
         return self
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def parse_section(model: type[_Model], value: Any, where: str) -> _Model:
-    """Validate `value` as `model`, turning the first complaint into one clear line.
-
-    Parameters
-    ----------
-    where : str
-        File and key prefix for the message, e.g. ``"params.yaml: methods.fedmvp"``.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key, its value and what is allowed.
-    """
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise _config_error(model, error, where) from None
-
-
-def _config_error(model: type[BaseModel], error: ValidationError, where: str) -> ConfigError:
-    found = error.errors(include_url=False)
-    # A misspelt key is unknown and leaves its right name missing: name what the user wrote.
-    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
-    key = ".".join(str(part) for part in first["loc"])
-    place = f"{where}: {key}" if key else where
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(model, first["loc"][:-1])
-        return ConfigError("unknown key", where=place, value=first["input"],
-                           hint=f"remove it or use one of: {', '.join(known)}")  # fmt: skip
-    if first["type"] == "missing":
-        return ConfigError("key is missing", where=place, hint="add it")
-    message = first["msg"].removeprefix("Value error, ") or "not allowed"
-    value = first["input"] if not isinstance(first["input"], dict) else None
-    return ConfigError(message[0].lower() + message[1:], where=place, value=value,
-                       hint="set an allowed value")  # fmt: skip
-
-
-def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            break
-        for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                model = candidate
-                break
-    return sorted(model.model_fields)
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -16,19 +16,26 @@ from fedmvp.errors import ConfigError
 
 __all__ = ["device_names", "prepare_device"]
 
+_VARIABLE = "FEDMVP_DEVICE"
+
 
 def device_names() -> tuple[str, ...]:
     """Return the names, at least one; the first is where all but clients' training is done."""
-    return tuple(name.strip() for name in (os.environ.get("FEDMVP_DEVICE") or "cpu").split(","))
+    return tuple(name.strip() for name in (os.environ.get(_VARIABLE) or "cpu").split(","))
 
 
-def prepare_device(name: str | None = None) -> torch.device:
+def prepare_device(name: str | None = None, *, option: str | None = None) -> torch.device:
     """Set threads and determinism; return the device `name`, or the first of the environment's.
+
+    Parameters
+    ----------
+    option : str, optional
+        Of the command line, which gave `name` instead of the environment.
 
     Raises
     ------
     ConfigError
-        When the environment names a device this machine does not have.
+        When this machine does not have `name`, or a device the environment names.
     """
     name = device_names()[0] if name is None else name
     level = os.environ.get("FEDMVP_DETERMINISM") or "strict"
@@ -40,8 +47,10 @@ def prepare_device(name: str | None = None) -> torch.device:
         raise ConfigError("not a number of threads", where="FEDMVP_THREADS", value=threads,
                           hint="use a whole number of at least 1")  # fmt: skip
     torch.set_num_threads(int(threads))
-    known = {other: _device(other) for other in (name, *device_names())}
-    device = known[name]
+    if option is None:
+        for other in device_names():
+            _device(other, _VARIABLE, os.environ.get(_VARIABLE))
+    device = _device(name, option or _VARIABLE, name)
     if device.type == "cuda":
         # cuBLAS sums in a fixed order only with a fixed workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -59,20 +68,19 @@ def prepare_device(name: str | None = None) -> torch.device:
     return device
 
 
-def _device(name: str) -> torch.device:
-    """Return a device of this machine."""
-    asked = os.environ.get("FEDMVP_DEVICE")
+def _device(name: str, where: str, value: str | None) -> torch.device:
+    """Return a device of this machine, named by `value` at `where`."""
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"unknown device {name}", where="FEDMVP_DEVICE", value=asked,
-                          hint="use cpu, cuda or cuda:<n>, or several of them separated by commas",
-                          ) from None  # fmt: skip
+        several = ", or several of them separated by commas" if where == _VARIABLE else ""
+        raise ConfigError(f"unknown device {name}", where=where, value=value,
+                          hint=f"use cpu, cuda or cuda:<n>{several}") from None  # fmt: skip
     missing = device.type == "cuda" and (
         not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
     )
     if missing:
-        raise ConfigError(f"this machine has no {name}", where="FEDMVP_DEVICE", value=asked,
+        raise ConfigError(f"this machine has no {name}", where=where, value=value,
                           hint="use cpu, or a machine with CUDA")  # fmt: skip
     return device
 

@@ -16,8 +16,10 @@ __all__ = [
     "RESULTS",
     "attributes_path",
     "cache_root",
+    "local_path",
     "manifest_path",
     "partition_path",
+    "state_folder",
 ]
 
 BACKBONE = Path("data/backbone")
@@ -30,6 +32,9 @@ RESULTS = Path("results")
 """Stages ``train``, ``evaluate`` and ``zero_shot``: a folder for each run (`fedmvp.results`)."""
 REPORT = Path("report")
 """Stages ``report`` and ``track``."""
+
+_EXPERIMENTS = (".dvc", "tmp", "exps")
+"""Where DVC makes the folder of an experiment of ``dvc exp run --temp`` or ``--queue``."""
 
 
 def attributes_path(dataset: str) -> Path:
@@ -49,4 +54,22 @@ def partition_path(setting: str) -> Path:
 
 def cache_root() -> Path:
     """Return the folder of decoded images: ``FEDMVP_CACHE``, else ``.fedmvp/cache``."""
-    return Path(os.environ.get("FEDMVP_CACHE") or ".fedmvp/cache")
+    return local_path(os.environ.get("FEDMVP_CACHE") or ".fedmvp/cache")
+
+
+def state_folder(root: Path = Path()) -> Path:
+    """Return the project's ``.fedmvp``, machine state that is in no commit.
+
+    DVC runs an experiment of ``--temp`` or ``--queue`` in a copy of what is in git. This machine's
+    state is not in it and belongs to the project it was copied from.
+    """
+    parts = root.absolute().parts
+    for end in range(len(parts) - len(_EXPERIMENTS), 0, -1):
+        if parts[end : end + len(_EXPERIMENTS)] == _EXPERIMENTS:
+            return Path(*parts[:end], ".fedmvp")
+    return root / ".fedmvp"
+
+
+def local_path(path: str | Path) -> Path:
+    """Return a path of this machine's state; a relative one is below the project."""
+    return state_folder().parent / path

@@ -14,6 +14,7 @@ from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import save_manifest
 from fedmvp.paths import manifest_path
+from fedmvp.wording import plural
 from pipeline.support.stage import run_stage, stage_arguments
 
 
@@ -27,8 +28,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         print(f"{dataset}: its catalog entry declares no cameras; images stay as they are")
     splits = Counter(image.split for image in manifest.images)
     print(
-        f"{dataset}: {len(manifest.classes)} classes, {len(manifest.domains)} domains, "
-        f"{len(manifest.images)} images ({splits['train']} train, {splits['val']} val, "
+        f"{dataset}: {plural(len(manifest.classes), 'class')}, "
+        f"{plural(len(manifest.domains), 'domain')}, {plural(len(manifest.images), 'image')} "
+        f"({splits['train']} train, {splits['val']} val, "
         f"{splits['test']} test)"
     )
 

@@ -1,7 +1,6 @@
 """Stage ``evaluate``: learned tensors, test images → metrics.json, targets.csv, predictions.csv.
 
-And of some images what their patches attend to: explain.json, and prompts.safetensors, the visual
-prompts made for them, [m, d] each.
+Also personal.json (``evaluation.personal``), explain.json and prompts.safetensors (some images).
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from fedmvp.results.key import RunKey
 from fedmvp.results.predictions import TargetPredictions, write_predictions
 from fedmvp.results.targets import TARGET_COLUMNS
 from fedmvp.results.weights import fold_tensors, personal_tensors
+from pipeline.support.client_models import trained_record
 from pipeline.support.run_context import RunContext
 from pipeline.support.stage import run_stage, stage_arguments, stage_seed
 
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     explained = explain(*parts, images=params.explain_images)
     write_json(folder / "explain.json", {"images": explained.images})
     write_bytes(folder / "prompts.safetensors", save(explained.prompts))
+    write_json(folder / "personal.json", trained_record(context, method, tensors, seed))
     metrics = metrics_of(context.partition.protocol, rows, context.partition.official)
     write_json(folder / "metrics.json", metrics)
     print(f"{setting} {name} seed {seed}: " + _headline(metrics))

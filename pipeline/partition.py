@@ -15,6 +15,7 @@ from fedmvp.partition.folds import datasets_of
 from fedmvp.partition.model import save_partition
 from fedmvp.partition.setting_spec import load_setting
 from fedmvp.paths import manifest_path, partition_path
+from fedmvp.wording import plural
 from pipeline.support.stage import run_stage, stage_arguments
 
 
@@ -32,12 +33,15 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         classes_per_client=params.partition.classes_per_client,
         shots=params.partition.shots,
         seed=params.partition.seed,
+        scheme=params.partition.scheme,
+        candidates=params.partition.candidates,
     )
     save_partition(partition, partition_path(name))
     images = sum(len(client.train) for client in partition.clients)
     print(
-        f"{name}: {len(partition.folds)} folds, {len(partition.clients)} clients with {images} "
-        f"training images, {len(partition.targets)} targets"
+        f"{name}: {plural(len(partition.folds), 'fold')}, "
+        f"{plural(len(partition.clients), 'client')} with {plural(images, 'training image')}, "
+        f"{plural(len(partition.targets), 'target')}"
     )
 
 

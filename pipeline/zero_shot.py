@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from fedmvp.errors import ConfigError
 from fedmvp.evaluation.metrics import metrics_of
+from fedmvp.evaluation.personal import Models
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.files import write_csv, write_json
@@ -18,6 +19,7 @@ from fedmvp.methods.build import load_method
 from fedmvp.results.key import RunKey
 from fedmvp.results.predictions import TargetPredictions, write_predictions
 from fedmvp.results.targets import TARGET_COLUMNS
+from pipeline.support.personal import personal_record
 from pipeline.support.run_context import RunContext
 from pipeline.support.stage import run_stage, stage_arguments
 
@@ -32,14 +34,18 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     check_inputs(context.partition, context.test_images.manifests)
     context.tell_resources(context.params.evaluation.batch_size, training=False)
     predicted: list[TargetPredictions] = []
+    method = context.create(0)
     rows = evaluate(
         context.partition,
-        context.create(0),
+        method,
         lambda fold: None,
         context.banks,
         context.test_images,
         batch_size=context.params.evaluation.batch_size,
         record=predicted.append,
+    )
+    personal = context.params.evaluation.personal and personal_record(
+        context, method, Models(lambda fold: None, None), model="untrained"
     )
     metrics = metrics_of(context.partition.protocol, rows, context.partition.official)
     shutil.rmtree(RunKey(setting, name, 0).folder().parent, ignore_errors=True)
@@ -48,6 +54,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
         write_predictions(folder / "predictions.csv", predicted)
         write_json(folder / "metrics.json", metrics)
+        if personal:
+            write_json(folder / "personal.json", personal)
         write_json(folder / "run.json", context.identity(seed, trained=False))
     print(f"{setting} {name}: " + ", ".join(
         f"{key} {100 * metrics[key]:.2f} %"

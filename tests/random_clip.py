@@ -11,9 +11,11 @@ import math
 import re
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
+from fedmvp.clip import tokens
 from fedmvp.clip.backbone import Backbone
 from fedmvp.clip.spec import BackboneSpec, TextSpec, VisionSpec
 
@@ -105,11 +107,23 @@ class WordTokenizer:
     def __call__(self, texts: Sequence[str]) -> Tensor:
         ids = torch.zeros(len(texts), self.context_length, dtype=torch.long)
         for row, text in enumerate(texts):
-            words = re.findall(r"\w+|[^\w\s]", text.lower())[: self.context_length - 2]
-            tokens = [START, *(self._token(word) for word in words), END]
+            tokens = [START, *self.encode(text)[: self.context_length - 2], END]
             ids[row, : len(tokens)] = torch.tensor(tokens)
         return ids
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text, uncut, without start and end."""
+        return [self._token(word) for word in re.findall(r"\w+|[^\w\s]", text.lower())]
 
     @staticmethod
     def _token(word: str) -> int:
         return 1 + int(hashlib.sha256(word.encode()).hexdigest(), 16) % (VOCABULARY - 3)
+
+
+def tokenize_words(patch: pytest.MonkeyPatch) -> None:
+    """Replace CLIP's BPE, whose library takes seconds to import, by one token per word.
+
+    Its ids are kept out of the disk cache, where CLIP's are expected.
+    """
+    patch.setattr(tokens, "import_tokenizer", WordTokenizer)
+    patch.setattr(tokens, "cached_features", lambda key, compute: compute())

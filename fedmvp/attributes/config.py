@@ -69,6 +69,11 @@ class AttributeParams(BaseModel):
         description="What happens to a recorded or imported attribute that names its own class: "
         "an error, left out, or kept word for word. A live answer is asked again.",
     )
+    long_texts: Literal["warn", "refuse"] = Field(
+        default="warn",
+        description="What happens to texts of more than CLIP's 77 tokens, which it does not read "
+        "to their end: a warning with class and text, or an error.",
+    )
     path: str | None = Field(
         default=None,
         min_length=1,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from fedmvp.attributes.asking import Observer, ask_all
 from fedmvp.attributes.class_attributes import ClassAttributes
 from fedmvp.attributes.config import AttributeParams
-from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Reply, Usage
+from fedmvp.attributes.providers.base import Ask, Provider, Usage
 from fedmvp.attributes.providers.file import FileProvider
 from fedmvp.attributes.providers.recorded import RecordedProvider, RememberingProvider
 from fedmvp.attributes.record import Question
@@ -21,7 +20,6 @@ from fedmvp.errors import AttributeTextError
 
 __all__ = [
     "DatasetClasses",
-    "Observer",
     "asks_of",
     "collect_attributes",
     "estimated_usage",
@@ -45,14 +43,6 @@ class DatasetClasses:
     name: str
     title: str
     classes: tuple[str, ...]
-
-
-class Observer(Protocol):
-    """Told after every class that is done, from the calling thread."""
-
-    def __call__(self, class_name: str, usage: Usage) -> None:
-        """Take note of one class and what its answer cost."""
-        ...
 
 
 def asks_of(dataset: DatasetClasses, params: AttributeParams) -> tuple[Ask, ...]:
@@ -135,12 +125,18 @@ def unanswered(asks: Sequence[Ask], store: AnswerStore, params: AttributeParams)
 
 
 def estimated_usage(asks: Sequence[Ask]) -> Usage:
-    """Estimate what asking costs: about four characters a token, ten tokens an attribute."""
+    """Estimate what asking costs: ten tokens an attribute, and `_about_tokens` of the question."""
     return Usage(
         calls=len(asks),
-        prompt_tokens=sum(len(ask.prompt) // 4 + 8 for ask in asks),
+        prompt_tokens=sum(_about_tokens(ask.prompt) + 8 for ask in asks),
         completion_tokens=sum(10 * ask.count + 10 for ask in asks),
     )
+
+
+def _about_tokens(text: str) -> int:
+    """Estimate a language model's tokens: four ASCII characters each, or one that is not."""
+    ascii_characters = sum(map(str.isascii, text))
+    return ascii_characters // 4 + len(text) - ascii_characters
 
 
 def collect_attributes(
@@ -153,8 +149,8 @@ def collect_attributes(
 ) -> ClassAttributes:
     """Return validated attributes of every class, in label order.
 
-    Answers of a live provider are recorded one by one, so nothing is lost or paid for twice
-    when the call fails or is interrupted.
+    Answers of a live provider are recorded one by one: when the call fails or is interrupted, no
+    more is lost than what has not arrived.
 
     Parameters
     ----------
@@ -174,10 +170,11 @@ def collect_attributes(
     asks = asks_of(dataset, params)
     provider = open_provider(params, AnswerStore.of(dataset.name, folder))
     live = _LIVE.get(params.provider)
-    threads = workers if live is not None and live.concurrent else 1
+    at_once = workers if live is not None and live.concurrent else 0
     classes: dict[str, tuple[str, ...]] = {}
     failures: list[AttributeTextError] = []
-    for ask, outcome in zip(asks, _ask_all(asks, provider, threads, observer), strict=True):
+    outcomes = ask_all(asks, provider, at_once=at_once, observer=observer)
+    for ask, outcome in zip(asks, outcomes, strict=True):
         try:
             if isinstance(outcome, AttributeTextError):
                 raise outcome
@@ -187,38 +184,6 @@ def collect_attributes(
     if failures:
         raise _summary(failures, len(asks))
     return ClassAttributes(dataset.name, params.provider, params.model, params.template, classes)
-
-
-def _ask_all(
-    asks: Sequence[Ask], provider: Provider, threads: int, observer: Observer | None
-) -> list[Reply | AttributeTextError]:
-    """Ask all questions, at most `threads` at once; return outcomes in the order of `asks`."""
-    unusable: list[ProviderUnusable] = []
-
-    def ask_one(ask: Ask) -> Reply | AttributeTextError:
-        if unusable:  # Whatever else is waiting would only meet the same wall.
-            return unusable[0]
-        try:
-            return provider.reply(ask)
-        except ProviderUnusable as error:
-            unusable.append(error)
-            return error
-        except AttributeTextError as error:
-            return error
-
-    pool = ThreadPoolExecutor(max_workers=threads)
-    try:
-        futures = {pool.submit(ask_one, ask): ask for ask in asks}
-        for future in as_completed(futures):
-            outcome = future.result()
-            if isinstance(outcome, Reply) and observer is not None:
-                observer(futures[future].class_name, outcome.usage)
-        if unusable:
-            raise unusable[0]
-        return [future.result() for future in futures]
-    finally:
-        # After an error or Ctrl-C: questions not yet asked are dropped, running ones recorded.
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _accept(ask: Ask, attributes: tuple[str, ...], params: AttributeParams) -> tuple[str, ...]:

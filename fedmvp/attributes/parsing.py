@@ -1,10 +1,13 @@
-"""Reading a language model's answer strictly: JSON or bullets, exactly N good attributes."""
+"""Reading a language model's answer: what a person would extract, or a complaint; exactly N."""
 
 from __future__ import annotations
 
-import json
 import re
+from dataclasses import dataclass
 
+from fedmvp.attributes.answer_items import AnswerLists, answer_lists, without_reasoning
+from fedmvp.attributes.item_text import decoration, plain_item
+from fedmvp.attributes.refusals import is_refusal
 from fedmvp.attributes.schema import complaint, deduplicate, normalise
 
 __all__ = ["ANSWER_SCHEMA", "MAX_ANSWER_CHARACTERS", "MAX_WORDS", "AnswerError", "parse_answer"]
@@ -20,13 +23,18 @@ ANSWER_SCHEMA = {
     "additionalProperties": False,
 }
 
-_FENCE = re.compile(r"\A```[a-zA-Z]*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
-_BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.)])\s+(.*)$")
+_NEXT_TURN = re.compile(r"^\s*(?:Q|Question|User|Human)\s*:", re.MULTILINE)
 _SHOWN = 5
 
 
 class AnswerError(Exception):
     """An answer that cannot be used; the text is what the model is told about it."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    usable: tuple[str, ...]
+    complaints: tuple[str, ...]
 
 
 def parse_answer(text: str, *, class_name: str, count: int) -> tuple[str, ...]:
@@ -35,8 +43,8 @@ def parse_answer(text: str, *, class_name: str, count: int) -> tuple[str, ...]:
     Parameters
     ----------
     text : str
-        A JSON object ``{"attributes": [...]}``, a JSON list, or one bulleted attribute per line;
-        a Markdown code fence around it is taken off.
+        A JSON object ``{"attributes": [...]}`` or a list of one attribute an item: JSON, bullets,
+        numbers or a table, in Markdown and prose, after reasoning that is marked as such.
     class_name : str
         Attributes naming it are not valid.
     count : int
@@ -45,16 +53,45 @@ def parse_answer(text: str, *, class_name: str, count: int) -> tuple[str, ...]:
     Raises
     ------
     AnswerError
-        When it has another form or too few valid attributes.
+        When it is a refusal, has another form or too few valid attributes.
     """
     if len(text) > MAX_ANSWER_CHARACTERS:
         raise AnswerError(f"it is {len(text)} characters long")
-    items = _items(text.strip())
+    answer = without_reasoning(text)
+    if answer is None:
+        raise AnswerError("its reasoning has no end, and no answer follows")
+    if not answer.strip(" `\t\r\n"):
+        raise AnswerError("it is empty")
+    found = _lists(answer)
+    if is_refusal(found.prose):
+        raise AnswerError("it is a refusal")
+    if not found.lists:
+        raise AnswerError(
+            found.fault or 'it is neither a JSON object nor a list of lines that start with "- "'
+        )
+    reading = _chosen([[_read(items, class_name) for items in own] for own in found.lists], count)
+    if len(reading.usable) >= count:
+        return reading.usable[:count]
+    details = "".join(f"; {text}" for text in reading.complaints[:_SHOWN])
+    raise AnswerError(f"{len(reading.usable)} usable attributes instead of {count}{details}")
+
+
+def _lists(answer: str) -> AnswerLists:
+    """Find the lists, without further turns that a model makes up."""
+    if turn := _NEXT_TURN.search(answer):
+        before = answer_lists(answer[: turn.start()])
+        if before.lists:
+            return before
+    return answer_lists(answer)
+
+
+def _read(items: list[str], class_name: str) -> _Reading:
     good: list[str] = []
     complaints: list[str] = []
     for item in items:
-        clean = normalise(item)
-        wrong = complaint(clean, class_name)
+        # Markdown hides the character NUL; complaints name it.
+        clean = normalise(item if "\0" in item else plain_item(item))
+        wrong = complaint(clean, class_name) or decoration(clean)
         if wrong is None and len(clean.split()) > MAX_WORDS:
             wrong = f"has more than {MAX_WORDS} words"
         if wrong is None:
@@ -62,43 +99,29 @@ def parse_answer(text: str, *, class_name: str, count: int) -> tuple[str, ...]:
         else:
             complaints.append(f"{_shown(clean)} {wrong}")
     distinct = deduplicate(good)
-    if len(distinct) >= count:
-        return distinct[:count]
     if len(distinct) < len(good):
         complaints.append(f"{len(good) - len(distinct)} attributes are repeated")
-    details = "".join(f"; {text}" for text in complaints[:_SHOWN])
-    raise AnswerError(f"{len(distinct)} usable attributes instead of {count}{details}")
+    return _Reading(distinct, tuple(complaints))
 
 
-def _items(text: str) -> list[str]:
-    """Return the raw attribute texts of an answer."""
-    if fenced := _FENCE.match(text):
-        text = fenced[1].strip()
-    if not text:
-        raise AnswerError("it is empty")
-    if text[0] in "{[":
-        return _json_items(text)
-    matches = (_BULLET.match(line) for line in re.split(r"\r?\n", text))
-    items = [_undecorated(match[1]) for match in matches if match]
-    if not items:
-        raise AnswerError('it is neither a JSON object nor a list of lines that start with "- "')
-    return items
+def _chosen(lists: list[list[_Reading]], count: int) -> _Reading:
+    """Choose the list that was asked for.
+
+    As many attributes as asked for are the best sign of it, and of several lists the last: drafts
+    come before the answer. Where no list has enough, they are parts of one, under headings.
+    """
+    best = [min(own, key=lambda reading: _distance(reading, count)) for own in lists]
+    closest = min(reversed(best), key=lambda reading: _distance(reading, count))
+    if len(closest.usable) >= count:
+        return closest
+    usable = deduplicate(text for reading in best for text in reading.usable)
+    return _Reading(usable, tuple(text for reading in best for text in reading.complaints))
 
 
-def _json_items(text: str) -> list[str]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise AnswerError("it is not valid JSON") from None
-    items = value.get("attributes") if isinstance(value, dict) else value
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise AnswerError('it is not a JSON object {"attributes": [list of strings]}')
-    return items
-
-
-def _undecorated(text: str) -> str:
-    """Take Markdown emphasis and quotes off a bulleted attribute."""
-    return text.strip().strip('*_`"').strip()
+def _distance(reading: _Reading, count: int) -> int:
+    """0: exactly what was asked for; 1: more; above: the fewer, the worse."""
+    missing = count - len(reading.usable)
+    return 1 if missing < 0 else missing and missing + 1
 
 
 def _shown(text: str) -> str:

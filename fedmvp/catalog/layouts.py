@@ -55,6 +55,11 @@ class _Layout(Section):
 
 class _Folders(_Layout):
     ignore: tuple[str, ...] = Field(default=(), description="Sub-folders that are not classes.")
+    other_folders: Literal["refuse", "skip"] = Field(
+        default="refuse",
+        description="What a folder is that is neither a class nor ignored: perhaps a class "
+        "misspelt, or one of many that an entry of some classes leaves out.",
+    )
     class_dirs: Literal["folder", "label"] = Field(
         default="folder", description="Class folders are named by the catalog, or 0, 1, 2, …"
     )

@@ -102,6 +102,11 @@ class SentenceSpec(SentenceParts):
         """Return the parts of a domain, or those of all that have none of their own."""
         return self.domains.get(domain or "", self)
 
+    def ways(self) -> tuple[tuple[str, str], ...]:
+        """Return every prefix and suffix a sentence may have, each once."""
+        parts = (self, *self.domains.values())
+        return tuple(dict.fromkeys((part.prefix, part.suffix) for part in parts))
+
 
 class Counts(Section):
     """Declared sizes; each that is given is checked, and enforced unless it is unverified."""
@@ -149,6 +154,10 @@ class DatasetSpec(Section):
         description="By domain, the camera its images are seen through where `data.capture` is on.",
     )
     classes: ClassEntries = Field(description="In label order.")
+    groups: dict[Text, tuple[Text, ...]] = Field(
+        default_factory=dict,
+        description="Superclasses and their classes, all of them (scheme `pachinko`).",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
@@ -172,6 +181,9 @@ class DatasetSpec(Section):
         for key in (*self.sentence.domains, *self.counts.domains, *renamed, *self.capture):
             if key not in self.domain_names:
                 raise ValueError(f"{key!r} is not one of the domains")
+        grouped = [name for names in self.groups.values() for name in names]
+        if self.groups and sorted(grouped) != sorted(self.class_names):
+            raise ValueError("groups must hold every class once")
         for key in self.unverified:
             if self.fact(key) is None:
                 raise ValueError(f"unverified names {key!r}, which the entry does not have")
@@ -181,6 +193,12 @@ class DatasetSpec(Section):
     def class_names(self) -> tuple[str, ...]:
         """Class names in label order."""
         return tuple(c.name for c in self.classes)
+
+    @property
+    def class_groups(self) -> tuple[str, ...]:
+        """Superclass of each class, in label order; empty where the entry has no groups."""
+        group_of = {name: group for group, names in self.groups.items() for name in names}
+        return tuple(group_of[name] for name in self.class_names) if group_of else ()
 
     @property
     def domain_names(self) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ app = typer.Typer(
     help="Federated multimodal visual prompt tuning for CLIP. `make repro` runs the pipeline; "
     "these commands look at it, choose its parameters and use its results.",
     no_args_is_help=True,
-    add_completion=False,
     # Tracebacks of bugs stay plain, and show no local variables.
     pretty_exceptions_enable=False,
     # Plain help: rich's takes a quarter of a second to import.

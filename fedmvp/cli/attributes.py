@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedmvp.cli.output import print_json, print_table
+from fedmvp.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fedmvp.attributes.asking import Observer
     from fedmvp.attributes.config import AttributeParams
-    from fedmvp.attributes.generate import DatasetClasses, Observer
+    from fedmvp.attributes.generate import DatasetClasses
     from fedmvp.attributes.providers.base import Ask, Usage
 
 __all__ = ["app"]
@@ -71,16 +73,19 @@ def generate(
     if dry_run:
         estimate = estimated_usage(missing)
         typer.echo(
-            f"{dataset}: {len(missing)} of {len(classes.classes)} classes to ask, "
-            f"{estimate.calls} calls, about {_tokens(estimate, prices)}"
+            f"{dataset}: {len(missing)} of {plural(len(classes.classes), 'class')} to ask, "
+            f"{plural(estimate.calls, 'call')}, about {_tokens(estimate, prices)}"
         )
         return
     with _progress(console, missing, prices) as observer:
         attributes = collect_attributes(classes, params, workers=workers, observer=observer)
     if missing:
         store.sort()
+    _say_what_is_cut(dataset, attributes.classes, params)
     total = sum(map(len, attributes.classes.values()))
-    typer.echo(f"{dataset}: {total} attributes of {len(attributes.classes)} classes")
+    typer.echo(
+        f"{dataset}: {plural(total, 'attribute')} of {plural(len(attributes.classes), 'class')}"
+    )
 
 
 @app.command(name="import")
@@ -97,11 +102,14 @@ def import_list(
 
     Answers recorded before stand. Use them with provider recorded and the same model name.
     """
+    from fedmvp.attributes.generate import collect_attributes
     from fedmvp.attributes.importing import import_answers
 
     params = _params("file", model, template, 100, path, naming=naming)
-    added, standing = import_answers(_classes(dataset), params)
-    typer.echo(f"{dataset}: {added} classes recorded, {standing} recorded before")
+    classes = _classes(dataset)
+    _say_what_is_cut(dataset, collect_attributes(classes, params).classes, params)
+    added, standing = import_answers(classes, params)
+    typer.echo(f"{dataset}: {plural(added, 'class')} recorded, {standing} recorded before")
 
 
 @app.command()
@@ -145,22 +153,23 @@ def stats(
     path: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print counts, lengths, tokens (estimated), and what several classes share."""
+    """Print counts, lengths, CLIP's tokens, what several classes share and what is cut off."""
     from dataclasses import asdict
 
     from fedmvp.attributes.stats import attribute_stats
+    from fedmvp.attributes.text_lengths import cut_texts
+    from fedmvp.catalog.spec import load_spec
     from fedmvp.config import load_params
 
     names = load_params().data.datasets if dataset is None else (dataset,)
-    figures = {
-        name: attribute_stats(_offline(name, provider, model, template, path)) for name in names
-    }
+    classes = {name: _offline(name, provider, model, template, path) for name in names}
+    figures = {name: attribute_stats(own) for name, own in classes.items()}
     if as_json:
         rows = {name: asdict(own) for name, own in figures.items()}
         print_json(rows if dataset is None else rows[dataset])
         return
     print_table(
-        ("dataset", "classes", "attributes", "fewest", "most", "characters", "words", "tokens~",
+        ("dataset", "classes", "attributes", "fewest", "most", "characters", "words", "tokens",
          "shared", "identical", "naming"),
         [(name, own.classes, own.attributes, *own.per_class, own.characters[0], own.words[0],
           own.tokens[0], len(own.shared), len(own.identical), len(own.naming))
@@ -174,6 +183,8 @@ def stats(
         typer.echo(f"identical: {', '.join(group)}")
     for name, text in figures[dataset].naming:
         typer.echo(f"names its class: {name}: {text}")
+    for cut in cut_texts(classes[dataset], load_spec(dataset).sentence.ways()):
+        typer.echo(f"cut off: {cut.class_name}: {cut.text} ({cut.tokens} tokens)")
 
 
 def _params(
@@ -207,6 +218,18 @@ def _classes(dataset: str) -> DatasetClasses:
 
     spec = load_spec(dataset)
     return DatasetClasses(spec.name, spec.title, spec.class_names)
+
+
+def _say_what_is_cut(
+    dataset: str, attributes: Mapping[str, Sequence[str]], params: AttributeParams
+) -> None:
+    """Warn about texts that CLIP does not read to their end, or refuse them."""
+    from fedmvp.attributes.text_lengths import cut_texts, report_cut_texts
+    from fedmvp.catalog.spec import load_spec
+
+    cut = cut_texts(attributes, load_spec(dataset).sentence.ways())
+    for line in report_cut_texts(dataset, cut, refuse=params.long_texts == "refuse"):
+        typer.echo(line, err=True)
 
 
 def _offline(

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from fedmvp.wording import plural
+
 __all__ = ["bench"]
 
 
@@ -45,10 +47,6 @@ def bench(
     Every figure is the median of interleaved repetitions in this process. Weights, images and texts
     are random: time does not depend on them. FEDMVP_PLAIN switches shortcuts off.
     """
-    import os
-
-    if device is not None:
-        os.environ["FEDMVP_DEVICE"] = device
     from fedmvp.cli.methods import backbone_spec
     from fedmvp.cli.output import print_json
     from fedmvp.cli.profile import profile_params
@@ -65,7 +63,8 @@ def bench(
     name = backbone or ("pictoclip" if params is None else params.backbone.name)
     kind = precision or ("fp32" if params is None else params.backbone.precision)
     linear = "matmul" if params is None else params.backbone.linear
-    question = Question(classes, attributes, batch, kind, repetitions, naive, prepare_device(),
+    chosen = prepare_device(device, option=None if device is None else "--device")
+    question = Question(classes, attributes, batch, kind, repetitions, naive, chosen,
                         planned=profile is not None, linear=linear)  # fmt: skip
     result = answer(backbone_spec(name), question, params)
     if as_json:
@@ -78,9 +77,10 @@ def _print(result: dict[str, Any]) -> None:
     from fedmvp.cli.output import print_table
 
     typer.echo(
-        f"{result['backbone']} on {result['device']} ({result['threads']} threads, "
-        f"{result['precision']}, {result['linear']}): {result['classes']} classes x "
-        f"{result['attributes']} attributes, batches of {result['batch']}"
+        f"{result['backbone']} on {result['device']} ({plural(result['threads'], 'thread')}, "
+        f"{result['precision']}, {result['linear']}): "
+        f"{plural(result['classes'], 'class')} x {plural(result['attributes'], 'attribute')}, "
+        f"batches of {result['batch']}"
     )
     print_table(
         ("part", "seconds", "ratio", "CPU ratio", "per second", "peak MiB"),

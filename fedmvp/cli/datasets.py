@@ -11,6 +11,7 @@ import typer
 
 from fedmvp.cli.own_data import add
 from fedmvp.cli.show import show
+from fedmvp.wording import plural
 
 if TYPE_CHECKING:
     from fedmvp.catalog.spec import DatasetSpec
@@ -109,8 +110,9 @@ def _summary(spec: DatasetSpec) -> dict[str, Any]:
 
 def _print_report(report: DatasetReport, path: Path) -> None:
     splits = ", ".join(f"{count:,} {name}" for name, count in report.splits.items())
-    typer.echo(f"{report.dataset}: {report.classes} classes, {report.domains} domains, "
-               f"{report.images:,} images ({splits})")  # fmt: skip
+    typer.echo(f"{report.dataset}: {plural(report.classes, 'class')}, "
+               f"{plural(report.domains, 'domain')}, {plural(report.images, 'image')} "
+               f"({splits})")  # fmt: skip
     if report.split:
         typer.echo(f"split    {report.split}")
     for fact in report.unverified:
@@ -121,7 +123,7 @@ def _print_report(report: DatasetReport, path: Path) -> None:
         typer.echo(f"problem  {problem}")
     if len(report.problems) > _SHOWN:
         typer.echo(f"         … and {len(report.problems) - _SHOWN} more")
-    verdict = "ok" if report.ok else f"{len(report.problems)} problem(s)"
+    verdict = "ok" if report.ok else plural(len(report.problems), "problem")
     typer.echo(f"{verdict}; report: {path}")
 
 

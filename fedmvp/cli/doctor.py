@@ -10,20 +10,26 @@ __all__ = ["doctor"]
 
 
 def doctor(
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also hash every output and every object of DVC's cache."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Check that everything is in place.
 
     Environment, parameters, data, weights, disk and device, each with its hint. The exit code is
-    2 when there is a problem.
+    2 when there is a problem. --deep finds what was damaged or changed since its stage wrote it:
+    DVC restores objects of its cache without reading them again.
     """
     from dataclasses import asdict
 
-    from fedmvp.cli.health import examine
+    from fedmvp.cli.health import CHECKS, examine
+    from fedmvp.cli.health_deep import DEEP_CHECKS
     from fedmvp.cli.output import print_json
 
     lines = []
-    for line in examine():
+    for line in examine(CHECKS | DEEP_CHECKS if deep else CHECKS):
         lines.append(line)
         if not as_json:
             verdict = "ok     " if line.ok else "problem"

@@ -7,18 +7,19 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedmvp.errors import FedMVPError
+from fedmvp.wording import plural
 
 if TYPE_CHECKING:
     from fedmvp.catalog.spec import DatasetSpec
     from fedmvp.config import Params
 
-__all__ = ["CHECKS", "Line", "examine"]
+__all__ = ["CHECKS", "Check", "Line", "examine"]
 
 _PYTHON = ((3, 11), (3, 14))  # from, to before
 _GIB = 1 << 30
@@ -47,9 +48,13 @@ class Line:
     hint: str = ""
 
 
-def examine() -> Iterator[Line]:
-    """Yield the findings of every check; one that fails does not hide the others."""
-    for name, check in CHECKS.items():
+Check = Callable[[str], Iterator[Line]]
+"""A check is given its name."""
+
+
+def examine(checks: Mapping[str, Check]) -> Iterator[Line]:
+    """Yield the findings of the checks; one that fails does not hide the others."""
+    for name, check in checks.items():
         try:
             for line in check(name):
                 yield replace(line, hint="") if line.ok else line
@@ -84,7 +89,7 @@ def _packages(check: str) -> Iterator[Line]:
         if pin is not None and version.split("+")[0] != pin:
             yield Line(check, False, f"{name} is {version}, not {pin}", _ENV)
         found += 1
-    yield Line(check, True, f"{found} packages installed")
+    yield Line(check, True, f"{plural(found, 'package')} installed")
 
 
 def _name_and_pin(requirement: str) -> tuple[str, str | None]:
@@ -109,15 +114,19 @@ def _programs(check: str) -> Iterator[Line]:
 
 def _params(check: str) -> Iterator[Line]:
     from fedmvp.catalog.spec import load_spec
+    from fedmvp.partition.build import setting_scheme
     from fedmvp.partition.folds import datasets_of
     from fedmvp.partition.setting_spec import load_setting
 
     params = _load()
     for name in params.run.settings:
-        datasets_of(load_setting(params.run.suite, name), params.data.datasets)
+        setting = load_setting(params.run.suite, name)
+        datasets_of(setting, params.data.datasets)
+        setting_scheme(name, setting, params.partition.scheme, params.partition.classes_per_client)
     for name in params.data.datasets:
         load_spec(name)
-    sizes = f"{len(params.run.settings)} settings, {len(params.data.datasets)} datasets"
+    sizes = f"{plural(len(params.run.settings), 'setting')}, "
+    sizes += plural(len(params.data.datasets), "dataset")
     yield Line(check, True, f"params.yaml: profile {params.profile}, {sizes}")
 
 
@@ -127,7 +136,7 @@ def _methods(check: str) -> Iterator[Line]:
     params = _load()
     for name, section in params.methods.items():
         resolved_federation(name, method_params(name, section), params.federation)
-    yield Line(check, True, f"{len(params.methods)} sections of params.yaml are valid")
+    yield Line(check, True, f"{plural(len(params.methods), 'valid section')} of params.yaml")
 
 
 def _data(check: str) -> Iterator[Line]:
@@ -165,10 +174,10 @@ def _attributes(check: str) -> Iterator[Line]:
         missing = unanswered(asks_of(asked, params.attributes), AnswerStore.of(name),
                              params.attributes)  # fmt: skip
         if missing:  # a live provider: the stage will ask it, this check never does
-            yield Line(check, True, f"{name}: {len(missing)} classes are still to be asked")
+            yield Line(check, True, f"{name}: {plural(len(missing), 'class')} still to be asked")
             continue
         lists = collect_attributes(asked, params.attributes).classes
-        yield Line(check, True, f"{name}: {len(lists)} classes have attributes")
+        yield Line(check, True, f"{name}: attributes of {plural(len(lists), 'class')}")
 
 
 def _backbone(check: str) -> Iterator[Line]:
@@ -217,7 +226,7 @@ def _load() -> Params:
     return load_params()
 
 
-CHECKS: dict[str, Callable[[str], Iterator[Line]]] = {
+CHECKS: dict[str, Check] = {
     "python": _python,
     "packages": _packages,
     "programs": _programs,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.wording import plural
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -44,6 +46,7 @@ def add(
 
     from fedmvp.cli.image_tree import survey
     from fedmvp.cli.output import print_json
+    from fedmvp.cli.photographs import PAPER, unlike_backbone
     from fedmvp.files import write_text
 
     tree = survey(images)
@@ -61,15 +64,20 @@ def add(
     if attributes is not None:
         _import(spec, attributes, model)
     command = _command(name, suite, model if attributes is not None else "NAME")
+    warning = unlike_backbone(images)
+    if warning is not None:
+        command = f"{PAPER} && {command}"
     if as_json:
         print_json(
             {"dataset": name, "classes": len(tree.classes), "domains": len(spec.domains),
              "images": sum(tree.images.values()), "settings": list(suite),
-             "files": [str(path) for path in (*files, answers)], "command": command}
+             "files": [str(path) for path in (*files, answers)], "command": command,
+             "warning": warning}
         )  # fmt: skip
         return
-    typer.echo(f"{name}: {len(tree.classes)} classes, {len(spec.domain_names)} domains, "
-               f"{sum(tree.images.values()):,} images, used in place")  # fmt: skip
+    typer.echo(f"{name}: {plural(len(tree.classes), 'class')}, "
+               f"{plural(len(spec.domain_names), 'domain')}, "
+               f"{plural(sum(tree.images.values()), 'image')}, used in place")  # fmt: skip
     for class_name in (c for c, count in tree.images.items() if count < 2):
         typer.echo(f"note     class {class_name!r} has one image: it is trained on or tested")
     for path in files:
@@ -77,6 +85,8 @@ def add(
     if attributes is None:
         typer.echo(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
                    f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
+    if warning is not None:
+        typer.echo(f"warning  {warning}: `{PAPER}`")
     typer.echo(f"run      {command}")
 
 

@@ -20,7 +20,7 @@ _MOST = 5
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -32,7 +32,7 @@ def predict(
     ] = None,
     backbone_weights: Annotated[
         Path | None,
-        typer.Option(help="Local .safetensors or .pt with OpenAI's or open_clip's keys."),
+        typer.Option(help="Local .safetensors or .pt: OpenAI's, open_clip's or Hugging Face's."),
     ] = None,
     pretrained: Annotated[
         str | None, typer.Option(help="open_clip's tag, to fetch the backbone's weights.")
@@ -76,14 +76,13 @@ def predict(
     """
     from fedmvp.cli.output import print_json
     from fedmvp.devices import prepare_device
-    from fedmvp.errors import DataError
+    from fedmvp.evaluation.domain import domain_of, foreign_to
     from fedmvp.prediction.backbones import BackboneChoice
-    from fedmvp.prediction.images import decode_files
+    from fedmvp.prediction.images import decode_files, image_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
     from fedmvp.prediction.predictor import probabilities
 
-    if gone := next((path for path in images if not path.is_file()), None):
-        raise DataError("no such image file", where=gone, hint="correct the path")
+    images = image_files(images)
     asked = BackboneChoice(backbone, backbone_weights, pretrained)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", PredictionWarning)
@@ -104,6 +103,9 @@ def predict(
         if issubclass(warning.category, PredictionWarning):
             typer.echo(f"warning: {warning.message}", err=True)
     pixels = decode_files(images, predictor.image_size_px)
+    kind = domain_of(predictor.method.backbone.spec)
+    if kind is not None and (unlike := foreign_to(pixels, kind)):
+        typer.echo(f"warning: {unlike}", err=True)
     scores = predictor.predict(pixels)
     shares = probabilities(scores)
     if as_json:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.wording import plural
+
 if TYPE_CHECKING:
     from fedmvp.data.manifest import Manifest
     from fedmvp.evaluation.probe import Group, Probe
@@ -146,8 +148,8 @@ def _print(found: Probe, severity: float | None, *, cameras: bool) -> None:
         seen = "through the sites' cameras"
         seen += "" if severity is None else f" at severity {severity:g}"
     typer.echo(
-        f"{found.dataset}: {found.classes} classes, {whole.train_images:,} training and "
-        f"{whole.test_images:,} test images, {seen}\n"
+        f"{found.dataset}: {plural(found.classes, 'class')}, {whole.train_images:,} training and "
+        f"{plural(whole.test_images, 'test image')}, {seen}\n"
     )
     both = whole.zero_shot_combined
     lines: list[tuple[str, str, str]] = [

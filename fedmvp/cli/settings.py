@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,18 +18,26 @@ __all__ = ["settings"]
 def settings(
     name: Annotated[str | None, typer.Argument(help="A setting of params.yaml's suite.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw clients by classes, area by images, into this .svg file."),
+    ] = None,
 ) -> None:
     """List settings, or the clients of one.
 
-    With a name: every client and every target, from manifests alone. Nothing is written.
+    With a name: every client and every target, from manifests alone. Only --plot writes a file.
     """
     from fedmvp.cli.output import print_json, print_table
     from fedmvp.config import load_params
     from fedmvp.partition.setting_spec import setting_names
 
+    if plot is not None:
+        _require_plottable(name, plot)
     params = load_params()
     if name is not None:
         partition = _partition(params, name)
+        if plot is not None:
+            _draw(partition, params, plot)
         if as_json:
             print_json(_record(partition))
         else:
@@ -66,7 +75,29 @@ def _partition(params: Params, name: str) -> Partition:
         classes_per_client=params.partition.classes_per_client,
         shots=params.partition.shots,
         seed=params.partition.seed,
+        scheme=params.partition.scheme,
+        candidates=params.partition.candidates,
     )
+
+
+def _require_plottable(name: str | None, path: Path) -> None:
+    from fedmvp.errors import ConfigError
+
+    if name is None:
+        raise ConfigError("one setting is drawn at a time", where="--plot", value=str(path),
+                          hint="name it: fedmvp settings NAME --plot FILE")  # fmt: skip
+    if path.suffix != ".svg" or path.is_dir():
+        raise ConfigError("a partition is drawn as SVG", where="--plot", value=str(path),
+                          hint="name a file that ends in .svg")  # fmt: skip
+
+
+def _draw(partition: Partition, params: Params, path: Path) -> None:
+    from fedmvp.files import write_text
+    from fedmvp.report.partition_chart import partition_svg
+
+    trained = dict.fromkeys(client.dataset for client in partition.clients)
+    svg = partition_svg(partition, {name: _manifest(params, name) for name in trained})
+    write_text(path, svg)
 
 
 def _manifest(params: Params, dataset: str) -> Manifest:

@@ -37,13 +37,15 @@ def ui(
     """Serve MLflow's pages to this machine, until Ctrl-C."""
     import subprocess
 
-    from fedmvp.tracking.ui import page_address, ui_command
+    from fedmvp.tracking.ui import page_address, ui_command, ui_environment
 
     command = ui_command(_ROOT, port=port, uri=store)
+    environment = ui_environment(_ROOT, store)
     address = page_address(_ROOT, port=port, uri=store)
     typer.echo(f"MLflow: {address} (Ctrl-C ends it)", err=True)
     try:
-        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own arguments
+        done = subprocess.run(command, env=environment, check=False)  # noqa: S603 - ours
+        code = done.returncode
     except KeyboardInterrupt:
         code = 0
     raise typer.Exit(code)

@@ -1,15 +1,15 @@
-"""What kind of CLIP an open_clip model is: its sizes, and whether our towers can compute it."""
+"""What kind of CLIP an open_clip model is, whether our towers can compute it, and its tensors."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from fedmvp.clip.spec import BackboneSpec, TextSpec, VisionSpec
 from fedmvp.errors import BackboneError
 
-__all__ = ["describe"]
+__all__ = ["canonical", "describe"]
 
 _VOCABULARY = 49408  # CLIP's BPE, the only tokenizer there is
 
@@ -81,3 +81,21 @@ def describe(model: nn.Module, name: str, pretrained: str | None) -> BackboneSpe
         std=tuple(preprocess.get("std", default_std)),
         tower_sha256="0" * 64,
     )
+
+
+def canonical(model: nn.Module) -> dict[str, Tensor]:
+    """Return fp32 tensors by our towers' keys: `vision.*`, `text.*`, `logit_scale`."""
+    state: dict[str, Tensor] = {}
+    for key, value in model.state_dict().items():
+        tensor = value.detach().float()
+        if key.endswith("attn_mask"):
+            continue
+        if key == "logit_scale":
+            state[key] = tensor.reshape(())
+        elif key.startswith("visual."):
+            state[f"vision.{key.removeprefix('visual.')}"] = tensor
+        elif key.endswith("text_projection.weight"):  # a bias-free nn.Linear in some configs
+            state["text.text_projection"] = tensor.T
+        else:
+            state[f"text.{key.removeprefix('text.')}"] = tensor
+    return {key: value.contiguous() for key, value in sorted(state.items())}

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
 
-from fedmvp.clip.architecture import describe
+from fedmvp.clip.architecture import canonical, describe
 from fedmvp.clip.backbone import Backbone, save_backbone
 from fedmvp.clip.open_clip_models import open_clip_model
 from fedmvp.clip.spec import BackboneSpec
@@ -26,24 +25,6 @@ __all__ = ["import_backbone"]
 
 
 _TOLERANCE = 1e-4  # on unit-norm features; fp32 rounding stays under 1e-5
-
-
-def _canonical(model: nn.Module) -> dict[str, Tensor]:
-    """Rename to our towers' keys: `vision.*`, `text.*`, `logit_scale`."""
-    state: dict[str, Tensor] = {}
-    for key, value in model.state_dict().items():
-        tensor = value.detach().float()
-        if key.endswith("attn_mask"):
-            continue
-        if key == "logit_scale":
-            state[key] = tensor.reshape(())
-        elif key.startswith("visual."):
-            state[f"vision.{key.removeprefix('visual.')}"] = tensor
-        elif key.endswith("text_projection.weight"):  # a bias-free nn.Linear in some configs
-            state["text.text_projection"] = tensor.T
-        else:
-            state[f"text.{key.removeprefix('text.')}"] = tensor
-    return {key: value.contiguous() for key, value in sorted(state.items())}
 
 
 def import_backbone(
@@ -58,7 +39,7 @@ def import_backbone(
     """
     model = open_clip_model(name, pretrained, weights)
     spec = describe(model, name, pretrained if weights is None else "local")
-    state = _canonical(model)
+    state = canonical(model)
     content = save(state)
     spec = spec.model_copy(update={"tower_sha256": sha256_bytes(content)})
     backbone = Backbone.from_state(spec, state)

@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fedmvp.clip.architecture import describe
+from fedmvp.clip.activation import CONFIGS, activation_name, declared_activation
+from fedmvp.clip.activation_measure import measured_activation
+from fedmvp.clip.architecture import canonical, describe
 from fedmvp.clip.spec import BackboneSpec
-from fedmvp.clip.torch_files import read_torch
+from fedmvp.clip.weight_files import filled, read_state
 from fedmvp.errors import BackboneError, nearest
 
-__all__ = ["PICTOCLIP", "describe_model", "import_tokenizer", "open_clip_model"]
+__all__ = ["PICTOCLIP", "describe_model", "open_clip_model"]
 
 #: Name of the CLIP model that ships with the package.
 PICTOCLIP = "pictoclip"
@@ -95,14 +96,6 @@ def describe_model(name: str) -> BackboneSpec:
     return describe(model, name, None)
 
 
-def import_tokenizer(context_length: int) -> Any:
-    """Return open_clip's CLIP BPE tokenizer, a callable from texts to ids [T, L]."""
-    _silence_hubs()
-    import open_clip
-
-    return open_clip.SimpleTokenizer(context_length=context_length)
-
-
 def open_clip_model(
     name: str, pretrained: str | None = None, weights: Path | None = None
 ) -> nn.Module:
@@ -115,9 +108,7 @@ def open_clip_model(
     pretrained : str, optional
         open_clip's tag; fetched by open_clip.
     weights : Path, optional
-        A local .safetensors file, a .pt state dict or OpenAI's own TorchScript archive, of which
-        only the tensors are read; with OpenAI's and open_clip's key naming. In place of
-        `pretrained`.
+        A local file in place of `pretrained`; see `fedmvp.clip.weight_files.read_state`.
 
     Raises
     ------
@@ -125,22 +116,19 @@ def open_clip_model(
         For an unknown name, a wrong activation, or weights that do not fit.
     """
     # Before open_clip is imported: a wrong file is told at once.
-    state = None if weights is None else _read_state(weights)
+    state = None if weights is None else read_state(weights)
     _silence_hubs()
     import open_clip
 
     if name == PICTOCLIP:
         model = open_clip.CLIP(**_pictoclip_architecture())
         if weights is not None and state is not None:
-            return _load(model, state, weights)
+            return _checked(name, filled(model, state, weights), state, weights)
         with resources.as_file(_pictoclip_folder().joinpath("model.safetensors")) as path:
-            return _load(model, _read_state(Path(path)), Path(path))
+            return filled(model, read_state(Path(path)), Path(path))
     _require_known(name)
-    config = open_clip.get_model_config(name)
-    if pretrained == "openai" and not config.get("quick_gelu", False):
-        # open_clip only warns, and then computes plain GELU with weights trained for QuickGELU.
-        raise BackboneError("OpenAI weights need the QuickGELU activation", where="backbone.name",
-                            value=name, hint=f"use {name}-quickgelu")  # fmt: skip
+    if weights is None and pretrained is not None:
+        _require_tag(name, pretrained)
     try:
         with _building():
             model = open_clip.create_model(name, pretrained=pretrained if weights is None else None)
@@ -148,57 +136,59 @@ def open_clip_model(
         raise BackboneError(f"open_clip cannot build it: {error}", where="backbone", value=name,
                             hint="check backbone.pretrained and the network, or give "
                             "backbone.weights a local file") from None  # fmt: skip
-    model.eval()
-    return model if weights is None or state is None else _load(model, state, weights)
+    if weights is None or state is None:
+        built: nn.Module = model.eval()
+        return built
+    return _checked(name, filled(model, state, weights), state, weights)
 
 
-def _load(model: nn.Module, state: dict[str, Tensor], weights: Path) -> nn.Module:
-    # OpenAI's archives carry three scalars that describe the architecture, not weights.
-    for scalar in ("input_resolution", "context_length", "vocab_size"):
-        state.pop(scalar, None)
-    expected = model.state_dict()
-    # Masks are made by the model; archives of a program hold them, too.
-    state = {
-        key: value.float()
-        for key, value in state.items()
-        if key in expected or not key.endswith("attn_mask")
-    }
-    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    if missing or extra:
-        raise BackboneError("tensors do not belong to this model", where=weights,
-                            value=(missing or extra)[0],
-                            hint=f"{len(missing)} missing, {len(extra)} extra keys: choose the "
-                            "backbone.name the weights were made for")  # fmt: skip
-    for key, tensor in state.items():
-        if tensor.shape != expected[key].shape:
-            raise BackboneError(f"{key} has shape {tuple(tensor.shape)}", where=weights,
-                                hint=f"the model wants {tuple(expected[key].shape)}: choose the "
-                                "backbone.name the weights were made for")  # fmt: skip
-    model.load_state_dict(state)
-    return model.eval()
+def _require_tag(name: str, tag: str) -> None:
+    """Refuse a tag that open_clip does not list for a name, or that wants another activation."""
+    from open_clip import get_model_config, list_pretrained_tags_by_model
+    from open_clip.pretrained import get_pretrained_cfg
+
+    found = get_pretrained_cfg(name, tag)
+    if not found:
+        known = nearest(tag, list_pretrained_tags_by_model(name))
+        raise BackboneError(
+            f"open_clip lists no such weights of {name}",
+            where="backbone.pretrained",
+            value=tag,
+            hint=f"{known}; a file goes to backbone.weights",
+        )
+    quick = bool(found.get("quick_gelu", False))
+    # open_clip only warns, and then computes with the activation of the name.
+    if quick != bool(get_model_config(name).get("quick_gelu", False)):
+        raise _wrong_activation(name, quick, f"{tag} was trained with {activation_name(quick)}",
+                                "backbone.name")  # fmt: skip
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise BackboneError("weights file is missing", where=path, hint="set backbone.weights")
-    try:
-        if path.suffix == ".safetensors":
-            found: dict[str, Tensor] = load_file(path)
-            return found
-        state = read_torch(path)
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
-        raise BackboneError(f"weights cannot be read ({type(error).__name__})", where=path,
-                            hint="give a .safetensors file, a plain state dict (.pt) or "
-                            "OpenAI's own archive") from None  # fmt: skip
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) and value.layout is torch.strided
-        for key, value in state.items()
-    ):
-        raise BackboneError("not a state dict", where=path, hint="save model.state_dict()")
-    # The mask of the text tower holds infinities, and is not used.
-    weights = {key: value for key, value in state.items() if not key.endswith("attn_mask")}
-    if bad := next((key for key, value in weights.items() if not value.isfinite().all()), None):
-        raise BackboneError("tensor has values that are not finite", where=path, value=bad,
-                            hint="get the weights from their source again")  # fmt: skip
-    return {key.removeprefix("module."): value for key, value in state.items()}
+def _checked(name: str, model: nn.Module, state: dict[str, Tensor], weights: Path) -> nn.Module:
+    """Return a model with local weights, if its activation is the one they were trained with."""
+    spec = describe(model, name, "local")
+    declared = declared_activation(weights, state)
+    if declared is not None:
+        if declared.quick_gelu != spec.quick_gelu:
+            what = f"the weights want {activation_name(declared.quick_gelu)}: {declared.by}"
+            raise _wrong_activation(name, declared.quick_gelu, what, weights)
+        return model
+    measured = measured_activation(spec, canonical(model))
+    if measured in (None, spec.quick_gelu):
+        return model
+    error = _wrong_activation(name, not spec.quick_gelu, "the weights read drawings clearly better "
+                              f"with {activation_name(not spec.quick_gelu)}", weights)  # fmt: skip
+    setting = json.dumps({"model_cfg": {"quick_gelu": spec.quick_gelu}})
+    error.hint += f"; if the name is right, say so beside the weights: {CONFIGS[0]} with {setting}"
+    raise error
+
+
+def _wrong_activation(name: str, quick: bool, what: str, where: object) -> BackboneError:
+    """Return the error that a name means another activation than its weights, `quick` or not."""
+    from open_clip import list_models
+
+    plain = name.removesuffix("-quickgelu")
+    other = f"{plain}-quickgelu" if quick else plain
+    fits = other != name and other in list_models()
+    hint = f"use {other}" if fits else "use a model of these sizes with that activation"
+    return BackboneError(f"{what}; the name means {activation_name(not quick)}", where=where,
+                         value=name, hint=hint)  # fmt: skip

@@ -9,6 +9,7 @@ table names is refused.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-__all__ = ["read_torch"]
+__all__ = ["foreign_objects", "read_torch", "save_alone"]
 
 _PROGRAM = "__torch__."
 """What the names of classes defined in a TorchScript archive begin with."""
@@ -58,6 +59,30 @@ def read_torch(path: Path) -> Any:
     if program:
         return _read_program(path)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def foreign_objects(path: Path, error: Exception) -> list[str]:
+    """Return the classes and functions a file needs beside tensors, sorted; none if it is no such.
+
+    Parameters
+    ----------
+    error : Exception
+        What `read_torch` raised; of files older than torch 1.6 it alone names one.
+    """
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # not an archive of torch's
+        found = re.findall(r"GLOBAL ([\w.]+)", str(error))
+    return sorted({name for name in found if not name.startswith((_PROGRAM, _LISTS))})
+
+
+def save_alone(path: Path) -> str:
+    """Return how to get a file of tensors alone from a training checkpoint, as a hint."""
+    return (
+        "save the state dict alone, where you trust the file, for this runs what is in it: "
+        f"c = torch.load({path.name!r}, weights_only=False); "
+        "torch.save(c['state_dict'], 'weights.pt'), or c.state_dict() of a whole model"
+    )
 
 
 def _read_program(path: Path) -> dict[str, Tensor]:

@@ -69,6 +69,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
         images=images,
         content=_content(spec, found, cameras),
         capture=cameras,
+        groups=spec.class_groups,
     )
     for key, declared, actual in count_mismatches(spec, manifest):
         if not manifest.subset and not spec.is_unverified(f"counts.{key}"):

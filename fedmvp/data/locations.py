@@ -19,6 +19,7 @@ from pydantic import Field
 from fedmvp.config import Section, parse_section
 from fedmvp.yaml_files import load_yaml
 from fedmvp.errors import ConfigError
+from fedmvp.paths import local_path
 
 __all__ = ["PATHS_FILE", "MachinePaths", "data_root", "dataset_folder", "given_folder"]
 
@@ -37,7 +38,7 @@ class MachinePaths(Section):
 
 def data_root() -> Path:
     """Return the folder of raw datasets: ``FEDMVP_DATA``, the paths file's, ``.fedmvp/data``."""
-    return Path(os.environ.get("FEDMVP_DATA") or _machine_paths().data or ".fedmvp/data")
+    return local_path(os.environ.get("FEDMVP_DATA") or _machine_paths().data or ".fedmvp/data")
 
 
 def given_folder(dataset: str) -> Path | None:
@@ -51,7 +52,7 @@ def given_folder(dataset: str) -> Path | None:
     given = _machine_paths().datasets.get(dataset)
     if given is None:
         return None
-    folder = Path(given).expanduser()
+    folder = local_path(Path(given).expanduser())
     if not folder.is_dir():
         raise ConfigError(
             "folder is missing",
@@ -84,6 +85,7 @@ def dataset_folder(dataset: str, names: Sequence[str]) -> Path:
 
 
 def _machine_paths() -> MachinePaths:
-    if not PATHS_FILE.is_file():
+    path = local_path(PATHS_FILE)
+    if not path.is_file():
         return MachinePaths()
-    return parse_section(MachinePaths, load_yaml(PATHS_FILE) or {}, str(PATHS_FILE))
+    return parse_section(MachinePaths, load_yaml(path) or {}, str(PATHS_FILE))

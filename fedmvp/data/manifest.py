@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -94,6 +94,8 @@ class Manifest:
         changes when the images do.
     capture : mapping of domain to Camera
         What each domain's images are seen through, at the severity of ``data.capture``.
+    groups : tuple of str
+        Superclass of each class, in label order; empty where the dataset has none.
     """
 
     dataset: str
@@ -107,10 +109,17 @@ class Manifest:
     images: tuple[Image, ...]
     content: str
     capture: Mapping[str, Camera] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
 
     def sentence_parts(self, domain: str | None = None) -> SentenceParts:
         """Return prefix and suffix of attribute sentences; `domain` may have its own."""
         return self.sentence.of(domain)
+
+    def without_cameras(self) -> Manifest:
+        """Return the same images as they are, under another content: their pixels differ."""
+        if not self.capture:
+            return self
+        return replace(self, capture={}, content=f"{self.content} without cameras")
 
     @cached_property
     def by_id(self) -> dict[str, Image]:
@@ -190,6 +199,8 @@ def save_manifest(manifest: Manifest, path: Path) -> None:
     if manifest.capture:
         cameras = manifest.capture.items()
         head["capture"] = {domain: camera.model_dump(mode="json") for domain, camera in cameras}
+    if manifest.groups:
+        head["groups"] = manifest.groups
     rows = [[i.path, i.label, i.domain, i.split] for i in manifest.images]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
@@ -221,6 +232,7 @@ def load_manifest(path: Path) -> Manifest:
             images=images,
             content=value["content"],
             capture=_cameras(value.get("capture", {})),
+            groups=tuple(value.get("groups", ())),
         )
         _check(manifest)
     except (LookupError, TypeError, ValueError) as error:
@@ -245,13 +257,16 @@ def _cameras(value: object) -> dict[str, Camera]:
 
 def _check(manifest: Manifest) -> None:
     head: tuple[object, ...] = (manifest.dataset, manifest.title, manifest.template,
-                                manifest.content, *manifest.classes, *manifest.domains)  # fmt: skip
+                                manifest.content, *manifest.classes, *manifest.domains,
+                                *manifest.groups)  # fmt: skip
     if stray := next((text for text in head if not isinstance(text, str)), None):
         raise ValueError(f"{stray!r} is not text")
     if stray := next((name for name in manifest.capture if name not in manifest.domains), None):
         raise ValueError(f"capture names {stray!r}, which is not a domain")
     if len(set(manifest.classes)) != len(manifest.classes):
         raise ValueError("a class is listed twice")
+    if manifest.groups and len(manifest.groups) != len(manifest.classes):
+        raise ValueError("groups does not name a superclass for each class")
     if len(manifest.by_id) != len(manifest.images):
         raise ValueError("an image is listed twice")
     known_labels, known_domains = range(len(manifest.classes)), frozenset(manifest.domains)

@@ -26,6 +26,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 from fedmvp.results.predictions import LabelledTarget
 from fedmvp.seeds import numpy_generator
 
@@ -97,7 +98,7 @@ def difference_intervals(
     ----------
     protocol : {"base_to_new", "transfer"}
     targets : sequence of LabelledTarget
-        Of a partition. Those of group ``source`` are in no metric.
+        Of a partition. A transfer setting's ``source`` and ``local`` are in no metric.
     ours : mapping of seed to Correct
     others : mapping of method to mapping of seed to Correct
 
@@ -107,7 +108,8 @@ def difference_intervals(
         Ours minus theirs, in local, base, new and hm, or in the mean and every target by its name.
         A method that shares no seed with ours is left out.
     """
-    tested = [number for number, target in enumerate(targets) if target.group != "source"]
+    left_out = NOT_TRANSFERRED if protocol == "transfer" else ()
+    tested = [number for number, target in enumerate(targets) if target.group not in left_out]
     chosen = [targets[number] for number in tested]
     pairs = {name: sorted(ours.keys() & theirs.keys()) for name, theirs in others.items()}
     pairs = {name: seeds for name, seeds in pairs.items() if seeds}

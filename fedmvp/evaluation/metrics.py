@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from fedmvp.errors import DataError
+from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 
 __all__ = ["base_to_new_metrics", "harmonic_mean", "metrics_of", "transfer_metrics"]
 
@@ -64,9 +65,12 @@ def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return each target's accuracy and their mean.
 
     A target that spans datasets is the mean over them. Targets of group ``source`` (what was
-    trained on) are listed and stay out of the mean, as in the published tables.
+    trained on) are listed and stay out of the mean, as in the published tables. So do the clients'
+    own images, group ``local``: ``local`` is their mean over clients, then over datasets.
     """
-    per_dataset = {key: fmean(v) for key, v in _grouped(rows, "group", "name", "dataset").items()}
+    local = [row for row in rows if row["group"] == "local"]  # its names are clients
+    others = [row for row in rows if row["group"] != "local"]
+    per_dataset = {key: fmean(v) for key, v in _grouped(others, "group", "name", "dataset").items()}
     metrics: dict[str, float] = {}
     targets: dict[str, float] = {}
     for group, name in sorted({(group, name) for group, name, _ in per_dataset}):
@@ -78,9 +82,11 @@ def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         metrics[name] = value
         if len(parts) > 1:
             metrics |= {f"{name}/{dataset}": part for dataset, part in parts.items()}
-        if group != "source":
+        if group not in NOT_TRANSFERRED:
             targets[name] = value
     metrics["mean"] = fmean(targets.values())
+    if local:
+        metrics["local"] = fmean(fmean(v) for v in _grouped(local, "dataset").values())
     return metrics
 
 

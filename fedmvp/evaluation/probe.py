@@ -23,6 +23,7 @@ from fedmvp.data.image_source import ImageSource
 from fedmvp.data.manifest import Image, Manifest
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
+from fedmvp.evaluation.domain import domain_of, foreign_to
 from fedmvp.evaluation.shift import ImageStatistics, distance, image_statistics, pooled
 from fedmvp.evaluation.shift_reference import Reference, load_reference
 from fedmvp.methods.banks import TextBanks
@@ -75,6 +76,9 @@ class Probe:
     ----------
     zero_shot, linear_probe : float
         Test accuracies among all classes, fractions.
+    foreign : str or None
+        What speaks against this backbone where the images are not of the kind it was made for;
+        None also where they are seen through cameras, which nothing can be told from.
     """
 
     dataset: str
@@ -84,6 +88,7 @@ class Probe:
     whole: Group
     domains: tuple[Group, ...]
     reference: Reference
+    foreign: str | None = None
 
     @property
     def chance(self) -> float:
@@ -141,7 +146,13 @@ def probe_dataset(manifest: Manifest, backbone: Backbone, attributes: Path | Non
         whole,
         tuple(groups),
         reference,
+        None if manifest.capture else _foreign(train_pixels, backbone),
     )
+
+
+def _foreign(pixels: NDArray[np.uint8], backbone: Backbone) -> str | None:
+    domain = domain_of(backbone.spec)
+    return None if domain is None else foreign_to(pixels[_spread(np.arange(len(pixels)))], domain)
 
 
 def linear_probe(

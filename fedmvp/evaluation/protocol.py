@@ -24,10 +24,10 @@ from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.frozen_image import FrozenImageMethod
-from fedmvp.partition.model import Partition
+from fedmvp.partition.model import Partition, Target
 from fedmvp.results.predictions import TargetPredictions
 
-__all__ = ["evaluate"]
+__all__ = ["classify", "evaluate"]
 
 
 def evaluate(
@@ -69,14 +69,7 @@ def evaluate(
             if method.personal and target.group == "local" and load_personal:
                 load_personal(fold, target.name)
                 method.enter(method.first_phase)
-            classes = banks.select(target.dataset, target.domain, target.classes)
-            chosen = images(target)
-            guesses = (
-                _predict(method, chosen, part, classes, images)
-                for part in chosen.batches(batch_size)
-            )
-            predicted = np.concatenate([_read(guess, method) for guess in _one_behind(guesses)])
-            correct = int((predicted == chosen.labels).sum())
+            found = classify(method, target, banks, images, batch_size)
             rows.append(
                 {
                     "fold": fold,
@@ -86,14 +79,33 @@ def evaluate(
                     "domain": target.domain or "",
                     "classes": len(target.classes),
                     "images": len(target.images),
-                    "accuracy": correct / len(target.images),
+                    "accuracy": found.correct / len(target.images),
                 }
             )
             if record:
-                record(TargetPredictions(target, chosen.labels, predicted))
+                record(found)
             if progress:
                 progress(len(rows), len(partition.targets))
     return rows
+
+
+def classify(
+    method: Method, target: Target, banks: TextBanks, images: EvaluationImages, batch_size: int
+) -> TargetPredictions:
+    """Return what the method, with the tensors it has now, makes of a target's images.
+
+    Raises
+    ------
+    DataError
+        See `evaluate`.
+    """
+    classes = banks.select(target.dataset, target.domain, target.classes)
+    chosen = images(target)
+    guesses = (
+        _predict(method, chosen, part, classes, images) for part in chosen.batches(batch_size)
+    )
+    predicted = np.concatenate([_read(guess, method) for guess in _one_behind(guesses)])
+    return TargetPredictions(target, chosen.labels, predicted)
 
 
 def _one_behind(guesses: Iterator[Tensor]) -> Iterator[Tensor]:

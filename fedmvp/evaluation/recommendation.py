@@ -48,9 +48,10 @@ class Recommendation:
     Parameters
     ----------
     verdict : str
-        ``other_backbone``: the features know nothing; ``prompts``: a case for visual prompts;
-        ``little``: expect little of them; ``unclear``: between what was measured;
-        ``not_measured``: no patch statistics are recorded for this backbone.
+        ``other_backbone``: the features know nothing, or the backbone was not made for such images;
+        ``prompts``: a case for visual prompts; ``little``: expect little of them; ``unclear``:
+        between what was measured; ``not_measured``: no patch statistics are recorded for this
+        backbone.
     text : str
         One paragraph.
     """
@@ -69,6 +70,8 @@ def recommend(probe: Probe) -> Recommendation:
             f"Even a linear probe is near chance ({probe.linear_probe:.1%}, guessing "
             f"{chance:.1%}): choose another backbone.",
         )
+    if probe.foreign is not None:
+        return Recommendation("other_backbone", f"{probe.foreign}.")
     shift, gap = probe.whole.shift, probe.gap_points
     if shift is None:
         return Recommendation(

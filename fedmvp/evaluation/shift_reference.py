@@ -16,6 +16,7 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fedmvp.clip.packaged import packaged_file
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.errors import BackboneError
 from fedmvp.evaluation.shift import ImageStatistics, Moments
@@ -118,11 +119,8 @@ def recorded(spec: BackboneSpec, found: ImageStatistics, source: str) -> Recorde
 
 def _packaged(name: str) -> Recorded | None:
     """Return what the package has for a backbone of this name, None where it has nothing."""
-    weights = resources.files("fedmvp.clip").joinpath("weights")
-    # Names of other backbones may hold slashes, so a folder is looked for among those there are.
-    folder = next((entry for entry in weights.iterdir() if entry.name == name), None)
-    file = None if folder is None else folder.joinpath(REFERENCE_FILE)
-    if file is None or not file.is_file():
+    file = packaged_file(name, REFERENCE_FILE)
+    if file is None:
         return None
     with resources.as_file(file) as path:
         try:

@@ -38,8 +38,16 @@ class Backend(Protocol):
         clients: Sequence[str],
         round_index: int,
         learning_rate: float,
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update, in the order of `clients`.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor
+            The global ones, sent to all.
+        extra : mapping of client to mapping of str to Tensor, optional
+            What single clients are sent beside them.
 
         A client that fails raises, or yields a `Failure` under ``on_client_failure: skip``.
         """
@@ -81,6 +89,7 @@ class InProcessBackend:
         clients: Sequence[str],
         round_index: int,
         learning_rate: float,
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update in turn; see `Backend.run`."""
         skip = self.federation.on_client_failure == "skip"
@@ -88,7 +97,8 @@ class InProcessBackend:
             # Training changes the state's tensors in place: a failed client goes back to a copy.
             before = copy.deepcopy(self.states[client]) if skip else None
             try:
-                yield self._train(client, tensors, round_index, learning_rate)
+                own = (extra or {}).get(client, {})
+                yield self._train(client, tensors, round_index, learning_rate, own)
             except (FedMVPError, RuntimeError, ValueError, OSError) as error:
                 if before is None:
                     error.add_note(f"client {client}, round {round_index}")
@@ -97,7 +107,12 @@ class InProcessBackend:
                 yield Failure.of(client, round_index, error)
 
     def _train(
-        self, client: str, tensors: Mapping[str, Tensor], round_index: int, learning_rate: float
+        self,
+        client: str,
+        tensors: Mapping[str, Tensor],
+        round_index: int,
+        learning_rate: float,
+        extra: Mapping[str, Tensor],
     ) -> ClientUpdate:
         data = self._data.pop(client) if client in self._data else self.load(client)
         self._data[client] = data  # the last entry is the one used last
@@ -113,6 +128,7 @@ class InProcessBackend:
             learning_rate=learning_rate,
             seed=self.seed,
             round_index=round_index,
+            extra=extra,
         )
         check_update(update, tensors)  # here, where a refused client can still go back
         return update

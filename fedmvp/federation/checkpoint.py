@@ -1,9 +1,9 @@
 """One atomic checkpoint per round, with everything that affects the rounds to come.
 
-Global tensors, server optimizer, client phases and momenta, the log so far. Random draws are
-derived from (seed, purpose, client, round), so no generator state is needed. A file's name holds
-the hash of its content: a truncated or altered checkpoint is passed over and the round before it
-taken.
+Global tensors, server optimizer, what the method's server keeps, client phases, momenta and
+personal tensors, the log so far. Random draws are derived from (seed, purpose, client, round), so
+no generator state is needed. A file's name holds the hash of its content: a truncated or altered
+checkpoint is passed over and the round before it taken.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Checkpoint:
     states : dict of str to ClientState
     rows, failures : list of dict
         What was logged so far.
+    method : dict of str to Tensor
+        State of the method's server (`fedmvp.methods.server`).
     """
 
     rounds_done: int
@@ -52,6 +54,7 @@ class Checkpoint:
     states: dict[str, ClientState] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    method: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Checkpoint:
         """Return it with all tensors on `device`; files are read to the CPU."""
@@ -62,7 +65,8 @@ class Checkpoint:
             for client, state in self.states.items()
         }
         tensors, server = _moved(self.tensors, device), _moved(self.server, device)
-        return replace(self, tensors=tensors, server=server, states=states)
+        method = _moved(self.method, device)
+        return replace(self, tensors=tensors, server=server, states=states, method=method)
 
     def to_bytes(self) -> bytes:
         """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
@@ -74,6 +78,7 @@ class Checkpoint:
         }
         flat = {f"global/{name}": tensor for name, tensor in self.tensors.items()}
         flat |= {f"server/{name}": tensor for name, tensor in self.server.items()}
+        flat |= {f"method/{name}": tensor for name, tensor in self.method.items()}
         for client, state in self.states.items():
             flat |= {f"momentum/{client}\n{name}": t for name, t in state.momentum.items()}
             flat |= {f"personal/{client}\n{name}": t for name, t in state.personal.items()}
@@ -98,6 +103,7 @@ class Checkpoint:
             states=states,
             rows=meta["rows"],
             failures=meta["failures"],
+            method=_part(flat, "method/"),
         )
 
 

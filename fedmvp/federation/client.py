@@ -18,6 +18,7 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
 from fedmvp.federation.optimizers import OPTIMIZERS, Step
+from fedmvp.federation.personal import forget_frozen, rearrange, starting_tensors
 from fedmvp.methods.base import Batch, Loss, Method, RoundLosses
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import numpy_generator, torch_generator
@@ -109,7 +110,7 @@ class ClientState:
     momentum : dict of str to Tensor
         Kept only under ``client_state: persistent``.
     personal : dict of str to Tensor
-        Tensors it trains and never sends (personalised methods).
+        Tensors of its own model (personalised methods; `Method.kept`).
     """
 
     phase: str
@@ -165,18 +166,24 @@ def train_client(
     learning_rate: float,
     seed: int,
     round_index: int,
+    extra: Mapping[str, Tensor] | None = None,
 ) -> ClientUpdate:
     """Train `method` on one client, starting at the downloaded tensors.
 
     `method` is a workspace shared by all clients: it is overwritten. `state` is changed in place.
+
+    Parameters
+    ----------
+    extra : mapping of str to Tensor, optional
+        What this client alone is sent (`MethodServer.download`).
 
     Raises
     ------
     ClientFailure
         When the loss is not finite.
     """
-    load_tensors(method, {**downloaded, **state.personal})
-    phase = state.phase
+    phase, extra = state.phase, extra or {}
+    load_tensors(method, starting_tensors(method, phase, downloaded, state.personal, extra))
     method.enter(phase)
     if federation.client_state == "fresh":
         state.momentum = {}
@@ -208,25 +215,18 @@ def train_client(
                 step = [name for name in names if name in method.trainable(later)]
             _optimizer_step(own, names, step, loss.total, state.momentum, anchor, federation,
                      learning_rate, optimizer)  # fmt: skip
+    draws = torch_generator(seed, "places", client, round_index)
+    rearrange(method, state.momentum, method.rearranged(downloaded, draws, round_index))
     state.phase = method.next_phase(phase, meter.local())
     if federation.client_state == "fresh":
         state.momentum = {}
     elif state.phase != phase:
-        _forget_frozen(state.momentum, method.trainable(state.phase))
+        forget_frozen(state.momentum, method.trainable(state.phase))
     sent = {name: own[name].detach().clone() for name in method.communicated(phase)}
-    state.personal |= {name: own[name].detach().clone() for name in names if name not in sent}
-    down = sum(downloaded[name].numel() * 4 for name in method.downloaded(phase))
+    state.personal |= {name: own[name].detach().clone() for name in method.kept(phase)}
+    received = [*(downloaded[name] for name in method.downloaded(phase)), *extra.values()]
+    down = sum(tensor.numel() * 4 for tensor in received)
     return ClientUpdate(client, sent, len(data), phase, meter.means(), down)
-
-
-def _forget_frozen(momentum: dict[str, Tensor], trained: Sequence[str]) -> None:
-    """Drop the optimizer state of tensors that the client's next phase no longer trains.
-
-    Frozen tensors take no step (docs/method.md#defect-frozen-tensors); their buffers would only
-    travel from checkpoint to checkpoint: 38 MB per client for FedMVP on ViT-B/16.
-    """
-    for key in [key for key in momentum if key.split("/")[0] not in trained]:
-        del momentum[key]
 
 
 def _proximal(federation: FederationParams) -> bool:

@@ -20,6 +20,7 @@ from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.schedule import cohort, learning_rate
+from fedmvp.methods.server import MethodServer
 
 __all__ = ["FederationResult", "RoundReport", "run_federation"]
 
@@ -36,7 +37,7 @@ class RoundReport:
 
 @dataclass(frozen=True)
 class FederationResult:
-    """The global tensors after the last round, and the log.
+    """What is evaluated of the global tensors after the last round, and the log.
 
     Parameters
     ----------
@@ -62,8 +63,14 @@ def run_federation(
     seed: int,
     checkpoints: CheckpointFolder | None = None,
     progress: Callable[[RoundReport], None] | None = None,
+    server: MethodServer | None = None,
 ) -> FederationResult:
     """Train for ``federation.rounds`` rounds.
+
+    Parameters
+    ----------
+    server : MethodServer, optional
+        What the method needs of the server; nothing by default.
 
     Raises
     ------
@@ -74,13 +81,16 @@ def run_federation(
     state = _begin(initial, checkpoints)
     backend.states.update(state.states)
     aggregator = Aggregator(federation, state.server, seed)
+    server = server or MethodServer()
+    server.state.update(state.method)
     for index in range(state.rounds_done, federation.rounds):
         rate = learning_rate(
             federation.schedule, federation.learning_rate, index, federation.rounds
         )
         chosen = cohort(clients, federation.participation, seed, index)
-        good = _Collected(state, index, rate, len(chosen), federation, progress)
-        updates = good(backend.run(state.tensors, chosen, index, rate))
+        good = _Collected(state, index, rate, len(chosen), federation, progress, server)
+        extra = {client: server.download(client) for client in chosen}
+        updates = good(backend.run(state.tensors, chosen, index, rate, extra))
         tensors = aggregator(state.tensors, updates, index, len(chosen))
         if good.count < federation.min_clients:
             raise ClientFailure(
@@ -90,13 +100,15 @@ def run_federation(
                 hint="see the failed clients above, or lower min_clients",
             )
         check_global(tensors, index)
+        server.end_round(tensors, index)
         state.tensors = tensors
+        state.method = server.state
         state.server = aggregator.state
         state.states = backend.states
         state.rounds_done = index + 1
         if checkpoints:
             checkpoints.save(state)
-    return FederationResult(state.tensors, state.rows, state.failures)
+    return FederationResult(server.evaluated(state.tensors), state.rows, state.failures)
 
 
 def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> Checkpoint:
@@ -123,10 +135,12 @@ class _Collected:
         clients: int,
         federation: FederationParams,
         progress: Callable[[RoundReport], None] | None,
+        server: MethodServer,
     ) -> None:
         self.state, self.index, self.rate, self.clients = state, index, rate, clients
         self.skip = federation.on_client_failure == "skip"
         self.progress = progress
+        self.server = server
         self.count = 0
 
     def __call__(self, results: Iterator[ClientUpdate | Failure]) -> Iterator[ClientUpdate]:
@@ -138,6 +152,7 @@ class _Collected:
             if update is None:
                 continue
             self.count += 1
+            self.server.receive(update.client, update.tensors)
             self.state.rows.append(
                 {
                     "round": self.index,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["cohort", "cohort_size", "learning_rate"]
+__all__ = ["cohort", "cohort_size", "learning_rate", "never_selected"]
 
 
 def learning_rate(schedule: str, base: float, round_index: int, rounds: int) -> float:
@@ -45,3 +45,13 @@ def cohort(clients: Sequence[str], participation: float, seed: int, round_index:
         len(clients), size=count, replace=False
     )
     return [clients[i] for i in sorted(int(i) for i in draw)]
+
+
+def never_selected(
+    clients: Sequence[str], participation: float, seed: int, rounds: int
+) -> list[str]:
+    """Return the clients that no round selects, in their given order."""
+    chosen = {
+        name for index in range(rounds) for name in cohort(clients, participation, seed, index)
+    }
+    return [name for name in clients if name not in chosen]

@@ -26,7 +26,7 @@ from fedmvp.methods.base import Method
 from fedmvp.partition.model import Client, Partition
 from fedmvp.results.weights import tensor_name
 
-__all__ = ["Progress", "TrainingResult", "fold_backend", "train"]
+__all__ = ["Progress", "TrainingResult", "client_data", "fold_backend", "train"]
 
 Progress = Callable[[str, RoundReport], None]
 """Told the fold and what happened."""
@@ -98,6 +98,7 @@ def train(
             seed=seed,
             checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
             progress=partial(progress, fold) if progress else None,
+            server=method.server(federation.rounds),
         )
         result.tensors.update({tensor_name(fold, name): t for name, t in outcome.tensors.items()})
         for client, state in backend.states.items():
@@ -121,12 +122,13 @@ def fold_backend(
     clients = {client.id: client for client in partition.clients_of(fold)}
 
     def load(name: str) -> ClientData:
-        return _client_data(clients[name], banks, load_images)
+        return client_data(clients[name], banks, load_images)
 
     return InProcessBackend(method, load, list(clients), federation, seed)
 
 
-def _client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
+def client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
+    """Return a client's training images and the classes it trains among."""
     classes = banks.select(client.dataset, client.domain, client.classes)
     images, labels = load_images(client.dataset, client.train, classes.names)
     key = load_images.key(client.dataset, client.train)

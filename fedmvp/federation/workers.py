@@ -66,6 +66,7 @@ class _Job:
     state: _State
     round_index: int
     learning_rate: float
+    extra: _Arrays
 
 
 @dataclass(frozen=True)
@@ -148,13 +149,14 @@ class WorkerBackend:
         clients: Sequence[str],
         round_index: int,
         learning_rate: float,
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update in turn."""
         device = next(iter(tensors.values())).device
         sent = _arrays(tensors)
         jobs = [
             _Job(self.fold, client, sent, _State.of(self.states[client]), round_index,
-                 learning_rate)
+                 learning_rate, _arrays((extra or {}).get(client, {})))
             for client in clients
         ]  # fmt: skip
         for client, done in zip(clients, self.workers.submit(jobs), strict=True):
@@ -179,7 +181,8 @@ class _Worker:
         device = next(iter(backend.method.tensors().values())).device
         backend.states[job.client] = job.state.on(device)
         sent = _tensors(job.tensors, device)
-        (result,) = backend.run(sent, [job.client], job.round_index, job.learning_rate)
+        extra = {job.client: _tensors(job.extra, device)}
+        (result,) = backend.run(sent, [job.client], job.round_index, job.learning_rate, extra)
         tensors: _Arrays = {}
         if isinstance(result, ClientUpdate):
             tensors, result = _arrays(result.tensors), replace(result, tensors={})

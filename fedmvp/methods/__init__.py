@@ -23,6 +23,14 @@ METHODS: dict[str, tuple[str, str, str]] = {
     "fedtpg": ("fedtpg", "FedTPG", "FedTPG"),
     "fedclip": ("fedclip", "FedCLIP", "FedCLIP"),
     "fedotp": ("fedotp", "FedOTP", "FedOTP"),
+    "fedpgp": ("fedpgp", "FedPGP", "FedPGP"),
+    "promptfolio": ("promptfolio", "PromptFolio", "PromptFolio"),
+    "fedpha": ("fedpha", "FedPHA", "FedPHA"),
+    "pfedmoap": ("pfedmoap", "PFedMoAP", "pFedMoAP"),
+    "fedmgp": ("fedmgp", "FedMGP", "FedMGP"),
+    "fedpromptsrc": ("fedpromptsrc", "FedPromptSRC", "FedPromptSRC"),
+    "fedprograd": ("fedprograd", "FedProGrad", "FedProGrad"),
+    "fedplot": ("fedplot", "FedPLOT", "FedPLOT"),
     "fedmvp": ("fedmvp", "FedMVP", "FedMVP"),
 }
 """Name of a method → its module in this package, its class there, and its title in reports.

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import Section
 from fedmvp.methods.classes import ClassSet
+from fedmvp.methods.server import MethodServer
 from fedmvp.seeds import torch_generator
 
 __all__ = ["Batch", "Loss", "Method", "MethodParams", "RoundLosses"]
@@ -109,6 +110,11 @@ class Method(nn.Module):
     first_phase: ClassVar[str] = "all"
     #: Whether a client classifies with tensors it never sends (`ClientState.personal`).
     personal: ClassVar[bool] = False
+    #: Whether clients are sent what single other clients sent, as it is, and not averages alone.
+    forwards_updates: ClassVar[bool] = False
+
+    #: The phase of a client that goes on training the last global model by itself; None: the first.
+    fine_tuning_phase: ClassVar[str | None] = None
 
     #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
     last_batch_only: bool = False
@@ -159,6 +165,38 @@ class Method(nn.Module):
         Every tensor some client communicates: a client needs the whole global model.
         """
         return self.communicated(phase)
+
+    def kept(self, phase: str) -> list[str]:
+        """Return the names of the tensors a client keeps after training in `phase`.
+
+        What it trains and does not send. Laid over the global tensors they are the client's own
+        model; one that it also downloads counts where that model is evaluated, not in training.
+        """
+        sent = set(self.communicated(phase))
+        return [name for name in self.trainable(phase) if name not in sent]
+
+    def rearranged(
+        self, received: Mapping[str, Tensor], generator: torch.Generator, round_index: int
+    ) -> dict[str, str]:
+        """Return which tensors change places once a client has trained.
+
+        A permutation, name → name whose value it takes, for clients that choose what they send:
+        the names that travel are always the same.
+
+        Parameters
+        ----------
+        received : mapping of str to Tensor
+            What the client downloaded.
+        generator : torch.Generator
+            Draws of this client and round (CPU).
+        round_index : int
+            From 0.
+        """
+        return {}
+
+    def server(self, rounds: int) -> MethodServer:
+        """Return what the method needs of the server of one federation of so many rounds."""
+        return MethodServer()
 
     def enter(self, phase: str | None) -> None:
         """Compute as a client in `phase`, or as the evaluating server for None."""

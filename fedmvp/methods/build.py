@@ -58,11 +58,20 @@ def resolved_federation(
     Raises
     ------
     ConfigError
-        For an override the section does not have.
+        For an override the section does not have, and for a rule the method cannot keep.
     """
     own = {} if participation is None else {"participation": participation}
     merged = {**federation.model_dump(), **own, **params.federation_overrides()}
-    return parse_section(FederationParams, merged, f"params.yaml: methods.{name}.federation")
+    found = parse_section(FederationParams, merged, f"params.yaml: methods.{name}.federation")
+    if found.privacy is not None and load_method(name).forwards_updates:
+        raise ConfigError(
+            f"{name} sends what one client learned to others as it is, so differential privacy "
+            "of the average protects nobody",
+            where="params.yaml: federation.privacy",
+            hint=f"set `privacy: null` in methods.{name}.federation, or train a method that shares "
+            "averages alone",
+        )
+    return found
 
 
 def build_method(name: str, backbone: Backbone, params: MethodParams, seed: int) -> Method:

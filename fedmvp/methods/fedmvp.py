@@ -156,6 +156,7 @@ class FedMVP(Method):
 
     Params: ClassVar[type[MethodParams]] = FedMVPParams
     first_phase: ClassVar[str] = "promptformer"
+    fine_tuning_phase: ClassVar[str] = "fine_tuning"
     params: FedMVPParams
 
     def __init__(self, backbone: Backbone, params: FedMVPParams, seed: int) -> None:
@@ -198,8 +199,19 @@ class FedMVP(Method):
             "bank": [name for name in names if name.startswith("promptformer.bank.")],
         }[part]
 
+    @property
+    def _evaluates_lora(self) -> bool:
+        return self.flags.lora_eval and self.params.switch_loss is not None
+
     def trainable(self, phase: str) -> list[str]:
-        """Phase 1: all but LoRA. Phase 2: LoRA (and the bank projection, in the official code)."""
+        """Phase 1: all but LoRA. Phase 2: LoRA (and the bank projection, in the official code).
+
+        Fine-tuning trains what evaluation computes with, LoRA too where it is used.
+        """
+        if phase == "fine_tuning" and self._evaluates_lora:
+            return list(self.tensors())
+        if phase == "fine_tuning":
+            return self._names("promptformer")
         if phase == "promptformer":
             return self._names("promptformer")
         return self._names("lora") + (self._names("bank") if self.flags.lora_trains_linear else [])
@@ -218,12 +230,12 @@ class FedMVP(Method):
 
     def enter(self, phase: str | None) -> None:
         """Switch LoRA on for its phase; for the server as ``lora_eval`` says, if it is trained."""
-        evaluate = self.flags.lora_eval and self.params.switch_loss is not None
-        self.promptformer.use_lora = evaluate if phase is None else phase == "lora"
+        evaluating = phase in (None, "fine_tuning")
+        self.promptformer.use_lora = self._evaluates_lora if evaluating else phase == "lora"
 
     def next_phase(self, phase: str, local: RoundLosses) -> str:
         """Stay in LoRA once the trigger loss has fallen below sigma (docs/method.md#phases)."""
-        if phase == "lora" or self.params.switch_loss is None:
+        if phase in ("lora", "fine_tuning") or self.params.switch_loss is None:
             return phase
         by_epoch = self.flags.lora_trigger == "epoch_mean"
         loss = local.first_epoch_loss if by_epoch else local.last_batch_loss

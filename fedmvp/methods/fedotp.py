@@ -9,10 +9,10 @@ Shapes: B images, K classes, M image tokens, n context tokens, d text width, e j
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from fedmvp.config import Float
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.text_prompts import ChunkParams, PromptTexts, TextMemory, gaussian
-from fedmvp.methods.transport import transport_plan
+from fedmvp.methods.transport import matched, patch_features, transport_plan
 
 __all__ = ["FedOTP", "FedOTPParams"]
 
@@ -69,39 +69,18 @@ class FedOTP(Method):
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
         """Return class scores, [B, 3, S, S] → [B, K]."""
-        tower = self.backbone.vision
-        with torch.no_grad(), self.backbone.autocast():
-            tokens = tower.tokens(tower.embed(images))[:, 1:]
-        tokens = F.normalize(tokens.float(), dim=-1)
-        shared = self._texts(classes, self.global_context, self.global_memory)
+        tokens = patch_features(self.backbone, images)
+        shared = self.texts.remembered(self.global_memory, classes, self.global_context)
         if self.global_only:
             return self.backbone.scale * tokens.mean(dim=1) @ shared.T
-        own = self._texts(classes, self.local_context, self.local_memory)
-        texts = torch.stack([shared, own], dim=1)
-        size = self._chunk_size(tokens.shape[1], len(classes))
-        return self.backbone.scale * torch.cat(
-            [self._matched(part, texts) for part in torch.split(tokens, size)]
-        )
-
-    def _texts(self, classes: ClassSet, context: Tensor, memory: TextMemory) -> Tensor:
-        return memory(
-            self.texts.texts(classes), [context], lambda: self.texts.encode(classes, context)
-        )
-
-    def _matched(self, tokens: Tensor, texts: Tensor) -> Tensor:
-        """Return Σ T ⊙ sim, [B, M, e] and [K, 2, e] → [B, K]."""
-        similarity = torch.einsum("bme,kqe->bkmq", tokens, texts)
-        plan = transport_plan(
-            similarity.detach().flatten(0, 1),
+        own = self.texts.remembered(self.local_memory, classes, self.local_context)
+        plan = partial(
+            transport_plan,
             epsilon=self.params.epsilon,
             mass=self.params.mass if self.params.transport == "partial" else 1.0,
             partial=self.params.transport == "partial",
             iterations=self.params.iterations,
             threshold=self.params.threshold,
         )
-        return (plan.view_as(similarity) * similarity).sum(dim=(2, 3))
-
-    def _chunk_size(self, tokens: int, classes: int) -> int:
-        """Return how many images fit the budget: six float64 copies of their similarities."""
-        bytes_per_image = 6 * 8 * 2 * tokens * classes
-        return max(1, int(self.params.memory_budget_mib * 2**20 / bytes_per_image))
+        texts = torch.stack([shared, own], dim=1)
+        return self.backbone.scale * matched(tokens, texts, plan, self.params.memory_budget_mib)

@@ -8,12 +8,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch.nn.functional as F
 from pydantic import AfterValidator
 from torch import Tensor
 
 from fedmvp.methods.classes import ClassSet, RaggedFeatures
 
-__all__ = ["Template", "template_and_attributes", "template_features", "templates_features"]
+__all__ = [
+    "CLIP_TEMPLATES",
+    "Template",
+    "ensemble_features",
+    "template_and_attributes",
+    "template_features",
+    "templates_features",
+]
+
+CLIP_TEMPLATES = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+"""CLIP's seven selected templates."""
+
+#: CoOp adds the dataset's hand template to the ensemble for every dataset but this.
+_NO_OWN_TEMPLATE = "imagenet"
 
 
 def _one_place(text: str) -> str:
@@ -60,3 +82,13 @@ def templates_features(classes: ClassSet, templates: Sequence[str]) -> RaggedFea
     if kind not in bank.kinds():
         bank.define(kind, [[bank.fill(name, text) for text in templates] for name in bank.names])
     return classes.features(kind)
+
+
+def ensemble_features(classes: ClassSet, templates: Sequence[str]) -> Tensor:
+    """Return the renormalised mean of each class's features in the templates, [K, e].
+
+    The dataset's own template is one of them, but for ImageNet.
+    """
+    if classes.bank.dataset != _NO_OWN_TEMPLATE:
+        templates = (*templates, classes.bank.template)
+    return F.normalize(templates_features(classes, templates).mean, dim=-1)

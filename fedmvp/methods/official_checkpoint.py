@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedmvp.clip.torch_files import read_torch
+from fedmvp.clip.torch_files import foreign_objects, read_torch, save_alone
 from fedmvp.errors import CheckpointError
 from fedmvp.files import write_bytes
 
@@ -106,6 +106,9 @@ def read_official(path: Path) -> OfficialCheckpoint:
     except FileNotFoundError:
         raise CheckpointError("file is missing", where=path, hint="correct the path") from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds
+        if names := foreign_objects(path, error):
+            raise CheckpointError("holds more than tensors", where=path, value=names,
+                                  hint=save_alone(path)) from None  # fmt: skip
         raise CheckpointError(
             f"not a checkpoint of plain tensors ({type(error).__name__})",
             where=path,

@@ -44,8 +44,4 @@ class PromptFL(PromptedTextMethod):
 
     def text_features(self, classes: ClassSet) -> Tensor:
         """Return the feature of each class, [K, e]."""
-        return self.memory(
-            self.texts.texts(classes),
-            [self.context],
-            lambda: self.texts.encode(classes, self.context),
-        )
+        return self.texts.remembered(self.memory, classes, self.context)

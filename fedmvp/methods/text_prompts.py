@@ -188,6 +188,10 @@ class PromptTexts:
         again = partial(checkpoint, self.features, use_reentrant=False, preserve_rng_state=False)
         return torch.cat([again(*part, context, deep) for part in chunks])
 
+    def remembered(self, memory: TextMemory, classes: ClassSet, context: Tensor) -> Tensor:
+        """Return ``encode(classes, context)``, or what `memory` has of it; [K, e]."""
+        return memory(self.texts(classes), [context], lambda: self.encode(classes, context))
+
 
 class TextMemory:
     """The last text features computed without gradient, for the batches of an evaluation.

@@ -1,20 +1,55 @@
-"""Optimal transport between image tokens and prompts, by Sinkhorn scaling in the log domain.
+"""Image tokens matched to prompts by optimal transport: Sinkhorn scaling in the log domain.
 
 See docs/method.md#transport. Each problem stops on its own, so that a result does not depend on
 what else is in the batch, and sums are float64: at small epsilon the scaling vectors leave the
 range of float32.
 
-Shapes: P problems, M image tokens, Q prompts.
+Shapes: P problems, B images, K classes, M image tokens, Q prompts, e joint embedding.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["transport_plan"]
+from fedmvp.clip.backbone import Backbone
+
+__all__ = ["matched", "patch_features", "transport_plan"]
+
+
+def patch_features(backbone: Backbone, images: Tensor) -> Tensor:
+    """Return the normalised output tokens of images, cls left out, [B, 3, S, S] → [B, M, e]."""
+    tower = backbone.vision
+    with torch.no_grad(), backbone.autocast():
+        tokens = tower.tokens(tower.embed(images))[:, 1:]
+    return F.normalize(tokens.float(), dim=-1)
+
+
+def matched(
+    tokens: Tensor, texts: Tensor, plan: Callable[[Tensor], Tensor], memory_budget_mib: float
+) -> Tensor:
+    """Return Σ T ⊙ sim of every image and class, [B, M, e] and [K, Q, e] → [B, K].
+
+    Parameters
+    ----------
+    plan : callable
+        Similarities [P, M, Q] → T.
+    memory_budget_mib : float
+        Images go through together as far as this holds six float64 copies of their similarities.
+    """
+    bytes_per_image = 6 * 8 * texts.shape[1] * tokens.shape[1] * len(texts)
+    size = max(1, int(memory_budget_mib * 2**20 / bytes_per_image))
+
+    def part(some: Tensor) -> Tensor:
+        similarity = torch.einsum("bme,kqe->bkmq", some, texts)
+        chosen = plan(similarity.detach().flatten(0, 1))
+        return (chosen.view_as(similarity) * similarity).sum(dim=(2, 3))
+
+    return torch.cat([part(some) for some in torch.split(tokens, size)])
 
 
 @torch.no_grad()

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from fedmvp.config import Float
 from fedmvp.methods.base import MethodParams
 from fedmvp.methods.classes import ClassSet
-from fedmvp.methods.fixed_texts import Template, template_and_attributes, templates_features
+from fedmvp.methods.fixed_texts import (
+    CLIP_TEMPLATES,
+    Template,
+    ensemble_features,
+    template_and_attributes,
+)
 from fedmvp.methods.frozen_image import PromptedTextMethod
 
 __all__ = [
@@ -38,25 +42,10 @@ class ZeroShot(PromptedTextMethod):
         return classes.single("template")
 
 
-#: CoOp adds the dataset's hand template to the ensemble for every dataset but this.
-_NO_OWN_TEMPLATE = "imagenet"
-
-
 class ZeroShotEnsembleParams(MethodParams):
     """``methods.zero_shot_ensemble`` of params.yaml; the defaults are CLIP's seven selected."""
 
-    templates: tuple[Template, ...] = Field(
-        default=(
-            "itap of a {}.",
-            "a bad photo of the {}.",
-            "a origami {}.",
-            "a photo of the large {}.",
-            "a {} in a video game.",
-            "art of the {}.",
-            "a photo of the small {}.",
-        ),
-        min_length=1,
-    )
+    templates: tuple[Template, ...] = Field(default=CLIP_TEMPLATES, min_length=1)
 
 
 class ZeroShotEnsemble(PromptedTextMethod):
@@ -68,10 +57,7 @@ class ZeroShotEnsemble(PromptedTextMethod):
 
     def text_features(self, classes: ClassSet) -> Tensor:
         """Return the renormalised mean of each class's template features, [K, e]."""
-        templates = self.params.templates
-        if classes.bank.dataset != _NO_OWN_TEMPLATE:
-            templates = (*templates, classes.bank.template)
-        return F.normalize(templates_features(classes, templates).mean, dim=-1)
+        return ensemble_features(classes, self.params.templates)
 
 
 class ZeroShotAttributes(PromptedTextMethod):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
 
 from fedmvp.data.manifest import Image, Manifest
 from fedmvp.data.splits import Split
 from fedmvp.errors import ConfigError
 from fedmvp.partition.folds import explicit_folds, official_folds, select_datasets
 from fedmvp.partition.model import Client, Partition, Target, check
-from fedmvp.partition.sampling import base_count, class_blocks, draw_shots
+from fedmvp.partition.sampling import base_count, draw_shots
+from fedmvp.partition.schemes import Pool, Scheme, Share, parse_scheme
 from fedmvp.partition.setting_spec import MAIN_FOLD, Fold, Setting, TargetRule
+from fedmvp.seeds import numpy_generator
 
-__all__ = ["build_partition"]
+__all__ = ["build_partition", "setting_scheme"]
 
 
 def build_partition(
@@ -22,8 +27,10 @@ def build_partition(
     manifests: Mapping[str, Manifest],
     *,
     classes_per_client: int,
-    shots: int,
+    shots: int | None,
     seed: int,
+    scheme: str | Mapping[str, Any] = "class_blocks",
+    candidates: Literal["own", "all"] = "own",
 ) -> Partition:
     """Return the clients and targets of a setting.
 
@@ -32,24 +39,29 @@ def build_partition(
     manifests : mapping
         Manifests of the datasets the setting reads (`fedmvp.partition.folds.datasets_of`), in the
         order of ``data.datasets``.
-    classes_per_client, shots : int
-        The params' values; the setting may have its own.
+    classes_per_client, shots, scheme, candidates
+        The params' values; the setting may have its own. Without `shots` all images are dealt.
     seed : int
-        Seed of the few-shot sample.
+        Seed of the few-shot sample and of the dealing.
 
     Raises
     ------
     ConfigError
-        When the setting names a dataset or domain that does not exist.
+        When the setting names a dataset or domain that does not exist, or the scheme is not valid
+        or cannot be met with these images.
     DataError
         When the partition would break a guarantee of `fedmvp.partition.model`.
     """
+    where, scheme_name, dealing = setting_scheme(name, setting, scheme, classes_per_client)
     maker = _Maker(
+        name,
         setting,
         manifests,
-        classes_per_client=setting.classes_per_client or classes_per_client,
+        scheme=dealing,
+        scheme_key=where,
         shots=setting.shots or shots,
         seed=seed,
+        candidates=setting.candidates or candidates,
     )
     clients: list[Client] = []
     targets: list[Target] = []
@@ -69,9 +81,31 @@ def build_partition(
         tuple(targets),
         official,
         setting.participation,
+        scheme="" if scheme_name == "class_blocks" else f"{scheme_name}: {dealing.describe()}",
+        shared_classes=dealing.shares_classes or maker.candidates == "all",
     )
     check(partition, f"setting {name}")
     return partition
+
+
+def setting_scheme(
+    name: str, setting: Setting, scheme: str | Mapping[str, Any], classes_per_client: int
+) -> tuple[str, str, Scheme]:
+    """Return where a setting's partition scheme is written, its name and its rule.
+
+    Parameters
+    ----------
+    scheme, classes_per_client
+        The params' values; the setting may have its own.
+
+    Raises
+    ------
+    ConfigError
+        See `fedmvp.partition.schemes.parse_scheme`.
+    """
+    where = f"setting {name}: scheme" if setting.scheme else "params.yaml: partition.scheme"
+    number = setting.classes_per_client or classes_per_client
+    return where, *parse_scheme(setting.scheme or scheme, where, classes_per_client=number)
 
 
 _Pool = dict[str, list[Image]]
@@ -81,45 +115,97 @@ _Pool = dict[str, list[Image]]
 class _Maker:
     """One setting's rules over its manifests; remembers the images of each source by class."""
 
+    name: str
     setting: Setting
     manifests: Mapping[str, Manifest]
-    classes_per_client: int
-    shots: int
+    scheme: Scheme
+    scheme_key: str
+    shots: int | None
     seed: int
+    candidates: Literal["own", "all"]
     pools: dict[tuple[str, tuple[str, ...], Split | None], _Pool] = field(default_factory=dict)
+    tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of each client's own test images, by client id."""
 
     def clients(self, fold: Fold) -> Iterator[Client]:
-        """Cut each source's classes into blocks and draw the shots of each block."""
+        """Draw the shots of each source's classes and let the scheme deal them."""
         prefix = "" if fold.name == MAIN_FOLD else f"{fold.name}."
         for dataset in self._datasets(fold):
             manifest = self.manifests[dataset]
-            blocks = class_blocks(_part(manifest, fold.train.classes), self.classes_per_client)
+            part = _part(manifest, fold.train.classes)
             for domain, domains in self._sources(fold, manifest):
-                pool = self._pool(dataset, domains, "train")
                 source = dataset if domain is None else f"{dataset}-{domain}"
-                for number, block in enumerate(blocks):
+                train, test = self._images(dataset, domain, domains, part)
+                for number, share in enumerate(self._deal(manifest, domain, part, train, test)):
+                    own = [train[i] for i in share.train]
+                    tested = [] if share.test is None else [test[i] for i in share.test]
                     # A domain need not show every class: a client knows those it has images of.
-                    classes = tuple(name for name in block if name in pool)
-                    train = [
-                        image.id
-                        for name in classes
-                        for image in draw_shots(
-                            pool[name], self.shots, self.seed, dataset, domain or "", name
-                        )
-                    ]
+                    shown = {manifest.classes[image.label] for image in (*own, *tested)}
+                    classes = tuple(c for c in part if c in shown or self.candidates == "all")
                     client_id = f"{prefix}{source}-{number:03d}"
-                    yield Client(client_id, fold.name, dataset, domain, classes, tuple(train))
+                    self.tests[client_id] = (
+                        self._test_ids(dataset, domains, [name for name in part if name in shown])
+                        if share.test is None
+                        else tuple(image.id for image in tested)
+                    )
+                    yield Client(client_id, fold.name, dataset, domain, classes,
+                                 tuple(image.id for image in own))  # fmt: skip
+
+    def _images(
+        self, dataset: str, domain: str | None, domains: tuple[str, ...], part: Sequence[str]
+    ) -> tuple[list[Image], list[Image]]:
+        """Return the shots of each class, and the test images; both in label order."""
+        pool = self._pool(dataset, domains, "train")
+        shots = [
+            image
+            for name in part
+            for image in self._shots(pool.get(name, []), dataset, domain, name)
+        ]
+        if self.setting.split == "by_domain":  # what is trained on has no test images
+            return shots, []
+        tests = self._pool(dataset, domains, "test")
+        return shots, [image for name in part for image in tests.get(name, ())]
+
+    def _shots(
+        self, images: list[Image], dataset: str, domain: str | None, name: str
+    ) -> list[Image]:
+        if self.shots is None:
+            return images
+        return draw_shots(images, self.shots, self.seed, dataset, domain or "", name)
+
+    def _deal(
+        self,
+        manifest: Manifest,
+        domain: str | None,
+        part: Sequence[str],
+        train: Sequence[Image],
+        test: Sequence[Image],
+    ) -> list[Share]:
+        label = {name: number for number, name in enumerate(part)}
+        where = manifest.dataset if domain is None else f"{manifest.dataset}, {domain}"
+        groups = [manifest.groups[manifest.classes.index(name)] for name in part if manifest.groups]
+        pool = Pool(
+            train=np.array([label[manifest.classes[i.label]] for i in train], dtype=np.int64),
+            test=np.array([label[manifest.classes[i.label]] for i in test], dtype=np.int64),
+            classes=len(part),
+            groups=tuple(sorted(set(groups)).index(group) for group in groups),
+            where=f"{self.scheme_key} (setting {self.name}, {where})",
+        )
+        draw = numpy_generator(self.seed, "partition", manifest.dataset, domain or "")
+        return self.scheme.deal(pool, draw)
 
     def own_targets(
         self, fold: Fold, rule: TargetRule, clients: Iterable[Client]
     ) -> Iterator[Target]:
-        """Give each client the test images of its own classes and domains."""
+        """Give each client its own test images, among the classes it trains among.
+
+        A scheme that deals test images may leave a client without any: it has no target then.
+        """
         for client in clients:
-            trained = _domains(fold.train.domains, self.manifests[client.dataset])
-            domains = trained if client.domain is None else (client.domain,)
-            images = self._test_ids(client.dataset, domains, client.classes)
-            yield Target(client.id, fold.name, rule.group, client.dataset, client.domain,
-                         client.classes, images)  # fmt: skip
+            images = self.tests[client.id]
+            if images or not self.scheme.shares_classes:
+                yield Target(client.id, fold.name, rule.group, client.dataset, client.domain,
+                             client.classes, images)  # fmt: skip
 
     def targets(self, fold: Fold, rule: TargetRule) -> Iterator[Target]:
         """Give each dataset, or dataset and domain, its test images of the rule's classes."""
@@ -141,7 +227,12 @@ class _Maker:
     def _sources(self, fold: Fold, manifest: Manifest) -> list[tuple[str | None, tuple[str, ...]]]:
         """Return what one row of clients draws from: each domain alone, or all together."""
         domains = _domains(fold.train.domains, manifest)
-        if self.setting.clients == "per_domain":
+        if self.scheme.per_domain and len(manifest.domains) < 2:
+            raise ConfigError("the partition scheme needs a dataset with domains",
+                              where=f"{self.scheme_key} (setting {self.name})",
+                              value=manifest.dataset,
+                              hint="take a dataset with domains, or another scheme")  # fmt: skip
+        if self.setting.clients == "per_domain" or self.scheme.per_domain:
             return [(domain, (domain,)) for domain in domains]
         return [(None, domains)]
 

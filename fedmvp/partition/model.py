@@ -1,8 +1,8 @@
 """Clients and targets of a setting: types, JSON form, and the guarantees every reader relies on.
 
 Guarantees, checked whenever a partition is made or read: ids are unique, no client is empty, the
-clients of a fold share no class of a dataset and domain, no image is in two clients, and no image
-is both trained on and tested within a fold.
+clients of a fold share no class of a dataset and domain (unless the scheme deals images), no image
+is in two clients, and no image is both trained on and tested within a fold.
 """
 
 from __future__ import annotations
@@ -78,6 +78,10 @@ class Partition:
         mean of all.
     participation : float or None
         Share of the clients in each round; None: what ``federation.participation`` says.
+    scheme : str
+        The partition scheme and its parameters in words; empty for class blocks.
+    shared_classes : bool
+        Whether clients of a dataset and domain may have classes in common.
     """
 
     setting: str
@@ -87,6 +91,8 @@ class Partition:
     targets: tuple[Target, ...]
     official: tuple[str, ...] = ()
     participation: float | None = None
+    scheme: str = ""
+    shared_classes: bool = False
 
     @property
     def folds(self) -> tuple[str, ...]:
@@ -123,7 +129,11 @@ class Partition:
 
 def save_partition(partition: Partition, path: Path) -> None:
     """Write a partition as JSON."""
-    own = {} if partition.participation is None else {"participation": partition.participation}
+    own: dict[str, Any] = {}
+    if partition.participation is not None:
+        own["participation"] = partition.participation
+    if partition.scheme or partition.shared_classes:
+        own |= {"scheme": partition.scheme, "shared_classes": partition.shared_classes}
     value = {
         "setting": partition.setting,
         "protocol": partition.protocol,
@@ -154,6 +164,8 @@ def load_partition(path: Path) -> Partition:
             targets=tuple(Target(**_typed(t, "images")) for t in value["targets"]),
             official=_texts("official", value["official"]),
             participation=_share(value.get("participation")),
+            scheme=_texts("scheme", [value.get("scheme", "")])[0],
+            shared_classes=value.get("shared_classes") is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
@@ -221,15 +233,17 @@ def check(partition: Partition, where: str) -> None:
         if target.fold not in partition.folds:
             raise _broken("target's fold has no client", where, target.fold)
     for fold in partition.folds:
-        _check_fold(partition.clients_of(fold), partition.targets_of(fold), where)
+        clients = partition.clients_of(fold)
+        if not partition.shared_classes:
+            _require_distinct(
+                ((c.dataset, c.domain, name) for c in clients for name in c.classes),
+                "two clients share a class",
+                where,
+            )
+        _check_fold(clients, partition.targets_of(fold), where)
 
 
 def _check_fold(clients: Sequence[Client], targets: Sequence[Target], where: str) -> None:
-    _require_distinct(
-        ((c.dataset, c.domain, name) for c in clients for name in c.classes),
-        "two clients share a class",
-        where,
-    )
     trained = [image for client in clients for image in client.train]
     _require_distinct(trained, "two clients share an image", where)
     both = set(trained).intersection(image for target in targets for image in target.images)
@@ -245,7 +259,8 @@ def _check_lists(
             f"{kind} is empty",
             where=where,
             value=name,
-            hint="raise classes_per_client, or leave its dataset or domain out of the setting",
+            hint="raise classes_per_client or take fewer clients, or leave its dataset or domain "
+            "out of the setting",
         )
     _require_distinct(classes, f"class is listed twice in {kind} {name}", where)
     _require_distinct(images, f"image is listed twice in {kind} {name}", where)

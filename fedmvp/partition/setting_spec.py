@@ -20,6 +20,7 @@ from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 __all__ = [
     "GROUPS",
     "MAIN_FOLD",
+    "NOT_TRANSFERRED",
     "Fold",
     "LeaveOneDomainOut",
     "Setting",
@@ -35,8 +36,11 @@ MAIN_FOLD = "main"
 
 _SHIPPED = Path(__file__).parent / "settings"
 
-GROUPS = {"base_to_new": ("local", "base", "new"), "transfer": ("target", "source")}
+GROUPS = {"base_to_new": ("local", "base", "new"), "transfer": ("target", "source", "local")}
 """Groups of targets that each protocol's metrics know."""
+
+NOT_TRANSFERRED = ("source", "local")
+"""Groups a transfer setting reports but leaves out of its mean."""
 
 _OFFICIAL = (
     "Folds of the paper's public code (docs/method.md#official-folds); their mean is beside "
@@ -69,7 +73,8 @@ class TargetRule(Section):
 
     group: Literal["local", "base", "new", "target", "source"] = Field(
         description="`local`, `base`, `new`: the metrics of base-to-new. `target` enters the mean "
-        "of a transfer setting, `source` (what was trained on) is reported but does not."
+        "of a transfer setting; `source` (what was trained on) and `local` (each client's own test "
+        "images) are reported but do not."
     )
     each: Literal["client", "dataset", "domain"] = Field(
         default="dataset", description="One target per client, dataset, or dataset and domain."
@@ -145,6 +150,12 @@ class Setting(Section):
         default=None, ge=1, description="Instead of partition.classes_per_client."
     )
     shots: int | None = Field(default=None, ge=1, description="Instead of partition.shots.")
+    scheme: str | dict[str, Any] | None = Field(
+        default=None, description="Instead of partition.scheme."
+    )
+    candidates: Literal["own", "all"] | None = Field(
+        default=None, description="Instead of partition.candidates."
+    )
     participation: Float | None = Field(
         default=None, gt=0, le=1, description="Instead of federation.participation."
     )

@@ -18,6 +18,9 @@ from fedmvp.paths import BACKBONE, cache_root
 
 __all__ = ["BackboneChoice", "prepare_backbone", "stage_spec"]
 
+_RULES = 2
+"""Raised when the same weights are to be imported anew, for instance because more are refused."""
+
 
 @dataclass(frozen=True)
 class BackboneChoice:
@@ -28,7 +31,7 @@ class BackboneChoice:
     name : str or None
         ``"pictoclip"`` or an open_clip model; None: the one of params.yaml.
     weights : Path or None
-        Local .safetensors or .pt in OpenAI's and open_clip's key naming.
+        Local file; see `fedmvp.clip.weight_files.read_state`.
     pretrained : str or None
         open_clip's tag, where there are no local weights.
     """
@@ -72,7 +75,7 @@ def prepare_backbone(choice: BackboneChoice) -> Path:
         return BACKBONE
     name, weights, pretrained = _complete(choice)
     key = sha256_json(
-        [name, pretrained, weights and sha256_file(weights), _version("open_clip_torch")]
+        [_RULES, name, pretrained, weights and sha256_file(weights), _version("open_clip_torch")]
     )
     folder = cache_root() / "backbones" / f"{name.replace('/', '-')}-{key[:16]}"
     if not _is_whole(folder):

@@ -17,14 +17,45 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fedmvp.data.decode import decode_image
+from fedmvp.data.readers.image_files import is_image
 from fedmvp.errors import DataError, TooLarge
 from fedmvp.prediction.limits import Budget
 
-__all__ = ["decode_files", "decode_values"]
+__all__ = ["decode_files", "decode_values", "image_files"]
 
 _GIVE = "give a whole PNG, JPEG, WebP, GIF, BMP or TIFF file"
 _SEND = "send base64 of an image file, or pixels [H][W][3] in 0..255"
 _DATA_URL = re.compile(r"^data:[\w/+.-]*;base64,")
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the images named: a file is one whatever its name, a folder all that it holds.
+
+    Folders are searched to their depths, sorted by path; files whose name is no image's are left
+    out, and so is whatever is hidden.
+
+    Raises
+    ------
+    DataError
+        When nothing is there, or a folder holds no image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            below = [file for file in sorted(path.rglob("*")) if _is_shown_image(path, file)]
+            if not below:
+                raise DataError("no image in this folder", where=path, hint=_GIVE)
+            found += below
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise DataError("no such image file or folder", where=path, hint="correct the path")
+    return found
+
+
+def _is_shown_image(folder: Path, file: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and is_image(file.name) and file.is_file()
 
 
 def decode_files(paths: Sequence[Path], size_px: int) -> NDArray[np.uint8]:

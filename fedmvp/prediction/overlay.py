@@ -18,7 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 from fedmvp.heat_map import draw_heat_map
 from fedmvp.prediction.predictor import Attended
 
-__all__ = ["Explained", "draw_overlay"]
+__all__ = ["Explained", "draw_overlay", "fitted"]
+
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 _CELL_PX, _GAP_PX, _LINE_PX, _LINES = 192, 12, 15, 3
 _HEATS, _COLOURS = 3, 6
@@ -83,7 +85,8 @@ def _strip(row: Explained) -> Image.Image:
     for line, (colour, (name, text)) in enumerate(legend):
         y = _GAP_PX + _CELL_PX + (_LINES + line) * _LINE_PX + 4
         draw.rectangle((_GAP_PX, y + 2, _GAP_PX + 10, y + 12), fill=colour)
-        draw.text((_GAP_PX + 16, y), f"{name}: {text}", fill="black", font=font)
+        room = strip.width - 2 * _GAP_PX - 16
+        draw.text((_GAP_PX + 16, y), fitted(f"{name}: {text}", font, room), fill="black", font=font)
     return strip
 
 
@@ -102,15 +105,34 @@ def _mosaic(base: Image.Image, attended: Attended, winners: Sequence[int]) -> Im
     return Image.blend(base, tint.resize(base.size, Image.Resampling.NEAREST), 0.6)
 
 
-def _wrap(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
+def fitted(text: str, font: Font, width_px: float) -> str:
+    """Return a text that is no wider: what does not fit is left out of its middle."""
+    kept = len(text)
+    short = text
+    while kept > 1 and font.getlength(short) > width_px:
+        kept -= 1
+        short = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+    return short
+
+
+def _wrap(text: str, font: Font) -> list[str]:
     """Break a caption into lines that fit a cell; what does not fit is cut."""
+    words = [fitted(word, font, _CELL_PX) for word in text.split()]
     lines: list[str] = [""]
-    for word in text.split():
+    for word in words:
         longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= _CELL_PX or not lines[-1]:
+        if font.getlength(longer) <= _CELL_PX:
             lines[-1] = longer
         else:
             lines.append(word)
     if len(lines) > _LINES:
-        lines[_LINES - 1] += " …"
+        rest = " ".join(lines[_LINES - 1 :])
+        lines[_LINES - 1] = _begun(rest, font)
     return lines[:_LINES]
+
+
+def _begun(text: str, font: Font) -> str:
+    """Return as much of the beginning of a text as fits a cell with an ellipsis."""
+    while text and font.getlength(f"{text} …") > _CELL_PX:
+        text = text[:-1].rstrip()
+    return f"{text} …"

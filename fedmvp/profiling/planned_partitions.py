@@ -43,16 +43,18 @@ def planned_partitions(params: Params) -> dict[str, Partition]:
             classes_per_client=part.classes_per_client,
             shots=part.shots,
             seed=part.seed,
+            scheme=part.scheme,
+            candidates=part.candidates,
         )
     return partitions
 
 
-def planned_manifest(spec: DatasetSpec, shots: int) -> Manifest:
+def planned_manifest(spec: DatasetSpec, shots: int | None) -> Manifest:
     """Return a manifest with the counts of a catalog entry.
 
     Parameters
     ----------
-    shots : int
+    shots : int, optional
         Training images of each class and domain, at most.
     """
     return Manifest(
@@ -66,14 +68,16 @@ def planned_manifest(spec: DatasetSpec, shots: int) -> Manifest:
         domains=spec.domain_names,
         images=tuple(_images(spec, shots)),
         content="planned",
+        groups=spec.class_groups,
     )
 
 
-def _images(spec: DatasetSpec, shots: int) -> Iterator[Image]:
+def _images(spec: DatasetSpec, shots: int | None) -> Iterator[Image]:
     classes = len(spec.class_names)
     for position, domain in enumerate(spec.domain_names):
         for split, size in _sizes(spec, domain).items():
-            count = min(size, shots * classes) if split == "train" else size
+            few = shots is not None and split == "train"
+            count = min(size, (shots or 0) * classes) if few else size
             for number in range(count):
                 # Where images are fewer than classes, another domain has other classes.
                 label = (number * classes // count + position) % classes

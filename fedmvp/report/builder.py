@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fedmvp.data.manifest import Manifest
 from fedmvp.files import write_text
 from fedmvp.report.attention import ImageLoader
 from fedmvp.report.comparisons import compare
@@ -27,6 +28,7 @@ def build(
     seeds: Sequence[int] | None = None,
     load_image: ImageLoader | None = None,
     sheet: ContactSheet | None = None,
+    manifests: Mapping[str, Manifest] | None = None,
 ) -> None:
     """Write ``index.html``, ``metrics.json``, ``tables/*.csv`` and ``plots/*.csv``.
 
@@ -49,6 +51,8 @@ def build(
         model saw it. Without it the attention maps are left out.
     sheet : ContactSheet, optional
         Example images as the sites see them, shown below the results of the settings.
+    manifests : mapping of str to Manifest, optional
+        Of all datasets; the clients' images are then drawn by class.
 
     Raises
     ------
@@ -58,6 +62,6 @@ def build(
     study = load_study(results_dir, partitions_dir, subject,
                        settings=settings, methods=methods, seeds=seeds)  # fmt: skip
     comparisons = compare(study, results_dir)
-    page = render(study, comparisons, load_image, sheet)
+    page = render(study, comparisons, load_image, sheet, manifests)
     write_tables(study, comparisons, out_dir)
     write_text(out_dir / "index.html", page)

@@ -12,6 +12,7 @@ from fedmvp.evaluation.bootstrap import Correct, Interval, difference_intervals
 from fedmvp.results.predictions import LabelledTarget, read_predictions
 from fedmvp.report.estimates import SettingScores, verdict
 from fedmvp.report.study import Study
+from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 
 __all__ = ["Comparison", "Comparisons", "compare", "direction", "interval_of",
            "significance"]  # fmt: skip
@@ -96,7 +97,7 @@ def _metrics(study: Study, setting: str) -> list[str]:
     if protocol.part != "target":
         return headline
     known = study.scores[setting].parts.get("", ())
-    targets = (t.name for t in study.partitions[setting].targets if t.group != "source")
+    targets = (t.name for t in study.partitions[setting].targets if t.group not in NOT_TRANSFERRED)
     return [*headline, *dict.fromkeys(name for name in targets if name in known)]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["bytes_text", "count_text", "fixed", "interval_text", "percent", "plural", "points",
-           "significant", "telling_decimals"]  # fmt: skip
+__all__ = ["bytes_text", "fixed", "interval_text", "percent", "points",
+           "significant", "spread_text", "telling_decimals"]  # fmt: skip
 
 MISSING = "—"
 _MINUS = "\N{MINUS SIGN}"
@@ -15,6 +15,11 @@ _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 def percent(fraction: float | None, decimals: int = 2) -> str:
     """Return a fraction as percent without the sign: 0.4123 is ``41.23``; None is a dash."""
     return MISSING if fraction is None else _signed_zero(f"{100 * fraction:.{decimals}f}")
+
+
+def spread_text(std: float | None) -> str:
+    """Return a standard deviation of fractions in percentage points, empty where there is none."""
+    return "" if std is None else percent(std)
 
 
 def points(difference: float | None, decimals: int = 2) -> str:
@@ -53,11 +58,6 @@ def significant(value: float, digits: int = 3) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", _MINUS)
 
 
-def count_text(value: float) -> str:
-    """Return a count with thousands separators: ``4,206,080``."""
-    return f"{round(value):,}"
-
-
 def bytes_text(value: float) -> str:
     """Return a size in decimal units with three digits: ``39.4 MB`` (1 MB = 1,000,000 bytes)."""
     size, unit = float(value), 0
@@ -66,11 +66,6 @@ def bytes_text(value: float) -> str:
         size, unit = size / 1000, unit + 1
     decimals = 0 if unit == 0 or size >= 99.95 else 1 if size >= 9.995 else 2
     return f"{size:.{decimals}f} {_BYTE_UNITS[unit]}"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 seed``, ``3 seeds``."""
-    return f"{count_text(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _signed_zero(text: str) -> str:

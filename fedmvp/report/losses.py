@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from fedmvp.report.comparisons import Comparisons, direction, interval_of
 from fedmvp.report.estimates import SettingScores, verdict
-from fedmvp.report.format import interval_text, plural, points
+from fedmvp.report.format import interval_text, points
 from fedmvp.report.protocols import setting_title
 from fedmvp.methods import method_title
+from fedmvp.wording import plural
 from fedmvp.report.study import Study
 from fedmvp.report.narrative import INTERVAL, precision
 

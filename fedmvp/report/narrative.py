@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from fedmvp.evaluation.bootstrap import Interval
 from fedmvp.report.comparisons import Comparisons, direction, interval_of, significance
 from fedmvp.report.estimates import Verdict
-from fedmvp.report.format import interval_text, percent, plural, points, telling_decimals
+from fedmvp.report.format import interval_text, percent, points, spread_text, telling_decimals
 from fedmvp.report.protocols import setting_phrase, setting_title
 from fedmvp.methods import method_title
+from fedmvp.wording import plural
 from fedmvp.report.study import Study
 
 __all__ = ["INTERVAL", "Tile", "compared", "headline", "intervals_note",
@@ -170,7 +171,7 @@ def _tile(result: Verdict, interval: Interval | None) -> Tile:
         setting=scores.setting,
         title=setting_title(scores.setting),
         value=percent(value.mean),
-        spread=percent(value.std),
+        spread=spread_text(value.std),
         metric=f"{method_title(result.focus)}, {scores.protocol.title(scores.protocol.primary)}",
         difference=difference,
         sign=sign,
@@ -184,9 +185,10 @@ def compared(study: Study) -> str:
     """Return what was compared, in one sentence."""
     seeds: Sequence[int] = study.seeds
     seed_text = f"{plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})"
+    spread = ", mean ± standard deviation over seeds" if len(seeds) > 1 else ""
     return (
         f"{plural(len(study.methods), 'method')} in {plural(len(study.scores), 'setting')},"
-        f" {seed_text}. Accuracies in percent, mean ± standard deviation over seeds."
+        f" {seed_text}. Accuracies in percent{spread}."
     )
 
 

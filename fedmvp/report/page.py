@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fedmvp.data.manifest import Manifest
 from fedmvp.evaluation.bootstrap import RESAMPLES
 from fedmvp.evaluation.sanity import below_chance
 from fedmvp.report import figures, page_tables, narrative
 from fedmvp.report.attention import ImageLoader, galleries
 from fedmvp.report.comparisons import Comparisons
-from fedmvp.report.format import count_text
+from fedmvp.wording import count_text
 from fedmvp.report.losses import losses
+from fedmvp.report.partition_chart import partition_panels
+from fedmvp.report.personal_table import personal_table
 from fedmvp.report.pictures import ContactSheet
 from fedmvp.report.protocols import fold_text, setting_note, setting_title
 from fedmvp.methods import method_title
@@ -34,6 +38,7 @@ def render(
     comparisons: Comparisons,
     load_image: ImageLoader | None,
     sheet: ContactSheet | None,
+    manifests: Mapping[str, Manifest] | None = None,
 ) -> str:
     """Return the page as text.
 
@@ -45,6 +50,8 @@ def render(
         Source of the images under the attention maps; None leaves that part out.
     sheet : ContactSheet, optional
         What the sites see; None leaves it out.
+    manifests : mapping of str to Manifest, optional
+        Of all datasets; None leaves the drawings of partitions out.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -80,7 +87,7 @@ def render(
         sections=[_section(study, setting) for setting in study.scores],
         galleries=plates,
         definitions=definitions,
-        protocol=[_protocol(study, setting) for setting in study.scores],
+        protocol=[_protocol(study, setting, manifests) for setting in study.scores],
         parameters=page_tables.parameters(study),
         provenance=[_origin(run) for run in study.runs],
         below_chance=[
@@ -93,6 +100,7 @@ def render(
         any_published=any(study.published.values()),
         long_table=_LONG_TABLE,
         resamples=count_text(RESAMPLES),
+        several_seeds=len(study.seeds) > 1,
     )
 
 
@@ -120,6 +128,7 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         "trained_legend": [
             (study.styles[m], method_title(m)) for m in study.trained_in(setting)
         ],
+        "personal": personal_table(study, setting),
         "curves": figures.curve_panels(study, setting),
         "traffic": figures.traffic_panel(study, setting),
         "communication": page_tables.communication(study, setting),
@@ -135,13 +144,19 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _protocol(study: Study, setting: str) -> dict[str, Any]:
+def _protocol(
+    study: Study, setting: str, manifests: Mapping[str, Manifest] | None
+) -> dict[str, Any]:
     partition = study.partitions[setting]
+    first = partition.folds[:1]  # other folds differ in what they leave out
     return {
         "name": setting,
         "title": setting_title(setting),
         "counts": page_tables.protocol_rows(partition),
         "clients": partition.clients,
+        "scheme": partition.scheme or "class blocks",
+        "panels": partition_panels(partition, manifests, folds=first) if manifests else [],
+        "fold": first[0] if len(partition.folds) > 1 else "",
     }
 
 

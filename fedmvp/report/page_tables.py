@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fedmvp.report.estimates import Estimate, SettingScores, verdict
-from fedmvp.report.format import bytes_text, count_text, percent, plural, points
+from fedmvp.report.format import bytes_text, percent, points, spread_text
 from fedmvp.methods import method_title
 from fedmvp.report.published import PublishedRow
+from fedmvp.wording import count_text, plural
 from fedmvp.report.study import Study
 from fedmvp.report.tables import target_rows
 from fedmvp.report.training import phases, traffic
 from fedmvp.partition.model import Partition
 
-__all__ = ["Cell", "Line", "communication", "dataset_tables", "main_table", "parameters",
+__all__ = ["Cell", "Line", "communication", "dataset_tables", "main_table", "measured_column", "parameters",
            "part_rows", "protocol_rows", "summary_table", "target_table",
            "training_notes"]  # fmt: skip
 
@@ -31,7 +33,7 @@ class Cell:
     kind : {"measured", "published", "none"}
         Where the number comes from; a cell is never both, and only measured ones can be best.
     text, spread : str
-        Percent; `spread` is a dash for one seed, empty where no spread belongs.
+        Percent; `spread` is empty for one seed and where no spread belongs.
     """
 
     kind: Literal["measured", "published", "none"]
@@ -50,14 +52,14 @@ class Line:
     extra: tuple[str, ...] = ()
 
 
-def _column(values: Mapping[str, Estimate | None]) -> dict[str, Cell]:
+def measured_column(values: Mapping[str, Estimate | None]) -> dict[str, Cell]:
     """Return the measured cells of one column or row, those that print highest marked as best."""
     shown = {key: percent(value.mean) for key, value in values.items() if value is not None}
     top = max((float(text) for text in shown.values()), default=None)
     return {
         key: Cell("none")
         if value is None
-        else Cell("measured", shown[key], percent(value.std),
+        else Cell("measured", shown[key], spread_text(value.std),
                   best=len(shown) > 1 and float(shown[key]) == top)
         for key, value in values.items()
     }  # fmt: skip
@@ -73,7 +75,7 @@ def _published(row: PublishedRow, keys: Iterable[str]) -> tuple[Cell, ...]:
 def summary_table(study: Study) -> list[Line]:
     """Return the overview: a row per method, a cell per setting, and the mean rank."""
     columns = [
-        _column({m: scores.primary(m) if m in scores.table else None for m in study.methods})
+        measured_column({m: scores.primary(m) if m in scores.table else None for m in study.methods})
         for scores in study.scores.values()
     ]
     lines = []
@@ -91,7 +93,7 @@ def main_table(study: Study, setting: str) -> tuple[list[Line], list[tuple[str, 
     """Return a setting's measured rows, and its published rows by source and conditions."""
     scores = study.scores[setting]
     keys = [metric.key for metric in scores.protocol.metrics]
-    columns = [_column({m: scores.table[m][key] for m in scores.methods}) for key in keys]
+    columns = [measured_column({m: scores.table[m][key] for m in scores.methods}) for key in keys]
     result, ranks = verdict(scores), study.ranks[setting]
     measured = []
     for method in scores.methods:
@@ -124,7 +126,7 @@ def dataset_tables(study: Study, setting: str) -> list[tuple[str, list[Line]]]:
     tables = []
     for dataset in datasets:
         names = [f"{key}/{dataset}" for key in keys]
-        columns = [_column({m: scores.table[m].get(n) for m in scores.methods}) for n in names]
+        columns = [measured_column({m: scores.table[m].get(n) for m in scores.methods}) for n in names]
         lines = [
             Line(method_title(m), study.styles[m], tuple(column[m] for column in columns))
             for m in scores.methods
@@ -151,7 +153,7 @@ def target_table(study: Study, setting: str) -> tuple[list[Line], list[Published
     sources = {t.name for t in study.partitions[setting].targets if t.group == "source"}
     lines = []
     for key, label in keys:
-        cells = _column({m: scores.table[m].get(key) for m in scores.methods})
+        cells = measured_column({m: scores.table[m].get(key) for m in scores.methods})
         published = tuple(_published(row, [key])[0] for row in rows)
         style = "sub" if label != key else ""
         # What was trained on is reported and stays out of the mean.
@@ -176,7 +178,7 @@ def part_rows(study: Study, setting: str) -> list[tuple[Any, tuple[Cell, ...]]]:
     methods = study.scores[setting].methods
     rows = []
     for row in target_rows(study, setting):
-        cells = _column({method: row.by_method.get(method) for method in methods})
+        cells = measured_column({method: row.by_method.get(method) for method in methods})
         rows.append((row.target, tuple(cells[method] for method in methods)))
     return rows
 
@@ -260,10 +262,15 @@ def parameters(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Yield keys and values as params.yaml has them: ``null`` and ``true``, lists with commas."""
     if isinstance(value, Mapping):
         for key in sorted(value):
             yield from _flatten(value[key], f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(value, list):
-        yield prefix, ", ".join(map(str, value))
+        yield prefix, ", ".join(map(_scalar, value))
     else:
-        yield prefix, str(value)
+        yield prefix, _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -66,6 +66,8 @@ class Subject:
         Long titles, printed where a setting is introduced.
     data : tuple of DataRow
         The datasets, in the order of the params.
+    warnings : tuple of str
+        What speaks against the numbers as a whole, in sentences.
     """
 
     profile: str
@@ -75,6 +77,7 @@ class Subject:
     pretrained: str = ""
     setting_titles: Mapping[str, str] = field(default_factory=dict)
     data: tuple[DataRow, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

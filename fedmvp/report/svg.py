@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-__all__ = ["Line", "Mark", "Row", "dot_rows", "label_width", "line_chart", "log_ticks",
+__all__ = ["Line", "Mark", "Row", "area_grid", "dot_rows", "label_width", "line_chart", "log_ticks",
            "nice_ticks"]  # fmt: skip
 
 _WIDTH, _HEIGHT = 232.0, 160.0
@@ -198,6 +198,42 @@ def dot_rows(
         parts.extend(_mark(mark, x_at, y) for mark in row.marks)
         if row.text:
             parts.append(_text(width - 2, y + 4, row.text, "end", "value"))
+    return Markup("".join(parts) + "</svg>")  # noqa: S704  every text in it went through escape
+
+
+def area_grid(
+    title: str, labels: Sequence[str], counts: Sequence[Sequence[int]], x_label: str
+) -> Markup:
+    """Draw a count per row and column as a disc whose area is the count.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Of the rows; left out where rows are too thin for text.
+    counts : sequence of sequences of int
+        A row each, all of one length.
+    """
+    width = 640.0
+    row_height = max(3.0, min(14.0, 560 / len(counts)))
+    left = label_width(labels) if row_height >= 9 else _LEFT
+    step = (width - left - 10) / max(len(counts[0]), 1)
+    bottom = 6 + row_height * len(counts)
+    largest = max(max(row) for row in counts) or 1
+    widest = min(row_height, max(step, 3.0)) * 0.96
+    # A disc is a line of no length with round ends: discs of one size share one short path.
+    discs: dict[str, list[str]] = {}
+    for index, row in enumerate(counts):
+        y = _n(6 + row_height * (index + 0.5))
+        for column, count in enumerate(row):
+            if count:
+                size = _n(max(widest * math.sqrt(count / largest), 1.0))
+                discs.setdefault(size, []).append(f"M{_n(left + step * (column + 0.5))} {y}h0")
+    parts = [_open(title, width, bottom + 18), _rule(left, bottom, width - 10, bottom)]
+    for index, label in enumerate(labels if row_height >= 9 else ()):
+        parts.append(_text(left - 6, 6 + row_height * (index + 0.5) + 3.5, label, "end", "label"))
+    for size, found in sorted(discs.items(), key=lambda item: float(item[0])):
+        parts.append(f'<path class="disc" stroke-width="{size}" d="{"".join(found)}"/>')
+    parts.append(_text((left + width) / 2, bottom + 14, x_label, "middle", "axis"))
     return Markup("".join(parts) + "</svg>")  # noqa: S704  every text in it went through escape
 
 

@@ -11,6 +11,7 @@ from fedmvp.files import write_csv, write_json
 from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed
+from fedmvp.report.personal import PERSONAL_COLUMNS, personal_rows
 from fedmvp.report.protocols import split_metric
 from fedmvp.results.targets import TargetScore
 from fedmvp.report.study import Study
@@ -75,6 +76,8 @@ def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
     write_csv(tables / "datasets.csv",
               ["dataset", "title", "classes", "domains", "train", "val", "test", "split",
                "split_detail", "subset"], _datasets(study))  # fmt: skip
+    if personal := list(personal_rows(study)):
+        write_csv(tables / "personal.csv", PERSONAL_COLUMNS, personal)
     write_csv(plots / "rounds.csv",
               ["setting", "method", "seed", "round", *CURVES, "bytes_up", "bytes_down"],
               _rounds(study))  # fmt: skip

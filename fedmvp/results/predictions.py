@@ -45,6 +45,11 @@ class TargetPredictions:
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
 
+    @property
+    def correct(self) -> int:
+        """How many of the images were recognised."""
+        return int((self.predicted == self.labels).sum())
+
 
 def write_predictions(path: Path, found: Iterable[TargetPredictions]) -> None:
     """Write predictions.csv: a row for each image of each target, in order."""

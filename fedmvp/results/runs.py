@@ -11,6 +11,7 @@ from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
 from fedmvp.results.explained import ExplainedImage, read_explained
 from fedmvp.results.key import RunKey, is_complete
+from fedmvp.results.personal import PersonalResult, read_personal
 from fedmvp.results.record import read_metrics, read_record
 from fedmvp.results.rounds import Failure, RoundRow, read_failures, read_rounds
 from fedmvp.results.targets import TargetScore, read_targets
@@ -28,6 +29,8 @@ class Run:
         Empty for methods without training; numbers that are not finite are None.
     metrics_path : str
         Path of metrics.json from the folder that holds the results folder.
+    personal : PersonalResult or None
+        None without ``evaluation.personal``.
     """
 
     setting: str
@@ -42,6 +45,7 @@ class Run:
     fingerprint: str
     metrics_path: str
     metrics_sha256: str
+    personal: PersonalResult | None = None
 
     @property
     def trained(self) -> bool:
@@ -95,4 +99,5 @@ def _read_run(key: RunKey, results_dir: Path) -> Run:
         fingerprint=record.fingerprint,
         metrics_path=(Path(results_dir.name) / metrics_file.relative_to(results_dir)).as_posix(),
         metrics_sha256=sha256_file(metrics_file),
+        personal=read_personal(folder / "personal.json"),
     )

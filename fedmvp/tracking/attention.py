@@ -83,6 +83,8 @@ def _strip(item: Mapping[str, Any], picture: Image.Image | None) -> bytes:
         strip.paste(cell, (x, 0))
         # The built-in font lacks most of Unicode; explain.json has the texts in full.
         plain = caption[:_CAPTION_CHARACTERS].encode("ascii", "replace").decode()
+        while draw.textlength(plain) > _CELL_PX:
+            plain = plain[:-1]
         draw.text((x, _CELL_PX + 2), plain, fill=(0, 0, 0))
     buffer = io.BytesIO()
     strip.save(buffer, format="PNG")

@@ -25,6 +25,7 @@ from fedmvp.files import sha256_file, sha256_json
 from fedmvp.results.record import read_record
 from fedmvp.tracking.store import locked, open_client, tracking_uri
 from fedmvp.tracking.sync import sync
+from fedmvp.tracking.trouble import store_trouble
 from fedmvp.tracking.upsert import find_run
 
 if TYPE_CHECKING:
@@ -106,11 +107,12 @@ def log_model(
             if run is None:
                 raise DataError("run is gone from the tracking store", where=result,
                                 hint="run `fedmvp track sync`, then this again")  # fmt: skip
-            logged = _known(client, run, digest) or _log(uri, run.info.run_id, folder, bundle,
-                                                         digest)  # fmt: skip
-            if register is None:
-                return LoggedModel(logged)
-            return _register(client, uri, logged, digest, register, alias)
+            with store_trouble(uri):  # MLflow's own functions, beside the client
+                logged = _known(client, run, digest) or _log(uri, run.info.run_id, folder, bundle,
+                                                             digest)  # fmt: skip
+                if register is None:
+                    return LoggedModel(logged)
+                return _register(client, uri, logged, digest, register, alias)
 
 
 def _known(client: Any, run: Any, digest: str) -> str | None:

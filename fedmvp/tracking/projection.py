@@ -17,6 +17,7 @@ from typing import Any
 
 from fedmvp.files import sha256_file, sha256_json
 from fedmvp.results.key import RunKey, run_name
+from fedmvp.results.personal import PersonalResult, read_personal
 from fedmvp.results.record import read_metrics, read_record
 from fedmvp.results.rounds import Failure, RoundRow, read_failures, read_rounds
 
@@ -29,6 +30,7 @@ SCHEMA = 3
 _MEANS = ("loss", "loss_ce", "loss_con", "accuracy", "learning_rate")
 _SUMS = ("images", "bytes_up", "bytes_down")
 _MAX_PARAM = 6000
+_PERSONAL = "personal_evaluation"
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,17 @@ def project(folder: Path) -> Projection:
     key, rounds = record.key, folder / "rounds.csv"
     trained = rounds.is_file()
     files = {f"result/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
+    personal = read_personal(folder / "personal.json")
+    metrics = read_metrics(folder / "metrics.json")
+    if personal:  # under names of their own: none of them can be taken for a setting's metric
+        metrics |= {f"{_PERSONAL}/{name}": value for name, value in personal.numbers.items()}
     identity = {"setting": key.setting, "method": key.method, "seed": str(key.seed)}
     return Projection(
         folder=folder,
         key=key,
         fingerprint=record.fingerprint,
-        params=flatten({**record.params, **identity}),
-        metrics={metric_key(k): v for k, v in read_metrics(folder / "metrics.json").items()},
+        params=flatten({**record.params, **identity, **_personal_choices(personal)}),
+        metrics={metric_key(name): value for name, value in metrics.items()},
         series=series(read_rounds(rounds), read_failures(folder / "failures.json"))
         if trained
         else {},
@@ -120,6 +126,11 @@ def project(folder: Path) -> Projection:
         inputs=dict(sorted(record.inputs.items())),
         files=files,
     )
+
+
+def _personal_choices(personal: PersonalResult | None) -> dict[str, dict[str, Any]]:
+    """Return what the personal numbers depend on, as parameters of the run."""
+    return {_PERSONAL: {**personal.choices, "clients": dict(personal.clients)}} if personal else {}
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

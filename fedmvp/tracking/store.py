@@ -10,14 +10,20 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from filelock import FileLock, Timeout
 
 from fedmvp.errors import ConfigError
+from fedmvp.paths import state_folder
+from fedmvp.tracking.moved import artifact_home, bring_home, folder_of
+from fedmvp.tracking.trouble import GuardedClient, store_trouble
 
 __all__ = [
+    "ARTIFACTS_TAG",
     "CONTENT_TAG",
     "FILES",
     "FINGERPRINT_TAG",
@@ -26,15 +32,16 @@ __all__ = [
     "RECORDED_TAG",
     "SECONDS_TAG",
     "SEEN_TAG",
+    "Recorded",
     "experiment_id",
     "last_signs",
     "locked",
     "open_client",
     "open_experiment",
-    "recorded_contents",
+    "recorded_runs",
     "set_defaults",
+    "sqlite_file",
     "tracking_uri",
-    "without_secret",
 ]
 
 FINGERPRINT_TAG = "fedmvp.fingerprint"
@@ -45,12 +52,14 @@ RECORDED_TAG = "fedmvp.recorded"
 FILES, LIVE, LIVE_IN_PART = "from files", "live", "live in part"
 SECONDS_TAG = "training.seconds"
 """Tag of a live run: how long was trained, interruptions apart."""
+ARTIFACTS_TAG = "fedmvp.artifacts"
+"""Tag with the number of artifacts a sync wrote, so that lost ones are noticed."""
 SEEN_TAG = "fedmvp.seen"
 """Tag of a live run: when its training was last known to be there."""
 
 # What mlflow calls training, as opposed to its default, applications of language models.
 _KIND_TAG, _KIND = "mlflow.experimentKind", "custom_model_development"
-_SQLITE = "sqlite:///"
+_SQLITE, _SQLITE_WITH_DRIVER = "sqlite:///", "sqlite+pysqlite:///"
 _LOCK_TIMEOUT_S = 600.0
 # Settings of mlflow for this process and those it starts, unless the user has set them.
 _DEFAULTS = {
@@ -67,23 +76,61 @@ _DEFAULTS = {
 }
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What the store holds of a result.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Of the artifacts; None where they are not on this machine.
+    artifacts : int
+        Number of artifacts that were written there.
+    """
+
+    content: str
+    folder: Path | None
+    artifacts: int
+
+    def whole(self) -> bool:
+        """Tell whether no artifact is missing, as far as this machine can see."""
+        if self.folder is None:
+            return True
+        found = sum(path.is_file() for path in self.folder.rglob("*"))
+        return found > 0 and found >= self.artifacts
+
+
 def tracking_uri(root: Path, uri: str | None = None) -> str:
     """Return the store's URI: `uri`, FEDMVP_TRACKING_URI, MLFLOW_TRACKING_URI or the default.
 
     The default is ``<root>/.fedmvp/mlflow.db`` as an absolute sqlite URI: mlflow's own default
-    depends on the working directory.
+    depends on the working directory. In an experiment of DVC that runs in a folder of its own it is
+    the project's, for that folder goes when the experiment ends.
     """
     given = uri or os.environ.get("FEDMVP_TRACKING_URI") or os.environ.get("MLFLOW_TRACKING_URI")
-    return given or f"{_SQLITE}{_state(root) / 'mlflow.db'}"
+    return given or _sqlite_uri(_state(root) / "mlflow.db")
 
 
 def _state(root: Path) -> Path:
-    return root.resolve() / ".fedmvp"
+    return state_folder(root.resolve()).resolve()
 
 
-def _database(uri: str) -> Path | None:
+def _sqlite_uri(database: Path) -> str:
+    """Return the URI of a file. SQLAlchemy decodes the path, but mlflow makes the undecoded folder.
+
+    It does so only for a URI that names no driver.
+    """
+    path = str(database)
+    coded = path.replace("%", "%25").replace("?", "%3F")
+    return f"{_SQLITE if coded == path else _SQLITE_WITH_DRIVER}{coded}"
+
+
+def sqlite_file(uri: str) -> Path | None:
     """Return the file behind a sqlite URI, None for servers."""
-    return Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
+    for scheme in (_SQLITE, _SQLITE_WITH_DRIVER):
+        if uri.startswith(scheme):
+            return Path(unquote(uri.removeprefix(scheme).partition("?")[0])).absolute()
+    return None
 
 
 @contextlib.contextmanager
@@ -102,7 +149,7 @@ def locked(root: Path, uri: str | None = None) -> Iterator[None]:
     ConfigError
         When another process holds it for ten minutes.
     """
-    database = _database(tracking_uri(root, uri)) or _state(root) / "mlflow.db"
+    database = sqlite_file(tracking_uri(root, uri)) or _state(root) / "mlflow.db"
     path = database.with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -122,6 +169,7 @@ def open_client(uri: str) -> Any:
     Returns
     -------
     mlflow.MlflowClient
+        Every call of it ends in an answer or, whatever goes wrong, in a ConfigError.
 
     Raises
     ------
@@ -129,43 +177,42 @@ def open_client(uri: str) -> Any:
         When the store cannot be reached.
     """
     set_defaults()
-    database = _database(uri)
+    database = sqlite_file(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
-    # The schema's migrations are logged line by line otherwise.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        bring_home(database)
+    # The schema's migrations and each retry are logged line by line otherwise, and what ends in an
+    # error is logged with a traceback before.
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    try:
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    with store_trouble(uri, "the tracking store cannot be opened"):
+        _connect(uri)
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise ConfigError(
-            f"the tracking store cannot be opened ({type(error).__name__})",
-            where="FEDMVP_TRACKING_URI",
-            value=without_secret(uri),
-            hint="start the server, correct the URI, or unset it to use .fedmvp/mlflow.db (delete "
-            "that file if it is broken: it is rebuilt from the results, which are safe)",
-        ) from (error if uri == without_secret(uri) else None)  # its message holds the URI
-    return client
+    return GuardedClient(client, uri)
+
+
+def _connect(uri: str) -> None:
+    """Connect to a database once: MLflow tries ten times, for almost two minutes."""
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    if uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES:
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(uri)
+        try:
+            sqlalchemy.inspect(engine).get_table_names()
+        finally:
+            engine.dispose()
 
 
 def set_defaults(**more: str) -> None:
     """Give mlflow our settings, and `more`, where the user has none of their own."""
     for key, value in {**_DEFAULTS, **more}.items():
         os.environ.setdefault(key, value)
-
-
-def without_secret(uri: str) -> str:
-    """Return a URI fit for messages: no user name, no password, no query."""
-    scheme, mark, rest = uri.partition("://")
-    if not mark:
-        scheme, rest = "", uri
-    return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def experiment_name(profile: str) -> str:
@@ -186,27 +233,34 @@ def open_experiment(client: Any, uri: str, profile: str) -> str:
         if _KIND_TAG not in known.tags:
             client.set_experiment_tag(known.experiment_id, _KIND_TAG, _KIND)
         return str(known.experiment_id)
-    database = _database(uri)
-    location = None if database is None else (database.parent / "mlruns" / name).as_uri()
+    database = sqlite_file(uri)
+    location = None if database is None else artifact_home(database, name).as_uri()
     tags = {_KIND_TAG: _KIND}
     return str(client.create_experiment(name, artifact_location=location, tags=tags))
 
 
-def recorded_contents(uri: str) -> dict[str, str] | None:
-    """Return content by fingerprint of all active runs, read without mlflow; None if unknown.
+def recorded_runs(uri: str) -> dict[str, Recorded] | None:
+    """Return all active runs by fingerprint, read without mlflow; None if unknown.
 
     It makes a sync with nothing to do a matter of milliseconds. It reads two tables of mlflow's
     schema, so whatever it cannot make sense of is left to mlflow.
     """
     query = (
-        "SELECT f.value, c.value FROM runs r "
+        "SELECT f.value, c.value, r.artifact_uri, a.value FROM runs r "
         "JOIN tags f ON f.run_uuid = r.run_uuid AND f.key = ? "
         "JOIN tags c ON c.run_uuid = r.run_uuid AND c.key = ? "
+        "LEFT JOIN tags a ON a.run_uuid = r.run_uuid AND a.key = ? "
         "WHERE r.lifecycle_stage = 'active'"
     )
-    rows = _read(uri, query, FINGERPRINT_TAG, CONTENT_TAG)
+    rows = _read(uri, query, FINGERPRINT_TAG, CONTENT_TAG, ARTIFACTS_TAG)
+    if rows is None:
+        return None
+    found = {
+        fingerprint: Recorded(content, folder_of(place), int(artifacts or 0))
+        for fingerprint, content, place, artifacts in rows
+    }
     # A fingerprint with two runs is for mlflow to sort out.
-    return None if rows is None or len(dict(rows)) != len(rows) else dict(rows)
+    return found if len(found) == len(rows) else None
 
 
 def last_signs(uri: str) -> list[str] | None:
@@ -228,7 +282,7 @@ def experiment_id(uri: str, profile: str) -> str | None:
 
 def _read(uri: str, query: str, *values: str) -> list[Any] | None:
     """Return rows of a sqlite store; None if there is none, or not as expected."""
-    database = _database(uri)
+    database = sqlite_file(uri)
     if database is None or not database.is_file():
         return None
     try:

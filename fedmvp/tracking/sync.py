@@ -9,10 +9,12 @@ from pathlib import Path
 
 from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
+from fedmvp.dvc_lock import require_as_recorded
 from fedmvp.files import read_json
 from fedmvp.results.key import result_folders
 from fedmvp.tracking.attention import ImageLoader, attention_maps, local_images
 from fedmvp.tracking.lost import any_lost, close_lost
+from fedmvp.tracking.moved import moved
 from fedmvp.tracking.origin import origin
 from fedmvp.tracking.projection import Projection, project
 from fedmvp.tracking.prompts import (
@@ -25,10 +27,11 @@ from fedmvp.tracking.store import (
     locked,
     open_client,
     open_experiment,
-    recorded_contents,
+    recorded_runs,
+    sqlite_file,
     tracking_uri,
-    without_secret,
 )
+from fedmvp.tracking.trouble import without_secret
 from fedmvp.tracking.upsert import upsert
 
 __all__ = ["SyncReport", "sync"]
@@ -85,21 +88,27 @@ def sync(
     ConfigError
         When the store cannot be opened, or stays locked.
     DataError
-        When a result file is not as declared.
+        When a result file is not as declared, or not what its stage wrote.
     """
     uri = tracking_uri(root, store)
     chosen = result_folders(root / "results") if folders is None else folders
+    require_as_recorded(root, chosen)
     projections = [project(folder) for folder in chosen]
     with locked(root, store):
-        recorded = recorded_contents(uri)
-        if (
-            recorded is not None
-            and all(recorded.get(p.fingerprint) == p.content for p in projections)
-            and not any_lost(uri)
-        ):
+        if _in_line(uri, projections):
             names = tuple(projection.name for projection in projections)
             return SyncReport(without_secret(uri), unchanged=names)
         return _write(root, uri, projections)
+
+
+def _in_line(uri: str, projections: Iterable[Projection]) -> bool:
+    """Tell, without mlflow, that there is nothing to do; only a sqlite store can say."""
+    database = sqlite_file(uri)
+    runs = recorded_runs(uri)
+    if database is None or runs is None or moved(database) or any_lost(uri):
+        return False
+    found = [(p.content, runs.get(p.fingerprint)) for p in projections]
+    return all(run and run.content == content and run.whole() for content, run in found)
 
 
 def _write(root: Path, uri: str, projections: Iterable[Projection]) -> SyncReport:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 from fedmvp.config import load_params
 from fedmvp.errors import ConfigError, FedMVPError
 from fedmvp.ports import require_free
-from fedmvp.tracking.store import experiment_id, set_defaults, tracking_uri, without_secret
+from fedmvp.tracking.store import experiment_id, locked, open_client, tracking_uri
+from fedmvp.tracking.trouble import without_secret
 
-__all__ = ["page_address", "ui_command"]
+__all__ = ["page_address", "ui_command", "ui_environment"]
 
 _HOST = "127.0.0.1"
 
@@ -33,7 +35,7 @@ def page_address(root: Path, *, port: int, uri: str | None = None) -> str:
 
 
 def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[str]:
-    """Return the command that serves the store to this machine only.
+    """Return the command that serves the store of `ui_environment` to this machine only.
 
     The server has no log-in, so it never listens elsewhere; look at it from another machine
     through ``ssh -L``.
@@ -52,7 +54,6 @@ def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[
             hint="open this address in a browser",
         )
     require_free(_HOST, port, "fedmvp track ui")
-    set_defaults()
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError("mlflow is not installed", where=sys.executable, hint="run `make env`")
     return [
@@ -60,8 +61,6 @@ def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[
         "-m",
         "mlflow",
         "server",
-        "--backend-store-uri",
-        store,
         "--host",
         _HOST,
         "--port",
@@ -69,3 +68,19 @@ def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[
         "--workers",
         "1",
     ]
+
+
+def ui_environment(root: Path, uri: str | None = None) -> dict[str, str]:
+    """Return the server's environment, which names a store that can be opened.
+
+    On a command line every user of the machine would see the password a URI may hold.
+
+    Raises
+    ------
+    ConfigError
+        When the store cannot be opened: of that the server makes a traceback.
+    """
+    store = tracking_uri(root, uri)
+    with locked(root, uri):
+        open_client(store)
+    return {**os.environ, "MLFLOW_BACKEND_STORE_URI": store}

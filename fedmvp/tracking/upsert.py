@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from fedmvp.tracking.projection import Projection
 from fedmvp.tracking.store import (
+    ARTIFACTS_TAG,
     CONTENT_TAG,
     FILES,
     FINGERPRINT_TAG,
@@ -91,7 +92,7 @@ def upsert(
         Tags of this moment (commit, versions); a run keeps those it was created with.
     """
     run = find_run(client, projection.fingerprint)
-    if run is not None and run.data.tags.get(CONTENT_TAG) == projection.content:
+    if run is not None and _same_content(client, run, projection):
         return "unchanged"
     curves = _curves(projection)
     logged: Curves = {}
@@ -113,6 +114,7 @@ def upsert(
         run = client.create_run(experiment, started, tags, projection.name)
     run_id = run.info.run_id
     missing = {key: value for key, value in projection.params.items() if key not in run.data.params}
+    made[ARTIFACTS_TAG] = str(len({**projection.files, **extras}))
     log_all(client, run_id, missing, _missing(curves, logged), {**projection.tags, **made})
     if not run.inputs.dataset_inputs:
         _log_inputs(client, run_id, projection.inputs)
@@ -121,6 +123,22 @@ def upsert(
     # Last, so that an interrupted sync is taken up again.
     client.set_tag(run_id, CONTENT_TAG, projection.content)
     return outcome
+
+
+def _same_content(client: Any, run: Any, projection: Projection) -> bool:
+    """Tell whether a run was made from equal files and has all its artifacts."""
+    tags = run.data.tags
+    if tags.get(CONTENT_TAG) != projection.content:
+        return False
+    return _artifacts(client, run) >= max(1, int(tags.get(ARTIFACTS_TAG, 0)))
+
+
+def _artifacts(client: Any, run: Any, folder: str | None = None) -> int:
+    """Return the number of files among a run's artifacts."""
+    return sum(
+        _artifacts(client, run, item.path) if item.is_dir else 1
+        for item in client.list_artifacts(run.info.run_id, folder)
+    )
 
 
 def _trained(run: Any, logged: Curves, projection: Projection, curves: Curves) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from fedmvp.data.contact_sheet import contact_sheet
@@ -26,8 +25,7 @@ def site_sheet(
     seen = next((manifest for manifest in manifests if manifest.capture), None)
     if seen is None:
         return None
-    # Another content, so that decoded pixels of the one are never taken for the other's.
-    clean = replace(seen, capture={}, content=f"{seen.content} without cameras")
+    clean = seen.without_cameras()
     return ContactSheet(
         image=contact_sheet(clean, seen, folder_of=folder_of),
         caption=f"{seen.title}. Before: the images as they are; after: as the camera of each domain"

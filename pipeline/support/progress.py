@@ -7,12 +7,15 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from fedmvp.config import FederationParams
 from fedmvp.federation.rounds import RoundReport
 from fedmvp.partition.model import Partition
 
 __all__ = ["TrainingDisplay"]
+
+_BAR_CELLS = 10
 
 
 class TrainingDisplay:
@@ -24,13 +27,15 @@ class TrainingDisplay:
         self.folds = list(partition.folds)
         console = Console(stderr=True)
         self.live = console.is_terminal
+        # In a narrow window the names of run and fold give way; the numbers stay.
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
+            BarColumn(bar_width=_BAR_CELLS),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             console=console,
             disable=not self.live,
+            expand=True,
         )
         self.task = self.progress.add_task(
             title, total=len(self.folds) * self.rounds, state="starting"
@@ -50,12 +55,15 @@ class TrainingDisplay:
 
     def update(self, fold: str, report: RoundReport) -> None:
         """Show a client's end."""
-        loss = f"loss {report.loss:.3f}" if report.loss is not None else ""
-        state = (f"{fold} · round {report.round_index + 1}/{self.rounds} · client "
-                 f"{report.client}/{report.clients} · {loss}")  # fmt: skip
+        numbers = [f"round {report.round_index + 1}/{self.rounds}",
+                   f"client {report.client}/{report.clients}"]  # fmt: skip
+        if report.loss is not None:
+            numbers.append(f"loss {report.loss:.3f}")
+        state, name = " · ".join(numbers), f"{self.title} · {fold}"
         done = self.folds.index(fold) * self.rounds + report.round_index
         self.progress.update(
-            self.task, completed=done + report.client / report.clients, state=state
-        )
+            self.task, completed=done + report.client / report.clients, state=state,
+            description=name,
+        )  # fmt: skip
         if not self.live and report.client == report.clients:
-            print(f"{self.title} · {state}", file=sys.stderr, flush=True)
+            print(f"{name} · {state}", file=sys.stderr, flush=True)

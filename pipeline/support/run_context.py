@@ -140,7 +140,8 @@ class RunContext:
                 "capture": self.params.data.capture,
             },
             "attributes": self.params.attributes.model_dump(mode="json"),
-            "partition": self.params.partition.model_dump(mode="json"),
+            # Without entries left at their defaults: a new one must not rename every result.
+            "partition": self.params.partition.model_dump(mode="json", exclude_defaults=True),
             "method": self.section.resolved(),
         }
         if trained:

@@ -24,6 +24,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "fedmvp image": ("fedmvp", {"conditioning": "image"}),
     "fedmvp text": ("fedmvp", {"conditioning": "text"}),
     "fedmvp names": ("fedmvp", {"attr_bank": "names", "classifier": "template"}),
+    "fedpgp template": ("fedpgp", {"anchor": "template"}),
+    "fedmgp together": ("fedmgp", {"diversity": "together"}),
+    "fedmgp random": ("fedmgp", {"context_init": None, "groups": 3, "shared_groups": 1}),
     "fedmvp random": ("fedmvp", {"attr_bank": "random", "classifier": "concat"}),
 }
 

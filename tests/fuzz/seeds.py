@@ -139,7 +139,7 @@ def _checkpoint() -> list[bytes]:
 
     state = ClientState("all", momentum=ones(), personal=ones())
     row = {"client": "a", "loss": 0.5}
-    whole = Checkpoint(1, ones(), ones(), {"a": state}, [row], [])
+    whole = Checkpoint(1, ones(), ones(), {"a": state}, [row], [], ones())
     return [whole.to_bytes()]
 
 

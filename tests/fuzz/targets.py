@@ -200,10 +200,10 @@ def official(data: bytes) -> None:
 
 def clip_weights(data: bytes) -> None:
     """Read a CLIP's local weights: a state dict or a TorchScript archive."""
-    from fedmvp.clip.open_clip_models import _read_state
+    from fedmvp.clip.weight_files import read_state
 
     with _file("clip.pt", data) as path:
-        assert all(isinstance(key, str) for key in _read_state(path))
+        assert all(isinstance(key, str) for key in read_state(path))
 
 
 def backbone(data: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fedmvp.results.key import result_folders
 from fedmvp.tracking.projection import project
-from fedmvp.tracking.store import recorded_contents, tracking_uri
+from fedmvp.tracking.store import recorded_runs, tracking_uri
 from tests.outputs import files
 from tests.pipeline.tiny import dvc, environment
 
@@ -74,7 +74,10 @@ def test_every_result_is_in_mlflow(tiny_done: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     results = [project(folder) for folder in result_folders(tiny_done / "results")]
     assert len(results) == 2
-    assert recorded_contents(tracking_uri(tiny_done)) == {p.fingerprint: p.content for p in results}
+    recorded = recorded_runs(tracking_uri(tiny_done)) or {}
+    contents = {fingerprint: run.content for fingerprint, run in recorded.items()}
+    assert contents == {p.fingerprint: p.content for p in results}
+    assert all(run.whole() for run in recorded.values())
 
 
 def test_training_again_gives_the_same_bytes(tiny_done: Path) -> None:

@@ -163,19 +163,20 @@ def fedclip(image: Tensor, state: State, names: Sequence[str], model: Model) -> 
     return scores(gated_feature(image, state, model), texts, model)
 
 
-def _patches(image: Tensor, model: Model) -> list[Tensor]:
+def patches(image: Tensor, model: Model) -> list[Tensor]:
+    """Output tokens but cls, normalised, without gradient."""
     with torch.no_grad():
         return [normalise(token) for token in image_tokens(image, model)[1:]]
 
 
 def fedotp(image: Tensor, state: State, names: Sequence[str], model: Model) -> Tensor:
     """A client's logits: both prompts, partial transport with its default numbers."""
-    patches = _patches(image, model)
+    tokens = patches(image, model)
     shared = prompted_texts({"context": state["global_context"]}, names, model)
     own = prompted_texts({"context": state["local_context"]}, names, model)
     logits = []
     for pair in zip(shared, own, strict=True):
-        similarity = torch.stack([torch.stack([(f * t).sum() for t in pair]) for f in patches])
+        similarity = torch.stack([torch.stack([(f * t).sum() for t in pair]) for f in tokens])
         plan = torch.tensor(partial_transport(similarity.detach().tolist()))
         logits.append(model.scale * (plan * similarity).sum())
     return torch.stack(logits)
@@ -183,9 +184,9 @@ def fedotp(image: Tensor, state: State, names: Sequence[str], model: Model) -> T
 
 def fedotp_global(image: Tensor, state: State, names: Sequence[str], model: Model) -> Tensor:
     """The server's logits: the mean similarity to the shared prompt."""
-    patches = _patches(image, model)
+    tokens = patches(image, model)
     texts = prompted_texts({"context": state["global_context"]}, names, model)
-    means = [sum((f * t).sum() for f in patches) / len(patches) for t in texts]
+    means = [sum((f * t).sum() for f in tokens) / len(tokens) for t in texts]
     return model.scale * torch.stack([torch.as_tensor(m) for m in means])
 
 

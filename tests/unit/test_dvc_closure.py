@@ -23,7 +23,7 @@ COMPUTING = sorted(set(WRITTEN) - {"code"})
 # Sections a stage's helper modules can read but this stage does not, with the reason.
 UNREAD = {
     # Only a trained run's identity holds them (pipeline.support.run_context).
-    "evaluate": {"attributes", "data", "federation", "partition", "run"},
+    "evaluate": {"attributes", "data", "partition", "run"},
     "zero_shot": {"federation"},
 }
 # Prints, after a stage was loaded as its process would, what else it could not do without.

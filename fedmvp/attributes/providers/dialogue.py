@@ -35,7 +35,7 @@ class Completion:
     Attributes
     ----------
     text : str
-        Without any secret.
+        As the model wrote it: it may hold a secret that the server echoes.
     usage : Usage
     fault : str, optional
         Why the text is not an answer, whatever it holds: cut off, refused, no text.
@@ -57,6 +57,10 @@ class Chat(Protocol):
         AttributeTextError
             When the model cannot be reached; never carries a secret.
         """
+        ...
+
+    def cleaned(self, text: str) -> str:
+        """Return a text for people without any secret."""
         ...
 
 
@@ -97,7 +101,8 @@ class DialogueProvider:
             messages.append(Message("assistant", completion.text or "(no answer)"))
             messages.append(Message("user", _again(wrong, ask)))
         raise AttributeTextError(
-            f"no valid answer after {self._attempts} attempts; the last: {wrong}",
+            f"no valid answer after {self._attempts} attempts; the last: "
+            f"{self._chat.cleaned(wrong)}",
             where=ask.place,
             hint=f"read {self._keep(ask, messages)}, then try another model or template, or raise "
             "attributes.max_tokens or attempts",
@@ -106,7 +111,8 @@ class DialogueProvider:
     def _keep(self, ask: Ask, messages: Sequence[Message]) -> Path:
         path = self._rejected / f"{ask.dataset}-{ask.question.key[:12]}.txt"
         parts = [f"[{turn.role}]\n{turn.content[:_KEPT_CHARACTERS]}\n" for turn in messages]
-        write_text(path, "\n".join(parts).encode("utf-8", "backslashreplace").decode())
+        text = self._chat.cleaned("\n".join(parts))
+        write_text(path, text.encode("utf-8", "backslashreplace").decode())
         return path
 
 

@@ -101,6 +101,10 @@ class LocalChat:
         usage = Usage(calls=1, prompt_tokens=length, completion_tokens=len(answer))
         return Completion(text, usage)
 
+    def cleaned(self, text: str) -> str:
+        """Return the text: a local model has no secrets."""
+        return text
+
     def _encode(self, messages: Sequence[Message]) -> Any:
         """Return token ids of the dialogue, in the model's chat form if it has one."""
         if self._tokenizer.chat_template:

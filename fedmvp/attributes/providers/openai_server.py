@@ -2,23 +2,28 @@
 
 The server and its key come from ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``. The client itself
 waits and asks again on rate limits (honouring Retry-After), 5xx answers, timeouts and broken
-connections. Nothing that leaves this module holds the key: every text of the server is cleaned of
-it, and the client's exceptions, which carry the request, are never chained to ours.
+connections; `bounded_http` ends every answer. No message of this module holds the key: what the
+server says is cleaned of it, and the client's exceptions, which carry the request, are never
+chained to ours. An answer is left as it is, and refused when it reveals the key.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
+import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.attributes.parsing import ANSWER_SCHEMA
 from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Usage
 from fedmvp.attributes.providers.dialogue import Completion, DialogueProvider, Message
+from fedmvp.attributes.providers.secrets import Secrets, secrets_of_address
+from fedmvp.attributes.providers.server_address import server_address
 from fedmvp.errors import AttributeTextError
 
 __all__ = ["OpenAIChat", "openai_provider"]
@@ -66,7 +71,7 @@ class OpenAIChat:
     api_key : str
         May be empty for servers other than OpenAI's.
     timeout_s : float
-        For one answer.
+        For one whole answer, redirects included.
     retries : int
         Times the client asks again on 408, 409, 429, 5xx and connection errors, waiting 0.5 s,
         1 s, 2 s … 8 s or what Retry-After says.
@@ -83,32 +88,64 @@ class OpenAIChat:
         timeout_s: float = 60.0,
         retries: int = 6,
     ) -> None:
-        if importlib.util.find_spec("openai") is None:
+        if None in map(importlib.util.find_spec, ("openai", "httpx2")):
             raise ProviderUnusable(
-                "the package openai is not installed",
+                "the package openai is not installed, or older than 3.54",
                 where="attributes.provider",
                 value="openai",
-                hint="install it with `uv pip install openai`, or use provider recorded",
+                hint="install it with `uv pip install -U openai`, or use provider recorded",
             )
-        _require_address(base_url)
+        self._address = server_address(base_url)
         if not api_key and base_url == _OPENAI:
             raise ProviderUnusable(
                 "no key",
                 where="OPENAI_API_KEY",
                 hint="export OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own",
             )
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ProviderUnusable(
+                "the key holds a character that cannot be sent",
+                where="OPENAI_API_KEY",
+                hint="copy the key again, without line ends, quotes or accents",
+            )
         self._model = model
-        self._server = _server(base_url)
-        self._secrets = _secrets(api_key, base_url)
+        addresses = (base_url, self._address.proxy)
+        self._secrets = Secrets(
+            [api_key, *(text for address in addresses for text in secrets_of_address(address))]
+        )
         self._options: dict[str, Any] = {
             "temperature": temperature,
             "max_tokens": max_tokens,
             "response_format": _FORMAT,
         }
         self._library: Any = importlib.import_module("openai")
-        # The client insists on some key; servers without accounts ignore it.
-        self._client = self._library.OpenAI(
-            api_key=api_key or "none", base_url=base_url, timeout=timeout_s, max_retries=retries
+        self._client = self._library.AsyncOpenAI(
+            # The client insists on some key; servers without accounts ignore it.
+            api_key=api_key or "none",
+            base_url=base_url,
+            timeout=timeout_s,
+            max_retries=retries,
+            http_client=self._http_client(timeout_s),
+        )
+        # Awaiting can be given up at any point, which reading from a socket cannot.
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=_serve, args=(self._loop,), name="openai", daemon=True).start()
+        end = weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
+        end.atexit = False
+
+    def _http_client(self, timeout_s: float) -> Any:
+        from fedmvp.attributes.providers.bounded_http import AnswerOutOfBounds, BoundedClient
+
+        self._out_of_bounds = AnswerOutOfBounds
+        try:
+            return BoundedClient(timeout_s, trust_env=not self._address.here)
+        # A proxy's address that is none, a SOCKS proxy without its package, a missing certificate.
+        except (ValueError, ImportError, OSError) as error:
+            reason = self._secrets.cleaned(str(error))
+        raise ProviderUnusable(
+            f"the proxy or certificate of the environment cannot be used ({reason})",
+            where=self._address.shown,
+            hint=self._address.hint("correct HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE"),
         )
 
     def complete(self, messages: Sequence[Message], ask: Ask) -> Completion:
@@ -130,13 +167,16 @@ class OpenAIChat:
         As a value, because an exception raised while another is handled keeps a reference to it,
         and the client's holds the request with its key.
         """
+        asked = self._client.chat.completions.with_raw_response.create(
+            model=self._model, messages=turns, **options
+        )
+        answer = asyncio.run_coroutine_threadsafe(asked, self._loop)
         try:
-            raw = self._client.chat.completions.with_raw_response.create(
-                model=self._model, messages=turns, **options
-            )
-            return bytes(raw.http_response.content), None
+            return bytes(answer.result().http_response.content), None
         except self._library.OpenAIError as error:
             return b"", error
+        finally:
+            answer.cancel()  # Does nothing unless waiting for it was interrupted.
 
     def _adapt(self, options: dict[str, Any], failure: Exception) -> bool:
         """Leave out what the server does not know; tell whether asking again makes sense."""
@@ -154,7 +194,7 @@ class OpenAIChat:
 
     def _completion(self, body: bytes) -> Completion:
         """Read the protocol's envelope without trusting it."""
-        text = self._clean(body.decode("utf-8", "replace"))
+        text = body.decode("utf-8", "replace")
         try:
             envelope = json.loads(text)
             choice = envelope["choices"][0]
@@ -169,66 +209,60 @@ class OpenAIChat:
             return Completion(str(content or ""), usage, "it was cut off at the token limit")
         if refused or finish == "content_filter" or not isinstance(content, str):
             return Completion(str(refused or content or ""), usage, "it is a refusal or no text")
+        if self._secrets.revealed_by(content):
+            return Completion(content, usage, "it reveals the key or password in use")
         return Completion(content, usage)
+
+    def cleaned(self, text: str) -> str:
+        """Return a text for people without key, name and password."""
+        return self._secrets.cleaned(text)
 
     def _error(self, failure: Exception, ask: Ask) -> AttributeTextError:
         """Turn the client's exception into ours, without its request and without secrets."""
         status = getattr(failure, "status_code", None)
-        said = self._clean(str(failure))
+        # "Connection error." alone says nothing; what caused it does.
+        cause = f" {failure.__cause__}" if status is None and failure.__cause__ else ""
+        said = self.cleaned(f"{failure}{cause}")
+        where, hint = self._address.shown, self._address.hint
         if status in (401, 403):
             return ProviderUnusable(
                 f"the server refuses the key (HTTP {status})",
-                where=self._server,
-                hint="check OPENAI_API_KEY and OPENAI_BASE_URL",
+                where=where,
+                hint=hint("check OPENAI_API_KEY and OPENAI_BASE_URL"),
             )
         if status == 404:
             return ProviderUnusable(
                 f"no such model or address (HTTP 404): {said}",
-                where=self._server,
+                where=where,
                 value=self._model,
-                hint="check attributes.model and OPENAI_BASE_URL (it usually ends in /v1)",
+                hint=hint("check attributes.model and OPENAI_BASE_URL (it usually ends in /v1)"),
+            )
+        if status == 407:
+            return ProviderUnusable(
+                "the proxy wants a name and password (HTTP 407)",
+                where=where,
+                hint=hint("set HTTP_PROXY to http://NAME:PASSWORD@HOST:PORT"),
+            )
+        if isinstance(failure, self._out_of_bounds):
+            return ProviderUnusable(
+                f"the server sends {said}",
+                where=where,
+                hint=hint("set OPENAI_BASE_URL to the address of a chat server itself"),
             )
         if status is None or status == 429 or status >= 500:
             return ProviderUnusable(
-                f"no answer after all retries ({said})", where=self._server, hint=_AGAIN
+                f"no answer after all retries ({said})", where=where, hint=hint(_AGAIN)
             )
         return AttributeTextError(
             f"the server rejects the question (HTTP {status}): {said}",
             where=ask.place,
-            hint="change what it names, e.g. attributes.temperature or max_tokens",
-        )
-
-    def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
-        return text
-
-
-def _require_address(base_url: str) -> None:
-    try:
-        parts = urlsplit(base_url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound:
-        # Without the value: a mistyped address may hold a password.
-        raise ProviderUnusable(
-            "not an http(s) address",
-            where="OPENAI_BASE_URL",
-            hint="set it to something like http://localhost:8000/v1",
+            hint=hint("change what it names, e.g. attributes.temperature or max_tokens"),
         )
 
 
-def _secrets(api_key: str, base_url: str) -> tuple[str, ...]:
-    parts = urlsplit(base_url)
-    found = {api_key, parts.password or "", parts.query, parts.netloc.rpartition("@")[0]}
-    # Longest first, so that no part of one survives the removal of another.
-    return tuple(sorted(filter(None, found), key=lambda text: (-len(text), text)))
-
-
-def _server(base_url: str) -> str:
-    """Return host and port only: an address may carry a user name, a password or a token."""
-    return f"server {urlsplit(base_url).netloc.rpartition('@')[2] or 'of OPENAI_BASE_URL'}"
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
 
 
 def _usage(value: Any) -> Usage:

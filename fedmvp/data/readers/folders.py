@@ -108,6 +108,8 @@ def _refuse_strangers(
     spec: DatasetSpec, layout: _FolderLayout, folder: Path, labels: dict[str, int]
 ) -> None:
     """Refuse a folder that is not a class: it may be one misspelt, whose images would be lost."""
+    if layout.other_folders == "skip":
+        return
     tops = {PurePosixPath(name).parts[0] for name in labels}
     for below in sorted(folder.iterdir()):
         known = below.name in tops or below.name in layout.ignore or below.name.startswith(".")

@@ -173,3 +173,51 @@ def test_the_command_line_never_prints_the_key(
     assert "refuses the key" in result.stderr and ("Traceback" in result.stderr) == bool(debug)
     assert server.keys == [f"Bearer {canary}"]
     assert canary not in result.stdout + result.stderr
+
+
+CHINESE = "细长而弯曲的灰色脖子上有许多深浅不一的黑色纵向条纹和白色的柔软羽毛覆盖着胸部两侧"
+
+
+@pytest.mark.parametrize("command", ["import", "generate"])
+def test_texts_that_clip_cuts_off_are_named_or_refused(
+    run: Run, folder: Path, server: ChatServer, command: str
+) -> None:
+    lists = {**GOOD, "rose": [CHINESE, *GOOD["rose"][1:]]}
+    (folder / "list.json").write_text(json.dumps(lists))
+    words = {
+        "import": ("import", "things", "list.json", "--model", "other"),
+        "generate": ("generate", "things", "--provider", "file", "--path", "list.json"),
+    }[command]
+    said = run(*words)
+    assert f"class 'rose': 'a photo of a rose, a type of thing, which has {CHINESE}'" in said.output
+    assert "tokens; CLIP reads 77" in said.output
+    assert "cut off: rose: " in run("stats", "things", "--provider", "file", "--path",
+                                    "list.json").output  # fmt: skip
+    params = (folder / "params.yaml").read_text()
+    assert "\nattributes:" in params
+    (folder / "params.yaml").write_text(
+        params.replace("\nattributes:", "\nattributes:\n  long_texts: refuse\n#", 1)
+    )
+    words = tuple("third" if word == "other" else word for word in words)
+    refused = run(*words, fails=True)
+    assert "of which CLIP reads 77" in str(refused.exception)
+    if command == "import":
+        kept = (folder / "store" / "things.jsonl").read_text()
+        assert '"other"' in kept and '"third"' not in kept
+
+
+def test_stage_warns_of_texts_that_clip_cuts_off(folder: Path) -> None:
+    params = (folder / "params.yaml").read_text().replace("provider: recorded", "provider: file")
+    own = params.replace("  model: claude", "  path: list.json\n  model: claude", 1)
+    (folder / "params.yaml").write_text(own)
+    lists = {**GOOD, "rose": [CHINESE]}
+    (folder / "list.json").write_text(json.dumps(lists))
+    result = _stage("things", folder=folder)
+    assert result.returncode == 0 and result.stderr.startswith("warning: attributes of things")
+    written = folder / "data" / "attributes" / "things.json"
+    written.unlink()
+    own = own.replace("  path: list.json", "  path: list.json\n  long_texts: refuse", 1)
+    (folder / "params.yaml").write_text(own)
+    result = _stage("things", folder=folder)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "error: attributes of things, class 'rose'" in result.stderr and not written.exists()

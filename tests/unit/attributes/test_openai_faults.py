@@ -52,12 +52,12 @@ def test_retry_after_is_honoured(server: ChatServer, collect: Callable[..., Any]
 def test_timeouts_are_retried_then_fail_with_what_to_do(
     server: ChatServer, collect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FEDMVP_LLM_TIMEOUT_S", "0.1")
+    monkeypatch.setenv("FEDMVP_LLM_TIMEOUT_S", "0.6")
     monkeypatch.setenv("FEDMVP_LLM_RETRIES", "1")
 
     def hang(request: dict[str, Any], number: int) -> Reply:
         reply = answer_well(request, number)
-        reply.delay_s = 0.3
+        reply.delay_s = 1.2
         return reply
 
     server.respond = hang

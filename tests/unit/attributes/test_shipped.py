@@ -10,6 +10,7 @@ from fedmvp.attributes.config import AttributeParams
 from fedmvp.attributes.generate import DatasetClasses, collect_attributes
 from fedmvp.attributes.stats import attribute_stats
 from fedmvp.attributes.store import AnswerStore
+from fedmvp.attributes.text_lengths import cut_texts
 from fedmvp.catalog.spec import dataset_names, load_spec
 
 EMOJI = ("activities", "animals", "food", "objects", "travel")
@@ -29,6 +30,7 @@ def test_every_class_has_distinct_short_attributes(dataset: str) -> None:
     assert not figures.naming and not figures.overlapping and not figures.identical
     assert figures.words[1] <= 6 and 2.5 <= figures.words[0] <= 5
     assert figures.tokens[1] <= 20
+    assert not cut_texts(shipped(dataset), load_spec(dataset).sentence.ways())
 
 
 @pytest.mark.parametrize("dataset", EMOJI + PHOTOS)

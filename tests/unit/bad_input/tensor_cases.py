@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -154,7 +156,9 @@ CASES = [
     record("a run with a list of inputs", lambda r: r.update(inputs=[]), "not a run record"),
     Case("no weights to predict with", lambda w: w.remove(WEIGHTS), PREDICT, ("file is missing",)),
     Case("no checkpoint", lambda w: None, IMPORT, ("model.pth.tar-9: file is missing",)),
-    official("code in a checkpoint", Foreign(), "not a checkpoint of plain tensors"),
+    official("code in a checkpoint", Foreign(), "holds more than tensors", "'pathlib."),
+    official("a checkpoint with its arguments", {"state_dict": OFFICIAL, "args": Namespace(lr=0.1)},
+             "holds more than tensors; got ['argparse.Namespace']", "torch.save(c['state_dict']"),
     official("a checkpoint of numbers", [1, 2], "no state dict; got 'list'"),
     official("a checkpoint without a key",
             {k: v for k, v in OFFICIAL.items() if k != "linear.bias"},
@@ -162,7 +166,15 @@ CASES = [
     official("a checkpoint of words", {**OFFICIAL, "linear.bias": "x"}, "is not a fp16"),
     Case("a checkpoint of noise", lambda w: w.write("model.pth.tar-9", b"noise" * 99), IMPORT,
          ("model.pth.tar-9: not a checkpoint of plain tensors",)),
-    local("code in a backbone", Foreign(), "weights cannot be read"),
+    local("code in a backbone", Foreign(), "holds more than tensors", "'pathlib."),
+    local("a training checkpoint with its arguments",
+          {"state_dict": {"w": torch.zeros(3)}, "args": Namespace(lr=0.1)},
+          "holds more than tensors; got ['argparse.Namespace']", "torch.save(c['state_dict']"),
+    local("a training checkpoint with a number of numpy's",
+          {"state_dict": {"w": torch.zeros(3)}, "best": np.float64(0.5)},
+          "holds more than tensors; got ['numpy.", "scalar", "torch.save(c['state_dict']"),
+    local("a checkpoint without weights", {"epoch": 3, "optimizer": {}},
+          "not a state dict; got 'epoch: int'", "torch.save(c['state_dict']"),
     local("a backbone of noise", b"noise" * 99, "weights cannot be read"),
     local("a backbone that swells", swollen(), "weights cannot be read"),
     local("a backbone of NaN", {"w": torch.full((3,), float("nan"))}, "not finite; got 'w'"),

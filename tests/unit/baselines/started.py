@@ -27,4 +27,6 @@ def gradients(method: Method, backbone: Backbone) -> tuple[Tensor, list[Tensor]]
     batch = Batch(images, data.labels, lambda flips: features, torch.Generator())
     method.enter(method.first_phase)
     total = method.loss(batch, data.classes).total
-    return total, list(torch.autograd.grad(total, list(method.tensors().values())))
+    tensors = method.tensors()
+    trained = [tensors[key] for key in method.trainable(method.first_phase)]
+    return total, list(torch.autograd.grad(total, trained))

@@ -14,7 +14,7 @@ from fedmvp.federation.optimizers import OPTIMIZERS
 from fedmvp.methods.fedcocoop import FedCoCoOp
 from fedmvp.methods.promptfl import PromptFL
 from fedmvp.methods.text_prompts import TextMemory
-from tests.toys import NAMES, federation, toy_bank, toy_client
+from tests.toys import NAMES, federation, shake, toy_bank, toy_client
 from tests.unit.baselines.started import TOLERANCE, create, gradients
 from tests.unit.baselines.test_reference import gap
 
@@ -23,11 +23,15 @@ pytestmark = pytest.mark.usefixtures("words")
 
 @pytest.mark.slow  # torch's checkpointing imports its compiler
 @pytest.mark.parametrize(
-    "name", ["promptfl", "fedkgcoop", "fedvlp", "fedmaple", "fedtpg", "fedotp"]
-)
+    "name",
+    ["promptfl", "fedkgcoop", "fedvlp", "fedmaple", "fedtpg", "fedotp", "fedpgp", "promptfolio",
+     "fedpha", "pfedmoap", "fedmgp", "fedpromptsrc", "fedprograd", "fedplot"],
+)  # fmt: skip
 def test_chunks_of_texts_change_nothing(tiny: Backbone, name: str) -> None:
     """Values and gradients with one pass per class equal those of one pass for all."""
     whole, chunked = create(name, tiny), create(name, tiny, text_chunk=1)
+    shake(whole)
+    shake(chunked)
     (total, slopes), (other, others) = gradients(whole, tiny), gradients(chunked, tiny)
     assert gap(total, other) <= TOLERANCE
     for slope, same in zip(slopes, others, strict=True):
@@ -151,5 +155,6 @@ def test_image_tower_does_not_run_in_text_methods_training(
     rows = torch.arange(3).numpy()
     data.batch(rows, torch.Generator()).frozen(torch.zeros(3, dtype=torch.bool))
     monkeypatch.setattr(tiny.vision, "forward", lambda *a, **k: pytest.fail("tower ran"))
-    for name in ("promptfl", "fedkgcoop", "fedcocoop", "fedtpg"):
+    for name in ("promptfl", "fedkgcoop", "fedcocoop", "fedtpg", "fedpgp", "promptfolio", "fedpha",
+                 "pfedmoap", "fedprograd"):  # fmt: skip
         create(name, tiny).loss(data.batch(rows, torch.Generator()), data.classes)

@@ -52,6 +52,14 @@ def sizes() -> Backbone:
         ("fedtpg", 4_206_080, 4_206_080),
         ("fedclip", 525_312, 525_312),
         ("fedotp", 16_384, 8_192),
+        ("fedpgp", 12_416, 8_192),
+        ("promptfolio", 16_384, 8_192),
+        ("fedpha", 16_384, 8_192),
+        ("pfedmoap", 74_240, 8_192),
+        ("fedmgp", 12_800, 5_120),
+        ("fedpromptsrc", 46_080, 46_080),
+        ("fedprograd", 2_048, 2_048),
+        ("fedplot", 32_768, 32_768),
         ("fedmvp", 9_845_760, 9_845_760),
     ],
 )
@@ -79,6 +87,18 @@ def test_parameter_counts_on_vit_b16(name: str, trainable: int, communicated: in
         ("fedtpg", {"heads": 5}, "width 48 is not divisible by 5 heads"),
         ("fedtpg", {"depth": 3}, "more than the text tower's 2 blocks"),
         ("fedotp", {"n_context": 80}, "do not fit a text"),
+        ("fedpgp", {"n_context": 80}, "do not fit a text"),
+        ("fedpgp", {"contexts": 2}, "unknown key"),
+        ("promptfolio", {"local_share": 1.5}, "less than or equal to 1"),
+        ("fedpha", {"weak_share": 0}, "greater than 0"),
+        ("pfedmoap", {"gate_heads": 7}, "gate_width 40 is not divisible by 7 heads"),
+        ("pfedmoap", {"n_experts": 1}, "greater than or equal to 2"),
+        ("fedmgp", {"n_context": 5}, "has 4 tokens, n_context is 5"),
+        ("fedmgp", {"temperature": 0}, "greater than 0"),
+        ("fedpromptsrc", {"templates": ["a photo"]}, "template must hold {} once"),
+        ("fedpromptsrc", {"average_width": 0}, "greater than 0"),
+        ("fedprograd", {"projection_weight": 2}, "less than or equal to 1"),
+        ("fedplot", {"n_prompts": 0}, "greater than or equal to 1"),
         ("fedclip", {"template": "a picture"}, "template must hold {} once"),
         ("fedvpt", {"template": "{} and {}"}, "template must hold {} once"),
         ("fedkgcoop", {"knowledge_wait": 1}, "unknown key"),
@@ -129,7 +149,15 @@ def test_deep_couplers_start_as_clones(picto: Backbone) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("promptfl", 0.02), ("fedvpt", 0.02), ("fedvlp", 0.02), ("fedotp", 0.02)],
+    [
+        ("promptfl", 0.02),
+        ("fedvpt", 0.02),
+        ("fedvlp", 0.02),
+        ("fedotp", 0.02),
+        ("promptfolio", 0.02),
+        ("fedpha", 0.02),
+        ("fedplot", 0.02),
+    ],
 )
 def test_prompts_start_with_a_deviation_of_one_fiftieth(
     vit_b16: Backbone, name: str, expected: float
@@ -220,7 +248,7 @@ def test_image_tokens_of_the_reference_are_the_towers(tiny: Backbone) -> None:
 
 @pytest.mark.slow  # imports open_clip
 def test_placeholders_are_one_token_each_in_clips_vocabulary() -> None:
-    from fedmvp.clip.open_clip_models import import_tokenizer
+    from fedmvp.clip.tokens import import_tokenizer
 
     ids = import_tokenizer(77)(["X X X X red fox.", "red fox.", "a photo of a red fox."]).tolist()
     assert len(set(ids[0][1:5])) == 1

@@ -18,6 +18,7 @@ from fedmvp.methods.build import build_method, method_params
 from tests.bridge import batches_of
 from tests.random_clip import WordTokenizer
 from tests.reference.federated import Optimiser, sgd_step
+from tests.reference_baselines import peers
 from tests.reference_baselines.methods import LOGITS, fedotp_global, loss
 from tests.reference_baselines.towers import Model
 from tests.toys import NAMES, federation, shake, toy_bank, toy_client
@@ -76,7 +77,8 @@ def doubles(method: Method) -> dict[str, Tensor]:
 
 
 def test_no_method_is_left_out() -> None:
-    assert set(LOGITS) == set(METHODS) - {"zero_shot_attributes", "zero_shot_combined", "fedmvp"}
+    elsewhere = {"zero_shot_attributes", "zero_shot_combined", "fedmvp"}
+    assert {*LOGITS, *peers.LOGITS} == set(METHODS) - elsewhere
 
 
 @pytest.mark.parametrize("name", LOGITS)

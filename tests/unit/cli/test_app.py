@@ -116,3 +116,28 @@ def test_bugs_are_not_dressed_up(failing: typer.Typer) -> None:
 def test_the_entry_point_is_the_app() -> None:
     assert isinstance(app, typer.Typer)
     assert 'fedmvp = "fedmvp.cli:app"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_options(shell: str) -> None:
+    def ask(line: str) -> str:
+        words = line.split(" ")
+        asked = {
+            "_FEDMVP_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+            "_TYPER_COMPLETE_ARGS": line,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+        return CliRunner().invoke(app, [], prog_name="fedmvp", env=asked).output
+
+    assert "track" in ask("fedmvp tr")
+    assert "profile" not in ask("fedmvp tr")
+    assert "--store" in ask("fedmvp track sync --s")
+
+
+def test_the_completion_script_can_be_shown(run: Run) -> None:
+    assert (
+        "_FEDMVP_COMPLETE=complete_bash"
+        in CliRunner().invoke(app, ["--show-completion", "bash"], prog_name="fedmvp").output
+    )

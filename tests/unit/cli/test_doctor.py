@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fedmvp.cli import health
+from fedmvp.cli.health_deep import DEEP_CHECKS
 from tests.unit.cli.conftest import ROOT, Run
 
 
@@ -40,6 +41,14 @@ def test_a_sound_repository(run: Run, sound: Path) -> None:
     assert "problem" not in run("doctor").stdout
 
 
+def test_deep_looks_at_outputs_and_dvcs_cache_too(run: Run, sound: Path) -> None:
+    found = [line["check"] for line in json.loads(run("doctor", "--deep", "--json", code=2).stdout)]
+    assert set(found) == {*health.CHECKS, *DEEP_CHECKS}
+    # Not a repository of DVC's.
+    output = run("doctor", "--deep", code=2).stdout
+    assert "dvc cache dir: DVC does not say where its cache is" in output
+
+
 def test_faults_do_not_hide_each_other(
     run: Run, sound: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +70,14 @@ def test_faults_do_not_hide_each_other(
     assert "methods.fedmvp: ranks" in bad["methods"][0][1]
     assert "git checkout" in bad["data"][0][2]
     assert all(hint for lines in bad.values() for ok, _, hint in lines if not ok)
+
+
+def test_a_partition_scheme_is_checked(run: Run, sound: Path) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["partition"]["scheme"] = {"name": "dirichlet", "alpha": 0, "clients": 4}
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    ((ok, detail, _),) = findings(run, 2)["params"]
+    assert not ok and "partition.scheme: alpha: " in detail
 
 
 def test_without_params_the_rest_is_still_looked_at(run: Run, sound: Path) -> None:

@@ -71,6 +71,14 @@ def test_the_command_lists_every_method(run: Run, place: Path) -> None:
     rows = json.loads(run("methods", "--backbone", "ViT-B-16-quickgelu", "--json").stdout)
     assert [row["method"] for row in rows] == list(METHODS)
     assert all({"trainable", "communicated"} <= row.keys() for row in rows)
+    sizes = {row["method"]: (row["trainable"], row["communicated"]) for row in rows}
+    assert sizes["fedpgp"] == (12_416, 8_192)
+    assert sizes["promptfolio"] == sizes["fedpha"] == sizes["fedotp"] == (16_384, 8_192)
+    assert sizes["pfedmoap"] == (74_240, 8_192)
+    assert sizes["fedmgp"] == (12_800, 5_120)
+    assert sizes["fedpromptsrc"] == (46_080, 46_080)
+    assert sizes["fedprograd"] == (2_048, 2_048)
+    assert sizes["fedplot"] == (32_768, 32_768)
     table = run("methods", "--backbone", "ViT-B-16-quickgelu").stdout
     assert "fedmvp                               9,879,552     9,879,552" in table
     assert "  official-code, phase lora            430,848     9,882,624" in table

@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -138,3 +139,26 @@ def test_trees_that_are_none(tmp_path: Path) -> None:
         survey(fill(tmp_path / "train only", "train"))
     with pytest.raises(DataError, match="got 'more'"):
         survey(fill(tmp_path / "more", "train", "test", "more"))
+
+
+def test_photographs_on_a_backbone_of_drawings_are_told(run: Run, places: Path) -> None:
+    """Noise has no plain ground, as photographs have none."""
+    draw = np.random.default_rng(0)
+    for name in CLASSES:
+        (places / "birds" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = draw.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(places / "birds" / name / f"{number}.png")
+    lines = run("datasets", "add", "birds", "--images", "birds").stdout.splitlines()
+    (warning,) = [line for line in lines if line.startswith("warning")]
+    assert "12 of 12 images look like photographs" in warning
+    assert "ViT-B-16-quickgelu" in warning
+    (command,) = [line for line in lines if line.startswith("run ")]
+    assert "fedmvp profile use paper && dvc exp run -S run.suite=birds" in command
+
+
+def test_drawings_are_not(run: Run, places: Path) -> None:
+    fill(places / "birds")
+    record = json.loads(run("datasets", "add", "birds", "--images", "birds", "--json").stdout)
+    assert record["warning"] is None
+    assert record["command"].startswith("dvc exp run")

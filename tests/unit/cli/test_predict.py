@@ -13,6 +13,7 @@ from PIL import Image
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.data.decode import decode_image
+from fedmvp.evaluation.domain import Domain
 from tests.bridge import reference_clip
 from tests.random_clip import WordTokenizer
 from tests.reference.encoders import text_feature
@@ -140,15 +141,27 @@ def test_explain_draws_the_attention(run: Run, place: Backbone) -> None:
     assert not Path("no.png").exists()
 
 
-@pytest.mark.parametrize("name", ["absent.png", "cut.png", "text.png", "."])
+@pytest.mark.parametrize("name", ["absent.png", "cut.png", "text.png", "empty"])
 def test_a_bad_image_is_one_line_and_nothing_else(run: Run, place: Backbone, name: str) -> None:
     Path("cut.png").write_bytes(Path("image0.png").read_bytes()[:90])
     Path("text.png").write_text("no image", encoding="utf-8")
+    Path("empty").mkdir()
     result = run("predict", "image0.png", name, "--dataset", "toys", "--json", code=2)
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith(f"error: {name}: ")
     assert "hint: " in result.stderr
+
+
+def test_a_folder_gives_all_its_images(run: Run, place: Backbone) -> None:
+    (Path("photos") / "deep").mkdir(parents=True)
+    for number, name in enumerate(("b.png", "deep/a.PNG")):
+        (Path("photos") / name).write_bytes(Path(f"image{number}.png").read_bytes())
+    Path("photos/notes.txt").write_text("no image", encoding="utf-8")
+    found = answer(run, "photos", "image1.png", "--dataset", "toys")
+    assert [record["image"] for record in found] == ["photos/b.png", "photos/deep/a.PNG",
+                                                     "image1.png"]  # fmt: skip
+    assert found[1]["probabilities"] == found[2]["probabilities"] != found[0]["probabilities"]
 
 
 def test_images_that_are_not_what_they_seem(run: Run, place: Backbone) -> None:
@@ -171,3 +184,18 @@ def test_faults_name_the_option(run: Run, place: Backbone) -> None:
         (("image0.png", "--dataset", "toys", "--backbone-weights", "absent.pt"), "missing"),
     ):
         assert message in run("predict", *words, code=2).stderr
+
+
+def test_photographs_on_a_backbone_of_drawings_are_told(
+    run: Run, place: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Domain(backbone="tiny", images="toys", image_size=32, patch_size=8, plain_patches=0.9)
+    monkeypatch.setattr("fedmvp.evaluation.domain.domain_of", lambda spec: kind)
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save("noise.png")
+    Image.new("RGB", (32, 32), "white").save("plain.png")
+    words = ("--classes", "classes.txt", "--json")
+    told = run("predict", "noise.png", *words)
+    assert "warning: the image looks like a photograph, and tiny knows toys alone" in told.stderr
+    assert json.loads(told.stdout)
+    assert "warning" not in run("predict", "plain.png", *words).stderr

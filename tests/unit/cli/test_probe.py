@@ -12,9 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from fedmvp.clip import packaged
 from fedmvp.clip.backbone import Backbone
 from fedmvp.clip.conversion import import_backbone
-from fedmvp.evaluation import shift_reference
 from fedmvp.evaluation.shift import image_statistics
 from fedmvp.evaluation.shift_reference import REFERENCE_FILE, recorded
 from tests.toys import toy_images
@@ -64,7 +64,7 @@ def reference(place: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     file = tmp_path / "package/weights/tiny" / REFERENCE_FILE
     file.parent.mkdir(parents=True)
     file.write_text(record.model_dump_json(), encoding="utf-8")
-    monkeypatch.setattr(shift_reference.resources, "files", lambda _: tmp_path / "package")
+    monkeypatch.setattr(packaged.resources, "files", lambda _: tmp_path / "package")
 
 
 def answer(run: Run, *words: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -58,6 +59,22 @@ def test_one_setting_is_the_partition_the_stage_makes(run: Run, small: Path) -> 
     table = run("settings", "base_to_new").stdout
     assert "animals-000" in table
     assert not manifest_path("animals").exists()
+
+
+def test_a_partition_is_drawn(run: Run, small: Path) -> None:
+    run("settings", "base_to_new", "--plot", "drawn.svg")
+    root = ElementTree.parse("drawn.svg").getroot()  # noqa: S314  written just now
+    assert root.tag.endswith("}svg") and float(root.get("height", "0")) > 100
+    text = "".join(root.itertext())
+    assert "animals-000" in text and "food: 3 clients, 65 classes" in text
+    discs = [e for e in root.iter() if e.get("class") == "disc"]
+    params = load_params()
+    manifest = build_manifest(load_spec("food"), params.data.split_seed)
+    shown = {image.label for image in manifest.images if image.split == "train"} & set(range(65))
+    assert sum(e.get("d", "").count("h0") for e in discs) >= len(shown)
+    for words in (("base_to_new", "--plot", "drawn.png"), ("--plot", "drawn.svg")):
+        line = run("settings", *words, code=2).stderr
+        assert line.startswith("error: --plot: ") and "hint: " in line and line.count("\n") == 1
 
 
 def test_the_stages_manifest_is_used_where_it_is(run: Run, small: Path) -> None:

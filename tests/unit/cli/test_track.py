@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def test_ui_serves_this_machine_and_passes_its_exit_code_on(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ui, "ui_command", lambda root, *, port, uri: ["sh", "-c", f"exit {port}"])
+    monkeypatch.setattr(ui, "ui_environment", lambda root, uri: {"PATH": os.environ["PATH"]})
     result = run("track", "ui", "--port", "7", code=7)
     assert "http://127.0.0.1:7" in result.stderr
 

@@ -111,6 +111,9 @@ def test_vit_b16_bit_for_bit(tmp_path: Path) -> None:
 
     model = open_clip.create_model("ViT-B-16-quickgelu", pretrained=None).eval()
     save_file(model.state_dict(), tmp_path / "w.safetensors")
+    # Declared, so that nothing is measured: random weights would not tell.
+    config = json.dumps({"model_cfg": {"quick_gelu": True}})
+    (tmp_path / "open_clip_config.json").write_text(config)
     spec = import_backbone(
         tmp_path / "out", "ViT-B-16-quickgelu", weights=tmp_path / "w.safetensors"
     )
@@ -175,13 +178,8 @@ def test_clips_family_is_described(name: str) -> None:
     assert spec.vision.width % spec.vision.heads == 0
 
 
-def test_openai_weights_need_quick_gelu() -> None:
-    with pytest.raises(BackboneError, match="use ViT-B-16-quickgelu"):
-        open_clip_model("ViT-B-16", "openai")
-
-
 def test_unknown_names_get_suggestions() -> None:
-    with pytest.raises(BackboneError, match=r"unknown backbone name.*ViT-B-16"):
+    with pytest.raises(BackboneError, match=r"unknown backbone.*ViT-B-16"):
         open_clip_model("ViT-B16")
 
 
@@ -214,11 +212,11 @@ def test_weights_that_do_not_fit_are_refused(change: Any, message: str, tmp_path
 
 
 def test_openai_archives_carry_three_more_scalars(tmp_path: Path) -> None:
-    model = saved_model("toy-native", tmp_path / "w.pt")
+    model = saved_model("toy-quick", tmp_path / "w.pt")
     scalars = {k: torch.tensor(1) for k in ("input_resolution", "context_length", "vocab_size")}
     half = {key: value.half() for key, value in model.state_dict().items()}
     torch.save({"state_dict": {**half, **scalars}}, tmp_path / "w.pt")
-    loaded = open_clip_model("toy-native", weights=tmp_path / "w.pt")
+    loaded = open_clip_model("toy-quick", weights=tmp_path / "w.pt")
     state = loaded.state_dict()
     assert all(torch.equal(state[key], value.float()) for key, value in half.items())
 
@@ -243,6 +241,6 @@ def test_pickled_code_is_never_run(tmp_path: Path) -> None:
             return (Path.touch, (marker,))
 
     torch.save({"visual.proj": Trap()}, tmp_path / "w.pt")
-    with pytest.raises(BackboneError, match="cannot be read"):
+    with pytest.raises(BackboneError, match=r"more than tensors.*pathlib.Path"):
         open_clip_model("toy-native", weights=tmp_path / "w.pt")
     assert not marker.exists()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
+from fedmvp.cli import app
 from fedmvp.clip.backbone import Backbone
 from fedmvp.devices import device_names, prepare_device
 from fedmvp.errors import ConfigError
@@ -100,3 +103,17 @@ def test_nothing_is_read_before_it_is_written(tiny: Backbone, name: str) -> None
     for plain, filled in zip(*found, strict=True):
         assert plain.isfinite().all()
         assert torch.equal(plain, filled)
+
+
+def test_a_device_of_the_command_line_blames_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEDMVP_DEVICE", "of no concern")
+    for name in ("gpu", "cuda:99", "cpu,cuda"):
+        result = CliRunner().invoke(app, ["bench", "--device", name])
+        assert result.exit_code == 2
+        assert "error: --device: " in result.output
+        assert f"got {name!r}" in result.output
+        assert "FEDMVP_DEVICE" not in result.output
+        assert "several" not in result.output

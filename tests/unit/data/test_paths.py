@@ -11,6 +11,8 @@ from fedmvp.data.build import build_manifest
 from fedmvp.data.sources import MARKER, SUBSET, ensure_raw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, DataError
+from fedmvp.paths import cache_root
+from fedmvp.tracking.store import tracking_uri
 
 from .conftest import png
 
@@ -94,3 +96,28 @@ def test_unverified_counts_are_not_enforced(toy: Any) -> None:
     toy(counts={"images": 40}, unverified=["counts.images"])
     manifest = build_manifest(load_spec("toy"), 1)
     assert len(manifest.images) == 4 and not manifest.subset
+
+
+def test_an_experiment_in_a_folder_of_its_own_uses_the_projects_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` and `--queue` run in a copy of what is in git."""
+    for name in ("FEDMVP_DATA", "FEDMVP_CACHE", "FEDMVP_TRACKING_URI", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    project = tmp_path / "project"
+    (project / ".fedmvp").mkdir(parents=True)
+    (project / "photos").mkdir()
+    (project / ".fedmvp/paths.yaml").write_text("datasets: {toy: photos}\n")
+    experiment = project / ".dvc/tmp/exps/standalone/tmp123/below"
+    experiment.mkdir(parents=True)
+    for folder in (project, experiment):
+        monkeypatch.chdir(folder)
+        assert paths.dataset_folder("toy", ["toy"]).absolute() == project / "photos"
+        assert paths.data_root().absolute() == project / ".fedmvp/data"
+        assert cache_root().absolute() == project / ".fedmvp/cache"
+        assert tracking_uri(Path()) == f"sqlite:///{project}/.fedmvp/mlflow.db"
+        with monkeypatch.context() as changed:
+            changed.setenv("FEDMVP_DATA", "elsewhere")
+            assert paths.data_root().absolute() == project / "elsewhere"
+            changed.setenv("FEDMVP_DATA", "/absolute")
+            assert paths.data_root() == Path("/absolute")

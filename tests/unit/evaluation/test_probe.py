@@ -46,12 +46,13 @@ def probe(
     shift: float | None = 0.0,
     domains: int = 2,
     classes: int = 100,
+    foreign: str | None = None,
 ) -> Probe:
     group = Group("all", 400, 400, zero_shot, None, None, shift, 0.1)
     own = tuple(replace(group, name=f"site {number}") for number in range(domains))
     pixels = Moments(np.full(3, 128.0), np.full(3, 60.0))
     reference = Reference(None if shift is None else pixels, pixels, "a test")
-    return Probe("toys", classes, zero_shot, linear, group, own, reference)
+    return Probe("toys", classes, zero_shot, linear, group, own, reference, foreign)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ def probe(
         ({"shift": None}, "not_measured", "on PictoCLIP alone. A linear probe reads 30 points"),
         ({"shift": 2.3, "linear": 0.02}, "other_backbone", "near chance (2.0%, guessing 1.0%)"),
         ({"shift": None, "linear": 0.0}, "other_backbone", "choose another backbone"),
+        ({"shift": 0.4, "foreign": "9 of 9 are photographs"}, "other_backbone", "9 of 9 are"),
     ],
 )
 def test_recommendations(changes: dict[str, Any], verdict: str, words: str) -> None:

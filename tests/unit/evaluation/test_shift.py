@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from fedmvp.catalog.cameras import Camera
+from fedmvp.clip import packaged
 from fedmvp.clip.backbone import Backbone
 from fedmvp.clip.open_clip_models import PICTOCLIP
 from fedmvp.data.capture import photograph
 from fedmvp.errors import BackboneError
-from fedmvp.evaluation import shift_reference
 from fedmvp.evaluation.shift import (
     Moments,
     brightness,
@@ -149,7 +149,7 @@ def test_what_is_recorded_is_read_again(
 ) -> None:
     file = tmp_path / "weights/tiny" / REFERENCE_FILE
     file.parent.mkdir(parents=True)
-    monkeypatch.setattr(shift_reference.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(packaged.resources, "files", lambda _: tmp_path)
     found = image_statistics(tiny, drawings())
     record = recorded(tiny.spec, found, "drawings of a test").model_dump(mode="json")
     file.write_text(json.dumps(record), encoding="utf-8")

@@ -106,8 +106,9 @@ class Poisoned(InProcessBackend):
         clients: Sequence[str],
         round_index: int,
         learning_rate: float,
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
-        for result in super().run(tensors, clients, round_index, learning_rate):
+        for result in super().run(tensors, clients, round_index, learning_rate, extra):
             if isinstance(result, ClientUpdate) and result.client == "b":
                 name = next(iter(result.tensors))
                 bad = torch.full_like(result.tensors[name], self.value)

@@ -158,11 +158,12 @@ class Recording(InProcessBackend):
         clients: Sequence[str],
         round_index: int,
         learning_rate: float,
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         self.received.append({name: tensor.clone() for name, tensor in tensors.items()})
         lora = {name: state.phase == "lora" for name, state in self.states.items()}
         self.phases.append("".join("L" if lora[name] else "p" for name in lora))
-        return super().run(tensors, clients, round_index, learning_rate)
+        return super().run(tensors, clients, round_index, learning_rate, extra)
 
 
 def test_half_precision_mean_of_the_official_code() -> None:

@@ -149,6 +149,22 @@ def test_any_number_of_workers_gives_the_bytes_of_none(count: int) -> None:
     assert plain(there.states) == plain(here.states)
 
 
+def test_what_one_client_is_sent_reaches_it_and_no_other() -> None:
+    params = federation(learning_rate=0.1)
+    extra = {"b": {"own": torch.ones(4)}}
+    here, plain_one = backend(params), backend(params)
+    expected = list(here.run(start(), list(CLIENTS), 0, 0.1, extra))
+    without = list(plain_one.run(start(), list(CLIENTS), 0, 0.1))
+    with Workers(partial(build, params, ""), ["place0", "place1"]) as workers:
+        there = workers.backend("all", states())
+        found = list(there.run(start(), list(CLIENTS), 0, 0.1, extra))
+    assert plain(there.states) == plain(here.states)
+    for client, mine, theirs, other in zip(CLIENTS, found, expected, without, strict=True):
+        assert mine.metrics == theirs.metrics  # type: ignore[union-attr]
+        assert (theirs.metrics == other.metrics) == (client != "b")  # type: ignore[union-attr]
+        assert theirs.bytes_down == (32 if client == "b" else 16)  # type: ignore[union-attr]
+
+
 def test_a_clients_error_comes_back_whole() -> None:
     params = federation()
     with (

@@ -37,9 +37,14 @@ def run(
     backend = InProcessBackend(method, load, list(CLIENTS), params, 1)
     checkpoints = None
     if folder:
-        checkpoints = _Killing(folder, kill_after) if kill_after else CheckpointFolder(folder)
+        checkpoints = killing(folder, kill_after) if kill_after else CheckpointFolder(folder)
     return run_federation(start, backend, list(CLIENTS), params, seed=1, checkpoints=checkpoints,
                           progress=progress)  # fmt: skip
+
+
+def killing(folder: Path, after: int) -> CheckpointFolder:
+    """Return a folder whose process ends once it holds the checkpoint after so many rounds."""
+    return _Killing(folder, after)
 
 
 class _Killing(CheckpointFolder):

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fedmvp.clip.open_clip_models import _read_state
+from fedmvp.clip.weight_files import read_state
 from fedmvp.errors import BackboneError
 
 
@@ -37,7 +37,7 @@ def test_every_form_holds_the_same_tensors(tmp_path: Path) -> None:
         warnings.simplefilter("ignore", FutureWarning)
         torch.jit.save(torch.jit.script(model), tmp_path / "openai.pt")
     for name in ("a.safetensors", "plain.pt", "run.pt", "openai.pt"):
-        found = _read_state(tmp_path / name)
+        found = read_state(tmp_path / name)
         assert found.keys() == state.keys()
         assert all(torch.equal(found[key], state[key]) for key in state)
 
@@ -64,7 +64,7 @@ def test_no_code_of_an_archive_runs(tmp_path: Path) -> None:
         with pytest.raises(torch.jit.Error, match="code of the archive was run"):
             torch.jit.load(tmp_path / "awake.pt")
     with pytest.raises(BackboneError, match=r"awake.pt: weights cannot be read \(TypeError\)"):
-        _read_state(tmp_path / "awake.pt")
+        read_state(tmp_path / "awake.pt")
 
 
 def test_a_record_that_could_swell_is_refused(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_record_that_could_swell_is_refused(tmp_path: Path) -> None:
         for name in plain.namelist():
             bomb.writestr(name, plain.read(name))
     with pytest.raises(BackboneError, match=r"bomb\.pt"):
-        _read_state(tmp_path / "bomb.pt")
+        read_state(tmp_path / "bomb.pt")
 
 
 @pytest.mark.parametrize("name", ["noise.pt", "noise.safetensors", "model.pt", "absent.pt"])
@@ -85,4 +85,4 @@ def test_what_holds_no_tensors_is_one_clear_error(tmp_path: Path, name: str) -> 
     for noise in ("noise.pt", "noise.safetensors"):
         (tmp_path / noise).write_bytes(b"noise")
     with pytest.raises(BackboneError, match=name):
-        _read_state(tmp_path / name)
+        read_state(tmp_path / name)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fedmvp.errors import DataError
-from fedmvp.prediction.images import decode_files, decode_values
+from fedmvp.prediction.images import decode_files, decode_values, image_files
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (20, 30, 3), dtype=np.uint8)
 
@@ -72,3 +72,24 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
 def test_a_value_that_is_no_image_is_named_by_its_place(value: Any) -> None:
     with pytest.raises(DataError, match=r"image 1 of the request.*hint: send base64"):
         decode_values([PIXELS, value], 8)
+
+
+def test_folders_give_their_images_and_files_themselves(tmp_path: Path) -> None:
+    for name in ("b/2.PNG", "b/1.jpg", "b/deep/3.webp", "b/notes.txt", "b/.hidden/4.png", "a.img"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = image_files([tmp_path / "b", tmp_path / "a.img"])
+    names = [path.relative_to(tmp_path).as_posix() for path in found]
+    assert names == ["b/1.jpg", "b/2.PNG", "b/deep/3.webp", "a.img"]
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("empty", "no image in this folder"), ("gone", "no such image file or")]
+)
+def test_nothing_to_classify_is_told(tmp_path: Path, name: str, what: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/readme.txt").touch()
+    with pytest.raises(DataError, match=what) as caught:
+        image_files([tmp_path / name])
+    assert str(tmp_path / name) in str(caught.value)

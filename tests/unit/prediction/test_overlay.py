@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image
+import pytest
+from PIL import Image, ImageFont
 
-from fedmvp.prediction.overlay import Explained, draw_overlay
+from fedmvp.prediction.overlay import Explained, draw_overlay, fitted
 from fedmvp.prediction.predictor import Attended
 
 
@@ -45,3 +46,32 @@ def test_few_texts_and_even_attention_are_drawn() -> None:
     even = Attended(np.full((4, 1), 1.0, dtype=np.float32), (2, 2), (("only", "text"),))
     image = np.zeros((32, 32, 3), dtype=np.uint8)
     assert opened(draw_overlay([Explained(image, "title", even)])).size[0] > 192
+
+
+LONG = "IMG_20240817_154233_my_summer_holiday_at_the_lake_HDR_portrait_edited_final.jpeg"
+
+
+def test_a_long_file_name_stays_in_its_cell_and_leaves_room_for_the_class() -> None:
+    plain = explained(1)
+    titles = (f"{LONG}: class (99.0 %)", f"{LONG}: other (12.5 %)", "class (99.0 %)")
+    pictures = [
+        np.asarray(opened(draw_overlay([Explained(plain.image, title, plain.attended)])))
+        for title in titles
+    ]
+    below = slice(12 + 192, 12 + 192 + 3 * 15)
+    gap = slice(12 + 192, 12 + 192 + 12)  # between the first cell's column and the second's
+    assert all((picture[below, gap] == 255).all() for picture in pictures)
+    first, other, short = (picture[below, : 12 + 192] for picture in pictures)
+    assert (first != other).any()  # the class is drawn
+    assert (first != short).any()  # and so is the file
+
+
+@pytest.mark.parametrize("width", [20, 60, 192])
+def test_what_does_not_fit_is_left_out_of_the_middle(width: int) -> None:
+    font = ImageFont.load_default(size=12)
+    short = fitted(LONG, font, width)
+    assert font.getlength(short) <= width
+    begin, end = short.split("…")
+    assert LONG.startswith(begin)
+    assert LONG.endswith(end)
+    assert fitted("1.png", font, 192) == "1.png"

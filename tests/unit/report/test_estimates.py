@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmvp.report.estimates import estimate, rank
-from fedmvp.report.format import bytes_text, fixed, percent, plural, points, significant
+from fedmvp.report.format import bytes_text, fixed, percent, points, significant
+from fedmvp.wording import plural
 from fedmvp.report.protocols import protocol_of, setting_title, split_metric
 from fedmvp.report.svg import log_ticks, nice_ticks
 
@@ -54,6 +55,7 @@ def test_numbers_as_people_read_them() -> None:
     assert significant(1234.0) == "1,234"
     assert plural(1, "seed") == "1 seed"
     assert plural(1200, "seed") == "1,200 seeds"
+    assert [plural(n, "class") for n in (0, 1, 2)] == ["0 classes", "1 class", "2 classes"]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))

@@ -3,14 +3,17 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import statistics
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fedmvp.files import read_json, write_json
 from fedmvp.report import DataRow, Subject, build
 from fedmvp.report.format import points
+from fedmvp.report.title import heading
 from tests.unit.report.html_checker import check
 from tests.unit.report.making import EMOJI, SMALL, report, table
 from tests.unit.report.synthetic import BASELINES, World
@@ -133,7 +136,8 @@ def test_one_seed_and_zero_shot_only(tmp_path: Path) -> None:
     assert {row["std"] for row in table(one, "summary.csv")} == {""}
     text = (one / "index.html").read_text()
     check(text)
-    assert "± —" in text
+    assert "±" not in text
+    assert "standard deviation over seeds" not in text
     assert "1 seed (7)" in text
     alone = World(settings=("base_to_new",), trained=(), zero_shot=("zero_shot",))
     text = (report(tmp_path / "alone", alone) / "index.html").read_text()
@@ -189,3 +193,41 @@ def test_the_split_of_every_dataset_is_named(tmp_path: Path) -> None:
     assert "Textures (a part of it)" in page and "Food (a part" not in page
     assert [(row["dataset"], row["split"], row["test"]) for row in table(folder, "datasets.csv")] \
         == [("dtd", "generated", "1692"), ("food", "file", "1692")]  # fmt: skip
+
+
+def test_parameters_are_spelt_as_in_params_yaml(tmp_path: Path) -> None:
+    """Not as Python prints them: None, True."""
+    world = World(settings=("cross_dataset",), seeds=(7,), rounds=2)
+    results, partitions = world.write(tmp_path / "world")
+    for path in results.rglob("run.json"):
+        record = read_json(path)
+        record["params"]["some"] = {"unset": None, "on": True, "off": [False, None, 3]}
+        write_json(path, record)
+    build(results, partitions, tmp_path / "out", EMOJI)
+    text = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    for key, value in (("some.unset", "null"), ("some.on", "true"), ("some.off", "false, null, 3")):
+        assert re.search(rf"{key}</\w+>.*?>{value}<", text, flags=re.DOTALL), key
+    assert not re.search(r">[^<]*\b(None|True|False)\b[^<]*<", text)
+
+
+def test_what_speaks_against_the_numbers_is_said_first(tmp_path: Path, page: str) -> None:
+    subject = replace(EMOJI, title=heading(["birds"], cameras=False), warnings=("Photos <only>.",))
+    text = (report(tmp_path, subject=subject) / "index.html").read_text(encoding="utf-8")
+    assert "<h1>FedMVP on birds</h1>" in text
+    assert text.index("Photos &lt;only&gt;.") < text.index('class="tiles"')
+    assert "Beware" not in page
+
+
+@pytest.mark.parametrize(
+    ("titles", "cameras", "expected"),
+    [
+        (["birds"], False, "FedMVP on birds"),
+        (["birds", "cars", "pets"], False, "FedMVP on birds, cars and pets"),
+        (["a", "b", "c", "d"], False, "FedMVP on 4 datasets"),
+        (["a", "b"], True, "FedMVP where each site has its own camera"),
+    ],
+)
+def test_a_heading_nobody_chose_says_what_the_data_are(
+    titles: list[str], cameras: bool, expected: str
+) -> None:
+    assert heading(titles, cameras=cameras) == expected

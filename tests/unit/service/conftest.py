@@ -13,8 +13,7 @@ from fedmvp.prediction.bundle import ServedModel, open_model
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedModel]:
     """A tiny trained model, with one token per word, opened in its folder."""
-    from fedmvp.clip import importing, tokens
-    from tests.random_clip import WordTokenizer
+    from tests.random_clip import tokenize_words
     from tests.unit.prediction.places import furnish, trained, write_result
 
     folder = tmp_path_factory.mktemp("service")
@@ -22,6 +21,5 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedModel]:
         patch.chdir(folder)
         patch.setenv("FEDMVP_CATALOG", "catalog")
         result = write_result(Path(), trained(furnish(Path())))
-        patch.setattr(importing, "import_tokenizer", WordTokenizer)
-        patch.setattr(tokens, "cached_features", lambda key, compute: compute())
+        tokenize_words(patch)
         yield open_model(result)

@@ -19,6 +19,7 @@ from fedmvp.tracking.projection import project
 from fedmvp.tracking.store import SEEN_TAG
 from fedmvp.tracking.sync import sync
 from tests.unit.tracking.compare import active, assert_equal_to_files
+from tests.unit.tracking.failing_server import FAILURES, SECRET, failing_server
 from tests.unit.tracking.training import failure, save_rounds
 
 Writer = Callable[..., Path]
@@ -201,3 +202,18 @@ def test_a_closed_port_is_one_line_without_the_password(
     assert f"http://127.0.0.1:{port}" in line
     assert "secret" not in line
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["forbidden", "log-in page", "hung up"])
+def test_a_server_that_fails_later_is_one_line_without_the_password(
+    root: Path, training: Training, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with failing_server(FAILURES[kind], after=2) as uri:
+        monkeypatch.setenv("FEDMVP_TRACKING_URI", uri)
+        (line,) = watch(root, training, 1)
+    assert line.startswith("the tracking store failed (")
+    assert uri.rpartition("@")[2] in line
+    assert SECRET not in line
+    assert "<html" not in line

@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from fedmvp.errors import ConfigError
+from fedmvp.dvc_lock import md5_output
+from fedmvp.errors import ConfigError, DataError
 from fedmvp.results.key import result_folders
 from fedmvp.tracking.projection import project
 from fedmvp.tracking.store import (
     CONTENT_TAG,
     FINGERPRINT_TAG,
     open_client,
-    recorded_contents,
+    recorded_runs,
     tracking_uri,
-    without_secret,
 )
 from fedmvp.tracking.sync import sync
+from fedmvp.tracking.trouble import without_secret
 from tests.unit.tracking.compare import active, assert_equal_to_files
 
 Writer = Callable[..., Path]
@@ -85,6 +87,23 @@ def test_redone_evaluation_replaces_the_numbers(
 
 
 @pytest.mark.slow
+def test_what_is_not_what_its_stage_wrote_is_not_published(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    """DVC restores a damaged object of its cache without a word."""
+    folder = write_result()
+    out = "results/base_to_new/fedmvp/seed1/metrics.json"
+    md5 = md5_output(root / out)
+    lock = {"stages": {"evaluate@1": {"outs": [{"path": out, "md5": md5}]}}}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
+    metrics = (folder / "metrics.json").read_text(encoding="utf-8")
+    (folder / "metrics.json").write_text(metrics.replace("0.5", "0.9"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"metrics.json: not what its stage wrote.*doctor --deep"):
+        sync(root)
+    (folder / "metrics.json").write_text(metrics, encoding="utf-8")
+    assert len(sync(root).created) == 1
+
+
 def test_changed_parameters_are_another_run(store: Any, root: Path, write_result: Writer) -> None:
     write_result(lr=0.1)
     sync(root)
@@ -149,8 +168,8 @@ def test_two_syncs_at_once_both_succeed(root: Path, write_result: Writer) -> Non
 def test_nothing_to_do_takes_no_time(store: Any, root: Path, write_result: Writer) -> None:
     write_result()
     sync(root)
-    known = recorded_contents(tracking_uri(root))
-    assert known == {
+    known = recorded_runs(tracking_uri(root)) or {}
+    assert {fingerprint: run.content for fingerprint, run in known.items()} == {
         p.fingerprint: p.content for p in map(project, result_folders(root / "results"))
     }
     started = time.perf_counter()
@@ -160,11 +179,11 @@ def test_nothing_to_do_takes_no_time(store: Any, root: Path, write_result: Write
 
 def test_unreadable_databases_are_left_to_mlflow(root: Path) -> None:
     uri = tracking_uri(root)
-    assert recorded_contents(uri) is None
+    assert recorded_runs(uri) is None
     (root / ".fedmvp").mkdir()
     (root / ".fedmvp/mlflow.db").write_bytes(b"not a database at all" * 100)
-    assert recorded_contents(uri) is None
-    assert recorded_contents("https://example.org") is None
+    assert recorded_runs(uri) is None
+    assert recorded_runs("https://example.org") is None
 
 
 @pytest.mark.slow
@@ -194,6 +213,7 @@ def test_uri_precedence(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("name:secret@host:5000", "host:5000"),
         ("http://host/?next=https://name:secret@other", "http://other"),
         ("sqlite:////a folder/mlflow.db", "sqlite:////a folder/mlflow.db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
     ],
 )
 def test_no_message_holds_a_password(uri: str, shown: str) -> None:

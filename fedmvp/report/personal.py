@@ -1,0 +1,38 @@
+"""Personal numbers over seeds, and their table: every number beside the choices it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fedmvp.report.estimates import Estimate, estimate
+from fedmvp.report.format import fixed
+from fedmvp.report.study import Study
+from fedmvp.results.personal import PersonalResult
+
+__all__ = ["PERSONAL_COLUMNS", "estimates", "personal_results", "personal_rows"]
+
+PERSONAL_COLUMNS = ("setting", "method", "model", "fine_tune_epochs", "images", "candidates",
+                    "client_mean", "round", "number", "mean", "std", "seeds")  # fmt: skip
+
+
+def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
+    """Yield the rows of tables/personal.csv: every number beside the choices it depends on."""
+    for setting, scores in study.scores.items():
+        for method in scores.methods:
+            results = personal_results(study, setting, method)
+            for name, value in (estimates(results) if results else {}).items():
+                yield {"setting": setting, "method": method, **results[0].choices, "number": name,
+                       "mean": fixed(value.mean), "std": fixed(value.std),
+                       "seeds": value.seeds}  # fmt: skip
+
+
+def personal_results(study: Study, setting: str, method: str) -> list[PersonalResult]:
+    """Return what the seeds of a method found; empty without personal evaluation."""
+    return [run.personal for run in study.runs_of(setting, method) if run.personal]
+
+
+def estimates(results: list[PersonalResult]) -> dict[str, Estimate]:
+    """Return each number's mean over seeds."""
+    shared = [key for key in results[0].numbers if all(key in r.numbers for r in results)]
+    return {key: estimate([result.numbers[key] for result in results]) for key in shared}

@@ -1,0 +1,66 @@
+"""personal.json: the numbers of the personal evaluation, with the choices each depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmvp.errors import DataError
+from fedmvp.files import read_json
+from fedmvp.results.cells import RERUN
+
+__all__ = ["PersonalResult", "read_personal"]
+
+
+@dataclass(frozen=True)
+class PersonalResult:
+    """What is read off one matrix of models and images.
+
+    Attributes
+    ----------
+    choices : mapping of str to str
+        Which model, images, candidate classes, mean over clients and round.
+    clients : mapping of str to int
+        All, those without test images, those no round selected.
+    numbers : mapping of str to float
+        ``global``, ``personal``, ``neighbour``, ``personal_base``, … and the fairness numbers as
+        ``personal/std``, ``global/worst``, …; fractions.
+    """
+
+    choices: Mapping[str, str]
+    clients: Mapping[str, int]
+    numbers: Mapping[str, float]
+
+
+def read_personal(path: Path) -> PersonalResult | None:
+    """Read personal.json; None where there is none, or nothing was evaluated.
+
+    Raises
+    ------
+    DataError
+        When it is not such a file, or a number is not in [0, 1].
+    """
+    value: Any = read_json(path) if path.is_file() else {}
+    if value == {} or (isinstance(value, dict) and "numbers" not in value):
+        return None
+    try:
+        fairness = {
+            f"{kind}/{name}": number
+            for kind, found in value["fairness"].items()
+            for name, number in found.items()
+        }
+        numbers = {name: _fraction(n) for name, n in {**value["numbers"], **fairness}.items()}
+        choices = {str(key): str(choice) for key, choice in value["choices"].items()}
+        clients = {str(key): int(count) for key, count in value["clients"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"not a personal evaluation ({type(error).__name__}: {error})", where=path,
+                        hint=RERUN) from None  # fmt: skip
+    return PersonalResult(choices, clients, numbers)
+
+
+def _fraction(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is not a fraction in [0, 1]")
+    return float(value)

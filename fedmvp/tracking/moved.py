@@ -1,0 +1,89 @@
+"""A project that was moved, copied or restored takes its MLflow artifacts along.
+
+MLflow writes absolute folders into its database. In a project that lies elsewhere now they would be
+those of the old one, which would then be written to. Artifacts belong beside their database; this
+looks for folders that do not, and corrects them in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["artifact_home", "bring_home", "folder_of", "moved"]
+
+# Tables and columns of MLflow's schema that hold folders of artifacts.
+_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def artifact_home(database: Path, experiment: str) -> Path:
+    """Return where the artifacts of an experiment of ours belong."""
+    return database.parent / "mlruns" / experiment
+
+
+def folder_of(uri: str) -> Path | None:
+    """Return the folder a ``file:`` URI names, None for others."""
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def moved(database: Path) -> bool:
+    """Tell whether `bring_home` has something to do."""
+    return bool(_strangers(database))
+
+
+def bring_home(database: Path) -> None:
+    """Point all artifacts of our experiments to the folders beside `database`.
+
+    What lies in the old folder alone, as after copying a database without its artifacts, is copied;
+    nothing is written to the old one or removed from it. Hold the store's lock meanwhile.
+    """
+    for name, old_uri in _strangers(database).items():
+        home, old = artifact_home(database, name), folder_of(old_uri)
+        if old is not None and old.is_dir() and not home.exists():
+            shutil.copytree(old, home)
+        with contextlib.closing(sqlite3.connect(database)) as store, store:
+            for table, column in _COLUMNS:
+                if _has(store, table, column):
+                    store.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
+                        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                        (home.as_uri(), len(old_uri) + 1, old_uri, len(old_uri) + 1, f"{old_uri}/"),
+                    )
+
+
+def _has(store: sqlite3.Connection, table: str, column: str) -> bool:
+    """Tell whether this version of the schema has a column."""
+    names = [row[1] for row in store.execute(f"PRAGMA table_info({table})")]
+    return column in names
+
+
+def _strangers(database: Path) -> dict[str, str]:
+    """Return our experiments whose artifacts lie elsewhere, with their folder as recorded.
+
+    Ours are laid out as ``…/mlruns/<experiment>``; a place of somebody's own choice stays.
+    """
+    if not database.is_file():
+        return {}
+    query = "SELECT name, artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'"
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as store:
+            rows = store.execute(query).fetchall()
+    except sqlite3.Error:  # not MLflow's, or damaged: for `open_client` to tell
+        return {}
+    return {
+        name: location
+        for name, location in rows
+        if (folder := folder_of(location)) is not None
+        and folder.parts[-2:] == ("mlruns", name)
+        and folder != artifact_home(database, name)
+    }
