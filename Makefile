@@ -51,6 +51,10 @@ ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… chang
 # Then it is checked that every pin has a wheel for every version; antlr4 alone has none for any.
 lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
 	@uv pip compile --quiet --upgrade --python-version 3.11 --extra dev pyproject.toml --output-file requirements.txt
+	@for group in build docs; do \
+		uv pip compile --quiet --upgrade --python-version 3.11 --constraint requirements.txt --group $$group \
+			--output-file requirements-$$group.txt || exit; \
+	done
 	@for version in 3.11 3.12 3.13; do \
 		echo "requirements.txt on Python $$version"; \
 		uv pip sync --quiet --dry-run --python-version $$version --target .fedmvp/lock --require-hashes \
@@ -58,12 +62,12 @@ lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
 	done
 
 docs: env ## build the documents as a site into site/
-	@uv pip install --quiet --python .venv/bin/python --requirement pyproject.toml --extra docs
+	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-docs.txt
 	@mkdocs build --quiet --strict
 	@echo "site: $(CURDIR)/site/index.html (its search needs: python -m http.server --directory site)"
 
 pretrain: env ## train PictoCLIP anew, or go on with it: hours on a CPU, see CONTRIBUTING.md
-	@uv pip install --quiet --python .venv/bin/python --requirement pyproject.toml --extra build
+	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-build.txt
 	@dvc --cd pretrain repro
 
 clean: ## remove what the pipeline made: results, report, derived data, caches (keeps .venv)

@@ -31,9 +31,9 @@ __all__ = [
     "parse_section",
 ]
 
+# Names become parts of paths and words of commands: nothing else may be in them.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
-
-ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+HyphenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 
 class RunParams(Section):
@@ -43,7 +43,7 @@ class RunParams(Section):
     settings: tuple[Name, ...] = Field(min_length=1)
     zero_shot: tuple[Name, ...] = Field(description="Methods without training.")
     trained: tuple[Name, ...] = Field(description="Methods trained by the federation.")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _distinct(self) -> RunParams:
@@ -77,7 +77,7 @@ class BackboneParams(Section):
 class DataParams(Section):
     """The datasets and how images without an official split are split."""
 
-    datasets: tuple[str, ...] = Field(min_length=1)
+    datasets: tuple[HyphenName, ...] = Field(min_length=1)
     split_seed: int = Field(ge=0)
     capture: Float = Field(
         default=0.0,
@@ -201,7 +201,7 @@ class ReportParams(Section):
 class Params(Section):
     """The whole of params.yaml."""
 
-    profile: ProfileName
+    profile: HyphenName
     run: RunParams
     backbone: BackboneParams
     data: DataParams

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -19,6 +20,8 @@ __all__ = [
     "TooLarge",
     "nearest",
     "one_line",
+    "printable",
+    "told",
 ]
 
 
@@ -54,6 +57,58 @@ class FedMVPError(Exception):
         if self.value is not None:
             parts.append(f"got {one_line(repr(self.value), 120)}")
         return "; ".join([*parts, f"hint: {one_line(self.hint, 600)}"])
+
+
+def told(error: Exception, disk_hint: str) -> str | None:
+    """Return the one line to tell a user of an error, None for a fault of ours.
+
+    Beside our own errors these are the system's and those of a machine with too little memory,
+    which libraries report in many ways.
+
+    Parameters
+    ----------
+    disk_hint : str
+        What to do when a file cannot be read or written.
+    """
+    if isinstance(error, FedMVPError):
+        return str(error)
+    what = one_line(str(error)) or type(error).__name__
+    if isinstance(error, MemoryError) or _lacks_memory(error):
+        return (f"memory: not enough ({what}); hint: free memory or raise its limit (`ulimit -v`), "
+                "or ask for less: fewer images, smaller batches")  # fmt: skip
+    if isinstance(error, OSError):
+        notes = "".join(f" ({one_line(note)})" for note in getattr(error, "__notes__", ()))
+        name = f"{one_line(str(error.filename))}: " if error.filename else ""
+        return f"{name}{error.strerror or what}{notes}; hint: {disk_hint}"
+    if isinstance(error, ImportError):
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        return (f"{missing or 'libraries'}: cannot be loaded ({what}); hint: allow more memory "
+                "(`ulimit -v`), or build the environment again with `make env`")  # fmt: skip
+    return None
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Tell whether the system, torch's allocators or its threads ask for more than there is."""
+    if isinstance(error, OSError | ImportError):
+        return isinstance(error, OSError) and error.errno == errno.ENOMEM
+    words = ("DefaultCPUAllocator", "can't allocate memory", "can't start new thread")
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
+def printable(text: str) -> str:
+    r"""Return `text` on one line, with what a terminal could take for commands as escapes.
+
+    Line feeds, ESC, marks that turn the direction of writing, halves of characters: a file's name
+    may hold any of them.
+
+    Examples
+    --------
+    >>> print(printable("naïve" + chr(27) + "[2J" + chr(10)))
+    naïve\x1b[2J\n
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -5,28 +5,48 @@ A reader never sees half a file: everything is written beside its target and ren
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import math
 import os
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import secrets
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fedmvp.errors import DataError
 
-__all__ = ["parse_json", "read_csv", "read_json", "remove_partial", "sha256_bytes", "sha256_file",
-           "sha256_json", "write_bytes", "write_csv", "write_json", "write_text"]  # fmt: skip
+__all__ = ["MAX_DATA_BYTES", "MAX_TEXT_BYTES", "parse_json", "read_csv", "read_json",
+           "read_limited", "read_rows", "read_text", "remove_partial", "sha256_bytes",
+           "sha256_file", "sha256_json", "write_bytes", "write_csv", "write_json",
+           "write_text"]  # fmt: skip
+
+MAX_TEXT_BYTES = 16 << 20
+"""Of a file people write: YAML, a template, a list of classes."""
+MAX_DATA_BYTES = 1 << 30
+"""Of a file programs write: JSON, CSV, a list of images. ImageNet's manifest takes a tenth."""
 
 _PARTIAL = ".partial"
 _RESTORE = "restore the file, or delete it and run the stage again"
+_DOS_END = "\r\n"
+_FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
+"""A marked cell: an apostrophe before what spreadsheets take for a formula, marks included."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, like: os.stat_result | None = None) -> None:
     """Write `content` to `path` atomically, making parent folders.
+
+    The file is a new one: links to an old one, as into DVC's cache, are not written through.
+
+    Parameters
+    ----------
+    like : os.stat_result, optional
+        Gives the file its mode and, where the system lets us, its owner; else the umask does.
 
     Raises
     ------
@@ -34,18 +54,21 @@ def write_bytes(path: Path, content: bytes) -> None:
         When the disk is full or the folder read-only; the old file is then untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.",
-                                         suffix=_PARTIAL)  # fmt: skip
+    name = f".{path.name[:40]}.{secrets.token_hex(4)}{_PARTIAL}"
+    temporary = path.with_name(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        # Not by tempfile, whose files are private whatever the umask says.
+        with temporary.open("xb") as file:
+            if like is not None:
+                with contextlib.suppress(OSError):
+                    os.fchown(file.fileno(), like.st_uid, like.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; outputs are as readable as any other file.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = str(path)  # a full disk does not say where it is full
         raise
@@ -80,6 +103,35 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = True, indent: int | 
     write_text(path, text + "\n")
 
 
+def read_limited(path: Path, limit: int) -> bytes:
+    """Return a file's bytes, at most `limit`: a device that never ends is refused, too.
+
+    Raises
+    ------
+    DataError
+        When there are more.
+    OSError
+        When it cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise DataError(f"holds more than {limit / (1 << 20):g} MiB", where=path,
+                        hint="give a smaller file of the expected kind")  # fmt: skip
+    return content
+
+
+def read_text(path: Path, limit: int = MAX_TEXT_BYTES, encoding: str = "utf-8") -> str:
+    """Return a file's text with Unix line ends; see `read_limited`.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        When it is not in this encoding.
+    """
+    return read_limited(path, limit).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_json(path: Path) -> Any:
     """Read strict JSON: no duplicate keys, no NaN, nothing that cannot be written again.
 
@@ -89,7 +141,7 @@ def read_json(path: Path) -> Any:
         When the file is missing or not strict JSON.
     """
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path, MAX_DATA_BYTES))
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
                         hint="run `dvc repro` to build it") from None  # fmt: skip
@@ -138,12 +190,16 @@ def _finite(text: str) -> float:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with Unix line ends; floats in shortest round-trip form, None as empty."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
+    """Write rows with Unix line ends; floats in shortest round-trip form, None as empty.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, as
+    spreadsheets themselves mark a text; `read_csv` takes it off again.
+    """
+    lines = _UnixLines()
+    writer = csv.DictWriter(lines, fieldnames=list(columns))
     writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
+    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
+    write_text(path, "".join(lines.written))
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -154,19 +210,57 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     DataError
         When the file is missing or not such a table.
     """
+    header, *rows = list(read_rows(path)) or [[]]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError("row has not as many cells as the header", where=path,
+                            value=f"row {number}", hint=_RESTORE)  # fmt: skip
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def read_rows(path: Path) -> Iterator[list[str]]:
+    """Yield the rows of a CSV file, the header first, with cells as `write_csv` was given them.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or not such a table.
+    """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, strict=True))
+        lines = io.StringIO(read_limited(path, MAX_DATA_BYTES).decode(), newline="")
+        for row in csv.reader(lines, strict=True):
+            if row:
+                yield [_FORMULA.sub(r"\1", cell) if cell[:1] == "'" else cell for cell in row]
     except FileNotFoundError:
         raise DataError("file is missing", where=path,
                         hint="run `dvc repro` to build it") from None  # fmt: skip
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"not a CSV table ({error})", where=path, hint=_RESTORE) from None
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise DataError("row has not as many cells as the header", where=path,
-                            value=f"row {number}", hint=_RESTORE)  # fmt: skip
-    return rows
+
+
+class _UnixLines:
+    """Takes rows with DOS line ends: told Unix ones, csv (before 3.13) would not quote a CR."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, row: str) -> None:
+        self.written.append(f"{row.removesuffix(_DOS_END)}\n")
+
+
+def _harmless(value: Any) -> Any:
+    """Mark a text that begins as a formula does; a number in words is a number."""
+    if not isinstance(value, str) or not _FORMULA.match(f"'{value}") or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def sha256_bytes(content: bytes) -> str:

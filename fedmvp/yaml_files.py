@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from fedmvp.errors import ConfigError, nearest
+from fedmvp.errors import ConfigError, FedMVPError, nearest
+from fedmvp.files import read_text
 
 __all__ = ["find_yaml", "load_yaml", "yaml_names"]
 
-_MAX_BYTES = 16 << 20
 _MAX_NODES = 1_000_000
 """Values in a file, those that aliases repeat counted each time."""
 
@@ -73,17 +73,14 @@ def load_yaml(path: Path) -> Any:
         When the file is missing, huge or not such YAML.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError("file is huge", where=path, value=f"{path.stat().st_size} bytes",
-                              hint=f"keep it below {_MAX_BYTES >> 20} MiB")  # fmt: skip
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
+        return yaml.load(read_text(path), Loader=_PlainLoader)  # noqa: S506
     except FileNotFoundError:
         raise ConfigError(
             "file is missing",
             where=path,
             hint="run from the repository root, or restore it with `git checkout`",
         ) from None
-    except (ConfigError, OSError):
+    except (FedMVPError, OSError):
         raise
     except Exception as error:  # PyYAML leaves wrong numbers, dates and bytes to int() and others
         raise ConfigError(f"not valid YAML: {error}", where=path, hint="correct the file") from None

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fedmvp.config import load_params
 from pipeline.support.code_hashes import write_code
 from pipeline.support.stage import run_stage
 
 
 def main() -> None:
     """Hash the code of every stage, for every method."""
-    count = write_code(Path())
-    print(f"data/code: {count} files")
+    load_params()  # its values name later stages' outputs, which DVC removes before it starts them
+    print(f"data/code: {write_code(Path())} files")
 
 
 if __name__ == "__main__":

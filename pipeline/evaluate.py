@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from fedmvp.errors import CheckpointError
 from fedmvp.evaluation.explain import explain
@@ -21,6 +21,7 @@ from fedmvp.results.key import RunKey
 from fedmvp.results.predictions import TargetPredictions, write_predictions
 from fedmvp.results.targets import TARGET_COLUMNS
 from fedmvp.results.weights import fold_tensors, personal_tensors
+from fedmvp.tensor_files import read_tensors
 from pipeline.support.client_models import trained_record
 from pipeline.support.run_context import RunContext
 from pipeline.support.stage import run_stage, stage_arguments, stage_seed
@@ -28,14 +29,13 @@ from pipeline.support.stage import run_stage, stage_arguments, stage_seed
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     """Evaluate one trained run."""
-    setting, name, number = stage_arguments(arguments, "SETTING", "METHOD", "SEED")
-    seed = stage_seed(number)
-    context = RunContext(setting, name)
+    setting, name, word = stage_arguments(arguments, "SETTING", "METHOD", "SEED")
+    seed, context = stage_seed(word), RunContext(setting, name)
     check_inputs(context.partition, context.test_images.manifests)
     folder = RunKey(setting, name, seed).folder()
     path = folder / "weights.safetensors"
     try:
-        tensors = load_file(path)
+        tensors, _ = read_tensors(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
                               hint="train again: `dvc repro --force train`") from None  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from fedmvp.attributes.providers.base import Ask, Provider, ProviderUnusable, Reply, Usage
 from fedmvp.errors import AttributeTextError
+from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["Observer", "ask_all"]
 
@@ -55,6 +56,7 @@ def ask_all(
         _in_threads(asks, provider, at_once, note)
     else:
         for place, ask in enumerate(asks):
+            raise_if_stopped()
             try:
                 outcome: Reply | AttributeTextError = provider.reply(ask)
             except AttributeTextError as error:
@@ -100,6 +102,7 @@ def _in_threads(
     patience: float | None = None
     try:
         for _ in asks:
+            raise_if_stopped()
             place, outcome = done.get()
             if isinstance(outcome, BaseException) and not isinstance(outcome, AttributeTextError):
                 raise outcome

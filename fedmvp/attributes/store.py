@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fedmvp.attributes.record import RecordedAnswer, parse_line
 from fedmvp.errors import AttributeTextError
-from fedmvp.files import write_bytes
+from fedmvp.files import MAX_DATA_BYTES, write_bytes
 
 __all__ = ["RECORDED", "AnswerStore"]
 
@@ -121,6 +121,9 @@ class AnswerStore:
         if os.pread(file, length, self._bytes - length) != self._last_line:
             # Rewritten by `sort` or by hand: read it all again.
             self._bytes, self._lines, self._last_line = 0, 0, b""
+        if os.fstat(file).st_size > MAX_DATA_BYTES:
+            raise AttributeTextError("file is huge", where=self.path,
+                                     hint="restore it from git")  # fmt: skip
         tail = os.pread(file, max(0, os.fstat(file).st_size - self._bytes), self._bytes)
         whole = tail[: tail.rfind(b"\n") + 1]
         # Split at line feeds only: other line separators may stand inside JSON strings.

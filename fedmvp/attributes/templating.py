@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fedmvp.attributes.schema import spoken_name
 from fedmvp.errors import AttributeTextError
-from fedmvp.files import sha256_bytes
+from fedmvp.files import read_text, sha256_bytes
 
 __all__ = ["TEMPLATES", "Template", "load_template", "template_names"]
 
@@ -88,7 +88,7 @@ def load_template(name: str, folder: Path = TEMPLATES) -> Template:
             f"fedmvp/attributes/templates/{name}.txt",
         )
     path = folder / f"{name}.txt"
-    text = path.read_text(encoding="utf-8").strip()
+    text = read_text(path).strip()
     found = set(_VARIABLE.findall(text))
     if found != VARIABLES:
         wrong = sorted(found ^ VARIABLES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedmvp.cli.output import print_json, print_table
+from fedmvp.cli.output import print_json, print_table, say
 from fedmvp.wording import plural
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def generate(
     prices = (price_in, price_out)
     if dry_run:
         estimate = estimated_usage(missing)
-        typer.echo(
+        say(
             f"{dataset}: {len(missing)} of {plural(len(classes.classes), 'class')} to ask, "
             f"{plural(estimate.calls, 'call')}, about {_tokens(estimate, prices)}"
         )
@@ -83,9 +83,7 @@ def generate(
         store.sort()
     _say_what_is_cut(dataset, attributes.classes, params)
     total = sum(map(len, attributes.classes.values()))
-    typer.echo(
-        f"{dataset}: {plural(total, 'attribute')} of {plural(len(attributes.classes), 'class')}"
-    )
+    say(f"{dataset}: {plural(total, 'attribute')} of {plural(len(attributes.classes), 'class')}")
 
 
 @app.command(name="import")
@@ -109,7 +107,7 @@ def import_list(
     classes = _classes(dataset)
     _say_what_is_cut(dataset, collect_attributes(classes, params).classes, params)
     added, standing = import_answers(classes, params)
-    typer.echo(f"{dataset}: {plural(added, 'class')} recorded, {standing} recorded before")
+    say(f"{dataset}: {plural(added, 'class')} recorded, {standing} recorded before")
 
 
 @app.command()
@@ -136,10 +134,10 @@ def show(
         print_json(chosen)
         return
     for name, texts in chosen.items():
-        typer.echo(name)
+        say(name)
         for text in texts:
             spoken = sentence(name, text, prefix=parts.prefix, suffix=parts.suffix)
-            typer.echo(f"  {spoken if class_name is not None else text}")
+            say(f"  {spoken if class_name is not None else text}")
 
 
 @app.command()
@@ -178,13 +176,13 @@ def stats(
     if dataset is None:
         return
     for text, owners in figures[dataset].shared.items():
-        typer.echo(f"shared: {text}: {', '.join(owners)}")
+        say(f"shared: {text}: {', '.join(owners)}")
     for group in figures[dataset].identical:
-        typer.echo(f"identical: {', '.join(group)}")
+        say(f"identical: {', '.join(group)}")
     for name, text in figures[dataset].naming:
-        typer.echo(f"names its class: {name}: {text}")
+        say(f"names its class: {name}: {text}")
     for cut in cut_texts(classes[dataset], load_spec(dataset).sentence.ways()):
-        typer.echo(f"cut off: {cut.class_name}: {cut.text} ({cut.tokens} tokens)")
+        say(f"cut off: {cut.class_name}: {cut.text} ({cut.tokens} tokens)")
 
 
 def _params(
@@ -229,7 +227,7 @@ def _say_what_is_cut(
 
     cut = cut_texts(attributes, load_spec(dataset).sentence.ways())
     for line in report_cut_texts(dataset, cut, refuse=params.long_texts == "refuse"):
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 def _offline(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
 from fedmvp.wording import plural
 
 __all__ = ["bench"]
@@ -76,7 +77,7 @@ def bench(
 def _print(result: dict[str, Any]) -> None:
     from fedmvp.cli.output import print_table
 
-    typer.echo(
+    say(
         f"{result['backbone']} on {result['device']} ({plural(result['threads'], 'thread')}, "
         f"{result['precision']}, {result['linear']}): "
         f"{plural(result['classes'], 'class')} x {plural(result['attributes'], 'attribute')}, "
@@ -96,20 +97,20 @@ def _print(result: dict[str, Any]) -> None:
             for row in result["parts"]
         ],
     )
-    typer.echo("ratios: steps that take a gradient to the bare forward + input gradient, the "
+    say("ratios: steps that take a gradient to the bare forward + input gradient, the "
                "others to the bare forward")  # fmt: skip
     best, share = result["product_gflop_per_second"], result["share_of_product"]
-    typer.echo(
+    say(
         f"a large matrix product runs at {best:,.0f} GFLOP/s; "
         + ", ".join(f"{name} at {value:.0%} of it" for name, value in share.items())
     )
     if result["repro_seconds"] is None:
-        typer.echo(f"no estimate for `dvc repro`: {result['repro_note']}")
+        say(f"no estimate for `dvc repro`: {result['repro_note']}")
         return
     seconds, work = result["repro_seconds"], result["repro_work"]
     parts = ", ".join(f"{name} {_duration(value)}" for name, value in seconds.items())
-    typer.echo(f"`dvc repro` {result['repro_note']}: {parts}")
-    typer.echo(
+    say(f"`dvc repro` {result['repro_note']}: {parts}")
+    say(
         f"that is {work['trained_images']:,.0f} images in training steps, "
         f"{work['evaluated_images']:,} in evaluations and {work['frozen_images']:,} frozen, in "
         f"{work['runs']} runs (trained methods x seeds) of all settings"

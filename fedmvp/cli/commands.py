@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fedmvp.errors import FedMVPError, one_line
+from fedmvp.errors import told
+from fedmvp.interruption import Stopped, listening, raise_if_stopped
+from fedmvp.streams import flush_stdout, open_closed_streams
 
 __all__ = ["Commands"]
 
 _DEBUG = "--debug"
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class Commands(TyperGroup):
@@ -33,23 +35,34 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        open_closed_streams()
         try:
-            return super().invoke(ctx)
+            with listening():
+                return self._invoke(ctx)
         except BrokenPipeError:  # the reader of our output has gone; typer ends quietly
             raise
-        except (FedMVPError, OSError) as error:
+        except Stopped as stopped:
+            typer.echo(str(stopped), err=True)
+            sys.exit(stopped.exit_code)
+        except Exception as error:
+            if (line := told(error, "check the path, its permissions and the disk")) is None:
+                raise
             if ctx.params.get("debug"):
                 traceback.print_exc()
-            typer.echo(f"error: {_line(error)}", err=True)
+            with contextlib.suppress(OSError):
+                flush_stdout()
+            typer.echo(f"error: {line}", err=True)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            sys.exit(_INTERRUPTED)
 
-
-def _line(error: FedMVPError | OSError) -> str:
-    if isinstance(error, FedMVPError):
-        return str(error)
-    name = f"{one_line(str(error.filename))}: " if error.filename else ""
-    what = error.strerror or one_line(str(error))
-    return f"{name}{what}; hint: check the path, its permissions and the disk"
+    def _invoke(self, ctx: Any) -> Any:
+        """Run the command; what a signal began is not hidden by an error that follows."""
+        try:
+            result = super().invoke(ctx)
+            flush_stdout()  # a full disk is told of here, not after the end
+        except typer.Exit:
+            raise
+        except Exception:
+            raise_if_stopped()
+            raise
+        raise_if_stopped()
+        return result

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
 from fedmvp.cli.own_data import add
 from fedmvp.cli.show import show
 from fedmvp.wording import plural
@@ -110,21 +111,21 @@ def _summary(spec: DatasetSpec) -> dict[str, Any]:
 
 def _print_report(report: DatasetReport, path: Path) -> None:
     splits = ", ".join(f"{count:,} {name}" for name, count in report.splits.items())
-    typer.echo(f"{report.dataset}: {plural(report.classes, 'class')}, "
+    say(f"{report.dataset}: {plural(report.classes, 'class')}, "
                f"{plural(report.domains, 'domain')}, {plural(report.images, 'image')} "
                f"({splits})")  # fmt: skip
     if report.split:
-        typer.echo(f"split    {report.split}")
+        say(f"split    {report.split}")
     for fact in report.unverified:
-        typer.echo(f"unverified {fact}")
+        say(f"unverified {fact}")
     for note in report.notes:
-        typer.echo(f"note     {note}")
+        say(f"note     {note}")
     for problem in report.problems[:_SHOWN]:
-        typer.echo(f"problem  {problem}")
+        say(f"problem  {problem}")
     if len(report.problems) > _SHOWN:
-        typer.echo(f"         … and {len(report.problems) - _SHOWN} more")
+        say(f"         … and {len(report.problems) - _SHOWN} more")
     verdict = "ok" if report.ok else plural(len(report.problems), "problem")
-    typer.echo(f"{verdict}; report: {path}")
+    say(f"{verdict}; report: {path}")
 
 
 @contextmanager

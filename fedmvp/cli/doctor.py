@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from fedmvp.cli.output import say
+
 __all__ = ["doctor"]
 
 
@@ -34,7 +36,7 @@ def doctor(
         if not as_json:
             verdict = "ok     " if line.ok else "problem"
             hint = f"; hint: {line.hint}" if line.hint else ""
-            typer.echo(f"{verdict}  {line.check:<10}  {line.detail}{hint}")
+            say(f"{verdict}  {line.check:<10}  {line.detail}{hint}")
     if as_json:
         print_json([asdict(line) for line in lines])
     if not all(line.ok for line in lines):

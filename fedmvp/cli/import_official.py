@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,19 +42,25 @@ def import_official(
     """
     from fedmvp.errors import ConfigError
     from fedmvp.methods.official_checkpoint import OfficialCheckpoint, to_official, write_official
-    from fedmvp.results.learned import save_learned
+    from fedmvp.output_files import check_output
+    from fedmvp.results.learned import save_learned, weights_file
 
     if out is None and export is None:
         raise ConfigError("nothing to write", where="fedmvp import-official",
                           hint="give --out FILE, --export FILE, or both")  # fmt: skip
+    for path in (out, export):
+        if path is not None:
+            check_output(path, [weights_file(checkpoint)])
+    if out is not None and export is not None and out.resolve() == export.resolve():
+        raise ConfigError("--out and --export are one file", where=out, hint="name two files")
     tensors, note = _read(checkpoint, fold, lora=lora)
     if out is not None:
         save_learned(out, tensors, note)
-        typer.echo(f"{out}: {len(tensors)} tensors, {_count(tensors):,} parameters")
+        say(f"{out}: {len(tensors)} tensors, {_count(tensors):,} parameters")
     if export is not None:
         state = to_official(tensors, checkpoint, dtypes=note.get("dtypes"))
         write_official(export, OfficialCheckpoint(state, note.get("epoch")))
-        typer.echo(f"{export}: {len(state)} tensors, {_count(state):,} parameters")
+        say(f"{export}: {len(state)} tensors, {_count(state):,} parameters")
 
 
 def _read(

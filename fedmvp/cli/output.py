@@ -1,19 +1,41 @@
-"""What commands print: JSON for scripts, plain tables for people."""
+"""What commands print: JSON for scripts, plain tables for people.
+
+Names of files, classes and models go through here: what a terminal could take for commands is shown
+as escapes, and a line stays one.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-__all__ = ["print_json", "print_table"]
+from fedmvp.errors import printable
+
+__all__ = ["print_json", "print_table", "say"]
+
+_UNPRINTABLE = re.compile(r"[^\n -~]")
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines for people, to stdout or stderr."""
+    for line in lines:
+        typer.echo(printable(line), err=err)
 
 
 def print_json(value: Any) -> None:
     """Print JSON, in the order of the mappings, for a script to read from stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    # Line feeds are those of the layout; json leaves the other unprintable characters as they are.
+    typer.echo(_UNPRINTABLE.sub(_as_json_escape, text))
+
+
+def _as_json_escape(found: re.Match[str]) -> str:
+    character = found[0]
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -27,8 +49,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
             text.rjust(width) if flush else text.ljust(width)
             for text, width, flush in zip(line, widths, right, strict=True)
         )
-        typer.echo("  ".join(padded).rstrip())
+        say("  ".join(padded).rstrip())
 
 
 def _text(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
 from fedmvp.wording import plural
 
 if TYPE_CHECKING:
@@ -75,19 +77,19 @@ def add(
              "warning": warning}
         )  # fmt: skip
         return
-    typer.echo(f"{name}: {plural(len(tree.classes), 'class')}, "
+    say(f"{name}: {plural(len(tree.classes), 'class')}, "
                f"{plural(len(spec.domain_names), 'domain')}, "
                f"{plural(sum(tree.images.values()), 'image')}, used in place")  # fmt: skip
     for class_name in (c for c, count in tree.images.items() if count < 2):
-        typer.echo(f"note     class {class_name!r} has one image: it is trained on or tested")
+        say(f"note     class {class_name!r} has one image: it is trained on or tested")
     for path in files:
-        typer.echo(f"written  {path}")
+        say(f"written  {path}")
     if attributes is None:
-        typer.echo(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
+        say(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
                    f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
     if warning is not None:
-        typer.echo(f"warning  {warning}: `{PAPER}`")
-    typer.echo(f"run      {command}")
+        say(f"warning  {warning}: `{PAPER}`")
+    say(f"run      {command}")
 
 
 def catalog_entry(name: str, tree: ImageTree, title: str, template: str) -> dict[str, Any]:
@@ -209,12 +211,13 @@ def _remember(name: str, images: Path) -> None:
     import yaml
 
     from fedmvp.data.locations import PATHS_FILE
-    from fedmvp.files import write_text
+    from fedmvp.output_files import write_output
     from fedmvp.yaml_files import load_yaml
 
     paths = (load_yaml(PATHS_FILE) or {}) if PATHS_FILE.is_file() else {}
     datasets = {**paths.get("datasets", {}), name: str(images.resolve())}
-    write_text(PATHS_FILE, yaml.safe_dump({**paths, "datasets": datasets}, sort_keys=False))
+    text = yaml.safe_dump({**paths, "datasets": datasets}, sort_keys=False)
+    write_output(PATHS_FILE, text.encode())
 
 
 def _import(spec: DatasetSpec, path: Path, model: str) -> None:
@@ -232,5 +235,5 @@ def _command(name: str, settings: Iterable[str], model: str) -> str:
     chosen = ",".join(setting for setting in settings if setting != "cross_dataset")
     return (
         f"dvc exp run -S run.suite={name} -S 'run.settings=[{chosen}]' "
-        f"-S 'data.datasets=[{name}]' -S attributes.model={model}"
+        f"-S 'data.datasets=[{name}]' -S {shlex.quote(f'attributes.model={model}')}"
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -77,35 +79,42 @@ def predict(
     from fedmvp.cli.output import print_json
     from fedmvp.devices import prepare_device
     from fedmvp.evaluation.domain import domain_of, foreign_to
+    from fedmvp.output_files import check_output, write_output
     from fedmvp.prediction.backbones import BackboneChoice
     from fedmvp.prediction.images import decode_files, image_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
     from fedmvp.prediction.predictor import probabilities
+    from fedmvp.prediction.request import PredictionRequest
+    from fedmvp.results.learned import weights_file
 
     images = image_files(images)
+    read = [*images, *(path for path in (backbone_weights, classes, attributes) if path)]
+    read += [] if weights is None else [weights_file(weights)]
+    if explain is not None:
+        check_output(explain, read)
     asked = BackboneChoice(backbone, backbone_weights, pretrained)
+    request = PredictionRequest(
+        weights=weights,
+        backbone=None if asked == BackboneChoice() else asked,
+        dataset=dataset,
+        domain=domain,
+        classes=classes,
+        attributes=attributes,
+        method=method,
+        variant=variant,
+        lora=lora,
+        fold=fold,
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", PredictionWarning)
-        predictor = load_predictor(
-            weights,
-            backbone=None if asked == BackboneChoice() else asked,
-            dataset=dataset,
-            domain=domain,
-            classes=classes,
-            attributes=attributes,
-            method=method,
-            variant=variant,
-            lora=lora,
-            fold=fold,
-            device=prepare_device(),
-        )
+        predictor = load_predictor(request, device=prepare_device())
     for warning in caught:
         if issubclass(warning.category, PredictionWarning):
-            typer.echo(f"warning: {warning.message}", err=True)
+            say(f"warning: {warning.message}", err=True)
     pixels = decode_files(images, predictor.image_size_px)
     kind = domain_of(predictor.method.backbone.spec)
     if kind is not None and (unlike := foreign_to(pixels, kind)):
-        typer.echo(f"warning: {unlike}", err=True)
+        say(f"warning: {unlike}", err=True)
     scores = predictor.predict(pixels)
     shares = probabilities(scores)
     if as_json:
@@ -116,8 +125,8 @@ def predict(
             _print_best(path, predictor.class_names, image_scores if logits else image_shares,
                         percent=not logits)  # fmt: skip
     if explain is not None:
-        _explain(explain, predictor, images, pixels, shares)
-        typer.echo(f"attention: {explain}", err=True)
+        write_output(explain, _picture(predictor, images, pixels, shares), read)
+        say(f"attention: {explain}", err=True)
 
 
 def _records(
@@ -132,19 +141,17 @@ def _records(
 def _print_best(path: Path, names: tuple[str, ...], values: NDArray[Any], *, percent: bool) -> None:
     from fedmvp.prediction.predictor import ranked
 
-    typer.echo(str(path))
+    say(str(path))
     for name, value in ranked(names, values, _MOST):
-        typer.echo(f"  {100 * value:6.2f} %  {name}" if percent else f"  {value:8.4f}  {name}")
+        say(f"  {100 * value:6.2f} %  {name}" if percent else f"  {value:8.4f}  {name}")
 
 
-def _explain(
-    out: Path,
+def _picture(
     predictor: Predictor,
     images: list[Path],
     pixels: NDArray[np.uint8],
     shares: NDArray[np.float64],
-) -> None:
-    from fedmvp.files import write_bytes
+) -> bytes:
     from fedmvp.prediction.overlay import Explained, draw_overlay
     from fedmvp.prediction.predictor import ranked
 
@@ -153,4 +160,4 @@ def _explain(
         ((name, share),) = ranked(predictor.class_names, row, 1)
         title = f"{path.name}: {name} ({100 * share:.1f} %)"
         rows.append(Explained(image, title, predictor.attended(image)))
-    write_bytes(out, draw_overlay(rows))
+    return draw_overlay(rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
 from fedmvp.wording import plural
 
 if TYPE_CHECKING:
@@ -147,9 +148,10 @@ def _print(found: Probe, severity: float | None, *, cameras: bool) -> None:
     if cameras:
         seen = "through the sites' cameras"
         seen += "" if severity is None else f" at severity {severity:g}"
-    typer.echo(
+    say(
         f"{found.dataset}: {plural(found.classes, 'class')}, {whole.train_images:,} training and "
-        f"{plural(whole.test_images, 'test image')}, {seen}\n"
+        f"{plural(whole.test_images, 'test image')}, {seen}",
+        "",
     )
     both = whole.zero_shot_combined
     lines: list[tuple[str, str, str]] = [
@@ -167,14 +169,14 @@ def _print(found: Probe, severity: float | None, *, cameras: bool) -> None:
     print_table(
         ("measure", "value".rjust(width), ""), [(n, v.rjust(width), w) for n, v, w in lines]
     )
-    typer.echo()
+    say("")
     header = ("domain", "train", "test", "zero-shot", "both texts", "shift", "pixel shift")
     print_table(header, [_domain_row(group, header) for group in found.domains])
     if whole.statistics is not None:
         words = pixel_words(whole.statistics.pixels, reference.pixels)
-        typer.echo(f"\nPixels: {words}.")
-    typer.echo(f"Reference: {reference.source}.")
-    typer.echo(f"\n{recommend(found).text}")
+        say("", f"Pixels: {words}.")
+    say(f"Reference: {reference.source}.")
+    say("", recommend(found).text)
 
 
 def _domain_row(group: Group, header: tuple[str, ...]) -> list[object]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -46,9 +48,9 @@ def list_profiles(
         ],
     )  # fmt: skip
     if current is None:
-        typer.echo("params.yaml is missing: `fedmvp profile use default` writes it")
+        say("params.yaml is missing: `fedmvp profile use default` writes it")
     elif not any(row["in_use"] for row in rows):
-        typer.echo("params.yaml is edited: it is none of these")
+        say("params.yaml is edited: it is none of these")
 
 
 @app.command()
@@ -64,12 +66,13 @@ def use(
     .fedmvp/params.yaml.bak.
     """
     from fedmvp.errors import ConfigError
-    from fedmvp.files import write_bytes, write_text
+    from fedmvp.files import write_bytes
+    from fedmvp.output_files import write_output
     from fedmvp.yaml_files import load_yaml
 
     text, current = profile_text(name), _current()
     if current == text:
-        typer.echo(f"params.yaml is profile {name} already")
+        say(f"params.yaml is profile {name} already")
         return
     edited = current is not None and current not in map(profile_text, profile_names())
     if edited and not force:
@@ -78,17 +81,17 @@ def use(
     old: Any = {}
     if edited and current is not None:
         write_bytes(_BACKUP, _PARAMS.read_bytes())
-        typer.echo(f"the old params.yaml is kept in {_BACKUP}")
+        say(f"the old params.yaml is kept in {_BACKUP}")
     if current is not None:
         try:
             old = load_yaml(_PARAMS)
         except ConfigError:
-            typer.echo("the old params.yaml was not valid YAML")
-    write_text(_PARAMS, text)
+            say("the old params.yaml was not valid YAML")
+    write_output(_PARAMS, text.encode())
     lines = list(changes(old if isinstance(old, dict) else {}, load_yaml(_PARAMS)))
     for line in lines if old else ():
-        typer.echo(line)
-    typer.echo(f"params.yaml is now profile {name}; `dvc status` shows what will run")
+        say(line)
+    say(f"params.yaml is now profile {name}; `dvc status` shows what will run")
 
 
 def profile_names() -> tuple[str, ...]:

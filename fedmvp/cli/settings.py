@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
+
 if TYPE_CHECKING:
     from fedmvp.config import Params
     from fedmvp.data.manifest import Manifest
@@ -58,7 +60,7 @@ def settings(
         ],
     )  # fmt: skip
     for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
-        typer.echo(problem)
+        say(problem)
 
 
 def _partition(params: Params, name: str) -> Partition:
@@ -169,7 +171,7 @@ def _print_setting(partition: Partition) -> None:
             for c in partition.clients
         ],
     )
-    typer.echo("")
+    say("")
     print_table(
         ("target", "fold", "group", "dataset", "domain", "classes", "images"),
         [

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.output import say
+
 if TYPE_CHECKING:
     import PIL.Image
 
@@ -46,7 +48,8 @@ def show(
     from fedmvp.config import load_params
     from fedmvp.data.build import build_manifest
     from fedmvp.data.contact_sheet import contact_sheet
-    from fedmvp.files import write_bytes
+    from fedmvp.data.images import raw_folder
+    from fedmvp.output_files import write_output
 
     _check_out(out)
     _check_number("--classes", classes, _CLASSES)
@@ -55,11 +58,13 @@ def show(
     severity = _severity(spec, severity, data.capture)
     seen = build_manifest(spec, data.split_seed, severity)
     clean = build_manifest(spec, data.split_seed) if seen.capture else seen
-    write_bytes(out, _encoded(contact_sheet(clean, seen, classes=classes, cell_px=size), out))
+    base = raw_folder(name)
+    sheet = contact_sheet(clean, seen, classes=classes, cell_px=size)
+    write_output(out, _encoded(sheet, out), (base / image.path for image in seen.images))
     width = max(map(len, seen.domains))
     for domain in seen.domains:
-        typer.echo(f"{domain.ljust(width)}  {camera_words(seen.capture.get(domain))}")
-    typer.echo(f"severity {severity:g}; written: {out}" if seen.capture else f"written: {out}")
+        say(f"{domain.ljust(width)}  {camera_words(seen.capture.get(domain))}")
+    say(f"severity {severity:g}; written: {out}" if seen.capture else f"written: {out}")
 
 
 def camera_words(camera: Camera | None) -> str:
@@ -94,10 +99,9 @@ def _severity(spec: DatasetSpec, given: float | None, params: float) -> float:
 
 def _check_out(out: Path) -> None:
     from fedmvp.errors import ConfigError
+    from fedmvp.output_files import check_output
 
-    if out.is_dir():
-        raise ConfigError("is a folder", where="--out", value=str(out),
-                          hint="name the image file to write in it")  # fmt: skip
+    check_output(out)
     if out.suffix.lower() not in _FORMATS:
         raise ConfigError("not a kind of image file that can be written", where="--out",
                           value=str(out), hint=f"end it in {', '.join(_FORMATS)}")  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fedmvp.cli.output import say
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -27,7 +29,7 @@ def sync(store: Store = None) -> None:
     """Write one MLflow run per result; what is there already is left alone."""
     from fedmvp.tracking.sync import sync as bring_in_line
 
-    typer.echo(str(bring_in_line(_ROOT, store)))
+    say(str(bring_in_line(_ROOT, store)))
 
 
 @app.command()
@@ -42,7 +44,7 @@ def ui(
     command = ui_command(_ROOT, port=port, uri=store)
     environment = ui_environment(_ROOT, store)
     address = page_address(_ROOT, port=port, uri=store)
-    typer.echo(f"MLflow: {address} (Ctrl-C ends it)", err=True)
+    say(f"MLflow: {address} (Ctrl-C ends it)", err=True)
     try:
         done = subprocess.run(command, env=environment, check=False)  # noqa: S603 - ours
         code = done.returncode
@@ -79,4 +81,4 @@ def model(
         register=register,
         alias=alias,
     )
-    typer.echo(logged.uri)
+    say(logged.uri)

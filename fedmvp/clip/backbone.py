@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from fedmvp.clip.feature_cache import cached_features
@@ -21,6 +19,7 @@ from fedmvp.errors import BackboneError
 from fedmvp.files import read_json, sha256_bytes, write_bytes, write_json
 from fedmvp.linear import LINEAR
 from fedmvp.shortcuts import Shortcuts, compile_wanted
+from fedmvp.tensor_files import parse_tensors
 
 __all__ = ["Backbone", "load_backbone", "save_backbone"]
 
@@ -240,8 +239,8 @@ def load_backbone(
     if sha256_bytes(content) != spec.tower_sha256:
         raise BackboneError("checksum differs from spec.json", where=path, hint=hint)
     try:
-        state = load(content)
-    except SafetensorError as error:
+        state = parse_tensors(content)
+    except ValueError as error:
         raise BackboneError(f"not a safetensors file ({error})", where=path, hint=hint) from None
     shortcuts = Shortcuts.from_environment()
     backbone = Backbone.from_state(

@@ -10,12 +10,12 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.files import sha256_json, write_bytes
 from fedmvp.paths import cache_root
+from fedmvp.tensor_files import parse_tensors
 
 __all__ = ["cached_features"]
 
@@ -24,9 +24,8 @@ def cached_features(key: Mapping[str, Any], compute: Callable[[], Tensor]) -> Te
     """Return the tensor stored under `key`, computing and storing it on a miss."""
     path = cache_root() / "features" / f"{sha256_json(key)}.safetensors"
     try:
-        value: Tensor = load(path.read_bytes())["value"]
-        return value
-    except (OSError, SafetensorError, KeyError):
+        return parse_tensors(path.read_bytes())["value"]
+    except (OSError, ValueError, KeyError):
         value = compute()
     # A cache that cannot be written costs time, not the result.
     with contextlib.suppress(OSError):

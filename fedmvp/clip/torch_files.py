@@ -9,7 +9,9 @@ table names is refused.
 
 from __future__ import annotations
 
+import math
 import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +25,11 @@ __all__ = ["foreign_objects", "read_torch", "save_alone"]
 
 _PROGRAM = "__torch__."
 """What the names of classes defined in a TorchScript archive begin with."""
+_MOST_TIMES, _MOST_MORE_BYTES = 4, 1 << 20
+"""Tensors may take so many times their file, for some share their values, and so much more."""
+_FORMATS = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64,
+                      torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})  # fmt: skip
+"""Others can be stored, but not computed with."""
 _LISTS = "torch.jit._pickle."
 """What the names of the functions begin with that give a list its type."""
 
@@ -45,8 +52,18 @@ def read_torch(path: Path) -> Any:
     Raises
     ------
     Exception
-        Of many kinds, when the file is missing or damaged, or holds anything but plain values.
+        Of many kinds, when the file is missing or damaged, or holds anything but plain values, or
+        tensors far larger than itself.
     """
+    size = path.stat().st_size
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("not a regular file")
+    value = _read(path, size)
+    _require_budget(value, _MOST_TIMES * size + _MOST_MORE_BYTES)
+    return value
+
+
+def _read(path: Path, size: int) -> Any:
     if not zipfile.is_zipfile(path):
         # The form before torch 1.6.
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -55,6 +72,10 @@ def read_torch(path: Path) -> Any:
             # torch stores tensors as they are; a compressed record could be of any size.
             if _is_data(record.filename) and record.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"record {record.filename!r} is compressed")
+        # One stored record can be listed again and again; each would be read.
+        data = (record for record in archive.infolist() if _is_data(record.filename))
+        if sum(record.file_size for record in data) > size:
+            raise ValueError("records overlap")
         program = any(name.endswith("/constants.pkl") for name in archive.namelist())
     if program:
         return _read_program(path)
@@ -100,6 +121,24 @@ def _copy_tensors(path: Path, plain: IO[bytes]) -> None:
         for record in archive.namelist():
             if _is_data(record):
                 out.writestr(f"model/{record.partition('/')[2]}", archive.read(record))
+
+
+def _require_budget(value: Any, most_bytes: int) -> None:
+    """Refuse tensors that a few bytes stand for: each would be copied in full."""
+    rest, seen, total = [value], set[int](), 0
+    while rest:
+        value = rest.pop()
+        if isinstance(value, Tensor):
+            plain = value.layout is torch.strided and value.dtype in _FORMATS
+            if not plain or value.device.type != "cpu":
+                raise ValueError("a tensor is not a plain array of numbers")
+            total += math.prod(value.shape) * value.element_size()
+            if total > most_bytes:
+                raise ValueError("tensors are far larger than the file")
+        elif isinstance(value, dict | list | tuple | set) and id(value) not in seen:
+            seen.add(id(value))
+            rest += value
+            rest += value.values() if isinstance(value, dict) else ()
 
 
 def _is_data(record: str) -> bool:

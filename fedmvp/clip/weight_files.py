@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fedmvp.clip.activation import OPENAI_SCALARS
 from fedmvp.clip.hugging_face import in_openai_names, is_hugging_face
 from fedmvp.clip.torch_files import foreign_objects, read_torch, save_alone
 from fedmvp.errors import BackboneError
+from fedmvp.tensor_files import read_tensors
 
 __all__ = ["filled", "read_state"]
 
@@ -83,7 +83,7 @@ def filled(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> nn.Modu
 
 def _content(path: Path) -> Any:
     try:
-        return load_file(path) if path.suffix == ".safetensors" else read_torch(path)
+        return read_tensors(path)[0] if path.suffix == ".safetensors" else read_torch(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         if path.suffix != ".safetensors" and (names := foreign_objects(path, error)):
             raise BackboneError("holds more than tensors", where=path, value=names,

@@ -8,6 +8,7 @@ the least recently used files are where the cache would outgrow its limit (`fedm
 from __future__ import annotations
 import math
 import os
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -15,7 +16,6 @@ from fedmvp.errors import ConfigError, DataError
 
 import math
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,6 +37,7 @@ from fedmvp.catalog.spec import load_spec
 from fedmvp.data.splits import Split
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_json
+from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["DEFAULT_LIMIT_GIB", "cache_limit_bytes", "load_images", "make_room", "mark_used", "raw_folder"]
 
@@ -158,16 +159,15 @@ def _decode(
     # Pillow and numpy release the interpreter lock while they decode, resize and compute.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for _ in pool.map(fill, range(len(images))):
-            pass
+            raise_if_stopped()
 
 
 def _write_rows(
     path: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    os.close(handle)
-    temporary = Path(name)
+    # Not by tempfile, whose files are private: others may share the cache.
+    temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
     try:
         array = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         fill(array)

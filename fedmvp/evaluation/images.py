@@ -19,6 +19,7 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
+from fedmvp.interruption import raise_if_stopped
 from fedmvp.partition.model import Target
 
 __all__ = ["EvaluationImages", "TargetImages"]
@@ -56,6 +57,7 @@ class TargetImages:
     def batches(self, size: int) -> Iterator[NDArray[np.int64]]:
         """Yield the rows of up to `size` images at a time."""
         for start in range(0, len(self.rows), size):
+            raise_if_stopped()
             yield self.rows[start : start + size]
 
 

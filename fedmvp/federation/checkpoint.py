@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -122,8 +123,13 @@ class CheckpointFolder:
         self.path = path
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, patience_s: float = 10.0) -> Iterator[None]:
         """Keep every other process out meanwhile; the system frees what a killed one held.
+
+        Parameters
+        ----------
+        patience_s : float, default=10.0
+            How long to wait for one that may be ending, in seconds.
 
         Raises
         ------
@@ -131,14 +137,25 @@ class CheckpointFolder:
             When another process trains the same run.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+        path = self.path.with_name(f"{self.path.name}.lock")
+        lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience_s)
         except Timeout:
-            raise CheckpointError("another process trains this very run", where=self.path,
-                                  hint="let it end, or stop it: this one would repeat its work",
-                                  ) from None  # fmt: skip
+            holder = path.read_text(encoding="utf-8")
+            raise CheckpointError(
+                f"process {holder or '(unknown)'} trains this very run, as when the `dvc` that "
+                f"started it was killed; waited {patience_s:g} s",
+                where=self.path,
+                hint=f"wait until it has ended, or stop it with `kill {holder}`, and run again: "
+                "finished rounds are kept",
+            ) from None
+        except OSError as error:
+            error.add_note("set FEDMVP_SCRATCH to a folder on a disk that has file locks")
+            error.filename = str(path)
+            raise
         with lock:
+            path.write_text(str(os.getpid()), encoding="utf-8")
             remove_partial(self.path)
             yield
 

@@ -19,6 +19,7 @@ from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
 from fedmvp.federation.optimizers import OPTIMIZERS, Step
 from fedmvp.federation.personal import forget_frozen, rearrange, starting_tensors
+from fedmvp.interruption import raise_if_stopped
 from fedmvp.methods.base import Batch, Loss, Method, RoundLosses
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import numpy_generator, torch_generator
@@ -202,6 +203,7 @@ def train_client(
         batches = [order[i : i + federation.batch_size]
                    for i in range(0, len(order), federation.batch_size)]  # fmt: skip
         for rows in batches[-1:] if method.last_batch_only else batches:
+            raise_if_stopped()
             batch = data.batch(rows, views)
             loss = method.loss(batch, data.classes)
             value = meter.add(loss, batch.labels, epoch)

@@ -28,6 +28,7 @@ from fedmvp.errors import ClientFailure
 from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.client import ClientState, ClientUpdate
 from fedmvp.federation.failures import Failure
+from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["Build", "WorkerBackend", "Workers"]
 
@@ -125,7 +126,9 @@ class Workers:
             When a worker ended by itself.
         """
         try:
-            yield from self._pool.map(_train, jobs)
+            for done in self._pool.map(_train, jobs):
+                raise_if_stopped()
+                yield done
         except BrokenProcessPool:
             raise ClientFailure(
                 "a worker process ended by itself, most often for lack of memory",

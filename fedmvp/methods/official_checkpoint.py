@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fedmvp.clip.torch_files import foreign_objects, read_torch, save_alone
 from fedmvp.errors import CheckpointError
-from fedmvp.files import write_bytes
+from fedmvp.output_files import write_output
 
 __all__ = ["OfficialCheckpoint", "from_official", "read_official", "to_official", "write_official"]
 
@@ -139,7 +139,7 @@ def write_official(path: Path, checkpoint: OfficialCheckpoint) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue())
+    write_output(path, buffer.getvalue())
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,5 +6,6 @@ and the MLflow model are two faces of it.
 
 from fedmvp.prediction.load import load_predictor
 from fedmvp.prediction.predictor import Predictor
+from fedmvp.prediction.request import PredictionRequest
 
-__all__ = ["Predictor", "load_predictor"]
+__all__ = ["PredictionRequest", "Predictor", "load_predictor"]

@@ -15,7 +15,7 @@ from fedmvp.attributes.schema import spoken_name
 from fedmvp.catalog.spec import DatasetSpec, load_spec
 from fedmvp.config import Section, load_params
 from fedmvp.errors import AttributeTextError, ConfigError, DataError, FedMVPError
-from fedmvp.files import read_json
+from fedmvp.files import read_json, read_text
 from fedmvp.paths import attributes_path
 
 __all__ = ["Candidates", "choose_candidates", "read_attribute_lists", "read_class_names"]
@@ -117,7 +117,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         When the file is missing, empty, not UTF-8 or names a class twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"class list cannot be read ({type(error).__name__})",

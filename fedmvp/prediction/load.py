@@ -20,6 +20,7 @@ from fedmvp.paths import BACKBONE
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.predictor import Predictor
+from fedmvp.prediction.request import PredictionRequest
 from fedmvp.results.learned import Learned, read_learned
 
 __all__ = ["PredictionWarning", "assemble", "load_predictor", "run_datasets", "section_of"]
@@ -32,47 +33,18 @@ class PredictionWarning(UserWarning):
     """A prediction that can be made but may not be what was meant."""
 
 
-def load_predictor(
-    weights: Path | None = None,
-    *,
-    backbone: BackboneChoice | None = None,
-    dataset: str | None = None,
-    domain: str | None = None,
-    classes: Path | None = None,
-    attributes: Path | None = None,
-    method: str | None = None,
-    variant: str | None = None,
-    lora: bool | None = None,
-    fold: str | None = None,
-    device: torch.device | str = "cpu",
-) -> Predictor:
-    """Return a predictor; whatever is left out is taken from the run that made the weights.
-
-    Parameters
-    ----------
-    weights : Path, optional
-        A result's weights.safetensors (or its folder) or an imported file; none for methods
-        without training, whose name may stand here instead.
-    backbone : BackboneChoice, optional
-    dataset, domain, classes, attributes
-        See `fedmvp.prediction.candidates.choose_candidates`.
-    method : str, optional
-        By default what the weights say; ``zero_shot`` without weights.
-    variant : str, optional
-        Bundle of a method's flags; flags that the weights do not fix are taken from it.
-    lora : bool, optional
-        Whether FedMVP's LoRA is applied; by default as weights and variant say.
-    fold : str, optional
-        Of weights with several.
+def load_predictor(request: PredictionRequest, *, device: torch.device | str = "cpu") -> Predictor:
+    """Return what classifies as asked.
 
     Raises
     ------
     FedMVPError
         Naming what is missing or does not fit, and the hint.
     """
+    weights, method, dataset = request.weights, request.method, request.dataset
     if weights is not None and method is None and _untrained(weights):
         weights, method = None, str(weights)
-    learned = _NOTHING if weights is None else read_learned(weights, fold)
+    learned = _NOTHING if weights is None else read_learned(weights, request.fold)
     name = method or learned.method or ("zero_shot" if weights is None else None)
     if name is None:
         raise ConfigError("the weights do not name their method", where=weights,
@@ -81,16 +53,18 @@ def load_predictor(
     if trained and weights is None:
         raise ConfigError("method needs its learned tensors", where="--method", value=name,
                           hint="give --weights FILE")  # fmt: skip
-    params = section_of(name, learned, variant=variant, lora=lora)
-    if dataset is None and classes is None:
-        dataset = _only_dataset(learned.run, required=attributes is None)
+    params = section_of(name, learned, variant=request.variant, lora=request.lora)
+    if dataset is None and request.classes is None:
+        dataset = _only_dataset(learned.run, required=request.attributes is None)
     candidates = choose_candidates(
-        dataset=dataset, domain=domain, classes=classes, attributes=attributes
+        dataset=dataset,
+        domain=request.domain,
+        classes=request.classes,
+        attributes=request.attributes,
     )
     run = _run_params(learned)
-    folder = _backbone_folder(backbone, learned)
     tower = load_backbone(
-        folder,
+        _backbone_folder(request.backbone, learned),
         precision=run.get("precision", "fp32"),
         linear=run.get("linear", "matmul"),
         device=device,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from fedmvp.errors import printable
 from fedmvp.heat_map import draw_heat_map
 from fedmvp.prediction.predictor import Attended
 
@@ -86,7 +87,8 @@ def _strip(row: Explained) -> Image.Image:
         y = _GAP_PX + _CELL_PX + (_LINES + line) * _LINE_PX + 4
         draw.rectangle((_GAP_PX, y + 2, _GAP_PX + 10, y + 12), fill=colour)
         room = strip.width - 2 * _GAP_PX - 16
-        draw.text((_GAP_PX + 16, y), fitted(f"{name}: {text}", font, room), fill="black", font=font)
+        caption = fitted(printable(f"{name}: {text}"), font, room)
+        draw.text((_GAP_PX + 16, y), caption, fill="black", font=font)
     return strip
 
 
@@ -117,7 +119,7 @@ def fitted(text: str, font: Font, width_px: float) -> str:
 
 def _wrap(text: str, font: Font) -> list[str]:
     """Break a caption into lines that fit a cell; what does not fit is cut."""
-    words = [fitted(word, font, _CELL_PX) for word in text.split()]
+    words = [fitted(word, font, _CELL_PX) for word in printable(text).split()]
     lines: list[str] = [""]
     for word in words:
         longer = f"{lines[-1]} {word}".strip()

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError, ConfigError
-from fedmvp.files import parse_json, write_bytes
+from fedmvp.files import parse_json
 from fedmvp.methods import METHODS
 from fedmvp.results.record import read_record
+from fedmvp.output_files import write_output
+from fedmvp.tensor_files import read_tensors
 
-__all__ = ["Learned", "read_learned", "save_learned"]
+__all__ = ["Learned", "read_learned", "save_learned", "weights_file"]
 
 _NOTE = "fedmvp"
 """The one metadata key of our safetensors files; more than one would be written in any order."""
@@ -56,7 +57,7 @@ def save_learned(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, A
     """Write tensors with a note of their method, and the entries of its section they need."""
     text = json.dumps(note, sort_keys=True, ensure_ascii=False)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(contiguous, metadata={_NOTE: text}))
+    write_output(path, save(contiguous, metadata={_NOTE: text}))
 
 
 def read_learned(path: Path, fold: str | None = None) -> Learned:
@@ -72,7 +73,7 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
     CheckpointError
         When the file is not readable, or holds several folds and none was chosen.
     """
-    path = path / "weights.safetensors" if path.is_dir() else path
+    path = weights_file(path)
     every, note = _read(path)
     tensors = _fold_of(every, fold, path)
     run = _run_beside(path)
@@ -86,15 +87,19 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
     return Learned(method, tensors, resolved, note.get("params", {}), run, note)
 
 
+def weights_file(path: Path) -> Path:
+    """Return the file of weights that a path means: itself, or the one in a result's folder."""
+    return path / "weights.safetensors" if path.is_dir() else path
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     hint = ("give weights.safetensors of a result, or import an official checkpoint with "
             "`fedmvp import-official`")  # fmt: skip
     if not path.is_file():
         raise CheckpointError("file is missing", where=path, hint=hint)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            note = parse_json((file.metadata() or {}).get(_NOTE, "{}"))
+        tensors, metadata = read_tensors(path)
+        note = parse_json(metadata.get(_NOTE, "{}"))
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"not a safetensors file ({type(error).__name__})", where=path,
                               hint=hint) from None  # fmt: skip

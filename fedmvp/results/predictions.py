@@ -8,7 +8,6 @@ Shapes: N images of a target.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmvp.errors import DataError
-from fedmvp.files import write_csv
+from fedmvp.files import read_rows, write_csv
 from fedmvp.partition.model import Target
 
 __all__ = ["PREDICTION_COLUMNS", "Answers", "LabelledTarget", "TargetPredictions",
@@ -112,13 +111,7 @@ def read_predictions(path: Path, targets: Iterable[Mapping[str, Any]]) -> Answer
         When the file is missing, is no such table, or does not give exactly these targets with
         these numbers of images and these accuracies.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return _read(csv.reader(file, strict=True), targets, path)
-    except FileNotFoundError:
-        raise DataError("file is missing", where=path, hint=_RERUN) from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"not a CSV table ({error})", where=path, hint=_RERUN) from None
+    return _read(read_rows(path), targets, path)
 
 
 def _read(rows: Iterator[list[str]], targets: Iterable[Mapping[str, Any]], path: Path) -> Answers:

@@ -2,60 +2,95 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from types import FrameType
+from types import TracebackType
+from typing import NoReturn
 
-from fedmvp.errors import ConfigError, FedMVPError, one_line
+from fedmvp.errors import ConfigError, told
+from fedmvp.interruption import Stopped, listen, raise_if_stopped, stop_listening
 from fedmvp.shortcuts import Shortcuts
+from fedmvp.streams import flush_stdout, open_closed_streams
 
-__all__ = ["run_stage", "stage_arguments", "stage_seed"]
-
-
-class _Stopped(KeyboardInterrupt):
-    """Raised by the first SIGINT or SIGTERM, so that half-written files are cleared away."""
+__all__ = ["begin", "run_stage", "stage_arguments", "stage_seed"]
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_DFL)  # a second one ends the process at once
-    raise _Stopped(number)
+_DISK_HINT = ("check the path and its permissions, and free disk space, then run `dvc repro` "
+              "again: what is finished is kept")  # fmt: skip
+
+
+def begin() -> None:
+    """Prepare a process that will run a stage, before it imports what the stage needs.
+
+    From here on a signal ends it with its code, and an import that fails for lack of memory is
+    one line.
+    """
+    listen()
+    open_closed_streams()
+    sys.excepthook = _end_in_one_line
 
 
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main` and end the process.
 
     Exit codes: 0 done; 2 something the user can hint, named in one line (the traceback too if
-    FEDMVP_DEBUG is set); 128 + number when a signal stopped it: 130 for SIGINT, 143 for SIGTERM.
+    FEDMVP_DEBUG is set); 128 + number when a signal stopped it, also one that got lost on the way:
+    130 for SIGINT, 143 for SIGTERM.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    listen()
+    open_closed_streams()
     # Modules stay until the end; unfrozen, each collection and the interpreter's own at its end
     # would look through them all.
     gc.freeze()
     gc.enable()
     try:
+        _work(main)
+    except Stopped as stopped:
+        _say_stopped(stopped)
+    stop_listening()  # what comes after the work ends the process by itself
+
+
+def _work(main: Callable[[], None]) -> None:
+    raise_if_stopped()
+    try:
         Shortcuts.from_environment()  # a wrong name is refused before the work
         main()
-    except FedMVPError as error:
-        _refuse(str(error))
-    except _Stopped as stopped:
-        print(f"stopped by {signal.Signals(stopped.args[0]).name}; what is finished is kept "
-              "(training: its rounds): run `dvc repro` to go on", file=sys.stderr)  # fmt: skip
-        sys.exit(128 + stopped.args[0])
-    except OSError as error:
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        name = f"{one_line(str(error.filename))}: " if error.filename else ""
-        _refuse(f"{name}{error.strerror or error}{notes}; hint: check the path and its "
-                "permissions, and free disk space, then run `dvc repro` again: what is finished is "
-                "kept")  # fmt: skip
+        flush_stdout()
+    except Exception as error:
+        raise_if_stopped()
+        if (line := told(error, _DISK_HINT)) is None:
+            raise
+        with contextlib.suppress(OSError):
+            flush_stdout()
+        _refuse(line)
+    raise_if_stopped()
 
 
-def _refuse(message: str) -> None:
+def _end_in_one_line(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Take the place of Python's own traceback, until `run_stage` is reached and after it."""
+    if isinstance(error, Stopped):
+        _say_stopped(error)
+    line = told(error, _DISK_HINT) if isinstance(error, Exception) else None
+    if line is None or os.environ.get("FEDMVP_DEBUG"):
+        sys.__excepthook__(kind, error, trace)
+    if line is not None:
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _say_stopped(stopped: Stopped) -> NoReturn:
+    print(f"{stopped}; what is finished is kept (training: its rounds): run `dvc repro` to go on",
+          file=sys.stderr)  # fmt: skip
+    sys.exit(stopped.exit_code)
+
+
+def _refuse(message: str) -> NoReturn:
     if os.environ.get("FEDMVP_DEBUG"):
         traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
@@ -79,11 +114,16 @@ def stage_seed(word: str) -> int:
 def stage_arguments(arguments: Sequence[str], *names: str) -> tuple[str, ...]:
     """Return the words a stage was started with, one for each of `names`.
 
+    DVC gives them as options, ``--setting base_to_new``; by hand they may stand in order.
+
     Raises
     ------
     ConfigError
         When there are more or fewer.
     """
+    options = [f"--{name.lower()}" for name in names]
+    if list(arguments[::2]) == options:
+        arguments = arguments[1::2]
     if len(arguments) != len(names):
         raise ConfigError("wrong number of words", where="command line", value=list(arguments),
                           hint=f"give {' '.join(names)}")  # fmt: skip

@@ -102,7 +102,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copyfile(root / "fedmvp/methods/zero_shot.py", root / "fedmvp/methods/other.py")
     table = root / "fedmvp/methods/__init__.py"
     named = table.read_text(encoding="utf-8").replace(
-        '    "fedmvp":', '    "other": "ZeroShot",\n    "fedmvp":'
+        '    "fedmvp":', '    "other": ("other", "ZeroShot", "Other"),\n    "fedmvp":'
     )
     table.write_text(named, encoding="utf-8")
     text = yaml.safe_dump(small_params(), sort_keys=False)

@@ -45,7 +45,7 @@ def test_nothing_runs_twice(copy: Copy) -> None:
         ("methods.fedmvp.consistency_weight", 0.5, trained("fedmvp") | END),
         ("methods.zero_shot.federation", {}, ZERO_SHOT | END),
         ("federation.rounds", 3, METHODS | END),
-        ("attributes.template", "paper-v1", {"attributes@animals"} | SCORES),
+        ("attributes.template", "paper-v1", {"attributes@animals"} | SCORES | CODE),
         ("partition.shots", 4, {"partition@base_to_new"} | SCORES),
         ("data.split_seed", 2, PREPARATION - {"backbone", "attributes@animals"} | SCORES),
         ("data.capture", 0.3, PREPARATION - {"backbone", "attributes@animals"} | SCORES),
@@ -53,8 +53,8 @@ def test_nothing_runs_twice(copy: Copy) -> None:
         ("backbone.linear", "matmul", {"backbone"} | SCORES),
         ("report.title", "Another title", {"report"}),
         ("profile", "another", {"report"}),
-        ("run.seeds", [1, 2], trained("fedmvp", "other", seed=2) | ZERO_SHOT | END),
-        ("run.trained", ["fedmvp"], END),
+        ("run.seeds", [1, 2], trained("fedmvp", "other", seed=2) | ZERO_SHOT | END | CODE),
+        ("run.trained", ["fedmvp"], END | CODE),
     ],
 )
 def test_params(copy: Copy, key: str, value: object, rerun: set[str]) -> None:

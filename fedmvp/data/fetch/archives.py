@@ -16,7 +16,7 @@ from typing import IO
 
 from fedmvp.errors import SourceError
 
-__all__ = ["extract"]
+__all__ = ["extract", "most_unpacked_bytes"]
 
 _MAX_RATIO = 100
 """Bytes a byte of the archive may become; tables of text reach 20, images 1."""
@@ -107,12 +107,17 @@ def _refused(archive: Path, name: str, why: str) -> SourceError:
     return SourceError(f"archive member {why}", where=archive, value=name, hint=_HINT)
 
 
+def most_unpacked_bytes(archive: Path) -> int:
+    """Return how large what a compressed file holds may be."""
+    return _SLACK_BYTES + _MAX_RATIO * archive.stat().st_size
+
+
 class _Budget:
     """Bytes an archive may still become: counted as they come, for headers can lie."""
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
-        self.left = _SLACK_BYTES + _MAX_RATIO * archive.stat().st_size
+        self.left = most_unpacked_bytes(archive)
 
     def spend(self, count: int) -> None:
         """Take `count` bytes off."""

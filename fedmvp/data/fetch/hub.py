@@ -16,6 +16,7 @@ from typing import Any
 
 from fedmvp.catalog.sources import HubSource, HubTable
 from fedmvp.catalog.spec import DatasetSpec, Named
+from fedmvp.data.fetch.archives import most_unpacked_bytes
 from fedmvp.errors import SourceError
 
 __all__ = ["fetch_hub"]
@@ -89,6 +90,7 @@ def _write_rows(
 
     try:
         with pq.ParquetFile(path) as parquet:
+            _require_budget(parquet.metadata, path)
             columns = [c for c in (source.image, source.label, source.domain) if c is not None]
             absent = set(columns) - set(parquet.schema_arrow.names)
             if absent:
@@ -100,8 +102,15 @@ def _write_rows(
                     _write_image(image, staging / table.into / folder, f"{path.stem}-{row:07d}")
                     row += 1
             return int(parquet.metadata.num_rows)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise _refused(path, f"not a Parquet file ({error})") from None
+
+
+def _require_budget(metadata: Any, path: Path) -> None:
+    """Refuse a table that a few bytes stand for, as archives are: its columns would be unpacked."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    if sum(group.total_byte_size for group in groups) > most_unpacked_bytes(path):
+        raise _refused(path, "swells to many times its size")
 
 
 def _images(

@@ -126,7 +126,7 @@ def _download(file: HttpFile | DriveFile, work: Fetch, name: str) -> None:
     work.used.append(path)
     if not path.exists():
         if isinstance(file, HttpFile):
-            download(file.url, path)
+            download(file.url, path, size_bytes=file.size_bytes)
         else:
             download_drive(file.id, path)
     try:

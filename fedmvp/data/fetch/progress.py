@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fedmvp.errors import printable
+
 __all__ = ["Advance", "tell", "transfer_bar"]
 
 Advance = Callable[[int, int | None], None]
@@ -17,7 +19,7 @@ Advance = Callable[[int, int | None], None]
 
 def tell(message: str) -> None:
     """Print one line for the user."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -27,6 +29,7 @@ def transfer_bar(title: str) -> Iterator[Advance]:
         yield lambda have, total: None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -44,5 +47,5 @@ def transfer_bar(title: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=None)
+        task = progress.add_task(escape(printable(title)), total=None)
         yield lambda have, total: progress.update(task, completed=have, total=total)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fedmvp.data.fetch.progress import Advance, transfer_bar
 from fedmvp.errors import SourceError
+from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["download", "download_drive", "verify_file"]
 
@@ -34,6 +35,7 @@ def download(
     attempts: int = 5,
     pause_s: float = 1.0,
     timeout_s: float = 60.0,
+    size_bytes: int | None = None,
 ) -> None:
     """Fetch `url` to `target`; the caller verifies the content.
 
@@ -48,11 +50,13 @@ def download(
         Wait before the next attempt in seconds; doubles each time.
     timeout_s : float, default=60.0
         Longest silence of the server in seconds.
+    size_bytes : int, optional
+        Declared length: a server that sends more is cut off, before it fills the disk.
 
     Raises
     ------
     SourceError
-        When the server refuses (4xx), or all attempts failed.
+        When the server refuses (4xx), sends too much, or all attempts failed.
     OSError
         When the disk is full or cannot be written.
     """
@@ -61,8 +65,23 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     with transfer_bar(target.name) as advance:
-        _fetch_all(url, part, advance, attempts=attempts, pause_s=pause_s, timeout_s=timeout_s)
+        limited = _limited(advance, url, part, size_bytes)
+        _fetch_all(url, part, limited, attempts=attempts, pause_s=pause_s, timeout_s=timeout_s)
     part.replace(target)
+
+
+def _limited(advance: Advance, url: str, part: Path, most: int | None) -> Advance:
+    """Return `advance` with an end: what is too long is refused and removed as it comes."""
+
+    def step(done: int, total: int | None) -> None:
+        raise_if_stopped()
+        if most is not None and done > most:
+            part.unlink(missing_ok=True)
+            raise SourceError(f"server sends more than the declared {most} bytes", where=url,
+                              hint="use another source, or correct the catalog entry")  # fmt: skip
+        advance(done, total)
+
+    return step
 
 
 def _fetch_all(

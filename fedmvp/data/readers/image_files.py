@@ -8,6 +8,7 @@ from pathlib import Path
 from fedmvp.catalog.layouts import Part
 from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
+from fedmvp.files import MAX_DATA_BYTES, read_text
 
 __all__ = ["ImageFile", "image_size", "is_image", "hint", "missing", "read_lines"]
 
@@ -67,7 +68,7 @@ def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
         When the file is missing or not UTF-8.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path, MAX_DATA_BYTES).splitlines()
     except FileNotFoundError:
         raise missing(spec, path, "list") from None
     except UnicodeDecodeError as error:

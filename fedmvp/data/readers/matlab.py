@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +13,16 @@ from fedmvp.catalog.layouts import CarsMat, FlowersMat, Part
 from fedmvp.data.readers.image_files import ImageFile, image_size, hint, missing
 from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
+from fedmvp.files import read_limited
 
 __all__ = ["cars_mat", "flowers_mat"]
 
-_DAMAGED = (ValueError, KeyError, IndexError, TypeError, OSError)
+_DAMAGED = (ValueError, KeyError, IndexError, TypeError, OSError, MemoryError, struct.error)
 """What scipy raises on other kinds of files, and for a key that is not there."""
+
+_MAX_BYTES, _MAX_UNPACKED_BYTES = 64 << 20, 256 << 20
+"""The label files are a few megabytes; zlib packs a thousand zeros in a byte."""
+_HEADER_BYTES, _TAG_BYTES, _COMPRESSED = 128, 8, 15
 
 
 def flowers_mat(spec: DatasetSpec, layout: FlowersMat, base: Path) -> Iterator[ImageFile]:
@@ -64,11 +71,34 @@ def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
 
     if not path.is_file():
         raise missing(spec, path, "label file")
+    content = read_limited(path, _MAX_BYTES)
     try:
-        return loadmat(path)[key]
+        _require_budget(content)
+        return loadmat(io.BytesIO(content))[key]
     except (MatReadError, NotImplementedError, zlib.error, *_DAMAGED) as error:
         raise DataError(
             f"not the expected MATLAB file ({type(error).__name__}: {error})",
             where=path,
             hint=hint(spec),
         ) from None
+
+
+def _require_budget(content: bytes) -> None:
+    """Refuse a file whose compressed elements swell beyond all use, before scipy unpacks them.
+
+    Raises
+    ------
+    ValueError, struct.error, zlib.error
+        When they do, or are damaged.
+    """
+    order = ">" if content[126:128] == b"MI" else "<"
+    place, left = _HEADER_BYTES, _MAX_UNPACKED_BYTES
+    while place + _TAG_BYTES <= len(content):
+        kind, length = struct.unpack_from(f"{order}II", content, place)
+        place += _TAG_BYTES
+        if kind == _COMPRESSED:
+            unpacked = zlib.decompressobj().decompress(content[place : place + length], left + 1)
+            left -= len(unpacked)
+            if left < 0:
+                raise ValueError(f"swells to more than {_MAX_UNPACKED_BYTES >> 20} MiB")
+        place += length

@@ -10,6 +10,8 @@ __all__ = ["CASES"]
 
 PARTITION = ("partition", "small")
 SHOW = ("datasets", "show", "toys", "--out", "sheet.png")
+ZERO_SHOT = ("predict", "image0.png", "--dataset", "toys", "--method", "zero_shot")
+WEIGHTS = "results/small/fedmvp/seed1/weights.safetensors"
 TRAIN = ("train", "small", "fedmvp", "1")
 
 
@@ -99,6 +101,15 @@ CASES = [
           federation__schedule="linear"),
     entry("no seed", "run.seeds: ", "at least 1", run__seeds=[]),
     entry("a seed twice", "run: seeds repeats an entry", run__seeds=[1, 1]),
+    entry("words for a shell as a seed", "run.seeds.0: ", "got '1; touch PWNED; true'",
+          run__seeds=["1; touch PWNED; true"]),
+    entry("a seed in quotes", "run.seeds.0: ", "got '1'", run__seeds=["1"]),
+    entry("a command as a setting", "run.settings.0: ", run__settings=["$(touch PWNED)"]),
+    entry("a way out as a setting", "run.settings.0: ", run__settings=["../../docs"]),
+    entry("a line feed in a method", "run.trained.0: ", run__trained=["fedmvp\ntouch PWNED"]),
+    entry("a command as a suite", "run.suite: ", run__suite="`touch PWNED`"),
+    entry("a way out as a dataset", "data.datasets.0: ", data__datasets=["../toys"]),
+    entry("a way out as a template", "attributes.template: ", attributes__template="../../x"),
     entry("a negative seed", "run.seeds.0: ", "got -1", run__seeds=[-1]),
     entry("a setting that is a path", "run.settings.0: ", "got '../up'", run__settings=["../up"]),
     entry("a profile of 10,000 characters", "profile: ", "…", profile="x" * 10_000),
@@ -147,7 +158,22 @@ CASES = [
     words("an unknown profile", ("profile", "use", "fast"), "unknown profile; got 'fast'",
             "default"),
     words("a folder for a sheet of images", ("datasets", "show", "toys", "--out", "data"),
-          "--out: is a folder; got 'data'", "name the image file"),
+          "data: is a folder", "name the file"),
+    words("attributes of a device that never ends", (*ZERO_SHOT, "--attributes", "/dev/zero"),
+          "/dev/zero: holds more than"),
+    words("classes of a device that never ends",
+          ("predict", "image0.png", "--method", "zero_shot", "--classes", "/dev/zero"),
+          "/dev/zero: holds more than 16 MiB"),
+    words("attention over an image", (*ZERO_SHOT, "--explain", "image0.png"),
+          "image0.png: is read by this command"),
+    words("attention over weights", ("predict", "image0.png", "--weights", WEIGHTS, "--explain",
+          WEIGHTS), "weights.safetensors: is read by this command"),
+    words("a checkpoint over itself", ("import-official", WEIGHTS, "--export", WEIGHTS),
+          "is read by this command"),
+    words("two files under one name", ("import-official", WEIGHTS, "--export", "x", "--out", "./x"),
+          "--out and --export are one file"),
+    words("a sheet over an image", ("datasets", "show", "toys", "--out",
+          ".fedmvp/data/toys/sketch/kite/0.png"), "is read by this command"),
     words("a sheet of another kind", ("datasets", "show", "toys", "--out", "sheet.gif"),
           "--out: not a kind of image file", "got 'sheet.gif'", ".png, .jpg, .webp"),
     words("a sheet of no classes", (*SHOW, "--classes", "0"), "--classes: ", "got 0", "1 to 50"),

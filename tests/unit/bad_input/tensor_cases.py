@@ -53,6 +53,19 @@ def bytes_of(name: str, content: bytes, *tells: str) -> Case:
                 ("weights.safetensors: learned tensors cannot be read", *tells))  # fmt: skip
 
 
+def half_bytes() -> bytes:
+    """Return a tensor of a format that torch stores and does not compute with."""
+    header = b'{"main/x": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}'
+    return len(header).to_bytes(8, "little") + header + bytes(1)
+
+
+def named_twice() -> bytes:
+    """Return one name for two tensors."""
+    entry = b'"main/x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}'
+    header = b"{" + entry + b", " + entry + b"}"
+    return len(header).to_bytes(8, "little") + header + bytes(4)
+
+
 def tensors(name: str, words: tuple[str, ...], change: Callable[[Tensors], object],
             *tells: str) -> Case:  # fmt: skip
     """Return a case of changed tensors."""
@@ -133,6 +146,10 @@ CASES = [
     bytes_of("weights of nothing", b""),
     bytes_of("a header without end", (2**62).to_bytes(8, "little") + b"{}"),
     bytes_of("a header of nonsense", (4).to_bytes(8, "little") + b"[[[["),
+    bytes_of("weights of half bytes", half_bytes(), "of format 'F4'"),
+    Case("half bytes to predict with", lambda w: w.write(WEIGHTS, half_bytes()), PREDICT,
+         (WEIGHTS, "not a safetensors file")),
+    bytes_of("weights that give a name twice", named_twice(), "duplicate key"),
     tensors("weights with a NaN", EVALUATE, lambda t: t[FIRST].fill_(float("nan")),
             "not finite numbers; got", FIRST),
     tensors("weights that are whole numbers", EVALUATE,

@@ -186,6 +186,25 @@ def test_faults_name_the_option(run: Run, place: Backbone) -> None:
         assert message in run("predict", *words, code=2).stderr
 
 
+def test_attention_is_written_where_its_name_leads(
+    place: Backbone, run: Run, tmp_path: Path
+) -> None:
+    """A link stays one, a device gets the picture; of names nothing on the picture is a command."""
+    method = trained(place)
+    words = ("predict", "image0.png", "--weights", str(write_result(tmp_path, method)),
+             "--dataset", "toys", "--explain")  # fmt: skip
+    (tmp_path / "elsewhere").mkdir()
+    Path("link.png").symlink_to("elsewhere/attention.png")
+    Path("image\x1b[2J\n\udcff.png").write_bytes(Path("image0.png").read_bytes())
+    run(*words, "link.png")
+    assert Path("link.png").is_symlink()
+    assert Path("elsewhere/attention.png").read_bytes().startswith(b"\x89PNG")
+    run(*words, "/dev/null")
+    assert Path("/dev/null").is_char_device()
+    run("predict", "image\x1b[2J\n\udcff.png", *words[2:], "odd.png")
+    assert Path("odd.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_photographs_on_a_backbone_of_drawings_are_told(
     run: Run, place: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

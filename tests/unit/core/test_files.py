@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from fedmvp.errors import DataError
 from fedmvp.files import (
     read_csv,
     read_json,
+    read_limited,
     sha256_bytes,
     sha256_file,
     sha256_json,
@@ -66,6 +68,30 @@ def test_csv_round_trips_numbers(tmp_path: Path) -> None:
     assert read_csv(path)[1] == {"a": "1", "b": "x,y"}
 
 
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\rx", "'=1", "''@x"]
+HARMLESS = ["a", "'tis", "'", "-0.5", "+1e3", "", "a=b", "naïve 象"]
+
+
+def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path: Path) -> None:
+    """A mark in front makes it a text; what is read is what was written."""
+    path = tmp_path / "x.csv"
+    texts = FORMULAS + HARMLESS
+    write_csv(path, ("a", "b"), [{"a": text, "b": -1.5} for text in texts])
+    with path.open(newline="", encoding="utf-8") as file:
+        cells = [row["a"] for row in csv.DictReader(file)]
+    assert cells == [f"'{text}" for text in FORMULAS] + HARMLESS
+    assert [row["a"] for row in read_csv(path)] == texts
+    assert {row["b"] for row in read_csv(path)} == {"-1.5"}
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "big"])
+def test_reading_has_a_limit(device: str, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(1001))
+    with pytest.raises(DataError, match="holds more than"):
+        read_limited(tmp_path / device, 1000)
+    assert len(read_limited(tmp_path / "big", 1001)) == 1001
+
+
 def test_writing_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure on the way leaves the old file and no other; a full disk is named."""
     path = tmp_path / "x"
@@ -82,8 +108,9 @@ def test_writing_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
-def test_files_are_readable_by_others_and_long_names_work(tmp_path: Path) -> None:
-    path = tmp_path / ("n" * 240)
+@pytest.mark.parametrize("letter", ["n", "象"])
+def test_files_are_readable_by_others_and_long_names_work(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / (letter * (240 // len(letter.encode())))
     write_bytes(path, b"x")
     assert path.stat().st_mode & 0o777 == 0o644
 

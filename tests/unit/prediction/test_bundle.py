@@ -11,7 +11,7 @@ import pytest
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import BackboneError, CheckpointError, ConfigError
 from fedmvp.files import read_json, write_json
-from fedmvp.prediction import load_predictor
+from fedmvp.prediction import PredictionRequest, load_predictor
 from fedmvp.prediction.bundle import load_bundle, write_bundle
 from fedmvp.prediction.images import decode_files
 from fedmvp.prediction.predictor import probabilities
@@ -31,7 +31,7 @@ def test_a_served_model_predicts_as_the_command_does(result: Path) -> None:
     served = load_bundle(OUT)
     text = base64.b64encode(Path("image0.png").read_bytes()).decode()
     answer, other = served.predict([text, Path("image1.png").read_bytes()])
-    predictor = load_predictor(result)
+    predictor = load_predictor(PredictionRequest(result))
     images = decode_files([Path("image0.png"), Path("image1.png")], predictor.image_size_px)
     expected = probabilities(predictor.predict(images))
     np.testing.assert_array_equal(list(answer["probabilities"].values()), expected[0])

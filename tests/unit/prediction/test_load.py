@@ -14,7 +14,7 @@ from fedmvp.errors import AttributeTextError, BackboneError, CheckpointError, Co
 from fedmvp.files import read_json, write_json
 from fedmvp.methods.base import Method
 from fedmvp.methods.official_checkpoint import from_official
-from fedmvp.prediction import load_predictor
+from fedmvp.prediction import PredictionRequest, load_predictor
 from fedmvp.prediction.backbones import BackboneChoice
 from fedmvp.prediction.images import decode_files
 from fedmvp.prediction.load import PredictionWarning, section_of
@@ -42,7 +42,7 @@ def test_a_result_brings_everything(tower: Backbone) -> None:
     method = trained(tower, classifier="concat", heads=2, rank=4)
     folder = write_result(Path(), method)
     for weights in (folder, folder / "weights.safetensors"):
-        predictor = load_predictor(weights)
+        predictor = load_predictor(PredictionRequest(weights))
         assert predictor.class_names == ("red_fox", "teapot", "snow owl", "kite")
         assert predictor.method.params == method.params.model_copy(
             update=predictor.method.params.model_dump()
@@ -57,7 +57,7 @@ def test_probabilities_are_the_softmax() -> None:
 
 
 def test_batches_do_not_matter(tower: Backbone) -> None:
-    predictor = load_predictor(write_result(Path(), trained(tower)))
+    predictor = load_predictor(PredictionRequest(write_result(Path(), trained(tower))))
     images = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3)).astype(np.uint8)
     together, alone = predictor.predict(images), predictor.predict(images, batch_size=2)
     np.testing.assert_allclose(together, alone, atol=1e-4)
@@ -67,10 +67,12 @@ def test_batches_do_not_matter(tower: Backbone) -> None:
 def test_folds(tower: Backbone) -> None:
     folder = write_result(Path(), trained(tower), folds=("noto", "twemoji"))
     with pytest.raises(ConfigError, match=r"several folds.*--fold: noto, twemoji"):
-        load_predictor(folder)
+        load_predictor(PredictionRequest(folder))
     with pytest.raises(ConfigError, match=r"no such fold.*noto, twemoji"):
-        load_predictor(folder, fold="emojione")
-    first, second = (logits(load_predictor(folder, fold=name)) for name in ("noto", "twemoji"))
+        load_predictor(PredictionRequest(folder, fold="emojione"))
+    first, second = (
+        logits(load_predictor(PredictionRequest(folder, fold=name))) for name in ("noto", "twemoji")
+    )
     assert np.abs(first - second).max() > 1e-3
 
 
@@ -113,17 +115,19 @@ def imported(tower: Backbone) -> Callable[..., Path]:
 def test_imported_weights_say_whether_lora_is_on(imported: Write, variant: str | None) -> None:
     """LoRA is part of what was imported, not of the variant; an option overrules both."""
     off, on = (
-        load_predictor(imported(lora=lora), dataset="toys", variant=variant)
+        load_predictor(PredictionRequest(imported(lora=lora), dataset="toys", variant=variant))
         for lora in (False, True)
     )
     assert np.abs(logits(off) - logits(on)).max() > 1e-3
-    asked = load_predictor(imported(lora=False), dataset="toys", variant=variant, lora=True)
+    asked = load_predictor(
+        PredictionRequest(imported(lora=False), dataset="toys", variant=variant, lora=True)
+    )
     np.testing.assert_array_equal(logits(asked), logits(on))
 
 
 def test_zero_shot_needs_no_weights_and_no_attributes(tower: Backbone) -> None:
     Path("classes.txt").write_text("sea star\ntram\n", encoding="utf-8")
-    predictor = load_predictor(classes=Path("classes.txt"))
+    predictor = load_predictor(PredictionRequest(classes=Path("classes.txt")))
     features = tower.encode_texts(["a photo of a sea star.", "a photo of a tram."])
     images = decode_files([Path("image0.png"), Path("image1.png")], 32)
     with torch.no_grad():
@@ -134,28 +138,32 @@ def test_zero_shot_needs_no_weights_and_no_attributes(tower: Backbone) -> None:
 
 def test_classes_without_attributes_are_named_when_they_are_needed(imported: Write) -> None:
     Path("classes.txt").write_text("kite\nsea star\n", encoding="utf-8")
-    predictor = load_predictor(imported(lora=False), dataset="toys", classes=Path("classes.txt"))
+    predictor = load_predictor(
+        PredictionRequest(imported(lora=False), dataset="toys", classes=Path("classes.txt"))
+    )
     with pytest.raises(AttributeTextError, match=r"no attributes.*'sea star'.*--attributes FILE"):
         logits(predictor)
 
 
 def test_methods_without_training_ignore_weights(tower: Backbone, imported: Write) -> None:
-    plain = load_predictor(dataset="toys")
-    given = load_predictor(imported(lora=False), method="zero_shot", dataset="toys")
+    plain = load_predictor(PredictionRequest(dataset="toys"))
+    given = load_predictor(
+        PredictionRequest(imported(lora=False), method="zero_shot", dataset="toys")
+    )
     np.testing.assert_array_equal(logits(plain), logits(given))
 
 
 def test_what_cannot_go_together(tower: Backbone, imported: Write) -> None:
     with pytest.raises(ConfigError, match=r"needs its learned tensors.*--weights FILE"):
-        load_predictor(method="fedmvp", dataset="toys")
+        load_predictor(PredictionRequest(method="fedmvp", dataset="toys"))
     with pytest.raises(ConfigError, match=r"unknown method.*fedmvp"):
-        load_predictor(imported(lora=False), method="fedmpv", dataset="toys")
+        load_predictor(PredictionRequest(imported(lora=False), method="fedmpv", dataset="toys"))
     with pytest.raises(ConfigError, match=r"zero_shot has no variant"):
-        load_predictor(dataset="toys", variant="paper")
+        load_predictor(PredictionRequest(dataset="toys", variant="paper"))
     with pytest.raises(ConfigError, match=r"variant.*'papper'"):
-        load_predictor(imported(lora=False), dataset="toys", variant="papper")
+        load_predictor(PredictionRequest(imported(lora=False), dataset="toys", variant="papper"))
     with pytest.raises(ConfigError, match=r"has no folds"):
-        load_predictor(imported(lora=False), dataset="toys", fold="main")
+        load_predictor(PredictionRequest(imported(lora=False), dataset="toys", fold="main"))
 
 
 def test_tensors_that_do_not_fit_are_named(tower: Backbone) -> None:
@@ -169,20 +177,20 @@ def test_tensors_that_do_not_fit_are_named(tower: Backbone) -> None:
     ):
         save_learned(Path("x.safetensors"), tensors, {"method": "fedmvp"})
         with pytest.raises(CheckpointError, match=message):
-            load_predictor(Path("x.safetensors"), dataset="toys")
+            load_predictor(PredictionRequest(Path("x.safetensors"), dataset="toys"))
 
 
 def test_files_that_are_no_weights(tower: Backbone) -> None:
     Path("noise.safetensors").write_bytes(b"noise")
     for name in ("noise.safetensors", "image0.png", "absent", "."):
         with pytest.raises(CheckpointError, match=r"import-official"):
-            load_predictor(Path(name), dataset="toys")
+            load_predictor(PredictionRequest(Path(name), dataset="toys"))
     save_learned(Path("other.safetensors"), {"context": torch.zeros(2)}, {})
     with pytest.raises(ConfigError, match=r"do not name their method.*--method NAME"):
-        load_predictor(Path("other.safetensors"), dataset="toys")
+        load_predictor(PredictionRequest(Path("other.safetensors"), dataset="toys"))
     save_learned(Path("other.safetensors"), {"context": torch.zeros(2)}, {"method": "new"})
     with pytest.raises(CheckpointError, match=r"unknown method.*'new'"):
-        load_predictor(Path("other.safetensors"), dataset="toys")
+        load_predictor(PredictionRequest(Path("other.safetensors"), dataset="toys"))
 
 
 def test_a_run_with_several_datasets_asks_which(tower: Backbone) -> None:
@@ -191,8 +199,8 @@ def test_a_run_with_several_datasets_asks_which(tower: Backbone) -> None:
     run["inputs"]["data/attributes/food.json"] = "0" * 64
     write_json(folder / "run.json", run)
     with pytest.raises(ConfigError, match=r"choose one: food, toys"):
-        load_predictor(folder)
-    assert load_predictor(folder, dataset="toys").class_names[0] == "red_fox"
+        load_predictor(PredictionRequest(folder))
+    assert load_predictor(PredictionRequest(folder, dataset="toys")).class_names[0] == "red_fox"
 
 
 def test_another_backbone_than_the_runs_is_told(tower: Backbone) -> None:
@@ -201,19 +209,21 @@ def test_another_backbone_than_the_runs_is_told(tower: Backbone) -> None:
     run["inputs"]["data/backbone/spec.json"] = "0" * 64
     write_json(folder / "run.json", run)
     with pytest.warns(PredictionWarning, match=r"another backbone"):
-        load_predictor(folder, backbone=BackboneChoice("tiny"))
+        load_predictor(PredictionRequest(folder, backbone=BackboneChoice("tiny")))
 
 
 def test_a_backbone_needs_a_name_and_weights(tower: Backbone) -> None:
     spec = Path("data/backbone/spec.json")
     spec.rename("spec.json")
     with pytest.raises(BackboneError, match=r"no backbone named"):
-        load_predictor(dataset="toys")
+        load_predictor(PredictionRequest(dataset="toys"))
     with pytest.raises(BackboneError, match=r"has no weights.*--backbone-weights FILE"):
-        load_predictor(dataset="toys", backbone=BackboneChoice("ViT-B-16-quickgelu"))
+        load_predictor(
+            PredictionRequest(dataset="toys", backbone=BackboneChoice("ViT-B-16-quickgelu"))
+        )
     choice = BackboneChoice("ViT-B-16-quickgelu", Path("absent.pt"))
     with pytest.raises(BackboneError, match=r"weights file is missing"):
-        load_predictor(dataset="toys", backbone=choice)
+        load_predictor(PredictionRequest(dataset="toys", backbone=choice))
 
 
 def test_a_foreign_backbone_is_imported_once(
@@ -232,11 +242,13 @@ def test_a_foreign_backbone_is_imported_once(
     monkeypatch.setattr(backbones, "import_backbone", fake)
     choice = BackboneChoice("tiny", Path("image0.png"))  # any file with a hash
     for _ in range(2):
-        load_predictor(dataset="toys", backbone=choice)
+        load_predictor(PredictionRequest(dataset="toys", backbone=choice))
     assert calls == ["tiny"]
     damaged = next(cache.rglob("weights.safetensors"))
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    load_predictor(dataset="toys", backbone=choice)
+    load_predictor(PredictionRequest(dataset="toys", backbone=choice))
     assert calls == ["tiny", "tiny"]
-    load_predictor(dataset="toys", backbone=BackboneChoice("tiny", Path("image1.png")))
+    load_predictor(
+        PredictionRequest(dataset="toys", backbone=BackboneChoice("tiny", Path("image1.png")))
+    )
     assert len(calls) == 3
