@@ -144,7 +144,7 @@ class FederationParams(Section):
     server_second_momentum: Float = Field(default=0.99, ge=0, lt=1, description="beta2.")
     server_tau: Float = Field(default=1e-3, gt=0, description="tau of FedAdam and FedYogi.")
     trim_fraction: Float = Field(default=0.1, ge=0, lt=0.5, description="beta of trimmed_mean.")
-    byzantine: int = Field(default=1, ge=0, description="f of Krum.")
+    byzantine: int = Field(default=1, ge=0, description="f of robust rules; 0: no promise.")
     krum_keep: int = Field(default=5, ge=1, description="Clients Multi-Krum averages.")
     clip_norm: Float | None = Field(default=None, gt=0, description="Norm clipping of updates.")
     privacy: DifferentialPrivacyParams | None = None

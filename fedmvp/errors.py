@@ -17,6 +17,7 @@ __all__ = [
     "DataError",
     "FedMVPError",
     "SourceError",
+    "TooLarge",
     "nearest",
     "one_line",
     "printable",
@@ -141,6 +142,10 @@ class ConfigError(FedMVPError):
 
 class DataError(FedMVPError):
     """A manifest, an image, a split or a class list is not as declared."""
+
+
+class TooLarge(DataError):
+    """More pixels, images or bytes than a limit allows."""
 
 
 class SourceError(DataError):

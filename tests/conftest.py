@@ -41,15 +41,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace CLIP's BPE, whose library takes seconds to import, by one token per word.
+    """Replace CLIP's tokenizer by one token per word; see `tests.random_clip.tokenize_words`."""
+    from tests.random_clip import tokenize_words
 
-    Its ids are kept out of the disk cache, where CLIP's are expected.
-    """
-    from fedmvp.clip import tokens
-    from tests.random_clip import WordTokenizer
-
-    monkeypatch.setattr(tokens, "import_tokenizer", WordTokenizer)
-    monkeypatch.setattr(tokens, "cached_features", lambda key, compute: compute())
+    tokenize_words(monkeypatch)
 
 
 @pytest.fixture(scope="session")

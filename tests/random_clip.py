@@ -11,9 +11,11 @@ import math
 import re
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
+from fedmvp.clip import tokens
 from fedmvp.clip.backbone import Backbone
 from fedmvp.clip.spec import BackboneSpec, TextSpec, VisionSpec
 
@@ -116,3 +118,12 @@ class WordTokenizer:
     @staticmethod
     def _token(word: str) -> int:
         return 1 + int(hashlib.sha256(word.encode()).hexdigest(), 16) % (VOCABULARY - 3)
+
+
+def tokenize_words(patch: pytest.MonkeyPatch) -> None:
+    """Replace CLIP's BPE, whose library takes seconds to import, by one token per word.
+
+    Its ids are kept out of the disk cache, where CLIP's are expected.
+    """
+    patch.setattr(tokens, "import_tokenizer", WordTokenizer)
+    patch.setattr(tokens, "cached_features", lambda key, compute: compute())

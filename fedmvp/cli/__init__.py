@@ -19,6 +19,7 @@ from fedmvp.cli.import_official import import_official
 from fedmvp.cli.methods import methods
 from fedmvp.cli.predict import predict
 from fedmvp.cli.probe import probe
+from fedmvp.cli.serve import serve
 from fedmvp.cli.settings import settings
 
 __all__ = ["app"]
@@ -62,6 +63,7 @@ app.add_typer(attributes.app)
 app.command()(settings)
 app.command()(methods)
 app.command()(predict)
+app.command()(serve)
 app.command()(probe)
 app.command()(bench)
 app.command(name="import-official")(import_official)

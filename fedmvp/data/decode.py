@@ -17,9 +17,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fedmvp.data.formats import needs_plugin, readable_formats
 from fedmvp.data.marker import fetched_folder
-from fedmvp.errors import DataError
+from fedmvp.errors import DataError, TooLarge
 
-__all__ = ["check_image", "decode_image"]
+__all__ = ["MAX_PIXELS", "check_image", "decode_image"]
 
 MAX_PIXELS = 178_956_970
 """As Pillow has it: half a gigabyte in memory."""
@@ -30,18 +30,25 @@ _MAX_ASPECT = 100
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def decode_image(path: Path, size_px: int) -> NDArray[np.uint8]:
+def decode_image(path: Path, size_px: int, most_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Return the image as RGB, ``(size_px, size_px, 3)``.
 
     Rotation by EXIF is applied, transparency is laid on white, and greyscale, 16-bit, palette and
     CMYK images become RGB. The format is told from the content, not the name.
 
+    Parameters
+    ----------
+    most_pixels : int, default=178_956_970
+        Of the image as it is stored.
+
     Raises
     ------
+    TooLarge
+        When it has more pixels; none is decoded.
     DataError
         When the file is missing, truncated, no image or absurdly large or thin.
     """
-    with _opened(path) as opened:
+    with _opened(path, most_pixels) as opened:
         upright = ImageOps.exif_transpose(opened)
         image = _centre_crop(_resize(_to_rgb(upright, opened.format), size_px), size_px)
         return np.asarray(image, dtype=np.uint8)
@@ -55,17 +62,17 @@ def check_image(path: Path) -> None:
     DataError
         When the file is missing, no image or absurdly large or thin; not when it is cut short.
     """
-    with _opened(path):
+    with _opened(path, MAX_PIXELS):
         pass
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
     """Open an image; whatever is wrong with it, also while it is read, is one error."""
     try:
         with Image.open(path, formats=readable_formats()) as opened:
             width, height = opened.size
-            if width * height > MAX_PIXELS:
+            if width * height > most_pixels:
                 raise Image.DecompressionBombError
             if max(opened.size) > _MAX_ASPECT * min(opened.size):
                 raise ValueError(f"one side is more than {_MAX_ASPECT} times the other")
@@ -73,8 +80,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise DataError("image is missing", where=path, hint=_hint(path)) from None
     except Image.DecompressionBombError:
-        raise DataError(
-            f"image has more than the {MAX_PIXELS:,} pixels that are read",
+        raise TooLarge(
+            f"image has more than the {most_pixels:,} pixels that are read",
             where=path,
             hint="scale it down: a model sees at most a few hundred pixels a side",
         ) from None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["cohort", "learning_rate", "never_selected"]
+__all__ = ["cohort", "cohort_size", "learning_rate", "never_selected"]
 
 
 def learning_rate(schedule: str, base: float, round_index: int, rounds: int) -> float:
@@ -31,13 +31,15 @@ def learning_rate(schedule: str, base: float, round_index: int, rounds: int) -> 
     return base * 0.5 * (1 + math.cos(math.pi * round_index / rounds))
 
 
-def cohort(clients: Sequence[str], participation: float, seed: int, round_index: int) -> list[str]:
-    """Return the clients of a round, without replacement, in their given order.
+def cohort_size(clients: int, participation: float) -> int:
+    """Return how many of N clients a round selects: max(int(p N), 1), as in FedTPG's server."""
+    return min(max(int(participation * clients + 1e-9), 1), clients)
 
-    At least one; max(int(p N), 1) as in FedTPG's server.
-    """
-    count = max(int(participation * len(clients) + 1e-9), 1)
-    if count >= len(clients):
+
+def cohort(clients: Sequence[str], participation: float, seed: int, round_index: int) -> list[str]:
+    """Return the clients of a round, without replacement, in their given order."""
+    count = cohort_size(len(clients), participation)
+    if count == len(clients):
         return list(clients)
     draw = numpy_generator(seed, "cohort", round_index).choice(
         len(clients), size=count, replace=False

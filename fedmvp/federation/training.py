@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fedmvp.config import FederationParams
 from fedmvp.data.image_source import LoadImages
+from fedmvp.federation.aggregation.robust import require_tolerance
 from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
@@ -75,9 +76,13 @@ def train(
 
     Raises
     ------
+    ConfigError
+        When a fold's rounds are too small for what the rule promises (`require_tolerance`).
     ClientFailure
         See `run_federation`.
     """
+    for fold in partition.folds:
+        require_tolerance(federation, len(partition.clients_of(fold)), fold)
     result = TrainingResult({}, [], [])
     for fold in partition.folds:
         method = create().to(banks.backbone.device)

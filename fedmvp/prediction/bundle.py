@@ -7,11 +7,14 @@ learned tensors. The frozen backbone stays outside: it is found by name and chec
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from fedmvp.clip.backbone import Backbone, load_backbone
@@ -24,15 +27,18 @@ from fedmvp.paths import BACKBONE
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone, stage_spec
 from fedmvp.prediction.candidates import Candidates, choose_candidates
 from fedmvp.prediction.images import decode_values
+from fedmvp.prediction.limits import Budget
 from fedmvp.prediction.load import assemble, run_datasets, section_of
 from fedmvp.prediction.predictor import Predictor, probabilities
 from fedmvp.results.learned import read_learned, save_learned
 
-__all__ = ["BACKBONE_VARIABLE", "Bundle", "ServedModel", "load_bundle", "write_bundle"]
+__all__ = ["BACKBONE_VARIABLE", "Bundle", "ServedModel", "load_bundle", "open_model",
+           "write_bundle"]  # fmt: skip
 
 BACKBONE_VARIABLE = "FEDMVP_BACKBONE"
 """Environment variable with the backbone's local weights, where its name does not bring them."""
 
+_BATCH = 32  # images; time is looked at between batches
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 
 
@@ -127,6 +133,31 @@ def load_bundle(folder: Path, *, device: torch.device | str = "cpu") -> ServedMo
     return ServedModel(bundle, read_learned(folder / _WEIGHTS).tensors, device)
 
 
+def open_model(
+    path: Path,
+    *,
+    fold: str | None = None,
+    default_dataset: str | None = None,
+    device: torch.device | str = "cpu",
+) -> ServedModel:
+    """Return the model of a bundle's folder or, with its options, of a result; see `write_bundle`.
+
+    Raises
+    ------
+    FedMVPError
+        As `load_bundle` and `write_bundle`; for an option that a bundle does not have.
+    """
+    if not (path / _DESCRIPTION).is_file():
+        with tempfile.TemporaryDirectory(prefix="fedmvp-model-") as name:
+            write_bundle(Path(name), path, fold=fold, default_dataset=default_dataset)
+            return load_bundle(Path(name), device=device)
+    for option, value in (("--fold", fold), ("--dataset", default_dataset)):
+        if value is not None:
+            raise ConfigError("a logged model has its own", where=option, value=value,
+                              hint=f"drop {option}, or name a result's folder")  # fmt: skip
+    return load_bundle(path, device=device)
+
+
 class ServedModel:
     """Classifies images given as base64 text, bytes or pixels.
 
@@ -148,7 +179,13 @@ class ServedModel:
         )
         self._predictors: dict[str, Predictor] = {}
 
-    def predict(self, images: Sequence[Any], dataset: str | None = None) -> list[dict[str, Any]]:
+    def prepare(self) -> None:
+        """Encode the default's texts, so that the first request does not pay for them."""
+        self.predict([np.zeros((8, 8, 3), dtype=np.uint8)])
+
+    def predict(
+        self, images: Sequence[Any], dataset: str | None = None, budget: Budget | None = None
+    ) -> list[dict[str, Any]]:
         """Return class, probability and all probabilities of each image.
 
         Parameters
@@ -158,6 +195,8 @@ class ServedModel:
             0..255.
         dataset : str, optional
             Whose classes to choose among; the bundle's default if not given.
+        budget : Budget, optional
+            The request's limits.
 
         Raises
         ------
@@ -165,17 +204,17 @@ class ServedModel:
             Naming the first image that is none.
         ConfigError
             For a dataset the bundle does not know.
+        TooLarge, TooSlow
+            When the request goes over its limits.
         """
         predictor = self._predictor(dataset or self.bundle.default)
-        pixels = decode_values(images, predictor.image_size_px)
-        return [
-            {
-                "class": predictor.class_names[int(row.argmax())],
-                "probability": float(row.max()),
-                "probabilities": dict(zip(predictor.class_names, map(float, row), strict=True)),
-            }
-            for row in probabilities(predictor.predict(pixels))
-        ]
+        pixels = decode_values(images, predictor.image_size_px, budget)
+        answers = []
+        for start in range(0, len(pixels), _BATCH):
+            if budget is not None:
+                budget.require_time()
+            answers += _answers(predictor, pixels[start : start + _BATCH])
+        return answers
 
     def _predictor(self, dataset: str) -> Predictor:
         if dataset not in self.bundle.candidates:
@@ -184,6 +223,17 @@ class ServedModel:
         if dataset not in self._predictors:
             self._predictors[dataset] = Predictor(self._method, self.bundle.candidates[dataset])
         return self._predictors[dataset]
+
+
+def _answers(predictor: Predictor, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
+    return [
+        {
+            "class": predictor.class_names[int(row.argmax())],
+            "probability": float(row.max()),
+            "probabilities": dict(zip(predictor.class_names, map(float, row), strict=True)),
+        }
+        for row in probabilities(predictor.predict(pixels))
+    ]
 
 
 def _find(named: NamedBackbone, device: torch.device | str) -> Backbone:

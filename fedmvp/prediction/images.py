@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fedmvp.data.decode import decode_image
+from fedmvp.data.decode import MAX_PIXELS, decode_image
 from fedmvp.data.readers.image_files import is_image
-from fedmvp.errors import DataError
+from fedmvp.errors import DataError, TooLarge
+from fedmvp.prediction.limits import Budget
 
 __all__ = ["decode_files", "decode_values", "image_files"]
 
@@ -73,7 +74,9 @@ def decode_files(paths: Sequence[Path], size_px: int) -> NDArray[np.uint8]:
     return images
 
 
-def decode_values(values: Sequence[Any], size_px: int) -> NDArray[np.uint8]:
+def decode_values(
+    values: Sequence[Any], size_px: int, budget: Budget | None = None
+) -> NDArray[np.uint8]:
     """Return the images of a request as RGB, ``(len(values), size_px, size_px, 3)``.
 
     Parameters
@@ -81,20 +84,34 @@ def decode_values(values: Sequence[Any], size_px: int) -> NDArray[np.uint8]:
     values : sequence
         Each a base64 text (or data URL) or the bytes of an image file, or pixels [H, W, 3] in
         0..255.
+    budget : Budget, optional
+        The request's limits.
 
     Raises
     ------
     DataError
         Naming the first that is not an image by its place.
+    TooLarge, TooSlow
+        When the request goes over its limits.
     """
+    most_pixels = MAX_PIXELS
+    if budget is not None:
+        budget.require_images(len(values))
+        most_pixels = budget.limits.pixels
     images = np.empty((len(values), size_px, size_px, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory(prefix="fedmvp-") as folder:
         for place, value in enumerate(values):
+            if budget is not None:
+                budget.require_time()
             path = _to_file(value, Path(folder), place)
             try:
-                images[place] = decode_image(path, size_px)
+                images[place] = decode_image(path, size_px, most_pixels)
+            except TooLarge as error:
+                raise TooLarge(error.what, where=_where(place), hint="send it smaller; "
+                               "FEDMVP_SERVE_PIXELS is the server's limit") from None  # fmt: skip
             except DataError:
                 raise _no_image(place, "image cannot be decoded") from None
+            path.unlink()
     return images
 
 
@@ -129,4 +146,8 @@ def _pixels(value: Any, place: int) -> NDArray[np.uint8]:
 
 
 def _no_image(place: int, what: str) -> DataError:
-    return DataError(what, where=f"image {place} of the request", hint=_SEND)
+    return DataError(what, where=_where(place), hint=_SEND)
+
+
+def _where(place: int) -> str:
+    return f"image {place} of the request"

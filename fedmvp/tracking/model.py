@@ -10,10 +10,14 @@ from __future__ import annotations
 import base64
 import io
 import tempfile
+import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fedmvp.devices import device_names
 from fedmvp.errors import ConfigError, DataError, FedMVPError
@@ -26,6 +30,7 @@ from fedmvp.tracking.upsert import find_run
 
 if TYPE_CHECKING:
     from fedmvp.prediction.bundle import Bundle, ServedModel
+    from fedmvp.prediction.limits import Gate
 
 __all__ = ["LoggedModel", "log_model", "pyfunc_model"]
 
@@ -121,7 +126,6 @@ def _known(client: Any, run: Any, digest: str) -> str | None:
 
 def _log(uri: str, run_id: str, folder: Path, bundle: Bundle, digest: str) -> str:
     import mlflow
-    import numpy
     import PIL
     import safetensors
     import torch
@@ -143,7 +147,7 @@ def _log(uri: str, run_id: str, folder: Path, bundle: Bundle, digest: str) -> st
             pip_requirements=[
                 f"fedmvp=={fedmvp.__version__}",
                 f"mlflow=={mlflow.__version__}",
-                f"numpy=={numpy.__version__}",
+                f"numpy=={np.__version__}",
                 f"pillow=={PIL.__version__}",
                 f"safetensors=={safetensors.__version__}",
                 f"torch=={torch.__version__.split('+')[0]}",
@@ -204,7 +208,6 @@ def _register(
 
 def pyfunc_model() -> Any:
     """Return the model object MLflow loads and calls; made here because it needs MLflow's base."""
-    from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import PythonModel
 
     # MLflow asks for type hints on `predict` to infer a signature from; ours is given.
@@ -212,20 +215,22 @@ def pyfunc_model() -> Any:
         """Classifies the images of column ``image``."""
 
         served: ServedModel
+        gate: Gate
 
         def load_context(self, context: Any) -> None:
             from fedmvp.prediction.bundle import load_bundle
+            from fedmvp.prediction.limits import Gate, Limits
 
             folder = Path(context.artifacts["description"]).parent
+            self.gate = Gate(Limits.from_environment())
             self.served = load_bundle(folder, device=device_names()[0])
+            self.served.prepare()
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            try:
+            with _mlflow_errors(), self.gate.admitted() as budget, self.gate.working(budget):
                 images = list(_each(model_input["image"]))
-                return self.served.predict(images, (params or {}).get("dataset"))
-            except FedMVPError as error:
-                # Only MLflow's own errors reach who sent the request.
-                raise MlflowException.invalid_parameter_value(str(error)) from None
+                budget.require_bytes(sum(len(i) for i in images if isinstance(i, str | bytes)))
+                return self.served.predict(images, (params or {}).get("dataset"), budget)
 
     return FedMVPModel()
 
@@ -233,5 +238,27 @@ def pyfunc_model() -> Any:
 def _each(column: Iterable[Any]) -> Iterator[Any]:
     """Yield the images of a column; MLflow makes one cell of a list sent under ``inputs``."""
     for cell in column:
-        several = not isinstance(cell, str | bytes) and len(cell) and isinstance(cell[0], str)
-        yield from cell if several else [cell]
+        several = isinstance(cell, list | tuple | np.ndarray) and len(cell) > 0
+        yield from cell if several and isinstance(cell[0], str) else [cell]
+
+
+@contextmanager
+def _mlflow_errors() -> Iterator[None]:
+    """Turn what goes wrong into MLflow's own errors: to all others it adds the traceback."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos import databricks_pb2 as codes
+
+    from fedmvp.prediction.limits import Busy, TooSlow
+
+    try:
+        yield
+    except Busy as error:
+        raise MlflowException(str(error), codes.REQUEST_LIMIT_EXCEEDED) from None
+    except TooSlow as error:
+        raise MlflowException(str(error), codes.TEMPORARILY_UNAVAILABLE) from None
+    except FedMVPError as error:
+        raise MlflowException(str(error), codes.INVALID_PARAMETER_VALUE) from None
+    except Exception as error:
+        traceback.print_exc()  # for the server's log
+        raise MlflowException(f"a fault of ours ({type(error).__name__}); hint: the server's log "
+                              "says more", codes.INTERNAL_ERROR) from None  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import sys
 from pathlib import Path
 
 from fedmvp.config import load_params
 from fedmvp.errors import ConfigError, FedMVPError
+from fedmvp.ports import require_free
 from fedmvp.tracking.store import experiment_id, locked, open_client, tracking_uri
 from fedmvp.tracking.trouble import without_secret
 
@@ -45,8 +45,6 @@ def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[
     ConfigError
         When the port is impossible or taken, or the store is a server, which has a page of its own.
     """
-    if not 1 <= port <= 65535:
-        raise ConfigError("no such port", where="--port", value=port, hint="use 1 to 65535")
     store = tracking_uri(root, uri)
     if store.startswith(("http://", "https://", "databricks")):
         raise ConfigError(
@@ -55,7 +53,7 @@ def ui_command(root: Path, *, port: int = 5000, uri: str | None = None) -> list[
             value=without_secret(store),
             hint="open this address in a browser",
         )
-    _require_free(port)
+    require_free(_HOST, port, "fedmvp track ui")
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError("mlflow is not installed", where=sys.executable, hint="run `make env`")
     return [
@@ -86,20 +84,3 @@ def ui_environment(root: Path, uri: str | None = None) -> dict[str, str]:
     with locked(root, uri):
         open_client(store)
     return {**os.environ, "MLFLOW_BACKEND_STORE_URI": store}
-
-
-def _require_free(port: int) -> None:
-    """Ask before mlflow does: its server says so in a traceback, after seconds."""
-    with socket.socket() as probe:
-        # As the server does, so that a port whose connections just ended is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} cannot be served on ({error.strerror})",
-                where="--port",
-                value=port,
-                hint=f"if `fedmvp track ui` runs already, open http://{_HOST}:{port}; else choose "
-                f"another port, e.g. --port {port + 1 if 1023 < port < 65535 else 5001}",
-            ) from None

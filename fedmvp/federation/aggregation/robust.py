@@ -6,11 +6,15 @@ so clients in different phases never meet. Honest clients of this project hold d
 classes of different datasets, so their updates differ strongly: Krum keeps one client's and the
 others discard directions few clients share. Expect a drop where nobody attacks.
 
+No rule withstands f = ``byzantine`` wrong clients among too few. `require_tolerance` refuses such a
+federation before it trains; a block that has become too small is left as it was.
+
 Shapes: m clients of a block.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,15 +22,19 @@ import torch
 from torch import Tensor
 
 from fedmvp.config import FederationParams
+from fedmvp.errors import ConfigError
 from fedmvp.federation.client import ClientUpdate
+from fedmvp.federation.schedule import cohort_size
 
 __all__ = [
     "RULES",
     "blocks",
     "krum_scores",
     "median",
+    "require_tolerance",
     "robust_average",
     "squared_distances",
+    "tolerance_gap",
     "trimmed_mean",
 ]
 
@@ -54,9 +62,14 @@ def trimmed_mean(stack: Tensor, fraction: float) -> Tensor:
     fraction : float
         β, under one half.
     """
-    # The small term keeps 0.29 · 100 = 28.999999999999996 from losing one.
-    cut = int(fraction * len(stack) + 1e-9)
+    cut = trimmed(fraction, len(stack))
     return stack.sort(dim=0).values[cut : len(stack) - cut].mean(dim=0)
+
+
+def trimmed(fraction: float, count: int) -> int:
+    """Return ⌊βm⌋, the clients cut at each end."""
+    # The small term keeps 0.29 · 100 = 28.999999999999996 from losing one.
+    return int(fraction * count + 1e-9)
 
 
 def squared_distances(members: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> Tensor:
@@ -92,19 +105,99 @@ class Rule:
         None keeps all.
     combine : callable
         From the section and a float64 stack [m, …] to […].
+    gap : callable
+        From the section and m to what keeps the rule from withstanding f wrong clients of m, in
+        numbers; None where nothing does.
     """
 
     keep: Callable[[FederationParams, int], int] | None
     combine: Callable[[FederationParams, Tensor], Tensor]
+    gap: Callable[[FederationParams, int], str | None]
+
+
+def _median_gap(params: FederationParams, count: int) -> str | None:
+    wrong = params.byzantine
+    if count >= 2 * wrong + 1:
+        return None
+    return f"a median needs 2·{wrong} + 1 = {2 * wrong + 1} clients, a majority of them right"
+
+
+def _trimmed_gap(params: FederationParams, count: int) -> str | None:
+    cut = trimmed(params.trim_fraction, count)
+    if cut >= params.byzantine:
+        return None
+    return (f"trim_fraction cuts ⌊{params.trim_fraction:g}·{count}⌋ = {cut} at each end, "
+            f"{params.byzantine} would have to go")  # fmt: skip
+
+
+def _krum_gap(params: FederationParams, count: int) -> str | None:
+    wrong = params.byzantine
+    if count >= 2 * wrong + 3:
+        return None
+    return f"Krum needs 2·{wrong} + 3 = {2 * wrong + 3} clients"
+
+
+def _multi_krum_gap(params: FederationParams, count: int) -> str | None:
+    right = count - params.byzantine
+    if (gap := _krum_gap(params, count)) is not None or params.krum_keep <= right:
+        return gap
+    return (f"krum_keep averages {params.krum_keep} clients, only {count} − {params.byzantine} = "
+            f"{right} are right")  # fmt: skip
 
 
 RULES: dict[str, Rule] = {
-    "median": Rule(None, lambda _, stack: median(stack)),
-    "trimmed_mean": Rule(None, lambda p, stack: trimmed_mean(stack, p.trim_fraction)),
-    "krum": Rule(lambda _, count: 1, lambda _, stack: mean(stack)),
-    "multi_krum": Rule(lambda p, count: min(p.krum_keep, count), lambda _, stack: mean(stack)),
+    "median": Rule(None, lambda _, stack: median(stack), _median_gap),
+    "trimmed_mean": Rule(None, lambda p, stack: trimmed_mean(stack, p.trim_fraction), _trimmed_gap),
+    "krum": Rule(lambda _, count: 1, lambda _, stack: mean(stack), _krum_gap),
+    "multi_krum": Rule(
+        lambda p, count: min(p.krum_keep, count), lambda _, stack: mean(stack), _multi_krum_gap
+    ),
 }
 """``federation.aggregation`` → rule."""
+
+
+def tolerance_gap(federation: FederationParams, count: int) -> str | None:
+    """Return what keeps the rule from withstanding `byzantine` wrong clients among `count`.
+
+    None where it withstands them, where none are expected and for rules that promise nothing.
+    """
+    if federation.byzantine == 0 or federation.aggregation not in RULES:
+        return None
+    return RULES[federation.aggregation].gap(federation, count)
+
+
+def require_tolerance(federation: FederationParams, clients: int, fold: str) -> None:
+    """Refuse a federation whose rounds are too small for what its rule promises.
+
+    Parameters
+    ----------
+    clients : int
+        N, all clients of the fold.
+
+    Raises
+    ------
+    ConfigError
+        With the arithmetic, and the smallest cohort that is enough.
+    """
+    count = cohort_size(clients, federation.participation)
+    gap = tolerance_gap(federation, count)
+    if gap is None:
+        return
+    enough = (m for m in range(count + 1, clients + 1) if tolerance_gap(federation, m) is None)
+    least = next(enough, None)
+    way = (
+        f"no round of these {clients} does: change trim_fraction or krum_keep, lower byzantine"
+        if least is None
+        else f"from {least} clients a round on it does "
+        f"(participation {math.ceil(1000 * least / clients) / 1000:g})"
+    )
+    raise ConfigError(
+        f"cannot withstand {federation.byzantine} wrong of {count} clients a round "
+        f"(fold {fold}, {clients} clients): {gap}",
+        where="params.yaml: federation.aggregation",
+        value=federation.aggregation,
+        hint=f"{way}; or set federation.byzantine: 0 to run the rule without that promise",
+    )
 
 
 def blocks(updates: Sequence[ClientUpdate]) -> dict[tuple[int, ...], list[str]]:
@@ -120,12 +213,25 @@ def blocks(updates: Sequence[ClientUpdate]) -> dict[tuple[int, ...], list[str]]:
 
 
 def robust_average(
-    current: Mapping[str, Tensor], updates: Sequence[ClientUpdate], federation: FederationParams
+    current: Mapping[str, Tensor],
+    updates: Sequence[ClientUpdate],
+    federation: FederationParams,
+    left: Callable[[int, str], None] = lambda count, gap: None,
 ) -> dict[str, Tensor]:
-    """Return the next global tensors; those nobody sent stay."""
+    """Return the next global tensors; those that nobody or too few clients sent stay.
+
+    Parameters
+    ----------
+    left : callable
+        Told the size of each block that stays, and why (`tolerance_gap`).
+    """
     rule = RULES[federation.aggregation]
     result = dict(current)
     for positions, names in blocks(updates).items():
+        gap = tolerance_gap(federation, len(positions))
+        if gap is not None:
+            left(len(positions), gap)
+            continue
         members = [updates[position].tensors for position in positions]
         if rule.keep is not None:
             scores = krum_scores(squared_distances(members, names), federation.byzantine)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fedmvp.config import FederationParams
+from fedmvp.data.fetch.progress import tell
 from fedmvp.errors import ClientFailure
 from fedmvp.federation.aggregation.clipping import clip_update
 from fedmvp.federation.aggregation.privacy import private_average
@@ -130,6 +131,7 @@ class Aggregator:
         self.federation = federation
         self.state = state
         self.seed = seed
+        self._told: set[str] = set()
 
     def __call__(
         self,
@@ -157,7 +159,11 @@ class Aggregator:
                 clients=clients, seed=self.seed, round_index=round_index,
             )  # fmt: skip
         if params.aggregation in RULES:
-            return robust_average(current, list(updates), params)
+
+            def left(count: int, gap: str) -> None:
+                self._tell_left(round_index, f"{count} of {clients}", gap)
+
+            return robust_average(current, list(updates), params, left)
         if params.aggregation in STEPS:
             means = _means(updates, params.weighting, params.aggregation_dtype)
             tensors, self.state = server_step(current, means, self.state, params)
@@ -165,3 +171,11 @@ class Aggregator:
         return federated_average(
             current, updates, weighting=params.weighting, dtype=params.aggregation_dtype
         )
+
+    def _tell_left(self, round_index: int, senders: str, gap: str) -> None:
+        """Say once for each reason that a block was too small for the rule."""
+        if gap not in self._told:
+            self._told.add(gap)
+            tell(f"warning: round {round_index}: tensors sent by {senders} clients stay as they "
+                 f"were: {self.federation.aggregation} cannot withstand "
+                 f"{self.federation.byzantine} wrong ones there, for {gap}")  # fmt: skip

@@ -31,15 +31,15 @@ matrices = st.integers(1, 4).flatmap(
 )
 
 
-def run(rule: str, matrix: Matrix, start: list[float]) -> list[float]:
+def run(rule: str, matrix: Matrix, start: list[float], byzantine: int = 0) -> list[float]:
     clients = [update(f"c{i}", w=row) for i, row in enumerate(matrix)]
-    return aggregate({"w": start}, clients, aggregation=rule)[0]["w"]
+    return aggregate({"w": start}, clients, aggregation=rule, byzantine=byzantine)[0]["w"]
 
 
 @pytest.mark.parametrize("rule", ALL)
 def test_one_or_two_clients_are_enough(rule: str) -> None:
     for count in (1, 2):
-        result, _ = aggregate({"w": [0.0]}, three()[:count], aggregation=rule)
+        result, _ = aggregate({"w": [0.0]}, three()[:count], aggregation=rule, byzantine=0)
         assert math.isfinite(result["w"][0])
 
 
@@ -94,7 +94,7 @@ def test_result_lies_between_the_clients(rule: str, matrix: Matrix) -> None:
 def test_one_wrong_client_of_ten_moves_nothing_out_of_the_honest_range(
     rule: str, honest: list[float], wrong: float
 ) -> None:
-    value = run(rule, [[x] for x in [*honest, wrong]], [0.0])[0]
+    value = run(rule, [[x] for x in [*honest, wrong]], [0.0], byzantine=1)[0]
     assert min(honest) - 1e-6 <= value <= max(honest) + 1e-6
 
 

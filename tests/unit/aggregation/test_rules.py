@@ -104,7 +104,7 @@ def test_trimmed_mean() -> None:
     section: dict[str, Any] = {"aggregation": "trimmed_mean", "trim_fraction": 0.25}
     four = [*three(), update("d", w=[100.0])]
     assert aggregate({"w": [0.0]}, four, **section)[0] == {"w": [4.0]}
-    assert aggregate({"w": [0.0]}, three(), **section)[0] == {"w": [3.0]}
+    assert aggregate({"w": [0.0]}, three(), byzantine=0, **section)[0] == {"w": [3.0]}
     # 0.29 · 100 is 28.999… in floating point; 29 are cut at each end of 0 … 99: mean 49.5.
     assert trimmed_mean(torch.arange(100.0)[:, None], 0.29).item() == 49.5
 
@@ -136,7 +136,7 @@ def test_krum() -> None:
     section: dict[str, Any] = {"aggregation": "multi_krum", "krum_keep": 3}
     assert aggregate(start, five(), **section)[0]["w"] == pytest.approx([4 / 3, 0.0])
     # More than there are: the mean of all, 64 / 5.
-    section["krum_keep"] = 9
+    section |= {"krum_keep": 9, "byzantine": 0}
     assert aggregate(start, five(), **section)[0]["w"] == pytest.approx([12.8, 0.0])
 
 
@@ -151,7 +151,7 @@ def test_krum_measures_all_tensors_together() -> None:
     assert squared_distances(members, ["x", "y"])[0].tolist() == pytest.approx(
         [0.0, 0.04 + 81, 0.01 + 75.69], abs=1e-6
     )
-    result, _ = aggregate({"x": [0.0], "y": [0.0]}, clients, aggregation="krum")
+    result, _ = aggregate({"x": [0.0], "y": [0.0]}, clients, aggregation="krum", byzantine=0)
     assert result["y"] != [9.0]
 
 
@@ -176,7 +176,8 @@ def test_tensors_form_blocks_by_their_senders() -> None:
 )
 def test_each_phase_is_aggregated_over_its_own_clients(rule: str, theta: float, phi: float) -> None:
     """Krum: three θ, one neighbour each: 1, 1, 16, the first of the best; two φ: 100, 100."""
-    result, _ = aggregate({"theta": [0.0], "phi": [0.0], "own": [5.0]}, phases(), aggregation=rule)
+    start = {"theta": [0.0], "phi": [0.0], "own": [5.0]}
+    result, _ = aggregate(start, phases(), aggregation=rule, byzantine=0)
     assert result == {"theta": [theta], "phi": [phi], "own": [5.0]}
 
 

@@ -125,7 +125,7 @@ def test_what_cuda_refuses_is_seen() -> None:
 
 
 RULES: dict[str, dict[str, Any]] = {
-    **{rule: {"aggregation": rule} for rule in
+    **{rule: {"aggregation": rule, "byzantine": 0} for rule in
        ("fedavg", "fedavgm", "fedadam", "fedyogi", "median", "trimmed_mean", "krum", "multi_krum")},
     "clipped": {"clip_norm": 0.1},
     "private": {"privacy": DifferentialPrivacyParams(noise_multiplier=1, clip_norm=0.1, delta=0.1)},

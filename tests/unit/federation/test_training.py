@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.errors import CheckpointError
+from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.rounds import RoundReport
 from fedmvp.federation.training import train
@@ -57,14 +58,25 @@ PARTITION = Partition(
 )  # fmt: skip
 
 
-def run(tiny: Backbone, images: Images, scratch: Path | None = None, told: list[str] | None = None):
+def run(tiny: Backbone, images: Images, scratch: Path | None = None, told: list[str] | None = None,
+        **section: Any):  # fmt: skip
     banks = ToyBanks(tiny, {"toys": toy_bank(tiny)})
 
     def progress(fold: str, report: RoundReport) -> None:
         (told if told is not None else []).append(f"{fold} {report.round_index} {report.client}")
 
-    return train(PARTITION, lambda: fedmvp(tiny), banks, images, federation(), seed=1,
+    return train(PARTITION, lambda: fedmvp(tiny), banks, images, federation(**section), seed=1,
                  scratch=scratch, progress=progress)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ["median", "trimmed_mean", "krum", "multi_krum"])
+def test_a_rule_that_protects_nobody_is_refused_before_training(tiny: Backbone, rule: str) -> None:
+    """Two clients a fold: one wrong one is half of them."""
+    images = Images(tiny)
+    with pytest.raises(ConfigError, match=r"1 wrong of 2 clients a round \(fold one, 2 clients\)"):
+        run(tiny, images, aggregation=rule)
+    assert not images.asked
+    assert run(tiny, images, aggregation=rule, byzantine=0).tensors
 
 
 def test_folds_are_separate_federations(tiny: Backbone, tmp_path: Path) -> None:

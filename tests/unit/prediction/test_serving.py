@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.serving import bomb
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -185,3 +186,23 @@ def test_mlflow_models_serve(logged: Path, expected: dict[str, float]) -> None:
         status, message = send(port, "POST", "/invocations", faulty)
         assert status == http.HTTPStatus.BAD_REQUEST
         assert "image 1 of the request: image cannot be decoded" in message
+        for column in (
+            [None], [[]], [{}], [7], [True], [[[[0, 0, 300]]]], ["?"], [text, None], [[text, 3]],
+            [base64.b64encode(bomb(13000)).decode()], [text] * 33,
+        ):  # fmt: skip
+            refused(send(port, "POST", "/invocations", _records(column)), logged)
+        for params in ({"dataset": "food"}, {"dataset": None}, {"dataset": 3}, {"else": 1}):
+            status, message = send(port, "POST", "/invocations", _records([text], params=params))
+            assert "Traceback" not in message and str(logged) not in message
+
+
+def _records(column: list[Any], **more: Any) -> str:
+    return json.dumps({"dataframe_records": [{"image": cell} for cell in column], **more})
+
+
+def refused(answer: tuple[int, str], place: Path) -> None:
+    """The model's own line is in it, and nothing of this machine."""
+    status, message = answer
+    assert status == http.HTTPStatus.BAD_REQUEST, message
+    assert "hint: " in message
+    assert not any(word in message for word in ("Traceback", ".py", str(place), str(ROOT)))

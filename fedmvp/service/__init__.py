@@ -1,0 +1,1 @@
+"""A trained method as an HTTP service: ``fedmvp serve``."""
