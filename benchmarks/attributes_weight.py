@@ -30,8 +30,10 @@ def score(bench: RunContext, weight: float) -> tuple[float, float]:
     method = build_method(METHOD, bench.backbone, section, seed=0)
     assert isinstance(method, PromptedTextMethod)
     clients = bench.partition.clients
-    base = {c.dataset: [n for o in clients if o.dataset == c.dataset for n in o.classes]
-            for c in clients}  # fmt: skip
+    base = {
+        c.dataset: [n for o in clients if o.dataset == c.dataset for n in o.classes]
+        for c in clients
+    }
     local: list[float] = []
     among_all: dict[str, list[float]] = {}
     for client in clients:

@@ -46,9 +46,12 @@ def main() -> None:
     backbone = load_backbone(BACKBONE, device=prepare_device())
     spec = backbone.spec
     if spec.name != PICTOCLIP:
-        raise BackboneError("the drawings are a reference of PictoCLIP alone",
-                            where="backbone.name", value=spec.name,
-                            hint="use pictoclip, and run `dvc repro backbone`")  # fmt: skip
+        raise BackboneError(
+            "the drawings are a reference of PictoCLIP alone",
+            where="backbone.name",
+            value=spec.name,
+            hint="use pictoclip, and run `dvc repro backbone`",
+        )
     parts, plain = [], []
     for name in DATASETS:
         manifest = build_manifest(load_spec(name), split_seed=1)

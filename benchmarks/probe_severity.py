@@ -28,10 +28,22 @@ from pipeline.support.stage import run_stage
 
 SEVERITIES = (0.0, 0.35, 0.7, 1.0)
 COLUMNS = (
-    "severity", "dataset", "domain", "train_images", "test_images", "chance", "zero_shot",
-    "zero_shot_combined", "linear_probe", "gap_points", "shift", "pixel_shift", "brightness",
-    "contrast", "verdict",
-)  # fmt: skip
+    "severity",
+    "dataset",
+    "domain",
+    "train_images",
+    "test_images",
+    "chance",
+    "zero_shot",
+    "zero_shot_combined",
+    "linear_probe",
+    "gap_points",
+    "shift",
+    "pixel_shift",
+    "brightness",
+    "contrast",
+    "verdict",
+)
 
 
 def rows(severity: float, probe: Probe) -> Iterator[dict[str, object]]:
@@ -55,8 +67,14 @@ def _row(severity: float, dataset: str, group: Group) -> dict[str, object]:
         "shift": group.shift,
         "pixel_shift": group.pixel_shift,
     }
-    light = {} if found is None else {"brightness": f"{brightness(found.pixels):.1f}",
-                                      "contrast": f"{contrast(found.pixels):.1f}"}  # fmt: skip
+    light = (
+        {}
+        if found is None
+        else {
+            "brightness": f"{brightness(found.pixels):.1f}",
+            "contrast": f"{contrast(found.pixels):.1f}",
+        }
+    )
     return {
         **dict.fromkeys(COLUMNS),
         "severity": f"{severity:g}",

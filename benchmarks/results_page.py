@@ -74,15 +74,23 @@ def _conditions(params: Params, study: Study) -> str:
 
 def _tuned(tuning: Tuning | None) -> str:
     if tuning is None:
-        return ("Nothing was chosen by `benchmarks.tuning`: each method runs with what the profile "
-                "has, its rate beside its scores.")  # fmt: skip
+        return (
+            "Nothing was chosen by `benchmarks.tuning`: each method runs with what the profile "
+            "has, its rate beside its scores."
+        )
     rows = []
     for method, scores in tuning.scores.items():
         best = best_trial(scores)
         known = sum(score is not None for score in scores.values())
         score = None if best is None else scores[best]
-        rows.append([method_title(method), f"{known} of {len(scores)}", best or "—",
-                     "—" if score is None else percent(score)])  # fmt: skip
+        rows.append(
+            [
+                method_title(method),
+                f"{known} of {len(scores)}",
+                best or "—",
+                "—" if score is None else percent(score),
+            ]
+        )
     return (
         f"One tuning budget for all: {plural(tuning.budget, 'trial')} a method on seed "
         f"{tuning.seed} alone, which no row below uses, for {plural(tuning.rounds, 'round')}, "
@@ -98,13 +106,20 @@ def _setting(study: Study, setting: str) -> Iterator[str]:
     metrics = scores.protocol.metrics
     yield f"## {setting_title(setting)}"
     yield setting_note(setting)
-    header = ["rank", "method", *(metric.title for metric in metrics), "rate",
-              "sent per client and round", "sent in all"]  # fmt: skip
+    header = [
+        "rank",
+        "method",
+        *(metric.title for metric in metrics),
+        "rate",
+        "sent per client and round",
+        "sent in all",
+    ]
     rows = []
     for method in sorted(scores.methods, key=lambda name: (ranks[name], name)):
         cells = [_cell(scores.table[method][metric.key]) for metric in metrics]
-        rows.append([f"{ranks[method]:g}", method_title(method), *cells,
-                     *_cost(study, setting, method)])  # fmt: skip
+        rows.append(
+            [f"{ranks[method]:g}", method_title(method), *cells, *_cost(study, setting, method)]
+        )
     yield _table(header, rows)
     if scores.protocol.primary == "hm":
         yield "Per dataset, HM:"
@@ -193,9 +208,11 @@ def _duel(scores: SettingScores, rival: str) -> str:
     both = sorted(set(ours) & set(theirs))
     won = sum(ours[seed] > theirs[seed] for seed in both)
     gap = scores.primary(FOCUS).mean - scores.primary(rival).mean
-    return (f"* {method_title(FOCUS)} against {method_title(rival)}: {points(gap)} points of "
-            f"{scores.protocol.title(scores.protocol.primary)}, ahead in {won} of "
-            f"{plural(len(both), 'seed')}.")  # fmt: skip
+    return (
+        f"* {method_title(FOCUS)} against {method_title(rival)}: {points(gap)} points of "
+        f"{scores.protocol.title(scores.protocol.primary)}, ahead in {won} of "
+        f"{plural(len(both), 'seed')}."
+    )
 
 
 def _below(scores: SettingScores, metric: str) -> str:
@@ -203,8 +220,10 @@ def _below(scores: SettingScores, metric: str) -> str:
     gaps = {m: scores.table[m][metric].mean - floor for m in scores.methods if m in scores.trained}
     lost = [f"{method_title(m)} {points(gaps[m])}" for m in gaps if gaps[m] < 0]
     kept = [f"{method_title(m)} {points(gaps[m])}" for m in gaps if gaps[m] >= 0]
-    return (f"below {method_title(PLAIN).lower()} are {', '.join(lost) or 'none'}; "
-            f"not below are {', '.join(kept) or 'none'}")  # fmt: skip
+    return (
+        f"below {method_title(PLAIN).lower()} are {', '.join(lost) or 'none'}; "
+        f"not below are {', '.join(kept) or 'none'}"
+    )
 
 
 def _tuning_of(trained: Sequence[str]) -> Tuning | None:

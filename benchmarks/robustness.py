@@ -123,8 +123,15 @@ def wrong_clients(clients: Sequence[str], share: float) -> frozenset[str]:
 
 
 def _federation(job: Job, wrong: int) -> FederationParams:
-    changes = {"aggregation": job.rule, "rounds": ROUNDS, "batch_size": BATCH, "participation": 1.0,
-               "byzantine": wrong, "on_client_failure": "skip", **RULES[job.rule]}  # fmt: skip
+    changes = {
+        "aggregation": job.rule,
+        "rounds": ROUNDS,
+        "batch_size": BATCH,
+        "participation": 1.0,
+        "byzantine": wrong,
+        "on_client_failure": "skip",
+        **RULES[job.rule],
+    }
     section = {**_bench().federation.model_dump(), **changes}
     return parse_section(FederationParams, section, "benchmarks.robustness")
 
@@ -168,8 +175,14 @@ def measure(job: Job) -> tuple[Job, float]:
 
 def _accuracy(method: Any) -> float:
     bench = _bench()
-    rows = evaluate(_tested(bench.partition), method, lambda fold: None, bench.banks,
-                    bench.test_images, batch_size=BATCH)  # fmt: skip
+    rows = evaluate(
+        _tested(bench.partition),
+        method,
+        lambda fold: None,
+        bench.banks,
+        bench.test_images,
+        batch_size=BATCH,
+    )
     return fmean(row["accuracy"] for row in rows)
 
 
@@ -199,8 +212,12 @@ def write(found: Mapping[Job, float]) -> None:
 
 def jobs() -> list[Job]:
     """Return everything to measure; those who are not attacked once per rule."""
-    attacked = [Job(rule, attack, share) for attack in range(len(ATTACKS)) for rule in RULES
-                for share in SHARES[1:]]  # fmt: skip
+    attacked = [
+        Job(rule, attack, share)
+        for attack in range(len(ATTACKS))
+        for rule in RULES
+        for share in SHARES[1:]
+    ]
     return [*(Job(rule, None, 0.0) for rule in RULES), *attacked]
 
 
@@ -208,8 +225,11 @@ def table(found: Mapping[Job, float]) -> str:
     """Return a Markdown table per attack, in percent."""
     parts = []
     for index, attack in enumerate(ATTACKS):
-        lines = [f"**{attack.title}**\n", "| rule | " + " | ".join(
-            f"{100 * share:.0f} %" for share in SHARES) + " |", "| --- " * 5 + "|"]  # fmt: skip
+        lines = [
+            f"**{attack.title}**\n",
+            "| rule | " + " | ".join(f"{100 * share:.0f} %" for share in SHARES) + " |",
+            "| --- " * 5 + "|",
+        ]
         for rule in RULES:
             row = [Job(rule, index if share else None, share) for share in SHARES]
             cells = (f"{100 * found[job]:.1f}" if job in found else "—" for job in row)

@@ -41,8 +41,9 @@ def backbone_of(name: str, device: torch.device) -> Backbone:
     )
 
 
-def steps(backbone: Backbone, batch: int, sizes: _SIZES, repetitions: int, largest: int
-          ) -> list[dict[str, Any]]:  # fmt: skip
+def steps(
+    backbone: Backbone, batch: int, sizes: _SIZES, repetitions: int, largest: int
+) -> list[dict[str, Any]]:
     """Time steps with K classes of A attributes; training up to `largest` texts."""
     parts: dict[str, Callable[[], object]] = {}
     for classes, attributes in sizes:
@@ -114,10 +115,15 @@ def clients(
 def plot(title: str, x_label: str, series: dict[str, list[tuple[float, float]]]) -> str:
     """Return an SVG with a line per series."""
     lines = [
-        Line(f"{name}", f"s{number + 1}", [x for x, _ in points], [y for _, y in points],
-             [0.0] * len(points))
+        Line(
+            f"{name}",
+            f"s{number + 1}",
+            [x for x, _ in points],
+            [y for _, y in points],
+            [0.0] * len(points),
+        )
         for number, (name, points) in enumerate(series.items())
-    ]  # fmt: skip
+    ]
     drawn = line_chart(title, lines, lambda y: f"{y:g}", x_label=x_label, from_zero=True)
     style = (
         "<style>text{font:11px sans-serif;fill:#444}path{fill:none}.grid,.axis{stroke:#ddd}"
@@ -132,8 +138,11 @@ def _points(
     rows: list[dict[str, Any]], part: str, vary: str, fixed: str
 ) -> list[tuple[float, float]]:
     base = next(row[fixed] for row in rows if row["part"] == part)
-    return [(float(row[vary]), float(row["ratio"])) for row in rows
-            if row["part"] == part and row[fixed] == base]  # fmt: skip
+    return [
+        (float(row[vary]), float(row["ratio"]))
+        for row in rows
+        if row["part"] == part and row[fixed] == base
+    ]
 
 
 def main() -> None:

@@ -213,8 +213,10 @@ def running(command: Sequence[str], **more: object) -> Iterator[tuple[int, int]]
     code = "from fedmvp.cli import app; app(prog_name='fedmvp')"
     server = subprocess.Popen(
         [sys.executable, "-c", code, "serve", *command, "--port", str(port)],
-        stderr=subprocess.PIPE, text=True, **more,
-    )  # type: ignore[call-overload]  # fmt: skip
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )  # type: ignore[call-overload]
     try:
         deadline = time.monotonic() + _START_S
         while True:
@@ -244,9 +246,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for (title, status), count in found.statuses.items():
         print(f"| {title} | {status} | {count} |")
     p50, p99 = (1000 * float(np.percentile(found.seconds, q)) for q in (50, 99))
-    print(f"\np50 {p50:.0f} ms, p99 {p99:.0f} ms of {len(found.seconds)} classified requests, "
-          f"{found.turned_away} times turned away; "
-          + ", ".join(f"{mib:.0f} MiB {when}" for when, mib in found.mib.items()))  # fmt: skip
+    print(
+        f"\np50 {p50:.0f} ms, p99 {p99:.0f} ms of {len(found.seconds)} classified requests, "
+        f"{found.turned_away} times turned away; "
+        + ", ".join(f"{mib:.0f} MiB {when}" for when, mib in found.mib.items())
+    )
     for line in found.wrong:
         print(line, file=sys.stderr)
     return 1 if found.wrong else 0

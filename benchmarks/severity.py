@@ -243,8 +243,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for job, metrics in pool.imap_unordered(measure, jobs):
                 found[job] = metrics
                 write(found)
-                print(f"severity {job.severity:g}, {ROWS[job.row].title}, seed {job.seed}: "
-                      f"HM {100 * metrics['hm']:.2f} %", flush=True)  # fmt: skip
+                print(
+                    f"severity {job.severity:g}, {ROWS[job.row].title}, seed {job.seed}: "
+                    f"HM {100 * metrics['hm']:.2f} %",
+                    flush=True,
+                )
     draw(found)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
     write_text(PAGE, f"{before}{START}\n{table(found)}\n{END}{rest.partition(END)[2]}")

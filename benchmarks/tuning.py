@@ -162,10 +162,13 @@ def read_tuning(path: Path = RECORD) -> Tuning | None:
         return None
     value = read_json(path)
     scores = {
-        method: {name: own["scores"][name] for name in map(trial_name, trials_of(method))
-                 if name in own["scores"]}
+        method: {
+            name: own["scores"][name]
+            for name in map(trial_name, trials_of(method))
+            if name in own["scores"]
+        }
         for method, own in value["methods"].items()
-    }  # fmt: skip
+    }
     return Tuning(value["budget"], value["seed"], value["rounds"], scores)
 
 
@@ -260,8 +263,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     params = load_params()
     if chosen.seed in params.run.seeds:
-        raise ConfigError("seed is one of the results'", where="--seed", value=chosen.seed,
-                          hint="choose another")  # fmt: skip
+        raise ConfigError(
+            "seed is one of the results'", where="--seed", value=chosen.seed, hint="choose another"
+        )
     known = read_json(RECORD)["methods"] if RECORD.is_file() else {}
     methods: dict[str, Any] = dict(known)
     jobs: list[tuple[str, Trial, int]] = []
@@ -271,8 +275,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             methods[name] = {"identity": identity, "scores": {}}
         done = methods[name]["scores"]
         jobs += [(name, t, chosen.seed) for t in trials_of(name) if trial_name(t) not in done]
-    record = {"budget": len(RATES), "seed": chosen.seed, "rounds": params.federation.rounds,
-              "methods": methods}  # fmt: skip
+    record = {
+        "budget": len(RATES),
+        "seed": chosen.seed,
+        "rounds": params.federation.rounds,
+        "methods": methods,
+    }
     for name, trial, score, seconds in _scored(jobs, chosen.jobs):
         methods[name]["scores"][trial_name(trial)] = score
         write_json(RECORD, record, sort_keys=False)

@@ -134,9 +134,16 @@ class FederationParams(Section):
     )
     weighting: Literal["uniform", "samples"]
     aggregation: Literal[
-        "fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi",
-        "median", "trimmed_mean", "krum", "multi_krum",
-    ] = "fedavg"  # fmt: skip
+        "fedavg",
+        "fedprox",
+        "fedavgm",
+        "fedadam",
+        "fedyogi",
+        "median",
+        "trimmed_mean",
+        "krum",
+        "multi_krum",
+    ] = "fedavg"
     aggregation_dtype: Literal["float64", "float32", "float16"] = "float64"
     proximal_weight: Float = Field(default=0.01, ge=0, description="mu of FedProx.")
     server_learning_rate: Float | None = Field(default=None, gt=0, description="eta; null: auto.")
@@ -230,6 +237,10 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """
     value = load_yaml(path)
     if not isinstance(value, dict):
-        raise ConfigError("not a mapping of sections", where=path, value=value,
-                          hint="restore it with `fedmvp profile use default`")  # fmt: skip
+        raise ConfigError(
+            "not a mapping of sections",
+            where=path,
+            value=value,
+            hint="restore it with `fedmvp profile use default`",
+        )
     return parse_section(Params, value, str(path))

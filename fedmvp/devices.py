@@ -40,12 +40,20 @@ def prepare_device(name: str | None = None, *, option: str | None = None) -> tor
     name = device_names()[0] if name is None else name
     level = os.environ.get("FEDMVP_DETERMINISM") or "strict"
     if level not in ("strict", "fast"):
-        raise ConfigError("unknown determinism level", where="FEDMVP_DETERMINISM", value=level,
-                          hint="use strict or fast")  # fmt: skip
+        raise ConfigError(
+            "unknown determinism level",
+            where="FEDMVP_DETERMINISM",
+            value=level,
+            hint="use strict or fast",
+        )
     threads = os.environ.get("FEDMVP_THREADS") or ("2" if level == "strict" else f"{_cores()}")
     if not threads.isdecimal() or int(threads) < 1:
-        raise ConfigError("not a number of threads", where="FEDMVP_THREADS", value=threads,
-                          hint="use a whole number of at least 1")  # fmt: skip
+        raise ConfigError(
+            "not a number of threads",
+            where="FEDMVP_THREADS",
+            value=threads,
+            hint="use a whole number of at least 1",
+        )
     torch.set_num_threads(int(threads))
     if option is None:
         for other in device_names():
@@ -74,14 +82,22 @@ def _device(name: str, where: str, value: str | None) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         several = ", or several of them separated by commas" if where == _VARIABLE else ""
-        raise ConfigError(f"unknown device {name}", where=where, value=value,
-                          hint=f"use cpu, cuda or cuda:<n>{several}") from None  # fmt: skip
+        raise ConfigError(
+            f"unknown device {name}",
+            where=where,
+            value=value,
+            hint=f"use cpu, cuda or cuda:<n>{several}",
+        ) from None
     missing = device.type == "cuda" and (
         not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
     )
     if missing:
-        raise ConfigError(f"this machine has no {name}", where=where, value=value,
-                          hint="use cpu, or a machine with CUDA")  # fmt: skip
+        raise ConfigError(
+            f"this machine has no {name}",
+            where=where,
+            value=value,
+            hint="use cpu, or a machine with CUDA",
+        )
     return device
 
 

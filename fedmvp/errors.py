@@ -74,16 +74,20 @@ def told(error: Exception, disk_hint: str) -> str | None:
         return str(error)
     what = one_line(str(error)) or type(error).__name__
     if isinstance(error, MemoryError) or _lacks_memory(error):
-        return (f"memory: not enough ({what}); hint: free memory or raise its limit (`ulimit -v`), "
-                "or ask for less: fewer images, smaller batches")  # fmt: skip
+        return (
+            f"memory: not enough ({what}); hint: free memory or raise its limit (`ulimit -v`), "
+            "or ask for less: fewer images, smaller batches"
+        )
     if isinstance(error, OSError):
         notes = "".join(f" ({one_line(note)})" for note in getattr(error, "__notes__", ()))
         name = f"{one_line(str(error.filename))}: " if error.filename else ""
         return f"{name}{error.strerror or what}{notes}; hint: {disk_hint}"
     if isinstance(error, ImportError):
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        return (f"{missing or 'libraries'}: cannot be loaded ({what}); hint: allow more memory "
-                "(`ulimit -v`), or build the environment again with `make env`")  # fmt: skip
+        return (
+            f"{missing or 'libraries'}: cannot be loaded ({what}); hint: allow more memory "
+            "(`ulimit -v`), or build the environment again with `make env`"
+        )
     return None
 
 

@@ -21,10 +21,24 @@ from typing import Any
 
 from fedmvp.errors import DataError
 
-__all__ = ["MAX_DATA_BYTES", "MAX_TEXT_BYTES", "parse_json", "read_csv", "read_json",
-           "read_limited", "read_rows", "read_text", "remove_partial", "sha256_bytes",
-           "sha256_file", "sha256_json", "write_bytes", "write_csv", "write_json",
-           "write_text"]  # fmt: skip
+__all__ = [
+    "MAX_DATA_BYTES",
+    "MAX_TEXT_BYTES",
+    "parse_json",
+    "read_csv",
+    "read_json",
+    "read_limited",
+    "read_rows",
+    "read_text",
+    "remove_partial",
+    "sha256_bytes",
+    "sha256_file",
+    "sha256_json",
+    "write_bytes",
+    "write_csv",
+    "write_json",
+    "write_text",
+]
 
 MAX_TEXT_BYTES = 16 << 20
 """Of a file people write: YAML, a template, a list of classes."""
@@ -98,8 +112,9 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = True, indent: int | 
     ValueError
         On NaN or infinity: they are not JSON.
     """
-    text = json.dumps(value, sort_keys=sort_keys, indent=indent, ensure_ascii=False,
-                      allow_nan=False)  # fmt: skip
+    text = json.dumps(
+        value, sort_keys=sort_keys, indent=indent, ensure_ascii=False, allow_nan=False
+    )
     write_text(path, text + "\n")
 
 
@@ -116,8 +131,11 @@ def read_limited(path: Path, limit: int) -> bytes:
     with path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise DataError(f"holds more than {limit / (1 << 20):g} MiB", where=path,
-                        hint="give a smaller file of the expected kind")  # fmt: skip
+        raise DataError(
+            f"holds more than {limit / (1 << 20):g} MiB",
+            where=path,
+            hint="give a smaller file of the expected kind",
+        )
     return content
 
 
@@ -150,8 +168,9 @@ def read_json(path: Path, hint: str | None = None) -> Any:
         # Programs of other systems write UTF-16, and a byte order mark before UTF-8.
         return parse_json(content.decode(json.detect_encoding(content)))
     except FileNotFoundError:
-        raise DataError("file is missing", where=path,
-                        hint=hint or "run `dvc repro` to build it") from None  # fmt: skip
+        raise DataError(
+            "file is missing", where=path, hint=hint or "run `dvc repro` to build it"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"not valid JSON ({error})",
@@ -168,8 +187,9 @@ def parse_json(text: str) -> Any:
     ValueError, RecursionError
         When it is not strict JSON.
     """
-    value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant,
-                       parse_float=_finite)  # fmt: skip
+    value = json.loads(
+        text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+    )
     if "\\ud" in text.lower():
         # An escaped half of a character has no UTF-8.
         json.dumps(value, ensure_ascii=False).encode()
@@ -220,8 +240,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     header, *rows = list(read_rows(path)) or [[]]
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise DataError("row has not as many cells as the header", where=path,
-                            value=f"row {number}", hint=_RESTORE)  # fmt: skip
+            raise DataError(
+                "row has not as many cells as the header",
+                where=path,
+                value=f"row {number}",
+                hint=_RESTORE,
+            )
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -239,8 +263,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
             if row:
                 yield [_FORMULA.sub(r"\1", cell) if cell[:1] == "'" else cell for cell in row]
     except FileNotFoundError:
-        raise DataError("file is missing", where=path,
-                        hint="run `dvc repro` to build it") from None  # fmt: skip
+        raise DataError("file is missing", where=path, hint="run `dvc repro` to build it") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"not a CSV table ({error})", where=path, hint=_RESTORE) from None
 
@@ -286,6 +309,7 @@ def sha256_file(path: Path) -> str:
 
 def sha256_json(value: Any) -> str:
     """Return the hex SHA-256 of a JSON value in canonical form (sorted keys, no spaces)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False,
-                      allow_nan=False)  # fmt: skip
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     return sha256_bytes(text.encode())

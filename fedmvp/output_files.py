@@ -46,11 +46,15 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     for each in inputs:
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(found, each.stat()):
-                raise _refused(path, "is read by this command, and would be overwritten",
-                               "name another file")  # fmt: skip
+                raise _refused(
+                    path, "is read by this command, and would be overwritten", "name another file"
+                )
     if stat.S_ISREG(found.st_mode) and not found.st_mode & 0o222:
-        raise _refused(path, "is write-protected, as files of DVC's cache are",
-                       "name another file, or allow writing with chmod u+w")  # fmt: skip
+        raise _refused(
+            path,
+            "is write-protected, as files of DVC's cache are",
+            "name another file, or allow writing with chmod u+w",
+        )
 
 
 def write_output(path: Path, content: bytes, inputs: Iterable[Path] = ()) -> None:

@@ -89,14 +89,19 @@ def _config_error(model: type[BaseModel], error: ValidationError, where: str) ->
     place = f"{where}: {key}" if key else where
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, first["loc"][:-1])
-        return ConfigError("unknown key", where=place, value=first["input"],
-                           hint=f"remove it or use one of: {', '.join(known)}")  # fmt: skip
+        return ConfigError(
+            "unknown key",
+            where=place,
+            value=first["input"],
+            hint=f"remove it or use one of: {', '.join(known)}",
+        )
     if first["type"] == "missing":
         return ConfigError("key is missing", where=place, hint="add it")
     message = first["msg"].removeprefix("Value error, ") or "not allowed"
     value = first["input"] if not isinstance(first["input"], dict) else None
-    return ConfigError(message[0].lower() + message[1:], where=place, value=value,
-                       hint="set an allowed value")  # fmt: skip
+    return ConfigError(
+        message[0].lower() + message[1:], where=place, value=value, hint="set an allowed value"
+    )
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -82,6 +82,10 @@ class Shortcuts:
             named = known
         for name in named:
             if name not in known:
-                raise ConfigError("unknown shortcut", where=_VARIABLE, value=name,
-                                  hint=f"use all or some of: {', '.join(known)}")  # fmt: skip
+                raise ConfigError(
+                    "unknown shortcut",
+                    where=_VARIABLE,
+                    value=name,
+                    hint=f"use all or some of: {', '.join(known)}",
+                )
         return cls(**dict.fromkeys(named, False))

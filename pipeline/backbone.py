@@ -16,8 +16,10 @@ def main() -> None:
     weights = Path(backbone.weights) if backbone.weights else None
     spec = import_backbone(BACKBONE, backbone.name, backbone.pretrained, weights)
     vision = spec.vision
-    print(f"{spec.name}: ViT of width {vision.width}, depth {vision.layers}, patch "
-          f"{vision.patch_size} on {vision.image_size} px")  # fmt: skip
+    print(
+        f"{spec.name}: ViT of width {vision.width}, depth {vision.layers}, patch "
+        f"{vision.patch_size} on {vision.image_size} px"
+    )
 
 
 if __name__ == "__main__":

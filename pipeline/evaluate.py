@@ -37,8 +37,11 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     try:
         tensors, _ = read_tensors(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
-        raise CheckpointError(f"learned tensors cannot be read ({error})", where=path,
-                              hint="train again: `dvc repro --force train`") from None  # fmt: skip
+        raise CheckpointError(
+            f"learned tensors cannot be read ({error})",
+            where=path,
+            hint="train again: `dvc repro --force train`",
+        ) from None
     context.tell_resources(context.params.evaluation.batch_size, training=False)
     method = context.create(seed)
     parts = (
@@ -56,8 +59,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         load_tensors(method, personal_tensors(tensors, fold, client))
 
     predicted: list[TargetPredictions] = []
-    rows = evaluate(*parts, batch_size=params.batch_size, load_personal=load_personal,
-                    record=predicted.append)  # fmt: skip
+    rows = evaluate(
+        *parts, batch_size=params.batch_size, load_personal=load_personal, record=predicted.append
+    )
     write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
     write_predictions(folder / "predictions.csv", predicted)
     explained = explain(*parts, images=params.explain_images)

@@ -29,8 +29,12 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     setting, name = stage_arguments(arguments, "SETTING", "METHOD")
     context = RunContext(setting, name)
     if load_method(name).trained:
-        raise ConfigError("method needs training", where="params.yaml: run.zero_shot", value=name,
-                          hint="list it under run.trained")  # fmt: skip
+        raise ConfigError(
+            "method needs training",
+            where="params.yaml: run.zero_shot",
+            value=name,
+            hint="list it under run.trained",
+        )
     check_inputs(context.partition, context.test_images.manifests)
     context.tell_resources(context.params.evaluation.batch_size, training=False)
     predicted: list[TargetPredictions] = []
@@ -57,9 +61,14 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         if personal:
             write_json(folder / "personal.json", personal)
         write_json(folder / "run.json", context.identity(seed, trained=False))
-    print(f"{setting} {name}: " + ", ".join(
-        f"{key} {100 * metrics[key]:.2f} %"
-        for key in ("local", "base", "new", "hm", "mean") if key in metrics))  # fmt: skip
+    print(
+        f"{setting} {name}: "
+        + ", ".join(
+            f"{key} {100 * metrics[key]:.2f} %"
+            for key in ("local", "base", "new", "hm", "mean")
+            if key in metrics
+        )
+    )
     for target in below_chance(rows):
         print(f"warning: {target}", file=sys.stderr)
 

@@ -48,8 +48,14 @@ class Augmenter:
         Where pixels are computed.
     """
 
-    def __init__(self, image_size: int, patch_size: int, kept: int, draw: torch.Generator,
-                 device: torch.device = _CPU) -> None:  # fmt: skip
+    def __init__(
+        self,
+        image_size: int,
+        patch_size: int,
+        kept: int,
+        draw: torch.Generator,
+        device: torch.device = _CPU,
+    ) -> None:
         self.grid = patch_grid(image_size, patch_size).to(device)
         self.kept = kept
         self.draw = draw
@@ -78,8 +84,9 @@ class Augmenter:
         warps = self._warps(n).to(self.device)
         places = self._places(image, warps)
         grid = self.grid[places]  # [n, kept, pixels, 2]
-        warped = (grid.flatten(1, 2) @ warps[:, :, :2].transpose(1, 2)
-                  + warps[:, None, :, 2]).view_as(grid)  # fmt: skip
+        warped = (
+            grid.flatten(1, 2) @ warps[:, :, :2].transpose(1, 2) + warps[:, None, :, 2]
+        ).view_as(grid)
         pixels = functional.grid_sample(image, warped, align_corners=False)  # [n, 4, kept, pixels]
         pixels = pixels.flatten(2)
         alpha = pixels[:, 3:]
@@ -115,8 +122,13 @@ class Augmenter:
         angle, shear = angle * ~straight, shear * ~straight
         flip = torch.where(torch.rand(n, generator=draw) < 0.25, -1.0, 1.0)
         cos, sin = torch.cos(angle), torch.sin(angle)
-        rows = torch.stack([torch.stack([cos * flip * stretch, -sin + shear], 1),
-                            torch.stack([sin * flip, cos / stretch], 1)], 1)  # fmt: skip
+        rows = torch.stack(
+            [
+                torch.stack([cos * flip * stretch, -sin + shear], 1),
+                torch.stack([sin * flip, cos / stretch], 1),
+            ],
+            1,
+        )
         # A view may move within the room that its size leaves, and slightly beyond.
         room = (0.12 + (zoom - 1).clamp(min=0) * 0.5) * ~straight
         shift = _uniform((n, 2), -1, 1, draw) * room[:, None]
@@ -140,8 +152,7 @@ class Augmenter:
         brightness = torch.where(still, 0.0, brightness)
         sign = torch.where(invert & ~still, -1.0, 1.0)
         grey = _LUMA.expand(3, 3)
-        matrix = saturation[:, None, None] * torch.eye(3) + (
-            1 - saturation[:, None, None]) * grey  # fmt: skip
+        matrix = saturation[:, None, None] * torch.eye(3) + (1 - saturation[:, None, None]) * grey
         matrix = matrix @ _hue_matrix(angle) * (contrast * sign)[:, None, None]
         level = 0.5 - 0.5 * contrast * sign + brightness
         offset = level[:, None].expand(n, 3)
@@ -181,8 +192,9 @@ def plain_patches(images: Tensor, image_size: int, patch_size: int) -> tuple[Ten
     rgba = images.permute(0, 3, 1, 2).float() / 255
     rgb = rgba[:, :3] * rgba[:, 3:] + (1 - rgba[:, 3:])
     if rgb.shape[-1] != image_size:
-        rgb = functional.interpolate(rgb, size=(image_size, image_size), mode="bicubic",
-                                     antialias=True)  # fmt: skip
+        rgb = functional.interpolate(
+            rgb, size=(image_size, image_size), mode="bicubic", antialias=True
+        )
     mean, std = (torch.tensor(value, device=rgb.device).view(3, 1, 1) for value in (MEAN, STD))
     rgb = (rgb - mean) / std
     patches = functional.unfold(rgb, patch_size, stride=patch_size).transpose(1, 2)

@@ -21,8 +21,15 @@ from pretrain.export import FOLDER_OF_WEIGHTS
 from pretrain.loop import UNITS
 from pretrain.recipe import FOLDER, MADE, Recipe, load_recipe
 
-__all__ = ["accuracy_table", "card", "coincidences", "hours", "leakage_table", "progress",
-           "set_table"]  # fmt: skip
+__all__ = [
+    "accuracy_table",
+    "card",
+    "coincidences",
+    "hours",
+    "leakage_table",
+    "progress",
+    "set_table",
+]
 _NAMED = 12  # sets that the leakage table gives a row of their own
 
 
@@ -38,12 +45,16 @@ def accuracy_table(report: dict[str, Any], kind: str) -> str:
     """Return one row a dataset: chance, mean over styles, each style, in percent."""
     datasets = report["datasets"]
     styles = sorted({style for row in datasets.values() for style in row[kind]} - {"mean"})
-    lines = ["| dataset | classes | chance | **mean** | " + " | ".join(styles) + " |",
-             "|---" * (4 + len(styles)) + "|"]  # fmt: skip
+    lines = [
+        "| dataset | classes | chance | **mean** | " + " | ".join(styles) + " |",
+        "|---" * (4 + len(styles)) + "|",
+    ]
     for name, row in datasets.items():
         cells = [_percent(row[kind][style]) if style in row[kind] else "" for style in styles]
-        lines.append(f"| {name} | {row['classes']} | {_percent(1 / row['classes'])} | "
-                     f"**{_percent(row[kind]['mean'])}** | {' | '.join(cells)} |")  # fmt: skip
+        lines.append(
+            f"| {name} | {row['classes']} | {_percent(1 / row['classes'])} | "
+            f"**{_percent(row[kind]['mean'])}** | {' | '.join(cells)} |"
+        )
     return "\n".join(lines)
 
 
@@ -74,8 +85,10 @@ def leakage_table(screen: dict[str, Any]) -> str:
     lines += [f"| {name} | {row['exact']} | {row['near']} |" for name, row in rows[:_NAMED]]
     rest = [row for _, row in rows[_NAMED:]]
     if rest:
-        lines.append(f"| {len(rest)} other sets | {sum(row['exact'] for row in rest)} | "
-                     f"{sum(row['near'] for row in rest)} |")  # fmt: skip
+        lines.append(
+            f"| {len(rest)} other sets | {sum(row['exact'] for row in rest)} | "
+            f"{sum(row['near'] for row in rest)} |"
+        )
     return "\n".join(lines)
 
 
@@ -102,20 +115,32 @@ def _recorded(report: dict[str, Any]) -> list[str]:
     """Return all attribute phrases shipped for the benchmark's datasets."""
     folder = FOLDER.parent / "fedmvp" / "attributes" / "recorded"
     files = [(folder / f"{task}.jsonl").read_text(encoding="utf-8") for task in report["datasets"]]
-    return [phrase for text in files for line in text.splitlines()
-            for phrase in json.loads(line)["attributes"]]  # fmt: skip
+    return [
+        phrase
+        for text in files
+        for line in text.splitlines()
+        for phrase in json.loads(line)["attributes"]
+    ]
 
 
 def _duration() -> str:
     """Say how long each phase took."""
-    spent = {name: hours(checkpoint_folder(name) / "log.jsonl", unit)
-             for name, unit in UNITS.items()}  # fmt: skip
+    spent = {
+        name: hours(checkpoint_folder(name) / "log.jsonl", unit) for name, unit in UNITS.items()
+    }
     known = [f"{name} {value:.1f} h" for name, value in spent.items() if value is not None]
     return ", ".join(known) if known else "not recorded"
 
 
-def card(recipe: Recipe, report: dict[str, Any], screen: dict[str, Any], sets: dict[str, Any],
-         shared: tuple[int, int], duration: str, note: str = "") -> str:  # fmt: skip
+def card(
+    recipe: Recipe,
+    report: dict[str, Any],
+    screen: dict[str, Any],
+    sets: dict[str, Any],
+    shared: tuple[int, int],
+    duration: str,
+    note: str = "",
+) -> str:
     """Return the model card, Markdown.
 
     Parameters
@@ -133,9 +158,12 @@ def card(recipe: Recipe, report: dict[str, Any], screen: dict[str, Any], sets: d
     full = all("attributes only" in row for row in rows)
     emoji = sum(sum(screen["by_set"].get(name, {}).values()) for name in recipe.icons.emoji)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, keep_trailing_newline=True, autoescape=False,  # noqa: S701  # Markdown
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(FOLDER),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # Markdown
+    )
     environment.filters["thousands"] = "{:,}".format
     return environment.get_template("card.md.j2").render(
         note=note,
@@ -161,9 +189,15 @@ def main() -> None:
     note = parser.parse_args().note
     report = _read(FOLDER_OF_WEIGHTS / "evaluation.json")
     texts = [*_read(MADE / "texts.json"), *(text for text, _ in _read(MADE / "lexicon.json"))]
-    text = card(load_recipe(), report,
-                _read(MADE / "screen.json"), _read(MADE / "sets.json"),
-                coincidences(_recorded(report), texts), _duration(), note)  # fmt: skip
+    text = card(
+        load_recipe(),
+        report,
+        _read(MADE / "screen.json"),
+        _read(MADE / "sets.json"),
+        coincidences(_recorded(report), texts),
+        _duration(),
+        note,
+    )
     write_text(FOLDER_OF_WEIGHTS / "MODEL_CARD.md", text)
 
 

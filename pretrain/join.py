@@ -36,5 +36,6 @@ def join_towers(model: Model, image: dict[str, Tensor], text: dict[str, Tensor])
 
 def join(model: Model) -> Any:
     """Return a CLIP joined from the last checkpoints of both phases."""
-    return join_towers(model, average_of(checkpoint_folder("image")),
-                       average_of(checkpoint_folder("text")))  # fmt: skip
+    return join_towers(
+        model, average_of(checkpoint_folder("image")), average_of(checkpoint_folder("text"))
+    )

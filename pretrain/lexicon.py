@@ -58,8 +58,13 @@ def visual_phrases(count: int, seed: int) -> list[str]:
         look, other = draw.choice(_LOOKS, 2)
         colour, second = draw.choice(_COLOURS, 2)
         part = draw.choice(_PARTS)
-        forms = (f"{look} {part}", f"{look} {colour} {part}", f"{colour} and {second} {part}",
-                 f"{look} {other} {part}", f"{colour} body with {second} {part}")  # fmt: skip
+        forms = (
+            f"{look} {part}",
+            f"{look} {colour} {part}",
+            f"{colour} and {second} {part}",
+            f"{look} {other} {part}",
+            f"{colour} body with {second} {part}",
+        )
         phrases.add(str(forms[int(draw.integers(len(forms)))]))
     chosen = draw.permutation(sorted(phrases))[:count]
     return [*(whole.strip() for whole in _WHOLES), *(str(phrase) for phrase in chosen)]
@@ -95,11 +100,20 @@ def main() -> None:
     entries = dict.fromkeys(sentences, True) | dict.fromkeys(glosses, False)
     entries |= dict.fromkeys([*phrases, *(clause for _, clause in clauses)], False)
     entries |= dict.fromkeys(names, True)
-    print(len(entries), "texts:", len(names), "names", len(glosses), "definitions",
-          len(clauses), "clauses")  # fmt: skip
+    print(
+        len(entries),
+        "texts:",
+        len(names),
+        "names",
+        len(glosses),
+        "definitions",
+        len(clauses),
+        "clauses",
+    )
     np.save(MADE / "lexicon_embeddings.npy", embed(list(entries), MADE / "sources" / "minilm"))
-    (MADE / "lexicon.json").write_text(json.dumps(list(entries.items()), ensure_ascii=False),
-                                       encoding="utf-8")  # fmt: skip
+    (MADE / "lexicon.json").write_text(
+        json.dumps(list(entries.items()), ensure_ascii=False), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

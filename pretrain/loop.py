@@ -24,7 +24,7 @@ from pretrain.checkpoints import (
     checkpoint_folder,
     load_checkpoint,
     save_checkpoint,
-    work_done,  # fmt: skip
+    work_done,
 )
 from pretrain.optimise import MovingAverage, make_optimizers, multiplier
 from pretrain.recipe import MADE, PhaseName, Recipe
@@ -34,7 +34,7 @@ from pretrain.workers import (
     draw_states,
     generator,
     is_first,
-    restore_draw,  # fmt: skip
+    restore_draw,
 )
 
 __all__ = ["UNITS", "Options", "Step", "finish", "fresh_draw", "options", "run_phase"]
@@ -84,13 +84,18 @@ def options(description: str) -> Options:
         default=os.cpu_count(),
         help="processes on a CPU; part of the recipe, for it orders the sums",
     )
-    parser.add_argument("--device", default=os.environ.get("FEDMVP_DEVICE") or "cpu",
-                        help="cpu, cuda or cuda:<n>")  # fmt: skip
+    parser.add_argument(
+        "--device", default=os.environ.get("FEDMVP_DEVICE") or "cpu", help="cpu, cuda or cuda:<n>"
+    )
     given = parser.parse_args()
     device = torch.device(given.device)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError("this machine has no such GPU", where="--device or FEDMVP_DEVICE",
-                          value=given.device, hint="use cpu")  # fmt: skip
+        raise ConfigError(
+            "this machine has no such GPU",
+            where="--device or FEDMVP_DEVICE",
+            value=given.device,
+            hint="use cpu",
+        )
     workers = given.workers if device.type == "cpu" else 1
     torch.set_num_threads(1)
     return Options(given.minutes, workers, device)
@@ -116,9 +121,15 @@ def finish(name: PhaseName, recipe: Recipe) -> bool:
     return True
 
 
-def run_phase(name: PhaseName, recipe: Recipe, module: nn.Module, draw: torch.Generator,
-              step: Step, probe: Callable[[Mapping[str, Tensor]], dict[str, float]],
-              minutes: float = float("inf")) -> None:  # fmt: skip
+def run_phase(
+    name: PhaseName,
+    recipe: Recipe,
+    module: nn.Module,
+    draw: torch.Generator,
+    step: Step,
+    probe: Callable[[Mapping[str, Tensor]], dict[str, float]],
+    minutes: float = float("inf"),
+) -> None:
     """Train `module`, or go on training it, until the recipe's total or the time limit.
 
     Parameters
@@ -146,8 +157,12 @@ def run_phase(name: PhaseName, recipe: Recipe, module: nn.Module, draw: torch.Ge
     start = last = time.monotonic()
     running: dict[str, Tensor] = {}
     while done < phase.total:
-        factor = multiplier(done // phase.batch_size, phase.total // phase.batch_size,
-                            phase.warmup_steps, phase.cooldown_fraction)  # fmt: skip
+        factor = multiplier(
+            done // phase.batch_size,
+            phase.total // phase.batch_size,
+            phase.warmup_steps,
+            phase.cooldown_fraction,
+        )
         for optimizer, rate in zip(optimizers, base, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
@@ -158,23 +173,32 @@ def run_phase(name: PhaseName, recipe: Recipe, module: nn.Module, draw: torch.Ge
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         average.update(module.state_dict())
-        running = {key: running.get(key, value.detach()).lerp(value.detach(), _SMOOTHING)
-                   for key, value in parts.items()}  # fmt: skip
+        running = {
+            key: running.get(key, value.detach()).lerp(value.detach(), _SMOOTHING)
+            for key, value in parts.items()
+        }
         done += phase.batch_size
         now = time.monotonic()
-        choice = decide_together(_STOP if now - start > minutes * 60 else
-                                 _SAVE if now - last > phase.checkpoint_minutes * 60 else
-                                 _GO_ON)  # fmt: skip
+        choice = decide_together(
+            _STOP
+            if now - start > minutes * 60
+            else _SAVE
+            if now - last > phase.checkpoint_minutes * 60
+            else _GO_ON
+        )
         if choice == _GO_ON and done < phase.total:
             continue
         last = now
         states = draw_states(draw)
         if is_first():
             save_checkpoint(folder, module, optimizers, average, Progress(done, states), identity)
-            row = {unit: done, "lr": round(factor, 4),
-                   f"{unit}_per_s": round((done - first) / (now - start)),
-                   **{key: round(value.item(), 4) for key, value in running.items()},
-                   **probe(average.values)}  # fmt: skip
+            row = {
+                unit: done,
+                "lr": round(factor, 4),
+                f"{unit}_per_s": round((done - first) / (now - start)),
+                **{key: round(value.item(), 4) for key, value in running.items()},
+                **probe(average.values),
+            }
             with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)

@@ -44,12 +44,14 @@ def make_optimizers(
         else:
             free.append(parameter)
     groups = [{"params": decayed, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}]
-    adam = torch.optim.AdamW([group for group in groups if group["params"]], lr=adam_rate,
-                             betas=(0.9, 0.98), fused=True)  # fmt: skip
+    adam = torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=adam_rate, betas=(0.9, 0.98), fused=True
+    )
     if not matrices:
         return [adam]
-    muon = torch.optim.Muon(matrices, lr=muon_rate, weight_decay=decay, momentum=0.95,
-                            adjust_lr_fn="match_rms_adamw")  # fmt: skip
+    muon = torch.optim.Muon(
+        matrices, lr=muon_rate, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
     return [muon, adam]
 
 

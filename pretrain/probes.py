@@ -44,8 +44,9 @@ def load_probes(every: int = 1) -> list[Probe]:
     classes = sorted({icons[i].name for i in rows})
     pictures = torch.from_numpy(np.load(MADE / "images.npy", mmap_mode="r")[rows])
     labels = torch.tensor([classes.index(icons[i].name) for i in rows])
-    probes = [Probe("held_out", pictures, labels, torch.zeros_like(labels), classes,
-                    _embeddings(classes))]  # fmt: skip
+    probes = [
+        Probe("held_out", pictures, labels, torch.zeros_like(labels), classes, _embeddings(classes))
+    ]
     tasks = json.loads((FOLDER / "benchmark.json").read_text(encoding="utf-8"))
     index = np.load(MADE / "benchmark.npz")
     shown = ~index["blank"]
@@ -53,10 +54,16 @@ def load_probes(every: int = 1) -> list[Probe]:
     for d, (task, entries) in enumerate(tasks.items()):
         chosen = np.flatnonzero(shown & (index["labels"][:, 0] == d))[::every]
         names = [name for _, name in entries]
-        probes.append(Probe(task, torch.from_numpy(images[chosen]),
-                            torch.from_numpy(index["labels"][chosen, 1]).long(),
-                            torch.from_numpy(index["labels"][chosen, 2]).long(), names,
-                            _embeddings(names)))  # fmt: skip
+        probes.append(
+            Probe(
+                task,
+                torch.from_numpy(images[chosen]),
+                torch.from_numpy(index["labels"][chosen, 1]).long(),
+                torch.from_numpy(index["labels"][chosen, 2]).long(),
+                names,
+                _embeddings(names),
+            )
+        )
     return probes
 
 

@@ -12,24 +12,56 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["SENTENCE_FRAMES", "TEMPLATES", "TokenTable", "tokenize",
-           "tokenize_prompts"]  # fmt: skip
+__all__ = ["SENTENCE_FRAMES", "TEMPLATES", "TokenTable", "tokenize", "tokenize_prompts"]
 
 # {} takes the text; a/an follows its first letter.
 TEMPLATES = (
-    "{}", "{}", "{}", "a {}", "a {}.", "the {}", "a photo of a {}.", "a photo of a {}.",
-    "a photo of a {}", "a photo of the {}.", "an icon of a {}.", "an icon of a {}.",
-    "an icon of a {}", "an icon of the {}.", "an emoji of a {}.", "a drawing of a {}.",
-    "a drawing of a {}", "a picture of a {}.", "an image of a {}.", "a pictogram of a {}.",
-    "an illustration of a {}.", "a symbol of a {}.", "a cartoon of a {}.", "a sketch of a {}.",
-    "clip art of a {}.", "a simple icon of a {}.", "a flat icon of a {}.",
-    "a colourful icon of a {}.", "a black and white icon of a {}.", "this is a {}.", "one {}.",
-)  # fmt: skip
+    "{}",
+    "{}",
+    "{}",
+    "a {}",
+    "a {}.",
+    "the {}",
+    "a photo of a {}.",
+    "a photo of a {}.",
+    "a photo of a {}",
+    "a photo of the {}.",
+    "an icon of a {}.",
+    "an icon of a {}.",
+    "an icon of a {}",
+    "an icon of the {}.",
+    "an emoji of a {}.",
+    "a drawing of a {}.",
+    "a drawing of a {}",
+    "a picture of a {}.",
+    "an image of a {}.",
+    "a pictogram of a {}.",
+    "an illustration of a {}.",
+    "a symbol of a {}.",
+    "a cartoon of a {}.",
+    "a sketch of a {}.",
+    "clip art of a {}.",
+    "a simple icon of a {}.",
+    "a flat icon of a {}.",
+    "a colourful icon of a {}.",
+    "a black and white icon of a {}.",
+    "this is a {}.",
+    "one {}.",
+)
 SENTENCE_FRAMES = (
-    "{}", "{}", "{}", "{}.", "which has {}", "it has {}.", "an icon with {}.", "a photo with {}.",
-    "something with {}", "an icon of something which has {}.", "a drawing of a thing with {}",
+    "{}",
+    "{}",
+    "{}",
+    "{}.",
+    "which has {}",
+    "it has {}.",
+    "an icon with {}.",
+    "a photo with {}.",
+    "something with {}",
+    "an icon of something which has {}.",
+    "a drawing of a thing with {}",
     "a photo of something that has {}.",
-)  # fmt: skip
+)
 _START, _END = 49406, 49407
 
 
@@ -61,8 +93,10 @@ class TokenTable:
         self.ids = tokenize(texts)
         self.vowel = [text[:1] in "aeiou" for text in texts]
         self.templated = templated
-        self.frames = {True: [_frame(t) for t in TEMPLATES],
-                       False: [_frame(t) for t in SENTENCE_FRAMES]}  # fmt: skip
+        self.frames = {
+            True: [_frame(t) for t in TEMPLATES],
+            False: [_frame(t) for t in SENTENCE_FRAMES],
+        }
 
     def sample(self, rows: Sequence[int], draw: torch.Generator, bare: float = 0.0) -> Tensor:
         """Return padded token ids of texts in random templates, int64 [n, longest].
@@ -70,8 +104,12 @@ class TokenTable:
         `bare` is the extra chance of no template at all.
         """
         luck = torch.rand(len(rows), 2, generator=draw).tolist()
-        return _pad([self._join(row, pick if skip >= bare else 0.0)
-                     for row, (pick, skip) in zip(rows, luck, strict=True)])  # fmt: skip
+        return _pad(
+            [
+                self._join(row, pick if skip >= bare else 0.0)
+                for row, (pick, skip) in zip(rows, luck, strict=True)
+            ]
+        )
 
     def _join(self, row: int, pick: float) -> list[int]:
         frames = self.frames[bool(self.templated[row])]

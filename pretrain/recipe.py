@@ -154,8 +154,11 @@ class Recipe(_Part):
 
     def phase(self, name: PhaseName) -> Phase:
         """Return a phase's numbers."""
-        phases: dict[PhaseName, Phase] = {"image": self.image_phase, "text": self.text_phase,
-                                          "joint": self.joint_phase}  # fmt: skip
+        phases: dict[PhaseName, Phase] = {
+            "image": self.image_phase,
+            "text": self.text_phase,
+            "joint": self.joint_phase,
+        }
         return phases[name]
 
     def identity(self, name: PhaseName) -> str:
@@ -163,8 +166,9 @@ class Recipe(_Part):
 
         That is the phase's section without its length, the model and the data.
         """
-        content = self.model_dump(mode="json", include={"sources", "icons", "screen", "captions",
-                                                        "model"})  # fmt: skip
+        content = self.model_dump(
+            mode="json", include={"sources", "icons", "screen", "captions", "model"}
+        )
         content["phase"] = self.phase(name).model_dump(mode="json", exclude=set(_LENGTH))
         return json.dumps(content, sort_keys=True)
 

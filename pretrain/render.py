@@ -37,12 +37,17 @@ def _collection(name: str) -> dict[str, Any]:
 
 def svg(collection: dict[str, Any], slug: str) -> str:
     """Return the SVG text of an icon of an iconify collection, following an alias."""
-    drawing = collection["icons"].get(slug) or collection["icons"][
-        collection["aliases"][slug]["parent"]]  # fmt: skip
-    box = [drawing.get(key, collection.get(key, default)) for key, default in
-           (("left", 0), ("top", 0), ("width", 16), ("height", 16))]  # fmt: skip
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-            f'viewBox="{box[0]} {box[1]} {box[2]} {box[3]}">{drawing["body"]}</svg>')  # fmt: skip
+    drawing = (
+        collection["icons"].get(slug) or collection["icons"][collection["aliases"][slug]["parent"]]
+    )
+    box = [
+        drawing.get(key, collection.get(key, default))
+        for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{box[0]} {box[1]} {box[2]} {box[3]}">{drawing["body"]}</svg>'
+    )
 
 
 def render(text: str, size: int) -> NDArray[np.uint8]:
@@ -73,8 +78,9 @@ def _job(item: tuple[str, str, int]) -> NDArray[np.uint8]:
 
 def render_many(icons: Sequence[tuple[str, str]], size: int, path: Path) -> NDArray[np.uint8]:
     """Render (set, slug) pairs in parallel into a memory-mapped .npy file."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8,
-                                      shape=(len(icons), size, size, 4))  # fmt: skip
+    array = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint8, shape=(len(icons), size, size, 4)
+    )
     with get_context("fork").Pool(os.cpu_count()) as pool:
         items = ((name, slug, size) for name, slug in icons)
         for row, picture in enumerate(pool.imap(_job, items, chunksize=256)):
@@ -88,8 +94,9 @@ def is_mono(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     result = np.zeros(len(images), dtype=bool)
     for start in range(0, len(images), 4096):
         block = images[start : start + 4096]
-        result[start : start + 4096] = (
-            (block[..., :3].max(-1) * (block[..., 3] > 40)).max((1, 2)) < 24)  # fmt: skip
+        result[start : start + 4096] = (block[..., :3].max(-1) * (block[..., 3] > 40)).max(
+            (1, 2)
+        ) < 24
     return result
 
 
@@ -123,8 +130,11 @@ def main() -> None:
     rules = load_recipe().icons
     icons, labels = benchmark_icons(rules.benchmark)
     benchmark = render_many(icons, rules.size_px, MADE / "benchmark.npy")
-    np.savez_compressed(MADE / "benchmark.npz", labels=np.array(labels, dtype=np.int32),
-                        blank=benchmark[..., 3].max((1, 2)) == 0)  # fmt: skip
+    np.savez_compressed(
+        MADE / "benchmark.npz",
+        labels=np.array(labels, dtype=np.int32),
+        blank=benchmark[..., 3].max((1, 2)) == 0,
+    )
     chosen = [(icon.set, icon.slug) for icon in read_icons()]
     images = render_many(chosen, rules.size_px, MADE / "images.npy")
     np.save(MADE / "mono.npy", is_mono(images))

@@ -62,16 +62,20 @@ def phash(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def thumbs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return 16 px RGB thumbnails on white, float32 [n, 768]."""
-    parts = [_shrink(on_white(images[start : start + _BLOCK]), 16).reshape(-1, 768)
-             for start in range(0, len(images), _BLOCK)]  # fmt: skip
+    parts = [
+        _shrink(on_white(images[start : start + _BLOCK]), 16).reshape(-1, 768)
+        for start in range(0, len(images), _BLOCK)
+    ]
     return np.concatenate(parts)
 
 
 def nearest_hash(hashes: NDArray[np.uint64], among: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the smallest Hamming distance of each hash to any of `among`, int64 [n]."""
     unique = np.unique(among)
-    parts = [np.bitwise_count(hashes[start : start + 512, None] ^ unique[None]).min(1)
-             for start in range(0, len(hashes), 512)]  # fmt: skip
+    parts = [
+        np.bitwise_count(hashes[start : start + 512, None] ^ unique[None]).min(1)
+        for start in range(0, len(hashes), 512)
+    ]
     return np.concatenate(parts).astype(np.int64)
 
 
@@ -97,8 +101,10 @@ def pixel_keys(images: NDArray[np.uint8]) -> list[bytes]:
 
 def is_blank(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which RGBA images show (nearly) nothing, bool [n]."""
-    parts = [images[start : start + _BLOCK, ..., 3].max((1, 2)) < 40
-             for start in range(0, len(images), _BLOCK)]  # fmt: skip
+    parts = [
+        images[start : start + _BLOCK, ..., 3].max((1, 2)) < 40
+        for start in range(0, len(images), _BLOCK)
+    ]
     return np.concatenate(parts)
 
 
@@ -142,16 +148,25 @@ def leakage(found: Screened, sets: Sequence[str]) -> dict[str, Any]:
     """Return the counts that the model card shows; `sets` names each icon's set."""
     copies, exact = found.copies, found.exact & ~found.blank
     names = np.array(sets)
-    by_set = {name: {"exact": int(exact[names == name].sum()),
-                     "near": int((copies & ~exact)[names == name].sum())}
-              for name, _ in Counter(names[copies].tolist()).most_common()}  # fmt: skip
+    by_set = {
+        name: {
+            "exact": int(exact[names == name].sum()),
+            "near": int((copies & ~exact)[names == name].sum()),
+        }
+        for name, _ in Counter(names[copies].tolist()).most_common()
+    }
     return {
-        "icons": len(copies), "blank": int(found.blank.sum()), "copies": int(copies.sum()),
-        "exact": int(exact.sum()), "by_hash": int((found.near_hash & ~found.blank).sum()),
-        "by_thumbnail": int((found.near_thumb & ~found.blank).sum()), "by_set": by_set,
-        "hash_distance_histogram":
-            np.bincount(found.bits[~found.blank], minlength=16)[:16].tolist(),
-    }  # fmt: skip
+        "icons": len(copies),
+        "blank": int(found.blank.sum()),
+        "copies": int(copies.sum()),
+        "exact": int(exact.sum()),
+        "by_hash": int((found.near_hash & ~found.blank).sum()),
+        "by_thumbnail": int((found.near_thumb & ~found.blank).sum()),
+        "by_set": by_set,
+        "hash_distance_histogram": np.bincount(found.bits[~found.blank], minlength=16)[
+            :16
+        ].tolist(),
+    }
 
 
 def main() -> None:

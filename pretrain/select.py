@@ -42,8 +42,16 @@ class Icon:
 def read_icons(path: Path = MADE / "icons.jsonl") -> list[Icon]:
     """Read the selection back."""
     rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return [Icon(**{**row, "other_names": tuple(row["other_names"]),
-                    "hypernyms": tuple(row["hypernyms"])}) for row in rows]  # fmt: skip
+    return [
+        Icon(
+            **{
+                **row,
+                "other_names": tuple(row["other_names"]),
+                "hypernyms": tuple(row["hypernyms"]),
+            }
+        )
+        for row in rows
+    ]
 
 
 def _groups(name: str, info: dict[str, Any], rules: Icons) -> str | None:
@@ -78,8 +86,9 @@ def _sense(words: list[str], wordnet: WordNet) -> tuple[str, bool, Synset | None
     return whole, False, None
 
 
-def _captions(name: str, sense: Synset | None, exact: bool, wordnet: WordNet
-              ) -> tuple[list[str], str, tuple[str, ...]]:  # fmt: skip
+def _captions(
+    name: str, sense: Synset | None, exact: bool, wordnet: WordNet
+) -> tuple[list[str], str, tuple[str, ...]]:
     """Return synonyms, definition and parents that hold for an icon called `name`."""
     if sense is None:
         return [], "", ()
@@ -91,8 +100,9 @@ def _captions(name: str, sense: Synset | None, exact: bool, wordnet: WordNet
     return [word for word in synonyms if word != name], sense.gloss * exact, tuple(parents[:3])
 
 
-def _set_icons(name: str, collection: dict[str, Any], group: str, wordnet: WordNet, rules: Icons
-               ) -> Iterator[Icon]:  # fmt: skip
+def _set_icons(
+    name: str, collection: dict[str, Any], group: str, wordnet: WordNet, rules: Icons
+) -> Iterator[Icon]:
     aliases: dict[str, list[str]] = defaultdict(list)
     for alias, link in collection.get("aliases", {}).items():
         if set(link) == {"parent"}:  # no rotation: the same drawing under another name
@@ -127,8 +137,17 @@ def _set_icons(name: str, collection: dict[str, Any], group: str, wordnet: WordN
         synonyms, gloss, parents = _captions(text, sense, exact, wordnet)
         others = {phrase(alias, suffixes, strip_style=not emoji) for alias in aliases[slug]}
         others = {other for other in [*others, *synonyms] if other and other != text}
-        yield Icon(name, slug, own_group, text if emoji else concept, exact, text,
-                   tuple(sorted(others)), gloss, parents)  # fmt: skip
+        yield Icon(
+            name,
+            slug,
+            own_group,
+            text if emoji else concept,
+            exact,
+            text,
+            tuple(sorted(others)),
+            gloss,
+            parents,
+        )
 
 
 def select(collections: Path, wordnet: WordNet, rules: Icons) -> tuple[list[Icon], dict[str, Any]]:
@@ -149,22 +168,28 @@ def select(collections: Path, wordnet: WordNet, rules: Icons) -> tuple[list[Icon
             continue
         chosen = list(_set_icons(path.stem, collection, group, wordnet, rules))
         icons.extend(chosen)
-        sets[path.stem] = {"title": info["name"], "author": info["author"]["name"],
-                           "licence": info["license"].get("spdx", info["license"]["title"]),
-                           "group": group, "icons": len(chosen)}  # fmt: skip
+        sets[path.stem] = {
+            "title": info["name"],
+            "author": info["author"]["name"],
+            "licence": info["license"].get("spdx", info["license"]["title"]),
+            "group": group,
+            "icons": len(chosen),
+        }
     return icons, sets
 
 
 def main() -> None:
     """Write the selection."""
     recipe = load_recipe()
-    icons, sets = select(MADE / "sources" / "icons", WordNet(MADE / "sources" / "wordnet"),
-                         recipe.icons)  # fmt: skip
+    icons, sets = select(
+        MADE / "sources" / "icons", WordNet(MADE / "sources" / "wordnet"), recipe.icons
+    )
     with (MADE / "icons.jsonl").open("w", encoding="utf-8") as file:
         for icon in icons:
             file.write(json.dumps(asdict(icon), ensure_ascii=False) + "\n")
-    (MADE / "sets.json").write_text(json.dumps(sets, indent=1, ensure_ascii=False) + "\n",
-                                    encoding="utf-8")  # fmt: skip
+    (MADE / "sets.json").write_text(
+        json.dumps(sets, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     print(len(icons), dict(Counter(icon.group for icon in icons)))
 
 

@@ -27,8 +27,11 @@ SLOTS = 12  # captions an icon can have
 def caption_slots(icon: Icon, colours: str, shares: Captions) -> list[tuple[str, float, bool]]:
     """Return (text, probability, names colours) of an icon; probabilities sum to 1."""
     slots = [(icon.name, shares.name, False)]
-    kinds = [(icon.other_names[:4], shares.other_names), ([icon.gloss], shares.gloss),
-             (icon.hypernyms[:3], shares.hypernym)]  # fmt: skip
+    kinds = [
+        (icon.other_names[:4], shares.other_names),
+        ([icon.gloss], shares.gloss),
+        (icon.hypernyms[:3], shares.hypernym),
+    ]
     for texts, share in kinds:
         present = [text for text in texts if text]
         slots += [(text, share / len(present), False) for text in present]

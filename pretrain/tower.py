@@ -17,8 +17,16 @@ from torch.nn import functional
 
 from pretrain.recipe import Model
 
-__all__ = ["MEAN", "STD", "build", "image_features", "init_mimetic", "model_config", "patch_grid",
-           "text_features"]  # fmt: skip
+__all__ = [
+    "MEAN",
+    "STD",
+    "build",
+    "image_features",
+    "init_mimetic",
+    "model_config",
+    "patch_grid",
+    "text_features",
+]
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's own, so that any open_clip user is right
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -28,13 +36,21 @@ def model_config(model: Model) -> dict[str, Any]:
     """Return open_clip's `model_cfg`."""
     return {
         "embed_dim": model.embed_dim,
-        "vision_cfg": {"image_size": model.image_size, "layers": model.layers,
-                       "width": model.width, "head_width": model.head_width,
-                       "patch_size": model.patch_size},
-        "text_cfg": {"context_length": model.context_length, "vocab_size": 49408,
-                     "width": model.text_width, "heads": model.text_heads,
-                     "layers": model.text_layers},
-    }  # fmt: skip
+        "vision_cfg": {
+            "image_size": model.image_size,
+            "layers": model.layers,
+            "width": model.width,
+            "head_width": model.head_width,
+            "patch_size": model.patch_size,
+        },
+        "text_cfg": {
+            "context_length": model.context_length,
+            "vocab_size": 49408,
+            "width": model.text_width,
+            "heads": model.text_heads,
+            "layers": model.text_layers,
+        },
+    }
 
 
 def build(model: Model) -> Any:
@@ -97,8 +113,9 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _norm(x: Tensor, layer: nn.LayerNorm) -> Tensor:
-    return functional.layer_norm(x, layer.normalized_shape, layer.weight.to(x.dtype),
-                                 layer.bias.to(x.dtype), layer.eps)  # fmt: skip
+    return functional.layer_norm(
+        x, layer.normalized_shape, layer.weight.to(x.dtype), layer.bias.to(x.dtype), layer.eps
+    )
 
 
 def _block(block: Any, x: Tensor, queries: int | None = None, causal: bool = False) -> Tensor:
@@ -114,8 +131,11 @@ def _block(block: Any, x: Tensor, queries: int | None = None, causal: bool = Fal
     else:
         q = _linear(normed[:, :queries], weight[:width], bias[:width])
         q = q.view(n, queries, heads, -1).transpose(1, 2)
-        k, v = (_linear(normed, weight[width:], bias[width:]).view(n, t, 2, heads, -1)
-                .permute(2, 0, 3, 1, 4))  # fmt: skip
+        k, v = (
+            _linear(normed, weight[width:], bias[width:])
+            .view(n, t, 2, heads, -1)
+            .permute(2, 0, 3, 1, 4)
+        )
     # For so few tokens plain products are several times faster on a CPU than the fused kernel.
     scores = (q * (width // heads) ** -0.5) @ k.transpose(-1, -2)
     if causal:
@@ -123,8 +143,9 @@ def _block(block: Any, x: Tensor, queries: int | None = None, causal: bool = Fal
     mixed = scores.softmax(-1) @ v
     mixed = mixed.transpose(1, 2).reshape(n, -1, width)
     x = kept + _linear(mixed, attention.out_proj.weight, attention.out_proj.bias)
-    hidden = functional.gelu(_linear(_norm(x, block.ln_2), block.mlp.c_fc.weight,
-                                     block.mlp.c_fc.bias))  # fmt: skip
+    hidden = functional.gelu(
+        _linear(_norm(x, block.ln_2), block.mlp.c_fc.weight, block.mlp.c_fc.bias)
+    )
     return x + _linear(hidden, block.mlp.c_proj.weight, block.mlp.c_proj.bias)
 
 

@@ -76,8 +76,14 @@ def shared_slots(others: Tensor, negatives: Tensor) -> Tensor:
     return mask
 
 
-def sampled_softmax(features: Tensor, captions: Tensor, shares: Tensor, negatives: Tensor,
-                    excluded: Tensor, scale: Tensor) -> Tensor:  # fmt: skip
+def sampled_softmax(
+    features: Tensor,
+    captions: Tensor,
+    shares: Tensor,
+    negatives: Tensor,
+    excluded: Tensor,
+    scale: Tensor,
+) -> Tensor:
     """Cross-entropy of each caption of an image against the negatives that are not excluded.
 
     Parameters
@@ -111,8 +117,9 @@ def draw_negatives(corpus: Corpus, count: int, draw: torch.Generator) -> Tensor:
     return torch.multinomial(weights, count, generator=draw).sort().values
 
 
-def _step(student: ImageStudent, corpus: Corpus, augment: Augmenter, recipe: Recipe,
-          draw: torch.Generator) -> Tensor:  # fmt: skip
+def _step(
+    student: ImageStudent, corpus: Corpus, augment: Augmenter, recipe: Recipe, draw: torch.Generator
+) -> Tensor:
     phase = recipe.image_phase
     batch = corpus.batch(share(phase.batch_size), draw)
     negatives = draw_negatives(corpus, phase.negatives, draw).to(augment.device)
@@ -124,8 +131,9 @@ def _step(student: ImageStudent, corpus: Corpus, augment: Augmenter, recipe: Rec
     captions = student.texts(corpus.embeddings[texts.clamp(min=0)])
     wrong = student.texts(corpus.embeddings[negatives])
     scale = student.log_scale.clamp(max=_MAX_LOG_SCALE).exp()
-    return sampled_softmax(features, captions, shares, wrong,
-                           excluded_negatives(corpus, texts, negatives), scale)  # fmt: skip
+    return sampled_softmax(
+        features, captions, shares, wrong, excluded_negatives(corpus, texts, negatives), scale
+    )
 
 
 def probe(student: ImageStudent, probes: list[Probe], recipe: Recipe) -> dict[str, float]:
@@ -147,8 +155,9 @@ def train(recipe: Recipe, corpus: Corpus, probes: list[Probe], options: Options)
     visual = build(model).visual
     init_mimetic(visual, model.image_size, model.patch_size)
     student = ImageStudent(visual, *principal_projection(corpus, model.embed_dim)).to(device)
-    shadow = ImageStudent(build(model).visual, student.projection.detach().clone(),
-                          student.mean.clone()).to(device)  # fmt: skip
+    shadow = ImageStudent(
+        build(model).visual, student.projection.detach().clone(), student.mean.clone()
+    ).to(device)
     draw = fresh_draw("image", phase.seed)
     augment = Augmenter(model.image_size, model.patch_size, phase.keep_tokens, draw, device)
     placed = corpus.to(device)
@@ -157,9 +166,15 @@ def train(recipe: Recipe, corpus: Corpus, probes: list[Probe], options: Options)
         shadow.load_state_dict(average)
         return {"scale": round(student.log_scale.exp().item(), 2), **probe(shadow, probes, recipe)}
 
-    run_phase("image", recipe, student, draw,
-              lambda draw: {"loss": _step(student, placed, augment, recipe, draw)},
-              watch, options.minutes)  # fmt: skip
+    run_phase(
+        "image",
+        recipe,
+        student,
+        draw,
+        lambda draw: {"loss": _step(student, placed, augment, recipe, draw)},
+        watch,
+        options.minutes,
+    )
 
 
 def main() -> None:

@@ -39,8 +39,15 @@ def _texts(clip: Any, tokens: Tensor) -> Tensor:
     return functional.normalize(text_features(clip, tokens, torch.bfloat16), dim=1)
 
 
-def _step(clip: Any, corpus: Corpus, texts: TextCorpus, teacher: tuple[Tensor, Tensor],
-          augment: Augmenter, recipe: Recipe, draw: torch.Generator) -> Tensor:  # fmt: skip
+def _step(
+    clip: Any,
+    corpus: Corpus,
+    texts: TextCorpus,
+    teacher: tuple[Tensor, Tensor],
+    augment: Augmenter,
+    recipe: Recipe,
+    draw: torch.Generator,
+) -> Tensor:
     phase = recipe.joint_phase
     batch = corpus.batch(share(phase.batch_size), draw)
     slots = torch.multinomial(batch.shares, _CAPTIONS, generator=draw, replacement=True)
@@ -52,11 +59,13 @@ def _step(clip: Any, corpus: Corpus, texts: TextCorpus, teacher: tuple[Tensor, T
     encoded = _texts(clip, texts.tokens.sample(rows.tolist(), draw))
     right, wrong = encoded[: captions.numel()], encoded[captions.numel() :]
     scale = clip.logit_scale.clamp(max=_MAX_LOG_SCALE).exp()
-    excluded = excluded_negatives(corpus, batch.texts.to(augment.device),
-                                  negatives.to(augment.device))  # fmt: skip
+    excluded = excluded_negatives(
+        corpus, batch.texts.to(augment.device), negatives.to(augment.device)
+    )
     shares = torch.full(captions.shape, 1 / _CAPTIONS, device=augment.device)
-    loss = sampled_softmax(features, right.view(*captions.shape, -1), shares, wrong, excluded,
-                           scale)  # fmt: skip
+    loss = sampled_softmax(
+        features, right.view(*captions.shape, -1), shares, wrong, excluded, scale
+    )
     tokens, embeddings = texts.sample(phase.distilled, draw)
     projection, mean = teacher
     sentences = torch.cat([corpus.embeddings[rows.to(augment.device)], embeddings])
@@ -77,8 +86,9 @@ def probe(clip: Any, probes: list[Probe], recipe: Recipe) -> dict[str, float]:
     return scores
 
 
-def train(recipe: Recipe, corpus: Corpus, texts: TextCorpus, probes: list[Probe],
-          options: Options) -> None:  # fmt: skip
+def train(
+    recipe: Recipe, corpus: Corpus, texts: TextCorpus, probes: list[Probe], options: Options
+) -> None:
     """Train, or go on training, until the recipe's number of images or the time limit."""
     phase, model, device = recipe.joint_phase, recipe.model, options.device
     torch.manual_seed(phase.seed)
@@ -94,9 +104,15 @@ def train(recipe: Recipe, corpus: Corpus, texts: TextCorpus, probes: list[Probe]
         shadow.load_state_dict(average)
         return probe(shadow, probes, recipe)
 
-    run_phase("joint", recipe, clip, draw,
-              lambda draw: {"loss": _step(clip, icons, words, teacher, augment, recipe, draw)},
-              watch, options.minutes)  # fmt: skip
+    run_phase(
+        "joint",
+        recipe,
+        clip,
+        draw,
+        lambda draw: {"loss": _step(clip, icons, words, teacher, augment, recipe, draw)},
+        watch,
+        options.minutes,
+    )
 
 
 def main() -> None:

@@ -74,13 +74,15 @@ def load_texts() -> TextCorpus:
     caption_names = [(len(t.split()) < 6 and ";" not in t) or ", which " in t for t in texts]
     templated = np.array(caption_names + [bool(name) for _, name in entries])
     table = TokenTable([*texts, *(text for text, _ in entries)], templated)
-    embeddings = np.concatenate([np.load(MADE / "embeddings.npy"),
-                                 np.load(MADE / "lexicon_embeddings.npy")])  # fmt: skip
+    embeddings = np.concatenate(
+        [np.load(MADE / "embeddings.npy"), np.load(MADE / "lexicon_embeddings.npy")]
+    )
     return TextCorpus(table, torch.from_numpy(embeddings.astype(np.float32)), len(texts))
 
 
-def _step(student: TextStudent, corpus: TextCorpus, recipe: Recipe, draw: torch.Generator
-          ) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _step(
+    student: TextStudent, corpus: TextCorpus, recipe: Recipe, draw: torch.Generator
+) -> tuple[Tensor, Tensor]:
     phase = recipe.text_phase
     tokens, targets = corpus.sample(share(phase.batch_size), draw)
     features = text_features(student, tokens, torch.bfloat16)
@@ -108,8 +110,9 @@ def train(recipe: Recipe, corpus: TextCorpus, options: Options) -> None:
         loss, cosine = _step(student, placed, recipe, draw)
         return {"loss": loss, "cosine": cosine}
 
-    run_phase("text", recipe, student, fresh_draw("text", phase.seed), step, lambda _: {},
-              options.minutes)  # fmt: skip
+    run_phase(
+        "text", recipe, student, fresh_draw("text", phase.seed), step, lambda _: {}, options.minutes
+    )
 
 
 def main() -> None:

@@ -12,11 +12,24 @@ from pathlib import Path
 __all__ = ["Synset", "WordNet"]
 
 _HYPERNYM = "@"
-_LEXNAMES = {4: "act", 5: "animal", 6: "artifact", 8: "body", 11: "event", 13: "food",
-             15: "location", 17: "object", 18: "person", 19: "phenomenon", 20: "plant",
-             25: "shape", 27: "substance"}  # fmt: skip
-PHYSICAL = frozenset({"animal", "artifact", "body", "food", "object", "person", "phenomenon",
-                      "plant", "substance"})  # fmt: skip
+_LEXNAMES = {
+    4: "act",
+    5: "animal",
+    6: "artifact",
+    8: "body",
+    11: "event",
+    13: "food",
+    15: "location",
+    17: "object",
+    18: "person",
+    19: "phenomenon",
+    20: "plant",
+    25: "shape",
+    27: "substance",
+}
+PHYSICAL = frozenset(
+    {"animal", "artifact", "body", "food", "object", "person", "phenomenon", "plant", "substance"}
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,14 @@ class WordNet:
         forms = [phrase]
         if phrase in self.irregular:
             forms.append(self.irregular[phrase])
-        for ending, replacement in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"),
-                                    ("sses", "ss"), ("s", "")):  # fmt: skip
+        for ending, replacement in (
+            ("ies", "y"),
+            ("ches", "ch"),
+            ("shes", "sh"),
+            ("xes", "x"),
+            ("sses", "ss"),
+            ("s", ""),
+        ):
             if phrase.endswith(ending) and len(phrase) > len(ending) + 2:
                 forms.append(phrase[: -len(ending)] + replacement)
         return next((form for form in forms if form in self.senses), None)
@@ -81,11 +100,15 @@ def _read_data(path: Path) -> dict[int, Synset]:
         count = int(fields[3], 16)
         words = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * count : 2])
         pointers = fields[5 + 2 * count :]
-        parents = tuple(int(pointers[i + 1]) for i in range(0, len(pointers) - 3, 4)
-                        if pointers[i].startswith(_HYPERNYM))  # fmt: skip
+        parents = tuple(
+            int(pointers[i + 1])
+            for i in range(0, len(pointers) - 3, 4)
+            if pointers[i].startswith(_HYPERNYM)
+        )
         definition = gloss.split('; "')[0].split(";  ")[0].strip()
-        synsets[int(fields[0])] = Synset(words, definition, _LEXNAMES.get(int(fields[1]), "other"),
-                                         parents)  # fmt: skip
+        synsets[int(fields[0])] = Synset(
+            words, definition, _LEXNAMES.get(int(fields[1]), "other"), parents
+        )
     return synsets
 
 

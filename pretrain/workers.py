@@ -17,8 +17,16 @@ from torch.multiprocessing.spawn import start_processes
 
 from fedmvp.seeds import torch_generator
 
-__all__ = ["average_gradients", "decide_together", "draw_states", "generator", "is_first",
-           "launch", "restore_draw", "share"]  # fmt: skip
+__all__ = [
+    "average_gradients",
+    "decide_together",
+    "draw_states",
+    "generator",
+    "is_first",
+    "launch",
+    "restore_draw",
+    "share",
+]
 
 
 def launch(task: Callable[..., None], workers: int, *arguments: object) -> None:
@@ -30,12 +38,17 @@ def launch(task: Callable[..., None], workers: int, *arguments: object) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    start_processes(_enter, (task, workers, port, arguments),  # type: ignore[no-untyped-call]
-                    workers, start_method="fork")  # fmt: skip
+    start_processes(
+        _enter,
+        (task, workers, port, arguments),  # type: ignore[no-untyped-call]
+        workers,
+        start_method="fork",
+    )
 
 
-def _enter(rank: int, task: Callable[..., None], workers: int, port: int,
-           arguments: tuple[object, ...]) -> None:  # fmt: skip
+def _enter(
+    rank: int, task: Callable[..., None], workers: int, port: int, arguments: tuple[object, ...]
+) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=workers)
     task(*arguments)

@@ -36,9 +36,14 @@ class _Resident(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor) -> _Resident:
         own = Tensor._make_wrapper_subclass(
-            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(),
-            dtype=inner.dtype, device=torch.device(DEVICE, 0), requires_grad=False,
-        )  # fmt: skip
+            cls,
+            inner.shape,
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
+            device=torch.device(DEVICE, 0),
+            requires_grad=False,
+        )
         own.inner = inner
         return own
 

@@ -25,14 +25,43 @@ START, END = VOCABULARY - 2, VOCABULARY - 1
 #: Vision: image, patch, width, layers, heads; text: width, layers, heads; joint embedding.
 SHAPES: dict[str, dict[str, int]] = {
     # Every width differs, so that one taken for another cannot pass.
-    "tiny": {"image": 32, "patch": 8, "width": 64, "layers": 3, "heads": 2,
-             "text_width": 48, "text_layers": 2, "text_heads": 2, "embed": 40, "context": 77},
-    "picto": {"image": 64, "patch": 8, "width": 192, "layers": 4, "heads": 3,
-              "text_width": 128, "text_layers": 4, "text_heads": 4, "embed": 128, "context": 77},
-    "vit_b16": {"image": 224, "patch": 16, "width": 768, "layers": 12, "heads": 12,
-                "text_width": 512, "text_layers": 12, "text_heads": 8, "embed": 512,
-                "context": 77},
-}  # fmt: skip
+    "tiny": {
+        "image": 32,
+        "patch": 8,
+        "width": 64,
+        "layers": 3,
+        "heads": 2,
+        "text_width": 48,
+        "text_layers": 2,
+        "text_heads": 2,
+        "embed": 40,
+        "context": 77,
+    },
+    "picto": {
+        "image": 64,
+        "patch": 8,
+        "width": 192,
+        "layers": 4,
+        "heads": 3,
+        "text_width": 128,
+        "text_layers": 4,
+        "text_heads": 4,
+        "embed": 128,
+        "context": 77,
+    },
+    "vit_b16": {
+        "image": 224,
+        "patch": 16,
+        "width": 768,
+        "layers": 12,
+        "heads": 12,
+        "text_width": 512,
+        "text_layers": 12,
+        "text_heads": 8,
+        "embed": 512,
+        "context": 77,
+    },
+}
 
 
 def backbone_spec(

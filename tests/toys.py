@@ -22,8 +22,15 @@ from fedmvp.methods.classes import ClassSet, TextBank
 from fedmvp.methods.fedmvp import FedMVP, FedMVPParams
 
 NAMES = (
-    "red_fox", "teapot", "snow owl", "kite", "birch tree", "tram", "violin", "sea star",
-)  # fmt: skip
+    "red_fox",
+    "teapot",
+    "snow owl",
+    "kite",
+    "birch tree",
+    "tram",
+    "violin",
+    "sea star",
+)
 COUNTS = (1, 3, 10, 2, 4, 5, 2, 3)
 PARTS = ("tail", "spout", "wing", "string", "bark", "wheel", "bow", "arm")
 LOOKS = ("long", "pale", "round", "striped", "thin", "dark", "glossy", "curved", "small", "rough")

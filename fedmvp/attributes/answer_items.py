@@ -144,8 +144,9 @@ def _decoded(text: str, start: int) -> tuple[Any, int]:
 def _items(value: Any) -> list[str] | None:
     """Return the texts of a JSON value of any likely form; None if it has another."""
     if isinstance(value, dict):
-        inside = next((own for key, own in value.items() if str(key).casefold() == "attributes"),
-                      None)  # fmt: skip
+        inside = next(
+            (own for key, own in value.items() if str(key).casefold() == "attributes"), None
+        )
         if inside is None:
             deep = [own for own in value.values() if isinstance(own, list | dict)]
             inside = deep[0] if len(deep) == 1 else value

@@ -113,8 +113,9 @@ def _all_faults(
     for name, error in faults.items():
         groups.setdefault(error.what, []).append(name)
     what = "; ".join(f"{reason}: {_names(names)}" for reason, names in groups.items())
-    return AttributeTextError(f"{len(faults)} of {classes} classes fail: {what}", where=path,
-                              hint=first.hint)  # fmt: skip
+    return AttributeTextError(
+        f"{len(faults)} of {classes} classes fail: {what}", where=path, hint=first.hint
+    )
 
 
 def _names(names: Sequence[str]) -> str:

@@ -27,7 +27,10 @@ _LABELLED = re.compile(r"(?P<label>[^:：—–]{1,60}?)(?:\s*：\s*|\s*:\s+|\s+
 _SEPARATED = re.compile(r"\s*(?:[:：]|\s[-–—]\s)\s*")
 
 # Labels that say what kind of thing follows, and are no part of it.
-_ASPECTS = frozenset(re.findall(r"\w+", """
+_ASPECTS = frozenset(
+    re.findall(
+        r"\w+",
+        """
     shape form colour color colouring coloring colouration coloration hue texture pattern marking
     material size build posture pose stance surrounding setting habitat environment background
     context scene appearance look style design structure silhouette outline proportion finish
@@ -38,16 +41,28 @@ _ASPECTS = frozenset(re.findall(r"\w+", """
     цвет форма текстура узор материал размер поза фон признак
     颜色 顏色 形状 形狀 纹理 紋理 材质 材質 图案 圖案 大小 姿态 环境 特征 外观 属性
     色 形 質感 模様 素材 大きさ 姿勢 環境 特徴 색 색상 형태 모양 질감 무늬 재질 크기 자세 특징
-"""))  # fmt: skip
-_VAGUE = frozenset(re.findall(r"\w+", """
+""",
+    )
+)
+_VAGUE = frozenset(
+    re.findall(
+        r"\w+",
+        """
     visual key main other common typical distinctive distinguishing overall the a of and general
     notable physical list final answer
-"""))  # fmt: skip
+""",
+    )
+)
 # In a description of one of these words, a label cannot simply be put at the end.
-_LINKS = frozenset(re.findall(r"\w+", """
+_LINKS = frozenset(
+    re.findall(
+        r"\w+",
+        """
     a an the with without of on in at for from to by as like than that which who is are was has have
     can may often usually used seen found covered resembling
-"""))  # fmt: skip
+""",
+    )
+)
 _LONGEST_DESCRIPTION = 5
 # Brackets that take a digit or a mark apart are dealt with before; what is left is formatting.
 _FORMATTING = frozenset("*`|[]{}<>~\\^#$=")

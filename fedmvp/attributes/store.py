@@ -129,8 +129,7 @@ class AnswerStore:
             # Rewritten by `sort` or by hand: read it all again.
             self._bytes, self._lines, self._last_line = 0, 0, b""
         if os.fstat(file).st_size > MAX_DATA_BYTES:
-            raise AttributeTextError("file is huge", where=self.path,
-                                     hint="restore it from git")  # fmt: skip
+            raise AttributeTextError("file is huge", where=self.path, hint="restore it from git")
         tail = os.pread(file, max(0, os.fstat(file).st_size - self._bytes), self._bytes)
         whole = tail[: tail.rfind(b"\n") + 1]
         # Split at line feeds only: other line separators may stand inside JSON strings.

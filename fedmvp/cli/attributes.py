@@ -110,8 +110,10 @@ def import_list(
     done = import_answers(classes, params)
     say(f"{dataset}: {plural(done.added, 'class')} recorded, {done.standing} recorded before")
     if done.differing:
-        say(f"note: {done.differing} of these differ from the file: what is recorded "
-                   "stands; record the file under another --model")  # fmt: skip
+        say(
+            f"note: {done.differing} of these differ from the file: what is recorded "
+            "stands; record the file under another --model"
+        )
 
 
 @app.command()
@@ -171,12 +173,35 @@ def stats(
         print_json(rows if dataset is None else rows[dataset])
         return
     print_table(
-        ("dataset", "classes", "attributes", "fewest", "most", "characters", "words", "tokens",
-         "shared", "identical", "naming"),
-        [(name, own.classes, own.attributes, *own.per_class, own.characters[0], own.words[0],
-          own.tokens[0], len(own.shared), len(own.identical), len(own.naming))
-         for name, own in figures.items()],
-    )  # fmt: skip
+        (
+            "dataset",
+            "classes",
+            "attributes",
+            "fewest",
+            "most",
+            "characters",
+            "words",
+            "tokens",
+            "shared",
+            "identical",
+            "naming",
+        ),
+        [
+            (
+                name,
+                own.classes,
+                own.attributes,
+                *own.per_class,
+                own.characters[0],
+                own.words[0],
+                own.tokens[0],
+                len(own.shared),
+                len(own.identical),
+                len(own.naming),
+            )
+            for name, own in figures.items()
+        ],
+    )
     if dataset is None:
         return
     for text, owners in figures[dataset].shared.items():
@@ -253,8 +278,9 @@ def _offline(
 def _no_class(dataset: str, name: str, known: list[str]) -> Exception:
     from fedmvp.errors import AttributeTextError, nearest
 
-    return AttributeTextError("no such class", where=f"dataset {dataset}", value=name,
-                              hint=nearest(name, known))  # fmt: skip
+    return AttributeTextError(
+        "no such class", where=f"dataset {dataset}", value=name, hint=nearest(name, known)
+    )
 
 
 def _tokens(usage: Usage, prices: tuple[float, float]) -> str:

@@ -57,16 +57,26 @@ def bench(
     from fedmvp.profiling.bench import Question, answer
 
     if precision not in (None, "fp32", "bf16", "fp16"):
-        raise ConfigError("unknown precision", where="--precision", value=precision,
-                          hint="use fp32, bf16 or fp16")  # fmt: skip
+        raise ConfigError(
+            "unknown precision", where="--precision", value=precision, hint="use fp32, bf16 or fp16"
+        )
     own = load_params() if profile is None and Path("params.yaml").is_file() else None
     params = own if profile is None else profile_params(profile)
     name = backbone or ("pictoclip" if params is None else params.backbone.name)
     kind = precision or ("fp32" if params is None else params.backbone.precision)
     linear = "matmul" if params is None else params.backbone.linear
     chosen = prepare_device(device, option=None if device is None else "--device")
-    question = Question(classes, attributes, batch, kind, repetitions, naive, chosen,
-                        planned=profile is not None, linear=linear)  # fmt: skip
+    question = Question(
+        classes,
+        attributes,
+        batch,
+        kind,
+        repetitions,
+        naive,
+        chosen,
+        planned=profile is not None,
+        linear=linear,
+    )
     result = answer(backbone_spec(name), question, params)
     if as_json:
         print_json(result)
@@ -97,8 +107,10 @@ def _print(result: dict[str, Any]) -> None:
             for row in result["parts"]
         ],
     )
-    say("ratios: steps that take a gradient to the bare forward + input gradient, the "
-               "others to the bare forward")  # fmt: skip
+    say(
+        "ratios: steps that take a gradient to the bare forward + input gradient, the "
+        "others to the bare forward"
+    )
     best, share = result["product_gflop_per_second"], result["share_of_product"]
     say(
         f"a large matrix product runs at {best:,.0f} GFLOP/s; "

@@ -112,9 +112,11 @@ def _summary(spec: DatasetSpec) -> dict[str, Any]:
 
 def _print_report(report: DatasetReport, path: Path) -> None:
     splits = ", ".join(f"{count:,} {name}" for name, count in report.splits.items())
-    say(f"{report.dataset}: {plural(report.classes, 'class')}, "
-               f"{plural(report.domains, 'domain')}, {plural(report.images, 'image')} "
-               f"({splits})")  # fmt: skip
+    say(
+        f"{report.dataset}: {plural(report.classes, 'class')}, "
+        f"{plural(report.domains, 'domain')}, {plural(report.images, 'image')} "
+        f"({splits})"
+    )
     if report.split:
         say(f"split    {report.split}")
     for fact in report.unverified:

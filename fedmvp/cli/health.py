@@ -68,8 +68,12 @@ def examine(checks: Mapping[str, Check]) -> Iterator[Line]:
 
 
 def _python(check: str) -> Iterator[Line]:
-    yield Line(check, _PYTHON[0] <= sys.version_info < _PYTHON[1], platform.python_version(),
-               "use Python 3.11 to 3.13: `make env PYTHON=python3.11`")  # fmt: skip
+    yield Line(
+        check,
+        _PYTHON[0] <= sys.version_info < _PYTHON[1],
+        platform.python_version(),
+        "use Python 3.11 to 3.13: `make env PYTHON=python3.11`",
+    )
 
 
 def _packages(check: str) -> Iterator[Line]:
@@ -108,8 +112,12 @@ def _name_and_pin(requirement: str) -> tuple[str, str | None]:
 def _programs(check: str) -> Iterator[Line]:
     for name in ("git", "dvc"):
         found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-        yield Line(check, found is not None, f"{name} {'found' if found else 'not found'}",
-                   _ENV if name == "dvc" else "install git")  # fmt: skip
+        yield Line(
+            check,
+            found is not None,
+            f"{name} {'found' if found else 'not found'}",
+            _ENV if name == "dvc" else "install git",
+        )
 
 
 def _params(check: str) -> Iterator[Line]:
@@ -157,8 +165,12 @@ def _dataset(check: str, spec: DatasetSpec) -> Line:
         verify_shipped(spec)
         return Line(check, True, f"{spec.name}: archive verified, {state}")
     if state == "to fetch" and first is None:
-        return Line(check, False, f"{spec.name}: not on this machine, and no source to fetch",
-                    f"put it where `fedmvp datasets verify {spec.name}` looks for it")  # fmt: skip
+        return Line(
+            check,
+            False,
+            f"{spec.name}: not on this machine, and no source to fetch",
+            f"put it where `fedmvp datasets verify {spec.name}` looks for it",
+        )
     return Line(check, True, f"{spec.name}: {state}")
 
 
@@ -171,8 +183,9 @@ def _attributes(check: str) -> Iterator[Line]:
     for name in params.data.datasets:
         spec = load_spec(name)
         asked = DatasetClasses(spec.name, spec.title, spec.class_names)
-        missing = unanswered(asks_of(asked, params.attributes), AnswerStore.of(name),
-                             params.attributes)  # fmt: skip
+        missing = unanswered(
+            asks_of(asked, params.attributes), AnswerStore.of(name), params.attributes
+        )
         if missing:  # a live provider: the stage will ask it, this check never does
             yield Line(check, True, f"{name}: {plural(len(missing), 'class')} still to be asked")
             continue
@@ -191,20 +204,36 @@ def _backbone(check: str) -> Iterator[Line]:
     if (folder / "spec.json").is_file():
         spec = BackboneSpec.model_validate(read_json(folder / "spec.json"))
         whole = sha256_file(folder / "weights.safetensors") == spec.tower_sha256
-        yield Line(check, whole, f"{spec.name} in {folder}, {'verified' if whole else 'damaged'}",
-                   "run `dvc repro --force backbone`")  # fmt: skip
+        yield Line(
+            check,
+            whole,
+            f"{spec.name} in {folder}, {'verified' if whole else 'damaged'}",
+            "run `dvc repro --force backbone`",
+        )
     if params.weights is not None:
-        yield Line(check, Path(params.weights).is_file(), f"{params.name} from {params.weights}",
-                   "set backbone.weights in params.yaml")  # fmt: skip
+        yield Line(
+            check,
+            Path(params.weights).is_file(),
+            f"{params.name} from {params.weights}",
+            "set backbone.weights in params.yaml",
+        )
     elif params.name == "pictoclip":
         path = files("fedmvp.clip").joinpath("weights", "pictoclip", "model.safetensors")
         shipped = path.is_file()
-        yield Line(check, shipped, f"pictoclip, {'shipped' if shipped else 'weights are missing'}",
-                   "restore it with `git checkout -- fedmvp/clip/weights`")  # fmt: skip
+        yield Line(
+            check,
+            shipped,
+            f"pictoclip, {'shipped' if shipped else 'weights are missing'}",
+            "restore it with `git checkout -- fedmvp/clip/weights`",
+        )
     else:
         tag = params.pretrained
-        yield Line(check, tag is not None, f"{params.name}, weights {tag or 'not named'}",
-                   "set backbone.pretrained or backbone.weights in params.yaml")  # fmt: skip
+        yield Line(
+            check,
+            tag is not None,
+            f"{params.name}, weights {tag or 'not named'}",
+            "set backbone.pretrained or backbone.weights in params.yaml",
+        )
 
 
 def _disk(check: str) -> Iterator[Line]:

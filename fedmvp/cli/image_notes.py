@@ -36,14 +36,18 @@ def _too_few(tree: ImageTree, folder: Path, shots: int | None) -> Iterator[str]:
         return
     if tree.kind == "parts":
         train = next(top for top, part in tree.tops.items() if part == "train")
-        counts = {n: sum(path.parents[1] == folder / train for path in files)
-                  for n, files in tree.files.items()}  # fmt: skip
+        counts = {
+            n: sum(path.parents[1] == folder / train for path in files)
+            for n, files in tree.files.items()
+        }
     else:
         counts = {name: round(len(files) / 2) for name, files in tree.files.items()}
     few = [f"{name} {count}" for name, count in counts.items() if count < shots]
     if few:
-        yield (f"{len(few)} class(es) have fewer than the {shots} training images of "
-               f"partition.shots: {_some(few)}")  # fmt: skip
+        yield (
+            f"{len(few)} class(es) have fewer than the {shots} training images of "
+            f"partition.shots: {_some(few)}"
+        )
 
 
 def _alike(tree: ImageTree) -> Iterator[str]:

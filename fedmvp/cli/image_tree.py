@@ -17,10 +17,14 @@ __all__ = ["ImageTree", "survey"]
 
 # How people name the parts of a split; a tree of nothing else has no domains.
 _PARTS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 _TREES = "put images into DIR/<class>/, DIR/<domain>/<class>/ or DIR/{train,test}/<class>/"
 
 
@@ -75,8 +79,9 @@ def survey(folder: Path) -> ImageTree:
     elif flat and not set(flat) < set(deep):
         raise DataError(
             f"{flat[0].name!r} holds images and {deep[0].name!r} folders of images",
-            where=folder, hint=_TREES,
-        )  # fmt: skip
+            where=folder,
+            hint=_TREES,
+        )
     parents = deep or [folder]
     places = [place for parent in parents for place in _folders(parent)]
     left = left_out(folder, {place for place in places if _images(place)})
@@ -88,8 +93,12 @@ def survey(folder: Path) -> ImageTree:
             files.setdefault(name, []).extend(images)
             folders.setdefault(name, place.name)
     if len(files) < 2:
-        raise DataError("fewer than two classes", where=folder, value=sorted(files),
-                        hint="; ".join([*_guess(folder), *left, _TREES]))  # fmt: skip
+        raise DataError(
+            "fewer than two classes",
+            where=folder,
+            value=sorted(files),
+            hint="; ".join([*_guess(folder), *left, _TREES]),
+        )
     _require_different(folder, places)
     for name in sorted({place.name for place in places} - {*folders.values()} - {*files}):
         left.append(f"folder {name!r} holds no image: it is no class")
@@ -102,8 +111,12 @@ def survey(folder: Path) -> ImageTree:
         return ImageTree("domains", classes, {top.name: top.name for top in deep}, files, left)
     if len(parts) < len(deep):
         stray = next(top.name for top in deep if top.name not in parts)
-        raise DataError("folder is not a part of a split beside others that are", where=folder,
-                        value=stray, hint=_TREES)  # fmt: skip
+        raise DataError(
+            "folder is not a part of a split beside others that are",
+            where=folder,
+            value=stray,
+            hint=_TREES,
+        )
     return ImageTree("parts", classes, _with_test(folder, parts), files, left)
 
 
@@ -136,8 +149,12 @@ def _with_test(folder: Path, parts: dict[str, str]) -> dict[str, str]:
     if "test" not in parts.values():
         parts = {name: "test" if part == "val" else part for name, part in parts.items()}
     if len(set(parts.values())) < len(parts) or not {"train", "test"} <= set(parts.values()):
-        raise DataError("parts of the split are not one train and one test folder", where=folder,
-                        value=sorted(parts), hint=_TREES)  # fmt: skip
+        raise DataError(
+            "parts of the split are not one train and one test folder",
+            where=folder,
+            value=sorted(parts),
+            hint=_TREES,
+        )
     return parts
 
 

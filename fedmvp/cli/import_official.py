@@ -46,8 +46,11 @@ def import_official(
     from fedmvp.results.learned import save_learned, weights_file
 
     if out is None and export is None:
-        raise ConfigError("nothing to write", where="fedmvp import-official",
-                          hint="give --out FILE, --export FILE, or both")  # fmt: skip
+        raise ConfigError(
+            "nothing to write",
+            where="fedmvp import-official",
+            hint="give --out FILE, --export FILE, or both",
+        )
     for path in (out, export):
         if path is not None:
             check_output(path, [weights_file(checkpoint)])

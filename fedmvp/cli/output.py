@@ -42,8 +42,10 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     """Print columns aligned by width; numbers to the right, thousands apart."""
     cells = [[_text(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-             for i in range(len(header))]  # fmt: skip
+    right = [
+        bool(rows) and all(isinstance(row[i], int | float) for row in rows)
+        for i in range(len(header))
+    ]
     for line in (header, *cells):
         padded = (
             text.rjust(width) if flush else text.ljust(width)

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "remove"]
 
-_CATALOG_NOTE = ("`dvc repro` reads the repository's own catalog: without FEDMVP_CATALOG and "
-                 "FEDMVP_SETTINGS, `datasets add` writes there")  # fmt: skip
+_CATALOG_NOTE = (
+    "`dvc repro` reads the repository's own catalog: without FEDMVP_CATALOG and "
+    "FEDMVP_SETTINGS, `datasets add` writes there"
+)
 
 
 def add(
@@ -94,16 +96,27 @@ def add(
         command = f"{PAPER} && {command}"
     if as_json:
         print_json(
-            {"dataset": name, "classes": len(tree.classes), "domains": len(spec.domains),
-             "images": tree.images, "settings": list(suite), "left_out": tree.left_out,
-             "notes": notes, "written": not dry_run, "files": [str(path) for path in files],
-             "put_aside": None if aside is None else str(aside), "command": command,
-             "warning": warning}
-        )  # fmt: skip
+            {
+                "dataset": name,
+                "classes": len(tree.classes),
+                "domains": len(spec.domains),
+                "images": tree.images,
+                "settings": list(suite),
+                "left_out": tree.left_out,
+                "notes": notes,
+                "written": not dry_run,
+                "files": [str(path) for path in files],
+                "put_aside": None if aside is None else str(aside),
+                "command": command,
+                "warning": warning,
+            }
+        )
         return
-    say(f"{name}: {plural(len(tree.classes), 'class')}, "
-               f"{plural(len(spec.domain_names), 'domain')}, "
-               f"{plural(tree.images, 'image')}, used in place")  # fmt: skip
+    say(
+        f"{name}: {plural(len(tree.classes), 'class')}, "
+        f"{plural(len(spec.domain_names), 'domain')}, "
+        f"{plural(tree.images, 'image')}, used in place"
+    )
     for line in tree.left_out:
         say(f"left out {line}")
     for line in notes:
@@ -113,8 +126,10 @@ def add(
     for path in files:
         say(f"{'to write' if dry_run else 'written '} {path}")
     if attributes is None and not dry_run:
-        say(f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
-                   f"or `fedmvp attributes import {name} FILE --model NAME`")  # fmt: skip
+        say(
+            f"next     `fedmvp attributes generate {name} --provider openai --model NAME`, "
+            f"or `fedmvp attributes import {name} FILE --model NAME`"
+        )
     if warning is not None:
         say(f"warning  {warning}: `{PAPER}`")
     if not dry_run:
@@ -155,12 +170,20 @@ def _checked(name: str, entry: dict[str, Any], places: OwnFiles, force: bool) ->
 
     # Stricter than a catalog name: the suite of settings is called the same.
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
-        raise ConfigError("not a dataset name", where="datasets add", value=name,
-                          hint="use lower-case letters, digits and _, a letter first")  # fmt: skip
+        raise ConfigError(
+            "not a dataset name",
+            where="datasets add",
+            value=name,
+            hint="use lower-case letters, digits and _, a letter first",
+        )
     if name in dataset_names() and not force:
-        raise ConfigError("dataset exists already", where="data catalog", value=name,
-                          hint="choose another name; one of your own is replaced with --force, "
-                          "or taken out by `fedmvp datasets remove`")  # fmt: skip
+        raise ConfigError(
+            "dataset exists already",
+            where="data catalog",
+            value=name,
+            hint="choose another name; one of your own is replaced with --force, "
+            "or taken out by `fedmvp datasets remove`",
+        )
     places.require_own(name)
     return parse_section(DatasetSpec, entry, f"catalog entry {name}")
 
@@ -204,8 +227,13 @@ def _read(spec: DatasetSpec, path: Path, model: str, naming: str) -> list[Record
     from fedmvp.attributes.importing import read_answers
     from fedmvp.config import load_params, parse_section
 
-    chosen = {"provider": "file", "path": str(path), "model": model, "per_class": 100,
-              "naming": naming}  # fmt: skip
+    chosen = {
+        "provider": "file",
+        "path": str(path),
+        "model": model,
+        "per_class": 100,
+        "naming": naming,
+    }
     section = {**load_params().attributes.model_dump(), **chosen}
     params = parse_section(AttributeParams, section, "options over params.yaml: attributes")
     return read_answers(DatasetClasses(spec.name, spec.title, spec.class_names), params)

@@ -133,14 +133,19 @@ def clients_note(classes: int, suite: Mapping[str, Any]) -> list[str]:
     """
     trained = {"base_to_new": base_count(classes), "all_classes": classes, "ssmt": classes}
     lone = sorted(name for name in suite.keys() & trained.keys() if trained[name] < _CLIENTS)
-    own = [f"{name} {value['classes_per_client']}" for name, value in suite.items()
-           if "classes_per_client" in value and name not in lone]  # fmt: skip
+    own = [
+        f"{name} {value['classes_per_client']}"
+        for name, value in suite.items()
+        if "classes_per_client" in value and name not in lone
+    ]
     lines = []
     if own:
         lines.append(
             f"few classes: settings have classes_per_client of their own: {', '.join(own)}"
         )
     if lone:
-        lines.append(f"{', '.join(lone)}: one client, which is no federation: two need four "
-                     "classes that are trained on")  # fmt: skip
+        lines.append(
+            f"{', '.join(lone)}: one client, which is no federation: two need four "
+            "classes that are trained on"
+        )
     return lines

@@ -65,16 +65,28 @@ class OwnFiles:
             When the entry, or a suite of that name, is a shipped one or another's.
         """
         if name in dataset_names() and not self.entry.is_file():
-            raise ConfigError("a shipped dataset has this name", where="data catalog", value=name,
-                              hint="choose another name")  # fmt: skip
+            raise ConfigError(
+                "a shipped dataset has this name",
+                where="data catalog",
+                value=name,
+                hint="choose another name",
+            )
         if self.entry.is_file() and (load_yaml(self.entry) or {}).get("sources"):
-            raise ConfigError("dataset is not one of your own: its entry has sources",
-                              where=self.entry, value=name, hint="choose another name")  # fmt: skip
+            raise ConfigError(
+                "dataset is not one of your own: its entry has sources",
+                where=self.entry,
+                value=name,
+                hint="choose another name",
+            )
         shipped = Path(fedmvp.__file__).parent / "partition/settings" / name
         for path in (*self.settings.glob("*.yaml"), *shipped.glob("*.yaml")):
             if not _names_only(load_yaml(path), name):
-                raise ConfigError("the suite of this name is of other datasets", where=path,
-                                  value=name, hint="choose another name")  # fmt: skip
+                raise ConfigError(
+                    "the suite of this name is of other datasets",
+                    where=path,
+                    value=name,
+                    hint="choose another name",
+                )
 
 
 def _names_only(value: Any, name: str) -> bool:

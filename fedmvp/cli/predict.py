@@ -122,8 +122,12 @@ def predict(
         print_json(_records(images, predictor.class_names, key, values))
     else:
         for path, image_scores, image_shares in zip(images, scores, shares, strict=True):
-            _print_best(path, predictor.class_names, image_scores if logits else image_shares,
-                        percent=not logits)  # fmt: skip
+            _print_best(
+                path,
+                predictor.class_names,
+                image_scores if logits else image_shares,
+                percent=not logits,
+            )
     if explain is not None:
         write_output(explain, _picture(predictor, images, pixels, shares), read)
         say(f"attention: {explain}", err=True)

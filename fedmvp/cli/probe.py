@@ -157,14 +157,22 @@ def _print(found: Probe, severity: float | None, *, cameras: bool) -> None:
     lines: list[tuple[str, str, str]] = [
         ("chance", _percent(found.chance), "guessing"),
         ("zero-shot", _percent(found.zero_shot), "hand template"),
-        ("zero-shot, both texts", _percent(both),
-         "template and attributes" if both is not None else "run `dvc repro attributes`"),
+        (
+            "zero-shot, both texts",
+            _percent(both),
+            "template and attributes" if both is not None else "run `dvc repro attributes`",
+        ),
         ("linear probe", _percent(found.linear_probe), "trained on the frozen features"),
         ("gap", f"{found.gap_points:+.2f} ", "linear probe less zero-shot, points"),
-        ("shift", _number(whole.shift), "patches against the reference; 0: alike"
-         if reference.patches is not None else "no patch statistics of this backbone"),
+        (
+            "shift",
+            _number(whole.shift),
+            "patches against the reference; 0: alike"
+            if reference.patches is not None
+            else "no patch statistics of this backbone",
+        ),
         ("pixel shift", _number(whole.pixel_shift), "pixel values against the reference"),
-    ]  # fmt: skip
+    ]
     width = max(len(value) for _, value, _ in lines)
     print_table(
         ("measure", "value".rjust(width), ""), [(n, v.rjust(width), w) for n, v, w in lines]

@@ -42,11 +42,18 @@ def list_profiles(
     print_table(
         header,
         [
-            ("*" if row["in_use"] else "", row["profile"], row["backbone"], len(row["settings"]),
-             len(row["methods"]), len(row["seeds"]), row["rounds"])
+            (
+                "*" if row["in_use"] else "",
+                row["profile"],
+                row["backbone"],
+                len(row["settings"]),
+                len(row["methods"]),
+                len(row["seeds"]),
+                row["rounds"],
+            )
             for row in rows
         ],
-    )  # fmt: skip
+    )
     if current is None:
         say("params.yaml is missing: `fedmvp profile use default` writes it")
     elif not any(row["in_use"] for row in rows):
@@ -76,8 +83,9 @@ def use(
         return
     edited = current is not None and current not in map(profile_text, profile_names())
     if edited and not force:
-        raise ConfigError("has entries of your own", where=_PARAMS,
-                          hint="commit or copy it, then use --force")  # fmt: skip
+        raise ConfigError(
+            "has entries of your own", where=_PARAMS, hint="commit or copy it, then use --force"
+        )
     old: Any = {}
     if edited and current is not None:
         write_bytes(_BACKUP, _PARAMS.read_bytes())
@@ -112,8 +120,12 @@ def profile_text(name: str) -> str:
 
     known = profile_names()
     if name not in known:
-        raise ConfigError("unknown profile", where="fedmvp profile", value=name,
-                          hint=f"use one of: {', '.join(known)}")  # fmt: skip
+        raise ConfigError(
+            "unknown profile",
+            where="fedmvp profile",
+            value=name,
+            hint=f"use one of: {', '.join(known)}",
+        )
     return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
 
 

@@ -53,12 +53,15 @@ def settings(
     print_table(
         header,
         [
-            ("*" if row["in_run"] else "", row["setting"],
-             *("—" if row[key] is None else row[key] for key in ("folds", "clients", "targets")),
-             row["title"])
+            (
+                "*" if row["in_run"] else "",
+                row["setting"],
+                *("—" if row[key] is None else row[key] for key in ("folds", "clients", "targets")),
+                row["title"],
+            )
             for row in rows
         ],
-    )  # fmt: skip
+    )
     for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
         say(problem)
 
@@ -86,11 +89,19 @@ def _require_plottable(name: str | None, path: Path) -> None:
     from fedmvp.errors import ConfigError
 
     if name is None:
-        raise ConfigError("one setting is drawn at a time", where="--plot", value=str(path),
-                          hint="name it: fedmvp settings NAME --plot FILE")  # fmt: skip
+        raise ConfigError(
+            "one setting is drawn at a time",
+            where="--plot",
+            value=str(path),
+            hint="name it: fedmvp settings NAME --plot FILE",
+        )
     if path.suffix != ".svg" or path.is_dir():
-        raise ConfigError("a partition is drawn as SVG", where="--plot", value=str(path),
-                          hint="name a file that ends in .svg")  # fmt: skip
+        raise ConfigError(
+            "a partition is drawn as SVG",
+            where="--plot",
+            value=str(path),
+            hint="name a file that ends in .svg",
+        )
 
 
 def _draw(partition: Partition, params: Params, path: Path) -> None:
@@ -116,8 +127,7 @@ def _manifest(params: Params, dataset: str) -> Manifest:
     spec = load_spec(dataset)
     if spec.sources and spec.sources[0].kind == "embedded":
         return build_manifest(spec, params.data.split_seed)
-    raise DataError("manifest is missing", where=path,
-                    hint=f"run `dvc repro download@{dataset}`")  # fmt: skip
+    raise DataError("manifest is missing", where=path, hint=f"run `dvc repro download@{dataset}`")
 
 
 def _summary(params: Params, name: str) -> dict[str, Any]:
@@ -149,16 +159,29 @@ def _record(partition: Partition) -> dict[str, Any]:
         "protocol": partition.protocol,
         "official_folds": list(partition.official),
         "clients": [
-            {"id": c.id, "fold": c.fold, "dataset": c.dataset, "domain": c.domain,
-             "classes": list(c.classes), "images": len(c.train)}
+            {
+                "id": c.id,
+                "fold": c.fold,
+                "dataset": c.dataset,
+                "domain": c.domain,
+                "classes": list(c.classes),
+                "images": len(c.train),
+            }
             for c in partition.clients
         ],
         "targets": [
-            {"name": t.name, "fold": t.fold, "group": t.group, "dataset": t.dataset,
-             "domain": t.domain, "classes": list(t.classes), "images": len(t.images)}
+            {
+                "name": t.name,
+                "fold": t.fold,
+                "group": t.group,
+                "dataset": t.dataset,
+                "domain": t.domain,
+                "classes": list(t.classes),
+                "images": len(t.images),
+            }
             for t in partition.targets
         ],
-    }  # fmt: skip
+    }
 
 
 def _print_setting(partition: Partition) -> None:

@@ -103,16 +103,24 @@ def _check_out(out: Path) -> None:
 
     check_output(out)
     if out.suffix.lower() not in _FORMATS:
-        raise ConfigError("not a kind of image file that can be written", where="--out",
-                          value=str(out), hint=f"end it in {', '.join(_FORMATS)}")  # fmt: skip
+        raise ConfigError(
+            "not a kind of image file that can be written",
+            where="--out",
+            value=str(out),
+            hint=f"end it in {', '.join(_FORMATS)}",
+        )
 
 
 def _check_number(option: str, value: int, allowed: range) -> None:
     from fedmvp.errors import ConfigError
 
     if value not in allowed:
-        raise ConfigError("number out of range", where=option, value=value,
-                          hint=f"use {allowed[0]} to {allowed[-1]}")  # fmt: skip
+        raise ConfigError(
+            "number out of range",
+            where=option,
+            value=value,
+            hint=f"use {allowed[0]} to {allowed[-1]}",
+        )
 
 
 def _encoded(sheet: PIL.Image.Image, out: Path) -> bytes:

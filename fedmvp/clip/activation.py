@@ -73,8 +73,11 @@ def _configured(path: Path) -> bool | None:
     # The library leaves out what is its default.
     found = {_activation(tower) for tower in towers}
     if len(found) != 1 or (name := found.pop()) not in _KNOWN:
-        raise BackboneError("activation is neither gelu nor quick_gelu in both towers",
-                            where=path, hint="use a plain CLIP ViT")  # fmt: skip
+        raise BackboneError(
+            "activation is neither gelu nor quick_gelu in both towers",
+            where=path,
+            hint="use a plain CLIP ViT",
+        )
     return _KNOWN[name]
 
 

@@ -16,10 +16,12 @@ _VOCABULARY = 49408  # CLIP's BPE, the only tokenizer there is
 
 def _require(condition: bool, what: str, name: str) -> None:
     if not condition:
-        raise BackboneError(f"architecture is not supported: {what}", where="backbone.name",
-                            value=name,
-                            hint="use a CLIP with a plain ViT and CLIP's text transformer, e.g. "
-                            "ViT-B-16-quickgelu")  # fmt: skip
+        raise BackboneError(
+            f"architecture is not supported: {what}",
+            where="backbone.name",
+            value=name,
+            hint="use a CLIP with a plain ViT and CLIP's text transformer, e.g. ViT-B-16-quickgelu",
+        )
 
 
 def describe(model: nn.Module, name: str, pretrained: str | None) -> BackboneSpec:

@@ -90,9 +90,11 @@ class Backbone(nn.Module):
             with torch.device("meta"):  # nothing is allocated until the sizes have proved right
                 expected = cls(spec).state_dict()
         except (RuntimeError, ValueError, AssertionError, ArithmeticError) as error:
-            raise BackboneError(f"sizes are impossible ({error})", where="backbone spec.json",
-                                hint="run the backbone stage again: `dvc repro --force backbone`",
-                                ) from None  # fmt: skip
+            raise BackboneError(
+                f"sizes are impossible ({error})",
+                where="backbone spec.json",
+                hint="run the backbone stage again: `dvc repro --force backbone`",
+            ) from None
         for key in sorted(expected.keys() ^ state.keys()):
             kind = "missing" if key in expected else "extra"
             raise BackboneError(
@@ -103,10 +105,11 @@ class Backbone(nn.Module):
             )
         for key, tensor in state.items():
             if tensor.shape != expected[key].shape:
-                raise BackboneError(f"tensor {key} has shape {tuple(tensor.shape)}",
-                                    where="backbone weights",
-                                    hint=f"expected {tuple(expected[key].shape)}: run the "
-                                    "backbone stage again")  # fmt: skip
+                raise BackboneError(
+                    f"tensor {key} has shape {tuple(tensor.shape)}",
+                    where="backbone weights",
+                    hint=f"expected {tuple(expected[key].shape)}: run the backbone stage again",
+                )
         backbone = cls(spec, precision=precision, shortcuts=shortcuts, linear=linear)
         backbone.load_state_dict(dict(state))
         backbone.round_weights()
@@ -142,8 +145,9 @@ class Backbone(nn.Module):
 
     def normalise(self, images: np.ndarray | Tensor) -> Tensor:
         """Turn uint8 RGB [B, S, S, 3] into the towers' input, float32 [B, 3, S, S]."""
-        pixels = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray)
-                                 else images)  # fmt: skip
+        pixels = torch.as_tensor(
+            np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images
+        )
         if self.device.type != pixels.device.type:
             pixels = pixels.pin_memory()  # the copy then does not wait for the device's work
         pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255.0
@@ -186,8 +190,10 @@ class Backbone(nn.Module):
             "device": self.device.type,
         }
         # These round differently, and bytes must not depend on who filled the cache.
-        rounding = {"last_block": self.shortcuts.last_block,
-                    "like_lengths": self.shortcuts.like_lengths}  # fmt: skip
+        rounding = {
+            "last_block": self.shortcuts.last_block,
+            "like_lengths": self.shortcuts.like_lengths,
+        }
         known |= {name: "plain" for name, taken in rounding.items() if not taken}
         if self.linear_name != "matmul":
             known["linear"] = self.linear_name
@@ -234,8 +240,9 @@ def load_backbone(
         spec = BackboneSpec.model_validate(read_json(folder / "spec.json"))
         content = path.read_bytes()
     except (ValidationError, FileNotFoundError) as error:
-        raise BackboneError(f"backbone files are damaged ({type(error).__name__})", where=folder,
-                            hint=hint) from None  # fmt: skip
+        raise BackboneError(
+            f"backbone files are damaged ({type(error).__name__})", where=folder, hint=hint
+        ) from None
     if sha256_bytes(content) != spec.tower_sha256:
         raise BackboneError("checksum differs from spec.json", where=path, hint=hint)
     try:

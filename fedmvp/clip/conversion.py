@@ -63,7 +63,9 @@ def _assert_equal(model: Any, backbone: Backbone) -> None:
     for tower, (theirs, ours) in pairs.items():
         difference = float((theirs - ours).abs().max())
         if not math.isfinite(difference) or difference > _TOLERANCE:
-            raise BackboneError(f"our {tower} differs from open_clip's by {difference:.2g}",
-                                where="backbone.name", value=spec.name,
-                                hint="this architecture has parts the towers do not know; use a "
-                                "plain CLIP ViT")  # fmt: skip
+            raise BackboneError(
+                f"our {tower} differs from open_clip's by {difference:.2g}",
+                where="backbone.name",
+                value=spec.name,
+                hint="this architecture has parts the towers do not know; use a plain CLIP ViT",
+            )

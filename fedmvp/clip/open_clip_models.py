@@ -62,8 +62,12 @@ def _require_known(name: str) -> None:
 
     known = open_clip.list_models()
     if name not in known:
-        raise BackboneError("unknown backbone", where="backbone.name", value=name,
-                            hint=nearest(name, [PICTOCLIP, *known]))  # fmt: skip
+        raise BackboneError(
+            "unknown backbone",
+            where="backbone.name",
+            value=name,
+            hint=nearest(name, [PICTOCLIP, *known]),
+        )
 
 
 def describe_model(name: str) -> BackboneSpec:
@@ -133,9 +137,12 @@ def open_clip_model(
         with _building():
             model = open_clip.create_model(name, pretrained=pretrained if weights is None else None)
     except (OSError, RuntimeError, ValueError) as error:
-        raise BackboneError(f"open_clip cannot build it: {error}", where="backbone", value=name,
-                            hint="check backbone.pretrained and the network, or give "
-                            "backbone.weights a local file") from None  # fmt: skip
+        raise BackboneError(
+            f"open_clip cannot build it: {error}",
+            where="backbone",
+            value=name,
+            hint="check backbone.pretrained and the network, or give backbone.weights a local file",
+        ) from None
     if weights is None or state is None:
         built: nn.Module = model.eval()
         return built
@@ -159,8 +166,9 @@ def _require_tag(name: str, tag: str) -> None:
     quick = bool(found.get("quick_gelu", False))
     # open_clip only warns, and then computes with the activation of the name.
     if quick != bool(get_model_config(name).get("quick_gelu", False)):
-        raise _wrong_activation(name, quick, f"{tag} was trained with {activation_name(quick)}",
-                                "backbone.name")  # fmt: skip
+        raise _wrong_activation(
+            name, quick, f"{tag} was trained with {activation_name(quick)}", "backbone.name"
+        )
 
 
 def _checked(name: str, model: nn.Module, state: dict[str, Tensor], weights: Path) -> nn.Module:
@@ -175,8 +183,12 @@ def _checked(name: str, model: nn.Module, state: dict[str, Tensor], weights: Pat
     measured = measured_activation(spec, canonical(model))
     if measured in (None, spec.quick_gelu):
         return model
-    error = _wrong_activation(name, not spec.quick_gelu, "the weights read drawings clearly better "
-                              f"with {activation_name(not spec.quick_gelu)}", weights)  # fmt: skip
+    error = _wrong_activation(
+        name,
+        not spec.quick_gelu,
+        f"the weights read drawings clearly better with {activation_name(not spec.quick_gelu)}",
+        weights,
+    )
     setting = json.dumps({"model_cfg": {"quick_gelu": spec.quick_gelu}})
     error.hint += f"; if the name is right, say so beside the weights: {CONFIGS[0]} with {setting}"
     raise error
@@ -190,5 +202,6 @@ def _wrong_activation(name: str, quick: bool, what: str, where: object) -> Backb
     other = f"{plain}-quickgelu" if quick else plain
     fits = other != name and other in list_models()
     hint = f"use {other}" if fits else "use a model of these sizes with that activation"
-    return BackboneError(f"{what}; the name means {activation_name(not quick)}", where=where,
-                         value=name, hint=hint)  # fmt: skip
+    return BackboneError(
+        f"{what}; the name means {activation_name(not quick)}", where=where, value=name, hint=hint
+    )

@@ -33,8 +33,13 @@ def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
         counts = count_tokens(full) if full else []
         cut = [text for text, tokens in zip(full, counts, strict=True) if tokens > context_length]
         if cut:
-            _LOG.warning("%d of %d texts are longer than %d tokens and cut off; the first: %r",
-                         len(cut), len(texts), context_length, cut[0])  # fmt: skip
+            _LOG.warning(
+                "%d of %d texts are longer than %d tokens and cut off; the first: %r",
+                len(cut),
+                len(texts),
+                context_length,
+                cut[0],
+            )
         return ids
 
     return cached_features({"tokens": list(texts), "length": context_length}, compute)

@@ -27,8 +27,20 @@ _PROGRAM = "__torch__."
 """What the names of classes defined in a TorchScript archive begin with."""
 _MOST_TIMES, _MOST_MORE_BYTES = 4, 1 << 20
 """Tensors may take so many times their file, for some share their values, and so much more."""
-_FORMATS = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64,
-                      torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})  # fmt: skip
+_FORMATS = frozenset(
+    {
+        torch.float64,
+        torch.float32,
+        torch.float16,
+        torch.bfloat16,
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint8,
+        torch.bool,
+    }
+)
 """Others can be stored, but not computed with."""
 _LISTS = "torch.jit._pickle."
 """What the names of the functions begin with that give a list its type."""

@@ -44,8 +44,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
     # The mask of the text tower holds infinities, and is not used.
     weights = {key: value for key, value in state.items() if not key.endswith("attn_mask")}
     if bad := next((key for key, value in weights.items() if not value.isfinite().all()), None):
-        raise BackboneError("tensor has values that are not finite", where=path, value=bad,
-                            hint="get the weights from their source again")  # fmt: skip
+        raise BackboneError(
+            "tensor has values that are not finite",
+            where=path,
+            value=bad,
+            hint="get the weights from their source again",
+        )
     state = {_unwrapped(key): value for key, value in state.items()}
     return in_openai_names(state) if is_hugging_face(state) else state
 
@@ -68,15 +72,21 @@ def filled(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> nn.Modu
     }
     missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or extra:
-        raise BackboneError("tensors do not belong to this model", where=path,
-                            value=(missing or extra)[0],
-                            hint=f"{len(missing)} missing, {len(extra)} extra keys: choose the "
-                            "backbone.name the weights were made for")  # fmt: skip
+        raise BackboneError(
+            "tensors do not belong to this model",
+            where=path,
+            value=(missing or extra)[0],
+            hint=f"{len(missing)} missing, {len(extra)} extra keys: choose the "
+            "backbone.name the weights were made for",
+        )
     for key, tensor in state.items():
         if tensor.shape != expected[key].shape:
-            raise BackboneError(f"{key} has shape {tuple(tensor.shape)}", where=path,
-                                hint=f"the model wants {tuple(expected[key].shape)}: choose the "
-                                "backbone.name the weights were made for")  # fmt: skip
+            raise BackboneError(
+                f"{key} has shape {tuple(tensor.shape)}",
+                where=path,
+                hint=f"the model wants {tuple(expected[key].shape)}: choose the "
+                "backbone.name the weights were made for",
+            )
     model.load_state_dict(state)
     return model.eval()
 
@@ -86,11 +96,14 @@ def _content(path: Path) -> Any:
         return read_tensors(path)[0] if path.suffix == ".safetensors" else read_torch(path)
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         if path.suffix != ".safetensors" and (names := foreign_objects(path, error)):
-            raise BackboneError("holds more than tensors", where=path, value=names,
-                                hint=save_alone(path)) from None  # fmt: skip
-        raise BackboneError(f"weights cannot be read ({type(error).__name__})", where=path,
-                            hint="give a .safetensors file, a plain state dict (.pt) or "
-                            "OpenAI's own archive") from None  # fmt: skip
+            raise BackboneError(
+                "holds more than tensors", where=path, value=names, hint=save_alone(path)
+            ) from None
+        raise BackboneError(
+            f"weights cannot be read ({type(error).__name__})",
+            where=path,
+            hint="give a .safetensors file, a plain state dict (.pt) or OpenAI's own archive",
+        ) from None
 
 
 def _state(content: Any, path: Path) -> dict[str, Tensor]:
@@ -98,14 +111,21 @@ def _state(content: Any, path: Path) -> dict[str, Tensor]:
         inner = (content[key] for key in _NESTED if isinstance(content.get(key), dict))
         content = next(inner, content)
     if not isinstance(content, dict) or not content:
-        raise BackboneError("not a state dict", where=path, value=type(content).__name__,
-                            hint="save model.state_dict()")  # fmt: skip
+        raise BackboneError(
+            "not a state dict",
+            where=path,
+            value=type(content).__name__,
+            hint="save model.state_dict()",
+        )
     for key, value in content.items():
         tensor = isinstance(value, Tensor) and value.layout is torch.strided
         if not isinstance(key, str) or not tensor:
-            raise BackboneError("not a state dict", where=path,
-                                value=f"{key}: {type(value).__name__}",
-                                hint=save_alone(path))  # fmt: skip
+            raise BackboneError(
+                "not a state dict",
+                where=path,
+                value=f"{key}: {type(value).__name__}",
+                hint=save_alone(path),
+            )
     return content
 
 

@@ -96,7 +96,7 @@ def _check_paths(found: Sequence[ImageFile], root: Path) -> None:
         inside = not image.path.startswith("/") and ".." not in image.path.split("/")
         if not inside or not image.path.isprintable():
             raise DataError("image's path leaves the folder or is not printable text",
-                            where=root, value=image.path, hint="rename the file")  # fmt: skip
+                            where=root, value=image.path, hint="rename the file")
 
 
 def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, int, int]]:
@@ -162,7 +162,7 @@ def cameras_at(
     """
     if not severity >= 0:  # NaN is not, either
         raise ConfigError("not a severity", where=where, value=severity,
-                          hint="use 0, which changes nothing, or more")  # fmt: skip
+                          hint="use 0, which changes nothing, or more")
     if severity == 0:
         return {}
     cameras = {}

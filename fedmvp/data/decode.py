@@ -88,11 +88,11 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         if needs_plugin(path.name):
             raise DataError("HEIC images need a plug-in of Pillow", where=path,
-                            hint="`pip install pillow-heif`, or save it as JPEG") from None  # fmt: skip
+                            hint="`pip install pillow-heif`, or save it as JPEG") from None
         what = "no image of a format that is read" if isinstance(
-            error, UnidentifiedImageError) else f"{error}"  # fmt: skip
+            error, UnidentifiedImageError) else f"{error}"
         raise DataError(f"image cannot be decoded ({what})", where=path,
-                        hint=_hint(path)) from None  # fmt: skip
+                        hint=_hint(path)) from None
 
 
 def _hint(path: Path) -> str:

@@ -80,9 +80,11 @@ def domain_of(backbone: _Backbone, *, weights: str | None = None) -> Domain | No
     try:
         return Domain.model_validate(parse_json(file.read_text(encoding="utf-8")))
     except (ValueError, ValidationError):
-        raise BackboneError("not a backbone's domain", where=file,
-                            hint="restore it with `git checkout -- fedmvp/clip/weights`",
-                            ) from None  # fmt: skip
+        raise BackboneError(
+            "not a backbone's domain",
+            where=file,
+            hint="restore it with `git checkout -- fedmvp/clip/weights`",
+        ) from None
 
 
 def plain_shares(images: NDArray[np.uint8], patch_size: int) -> NDArray[np.float64]:

@@ -101,10 +101,12 @@ class EvaluationImages:
         labels = np.array([position.get(table.names[row], -1) for row in rows], dtype=np.int64)
         if (labels < 0).any():
             stray = table.names[rows[int(np.argmin(labels))]]
-            raise DataError("an image's class is not among the classes it is classified among",
-                            where=target.dataset, value=stray,
-                            hint="run `dvc repro`: the partition is older than the manifest",
-                            )  # fmt: skip
+            raise DataError(
+                "an image's class is not among the classes it is classified among",
+                where=target.dataset,
+                value=stray,
+                hint="run `dvc repro`: the partition is older than the manifest",
+            )
         return TargetImages(target.dataset, table.pixels, rows, labels)
 
     def features(self, dataset: str) -> Tensor:

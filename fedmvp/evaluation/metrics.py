@@ -48,8 +48,11 @@ def base_to_new_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for group in _BASE_TO_NEW:
         values = {name: means[group, name] for name in datasets if (group, name) in means}
         if not values:
-            raise DataError(f"no target of group {group}", where="partition",
-                            hint="give the setting local, base and new targets")  # fmt: skip
+            raise DataError(
+                f"no target of group {group}",
+                where="partition",
+                hint="give the setting local, base and new targets",
+            )
         metrics[group] = fmean(values.values())
         metrics |= {f"{group}/{name}": value for name, value in values.items()}
     metrics["hm"] = harmonic_mean([metrics[group] for group in _BASE_TO_NEW])
@@ -77,8 +80,12 @@ def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         parts = {d: v for (g, n, d), v in per_dataset.items() if (g, n) == (group, name)}
         value = fmean(parts.values())
         if name in metrics:
-            raise DataError("two targets share a name", where="partition", value=name,
-                            hint="rename one of them in the setting")  # fmt: skip
+            raise DataError(
+                "two targets share a name",
+                where="partition",
+                value=name,
+                hint="rename one of them in the setting",
+            )
         metrics[name] = value
         if len(parts) > 1:
             metrics |= {f"{name}/{dataset}": part for dataset, part in parts.items()}

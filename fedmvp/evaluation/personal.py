@@ -122,14 +122,25 @@ def accuracy_matrix(
         for target in targets:
             found = classify(method, target, banks, images, batch_size)
             kind = "client" if target.group == "local" else target.group
-            yield Score(target.fold, target.dataset, model, kind, target.name, len(target.classes),
-                        len(target.images), found.correct)  # fmt: skip
+            yield Score(
+                target.fold,
+                target.dataset,
+                model,
+                kind,
+                target.name,
+                len(target.classes),
+                len(target.images),
+                found.correct,
+            )
 
     for fold in partition.folds:
         models.load_global(fold)
         method.enter(None)
-        shared = {key: list(row(GLOBAL_MODEL, targets)) for key, targets in columns.items()
-                  if key[0] == fold}  # fmt: skip
+        shared = {
+            key: list(row(GLOBAL_MODEL, targets))
+            for key, targets in columns.items()
+            if key[0] == fold
+        }
         scores += [score for found in shared.values() for score in found]
         for client in partition.clients_of(fold):
             key = fold, client.dataset

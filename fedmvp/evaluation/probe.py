@@ -185,12 +185,18 @@ def linear_probe(
 def _require_both_splits(manifest: Manifest) -> None:
     trained = manifest.by_class(split="train")
     if len(trained) < 2:
-        raise DataError("training images of fewer than two classes", where=manifest.dataset,
-                        value=len(trained), hint="a probe needs a training split: probe another "
-                        "dataset")  # fmt: skip
+        raise DataError(
+            "training images of fewer than two classes",
+            where=manifest.dataset,
+            value=len(trained),
+            hint="a probe needs a training split: probe another dataset",
+        )
     if not manifest.by_class(split="test"):
-        raise DataError("no test images", where=manifest.dataset,
-                        hint="a probe needs a test split: probe another dataset")  # fmt: skip
+        raise DataError(
+            "no test images",
+            where=manifest.dataset,
+            hint="a probe needs a test split: probe another dataset",
+        )
 
 
 def _load(

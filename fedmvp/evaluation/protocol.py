@@ -122,8 +122,11 @@ def _read(predicted: Tensor, method: Method) -> NDArray[np.int64]:
     """Return the classes of a batch from the device, [B]."""
     numbers: NDArray[np.int64] = predicted.cpu().numpy()
     if (numbers < 0).any():
-        raise DataError("scores are not finite", where=f"method {type(method).__name__}",
-                        hint="the learned tensors are damaged; train again")  # fmt: skip
+        raise DataError(
+            "scores are not finite",
+            where=f"method {type(method).__name__}",
+            hint="the learned tensors are damaged; train again",
+        )
     return numbers
 
 

@@ -54,9 +54,11 @@ def _check_classes(name: str, manifest: Manifest) -> None:
         # As CLIP reads it: underscores are spaces, capitals are not told apart.
         text = " ".join(class_name.replace("_", " ").casefold().split())
         if text in read:
-            raise DataError(f"two classes read the same: {read[text]!r}, {class_name!r}",
-                            where=f"dataset {name}",
-                            hint="rename one in the catalog entry")  # fmt: skip
+            raise DataError(
+                f"two classes read the same: {read[text]!r}, {class_name!r}",
+                where=f"dataset {name}",
+                hint="rename one in the catalog entry",
+            )
         read[text] = class_name
 
 
@@ -72,11 +74,16 @@ def _check_part(
     known = set(labels)
     for image in map(manifest.image, images):
         if image.label not in known:
-            raise DataError("image shows none of the classes", where=where, value=image.id,
-                            hint=_HINT)  # fmt: skip
+            raise DataError(
+                "image shows none of the classes", where=where, value=image.id, hint=_HINT
+            )
         if split not in ("all", image.split):
-            raise DataError(f"image is in split {image.split!r}, not {split!r}", where=where,
-                            value=image.id, hint=_HINT)  # fmt: skip
+            raise DataError(
+                f"image is in split {image.split!r}, not {split!r}",
+                where=where,
+                value=image.id,
+                hint=_HINT,
+            )
 
 
 @dataclass(frozen=True)
@@ -97,9 +104,11 @@ class BelowChance:
     chance: float
 
     def __str__(self) -> str:
-        return (f"{self.group} {self.name} ({self.dataset}): accuracy {100 * self.accuracy:.2f} % "
-                f"is below chance, {100 * self.chance:.2f} %; see that class names, labels and "
-                "weights belong together")  # fmt: skip
+        return (
+            f"{self.group} {self.name} ({self.dataset}): accuracy {100 * self.accuracy:.2f} % "
+            f"is below chance, {100 * self.chance:.2f} %; see that class names, labels and "
+            "weights belong together"
+        )
 
 
 def below_chance(rows: Iterable[Mapping[str, Any]]) -> list[BelowChance]:

@@ -200,23 +200,37 @@ def train_client(
     for epoch in range(federation.local_epochs):
         order = numpy_generator(seed, "batches", client, round_index, epoch).permutation(len(data))
         views = torch_generator(seed, "views", client, round_index, epoch)
-        batches = [order[i : i + federation.batch_size]
-                   for i in range(0, len(order), federation.batch_size)]  # fmt: skip
+        batches = [
+            order[i : i + federation.batch_size]
+            for i in range(0, len(order), federation.batch_size)
+        ]
         for rows in batches[-1:] if method.last_batch_only else batches:
             raise_if_stopped()
             batch = data.batch(rows, views)
             loss = method.loss(batch, data.classes)
             value = meter.add(loss, batch.labels, epoch)
             if not math.isfinite(value):
-                raise ClientFailure("loss is not finite", where=f"client {client}, round "
-                                    f"{round_index}", value=value,
-                                    hint="lower federation.learning_rate")  # fmt: skip
+                raise ClientFailure(
+                    "loss is not finite",
+                    where=f"client {client}, round {round_index}",
+                    value=value,
+                    hint="lower federation.learning_rate",
+                )
             step = names
             if method.switch_before_step:
                 later = method.next_phase(phase, meter.local())
                 step = [name for name in names if name in method.trainable(later)]
-            _optimizer_step(own, names, step, loss.total, state.momentum, anchor, federation,
-                     learning_rate, optimizer)  # fmt: skip
+            _optimizer_step(
+                own,
+                names,
+                step,
+                loss.total,
+                state.momentum,
+                anchor,
+                federation,
+                learning_rate,
+                optimizer,
+            )
     draws = torch_generator(seed, "places", client, round_index)
     rearrange(method, state.momentum, method.rearranged(downloaded, draws, round_index))
     state.phase = method.next_phase(phase, meter.local())
@@ -249,8 +263,11 @@ def _optimizer_step(
     """Take one step on the tensors of `step`; FedProx adds mu (w - w_t) to the gradient."""
     parameters = [own[name] for name in names]
     gradients: Sequence[Tensor | None] = torch.autograd.grad(total, parameters, allow_unused=True)
-    chosen = {name: gradient for name, gradient in zip(names, gradients, strict=True)
-              if gradient is not None and name in step}  # fmt: skip
+    chosen = {
+        name: gradient
+        for name, gradient in zip(names, gradients, strict=True)
+        if gradient is not None and name in step
+    }
     if not chosen:  # a client that switches before its step, into a phase of other tensors
         return
     with torch.no_grad():

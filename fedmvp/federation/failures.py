@@ -48,8 +48,11 @@ def _message(error: BaseException) -> str:
     """Return the message of an error; an OSError's says the whole path of its files."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
-    files = [Path(os.fsdecode(f)).name for f in (error.filename, error.filename2)
-             if isinstance(f, str | bytes)]  # fmt: skip
+    files = [
+        Path(os.fsdecode(f)).name
+        for f in (error.filename, error.filename2)
+        if isinstance(f, str | bytes)
+    ]
     return ": ".join([error.strerror, " -> ".join(files)] if files else [error.strerror])
 
 

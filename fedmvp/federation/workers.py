@@ -132,10 +132,11 @@ class Workers:
         except BrokenProcessPool:
             raise ClientFailure(
                 "a worker process ended by itself, most often for lack of memory",
-                where="FEDMVP_DEVICE", value=",".join(self.devices),
+                where="FEDMVP_DEVICE",
+                value=",".join(self.devices),
                 hint="see what it printed above; name fewer devices or free memory, then run "
                 "again: finished rounds are kept",
-            ) from None  # fmt: skip
+            ) from None
 
 
 class WorkerBackend:
@@ -158,10 +159,17 @@ class WorkerBackend:
         device = next(iter(tensors.values())).device
         sent = _arrays(tensors)
         jobs = [
-            _Job(self.fold, client, sent, _State.of(self.states[client]), round_index,
-                 learning_rate, _arrays((extra or {}).get(client, {})))
+            _Job(
+                self.fold,
+                client,
+                sent,
+                _State.of(self.states[client]),
+                round_index,
+                learning_rate,
+                _arrays((extra or {}).get(client, {})),
+            )
             for client in clients
-        ]  # fmt: skip
+        ]
         for client, done in zip(clients, self.workers.submit(jobs), strict=True):
             self.states[client] = done.state.on(device)
             result = done.result

@@ -24,8 +24,12 @@ def load_method(name: str) -> type[Method]:
         For an unknown name, with the nearest known ones.
     """
     if name not in METHODS:
-        raise ConfigError("unknown method", where="params.yaml: methods", value=name,
-                          hint=nearest(name, sorted(METHODS)))  # fmt: skip
+        raise ConfigError(
+            "unknown method",
+            where="params.yaml: methods",
+            value=name,
+            hint=nearest(name, sorted(METHODS)),
+        )
     file, class_name, _ = METHODS[name]
     method: type[Method] = getattr(importlib.import_module(f"fedmvp.methods.{file}"), class_name)
     return method
@@ -85,5 +89,8 @@ def build_method(name: str, backbone: Backbone, params: MethodParams, seed: int)
     try:
         return load_method(name)(backbone, params, seed).to(backbone.device)
     except (ValueError, RuntimeError, MemoryError, OverflowError) as error:
-        raise ConfigError(str(error), where=f"params.yaml: methods.{name}",
-                          hint=f"choose sizes that fit {backbone.spec.name}") from None  # fmt: skip
+        raise ConfigError(
+            str(error),
+            where=f"params.yaml: methods.{name}",
+            hint=f"choose sizes that fit {backbone.spec.name}",
+        ) from None

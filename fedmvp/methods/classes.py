@@ -87,8 +87,11 @@ class TextBank:
         self.template = template
         self._position = {name: i for i, name in enumerate(self.names)}
         if len(self._position) != len(self.names):
-            raise DataError("two classes share a name", where=f"dataset {dataset}",
-                            hint="rename one of them in the catalog entry")  # fmt: skip
+            raise DataError(
+                "two classes share a name",
+                where=f"dataset {dataset}",
+                hint="rename one of them in the catalog entry",
+            )
         self._texts: dict[str, Texts] = {
             "names": tuple((name.replace("_", " "),) for name in self.names),
             "template": tuple((self.fill(name),) for name in self.names),
@@ -104,8 +107,11 @@ class TextBank:
     def define(self, kind: str, texts: Sequence[Sequence[str]]) -> None:
         """Add a kind of text: one sequence per class, in label order."""
         if len(texts) != len(self.names) or not all(texts):
-            raise DataError(f"every class needs {kind} texts", where=f"dataset {self.dataset}",
-                            hint="give at least one text per class")  # fmt: skip
+            raise DataError(
+                f"every class needs {kind} texts",
+                where=f"dataset {self.dataset}",
+                hint="give at least one text per class",
+            )
         self._texts[kind] = tuple(tuple(part) for part in texts)
 
     def kinds(self) -> frozenset[str]:

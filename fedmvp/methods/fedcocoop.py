@@ -62,8 +62,9 @@ class FedCoCoOp(FrozenImageMethod):
         spec = backbone.spec
         hidden = spec.embed_dim // params.reduction
         if hidden == 0:
-            raise ValueError(f"reduction {params.reduction} leaves no unit of the joint width "
-                             f"{spec.embed_dim}")  # fmt: skip
+            raise ValueError(
+                f"reduction {params.reduction} leaves no unit of the joint width {spec.embed_dim}"
+            )
         self.texts = PromptTexts(backbone, params.n_context, opening=params.context_init)
         self.context = initial_context(backbone, params, self.generator("context"))
         self.meta_net = MetaNet(spec.embed_dim, hidden, spec.text.width, self.generator("meta_net"))

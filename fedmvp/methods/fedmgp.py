@@ -57,8 +57,10 @@ class FedMGPParams(ContextParams, ChunkParams):
     @model_validator(mode="after")
     def _some_stay(self) -> FedMGPParams:
         if self.shared_groups >= self.groups:
-            raise ValueError(f"shared_groups {self.shared_groups} leaves none of {self.groups} "
-                             "groups to the client: it must be smaller than groups")  # fmt: skip
+            raise ValueError(
+                f"shared_groups {self.shared_groups} leaves none of {self.groups} "
+                "groups to the client: it must be smaller than groups"
+            )
         return self
 
 

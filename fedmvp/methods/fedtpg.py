@@ -44,8 +44,9 @@ class FedTPG(PromptedTextMethod):
         super().__init__(backbone, params, seed)
         text, embed_dim = backbone.spec.text, backbone.spec.embed_dim
         if params.depth > text.layers:
-            raise ValueError(f"depth {params.depth} is more than the text tower's {text.layers} "
-                             "blocks")  # fmt: skip
+            raise ValueError(
+                f"depth {params.depth} is more than the text tower's {text.layers} blocks"
+            )
         self.texts = PromptTexts(backbone, params.n_context, chunk=params.text_chunk)
         self.memory = TextMemory(backbone.shortcuts.texts_once)
         generator = self.generator("prompt generator")

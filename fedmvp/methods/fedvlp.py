@@ -41,8 +41,9 @@ class FedVLP(Method):
         spec = backbone.spec
         blocks = min(spec.text.layers, spec.vision.layers)
         if params.depth > blocks:
-            raise ValueError(f"depth {params.depth} is more than the {blocks} blocks both towers "
-                             "have")  # fmt: skip
+            raise ValueError(
+                f"depth {params.depth} is more than the {blocks} blocks both towers have"
+            )
         self.texts = PromptTexts(backbone, params.n_context, chunk=params.text_chunk)
         self.memory = TextMemory(backbone.shortcuts.texts_once)
         shape = params.depth, params.n_context

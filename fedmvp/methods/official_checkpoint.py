@@ -107,8 +107,9 @@ def read_official(path: Path) -> OfficialCheckpoint:
         raise CheckpointError("file is missing", where=path, hint="correct the path") from None
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         if names := foreign_objects(path, error):
-            raise CheckpointError("holds more than tensors", where=path, value=names,
-                                  hint=save_alone(path)) from None  # fmt: skip
+            raise CheckpointError(
+                "holds more than tensors", where=path, value=names, hint=save_alone(path)
+            ) from None
         raise CheckpointError(
             f"not a checkpoint of plain tensors ({type(error).__name__})",
             where=path,
@@ -172,13 +173,16 @@ def to_official(
     CheckpointError
         When the tensors are not those of the official architecture (ablations, other methods).
     """
-    fused = {f"{_FUSED}{part}": [f"promptformer.attention.{path}_{part}" for path in _PATHS]
-             for part in _PARTS}  # fmt: skip
+    fused = {
+        f"{_FUSED}{part}": [f"promptformer.attention.{path}_{part}" for path in _PATHS]
+        for part in _PARTS
+    }
     wanted = {*_SAME.values(), *(name for names in fused.values() for name in names)}
     _require_same(wanted, set(tensors), where, "give tensors of method fedmvp, multimodal")
     state = {theirs: tensors[ours] for theirs, ours in _SAME.items()}
-    state |= {theirs: torch.cat([tensors[name] for name in names])
-              for theirs, names in fused.items()}  # fmt: skip
+    state |= {
+        theirs: torch.cat([tensors[name] for name in names]) for theirs, names in fused.items()
+    }
     formats = dtypes or {}
     return {
         key: state[key].to(_FLOATS.get(formats.get(key, ""), torch.float32)).contiguous()

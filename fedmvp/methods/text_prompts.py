@@ -81,8 +81,10 @@ def initial_context(
     ids = tokenize([params.context_init], backbone.spec.text.context_length)
     count = int(end_of_text(ids)) - 1
     if count < params.n_context:
-        raise ValueError(f"context_init {params.context_init!r} has {count} tokens, n_context is "
-                         f"{params.n_context}")  # fmt: skip
+        raise ValueError(
+            f"context_init {params.context_init!r} has {count} tokens, n_context is "
+            f"{params.n_context}"
+        )
     embedded = backbone.text.embed(ids.to(backbone.device))[0, 1 : 1 + params.n_context]
     return nn.Parameter(embedded.clone())
 
@@ -116,8 +118,9 @@ class PromptTexts:
     ) -> None:
         length = backbone.spec.text.context_length
         if slots + _OTHER_TOKENS > length:
-            raise ValueError(f"{slots} context tokens and a class name do not fit a text of "
-                             f"{length} tokens")  # fmt: skip
+            raise ValueError(
+                f"{slots} context tokens and a class name do not fit a text of {length} tokens"
+            )
         self.backbone = backbone
         self.slots = slots
         self.opening = opening or " ".join(["X"] * slots)

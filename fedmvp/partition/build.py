@@ -148,8 +148,14 @@ class _Maker:
                         if share.test is None
                         else tuple(image.id for image in tested)
                     )
-                    yield Client(client_id, fold.name, dataset, domain, classes,
-                                 tuple(image.id for image in own))  # fmt: skip
+                    yield Client(
+                        client_id,
+                        fold.name,
+                        dataset,
+                        domain,
+                        classes,
+                        tuple(image.id for image in own),
+                    )
 
     def _images(
         self, dataset: str, domain: str | None, domains: tuple[str, ...], part: Sequence[str]
@@ -204,8 +210,15 @@ class _Maker:
         for client in clients:
             images = self.tests[client.id]
             if images or not self.scheme.shares_classes:
-                yield Target(client.id, fold.name, rule.group, client.dataset, client.domain,
-                             client.classes, images)  # fmt: skip
+                yield Target(
+                    client.id,
+                    fold.name,
+                    rule.group,
+                    client.dataset,
+                    client.domain,
+                    client.classes,
+                    images,
+                )
 
     def targets(self, fold: Fold, rule: TargetRule) -> Iterator[Target]:
         """Give each dataset, or dataset and domain, its test images of the rule's classes."""
@@ -228,10 +241,12 @@ class _Maker:
         """Return what one row of clients draws from: each domain alone, or all together."""
         domains = _domains(fold.train.domains, manifest)
         if self.scheme.per_domain and len(manifest.domains) < 2:
-            raise ConfigError("the partition scheme needs a dataset with domains",
-                              where=f"{self.scheme_key} (setting {self.name})",
-                              value=manifest.dataset,
-                              hint="take a dataset with domains, or another scheme")  # fmt: skip
+            raise ConfigError(
+                "the partition scheme needs a dataset with domains",
+                where=f"{self.scheme_key} (setting {self.name})",
+                value=manifest.dataset,
+                hint="take a dataset with domains, or another scheme",
+            )
         if self.setting.clients == "per_domain" or self.scheme.per_domain:
             return [(domain, (domain,)) for domain in domains]
         return [(None, domains)]

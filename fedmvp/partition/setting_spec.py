@@ -192,8 +192,9 @@ def load_setting(suite: str, name: str) -> Setting:
         suites = sorted(
             {path.parent.name for folder in _roots() for path in folder.glob("*/*.yaml")}
         )
-        raise ConfigError("unknown suite", where="run.suite", value=suite,
-                          hint=nearest(suite, suites))  # fmt: skip
+        raise ConfigError(
+            "unknown suite", where="run.suite", value=suite, hint=nearest(suite, suites)
+        )
     path = find_yaml(name, _folders(suite), what="setting", where=f"suite {suite}")
     return parse_section(Setting, load_yaml(path), str(path))
 

@@ -55,9 +55,11 @@ def stage_spec() -> BackboneSpec | None:
     try:
         return BackboneSpec.model_validate(read_json(path))
     except ValidationError as error:
-        raise BackboneError(f"not a backbone's description ({error.error_count()} faults)",
-                            where=path, hint="build it again with `dvc repro --force backbone`",
-                            ) from None  # fmt: skip
+        raise BackboneError(
+            f"not a backbone's description ({error.error_count()} faults)",
+            where=path,
+            hint="build it again with `dvc repro --force backbone`",
+        ) from None
 
 
 def prepare_backbone(choice: BackboneChoice) -> Path:

@@ -32,8 +32,14 @@ from fedmvp.prediction.load import assemble, run_datasets, section_of
 from fedmvp.prediction.predictor import Predictor, probabilities
 from fedmvp.results.learned import read_learned, save_learned
 
-__all__ = ["BACKBONE_VARIABLE", "Bundle", "ServedModel", "load_bundle", "open_model",
-           "write_bundle"]  # fmt: skip
+__all__ = [
+    "BACKBONE_VARIABLE",
+    "Bundle",
+    "ServedModel",
+    "load_bundle",
+    "open_model",
+    "write_bundle",
+]
 
 BACKBONE_VARIABLE = "FEDMVP_BACKBONE"
 """Environment variable with the backbone's local weights, where its name does not bring them."""
@@ -87,12 +93,15 @@ def write_bundle(
     if learned.method is None or not learned.run:
         raise CheckpointError("result has no run.json", where=result, hint="run `dvc repro`")
     if spec is None:
-        raise BackboneError("backbone is missing", where=BACKBONE,
-                            hint="run `dvc repro backbone`")  # fmt: skip
+        raise BackboneError("backbone is missing", where=BACKBONE, hint="run `dvc repro backbone`")
     names = run_datasets(learned.run)
     if default_dataset is not None and default_dataset not in names:
-        raise ConfigError("not a dataset of the run", where="--dataset", value=default_dataset,
-                          hint=f"use one of: {', '.join(names)}")  # fmt: skip
+        raise ConfigError(
+            "not a dataset of the run",
+            where="--dataset",
+            value=default_dataset,
+            hint=f"use one of: {', '.join(names)}",
+        )
     section = learned.run["params"].get("backbone", {})
     bundle = Bundle(
         method=learned.method,
@@ -128,8 +137,11 @@ def load_bundle(folder: Path, *, device: torch.device | str = "cpu") -> ServedMo
     try:
         bundle = Bundle.model_validate(read_json(path))
     except ValidationError as error:
-        raise CheckpointError(f"not a model description ({error.error_count()} faults)",
-                              where=path, hint="log the model again")  from None  # fmt: skip
+        raise CheckpointError(
+            f"not a model description ({error.error_count()} faults)",
+            where=path,
+            hint="log the model again",
+        ) from None
     return ServedModel(bundle, read_learned(folder / _WEIGHTS).tensors, device)
 
 
@@ -153,8 +165,12 @@ def open_model(
             return load_bundle(Path(name), device=device)
     for option, value in (("--fold", fold), ("--dataset", default_dataset)):
         if value is not None:
-            raise ConfigError("a logged model has its own", where=option, value=value,
-                              hint=f"drop {option}, or name a result's folder")  # fmt: skip
+            raise ConfigError(
+                "a logged model has its own",
+                where=option,
+                value=value,
+                hint=f"drop {option}, or name a result's folder",
+            )
     return load_bundle(path, device=device)
 
 
@@ -218,8 +234,12 @@ class ServedModel:
 
     def _predictor(self, dataset: str) -> Predictor:
         if dataset not in self.bundle.candidates:
-            raise ConfigError("unknown dataset", where="parameter dataset", value=dataset,
-                              hint=f"use one of: {', '.join(self.bundle.candidates)}")  # fmt: skip
+            raise ConfigError(
+                "unknown dataset",
+                where="parameter dataset",
+                value=dataset,
+                hint=f"use one of: {', '.join(self.bundle.candidates)}",
+            )
         if dataset not in self._predictors:
             self._predictors[dataset] = Predictor(self._method, self.bundle.candidates[dataset])
         return self._predictors[dataset]

@@ -131,8 +131,12 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         if count > 1:
             raise DataError("class is listed twice", where=path, value=name, hint="remove one")
         if len(name) > _MAX_NAME or not name.isprintable():
-            raise DataError("class name is not a short printable text", where=path, value=name,
-                            hint=f"write at most {_MAX_NAME} characters")  # fmt: skip
+            raise DataError(
+                "class name is not a short printable text",
+                where=path,
+                value=name,
+                hint=f"write at most {_MAX_NAME} characters",
+            )
     return names
 
 

@@ -107,8 +107,11 @@ def decode_values(
             try:
                 images[place] = decode_image(path, size_px, most_pixels)
             except TooLarge as error:
-                raise TooLarge(error.what, where=_where(place), hint="send it smaller; "
-                               "FEDMVP_SERVE_PIXELS is the server's limit") from None  # fmt: skip
+                raise TooLarge(
+                    error.what,
+                    where=_where(place),
+                    hint="send it smaller; FEDMVP_SERVE_PIXELS is the server's limit",
+                ) from None
             except DataError:
                 raise _no_image(place, "image cannot be decoded") from None
             path.unlink()

@@ -47,12 +47,17 @@ def load_predictor(request: PredictionRequest, *, device: torch.device | str = "
     learned = _NOTHING if weights is None else read_learned(weights, request.fold)
     name = method or learned.method or ("zero_shot" if weights is None else None)
     if name is None:
-        raise ConfigError("the weights do not name their method", where=weights,
-                          hint="give --method NAME")  # fmt: skip
+        raise ConfigError(
+            "the weights do not name their method", where=weights, hint="give --method NAME"
+        )
     trained = load_method(name).trained
     if trained and weights is None:
-        raise ConfigError("method needs its learned tensors", where="--method", value=name,
-                          hint="give --weights FILE")  # fmt: skip
+        raise ConfigError(
+            "method needs its learned tensors",
+            where="--method",
+            value=name,
+            hint="give --weights FILE",
+        )
     params = section_of(name, learned, variant=request.variant, lora=request.lora)
     if dataset is None and request.classes is None:
         dataset = _only_dataset(learned.run, required=request.attributes is None)
@@ -121,8 +126,11 @@ def _only_dataset(run: Mapping[str, Any], *, required: bool) -> str | None:
     """Return the dataset of a run that has one; None where there is no run."""
     names = run_datasets(run)
     if len(names) > 1 and required:
-        raise ConfigError("the run has several datasets", where="--dataset",
-                          hint=f"choose one: {', '.join(names)}")  # fmt: skip
+        raise ConfigError(
+            "the run has several datasets",
+            where="--dataset",
+            hint=f"choose one: {', '.join(names)}",
+        )
     return names[0] if len(names) == 1 else None
 
 
@@ -139,8 +147,9 @@ def section_of(
     fields = load_method(name).Params.model_fields
     for option, value, key in (("--variant", variant, "variant"), ("--lora", lora, "lora_eval")):
         if value is not None and key not in fields:
-            raise ConfigError(f"method {name} has no {key}", where=option, value=value,
-                              hint=f"drop {option}")  # fmt: skip
+            raise ConfigError(
+                f"method {name} has no {key}", where=option, value=value, hint=f"drop {option}"
+            )
     own = learned.method == name
     section = dict(learned.resolved) if own else {}
     if variant is not None:
@@ -185,8 +194,11 @@ def assemble(
     for key, parameter in own.items():
         found = tensors[key].shape
         if found != parameter.shape:
-            raise CheckpointError(f"{key} has shape {tuple(found)} instead of "
-                                  f"{tuple(parameter.shape)}", where=where, hint=hint)  # fmt: skip
+            raise CheckpointError(
+                f"{key} has shape {tuple(found)} instead of {tuple(parameter.shape)}",
+                where=where,
+                hint=hint,
+            )
         with torch.no_grad():
             parameter.copy_(tensors[key])
     return method

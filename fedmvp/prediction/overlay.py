@@ -26,8 +26,14 @@ Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 _CELL_PX, _GAP_PX, _LINE_PX, _LINES = 192, 12, 15, 3
 _HEATS, _COLOURS = 3, 6
 # A colour-blind-safe palette (Okabe and Ito) for the patches' attributes, and grey for the rest.
-_PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (0, 114, 178),
-            (240, 228, 66))  # fmt: skip
+_PALETTE = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (204, 121, 167),
+    (0, 114, 178),
+    (240, 228, 66),
+)
 _REST = (150, 150, 150)
 
 

@@ -92,8 +92,11 @@ def _sizes(spec: DatasetSpec, domain: str) -> dict[Split, int]:
     if total is None and counts.images is not None:
         total = counts.images // len(spec.domain_names)
     if total is None:
-        raise ConfigError("does not say how many images there are",
-                          where=f"catalog entry {spec.name}", hint="give its counts")  # fmt: skip
+        raise ConfigError(
+            "does not say how many images there are",
+            where=f"catalog entry {spec.name}",
+            hint="give its counts",
+        )
     if counts.train is not None and counts.test is not None:
         return {"train": counts.train, "test": counts.test}
     if isinstance(spec.split, FractionsRule):

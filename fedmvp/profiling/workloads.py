@@ -31,9 +31,17 @@ __all__ = ["FEDERATION", "FORWARD", "GRADIENT", "image_loading", "method_parts",
 FORWARD, GRADIENT = "bare tower forward", "bare tower forward + input gradient"
 
 FEDERATION = FederationParams(
-    rounds=1, participation=1.0, local_epochs=1, batch_size=1, learning_rate=1e-4, momentum=0.9,
-    weight_decay=1e-5, schedule="constant", client_state="fresh", weighting="uniform",
-)  # fmt: skip
+    rounds=1,
+    participation=1.0,
+    local_epochs=1,
+    batch_size=1,
+    learning_rate=1e-4,
+    momentum=0.9,
+    weight_decay=1e-5,
+    schedule="constant",
+    client_state="fresh",
+    weighting="uniform",
+)
 
 
 @contextlib.contextmanager
@@ -71,9 +79,16 @@ def method_parts(scene: Scene, prefix: str = "") -> dict[str, Callable[[], objec
 
     def training() -> None:
         train_client(
-            fedmvp, "bench", data, start, ClientState(fedmvp.first_phase), federation,
-            learning_rate=1e-4, seed=0, round_index=0,
-        )  # fmt: skip
+            fedmvp,
+            "bench",
+            data,
+            start,
+            ClientState(fedmvp.first_phase),
+            federation,
+            learning_rate=1e-4,
+            seed=0,
+            round_index=0,
+        )
 
     @torch.no_grad()
     def evaluation() -> None:

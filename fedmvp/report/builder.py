@@ -60,7 +60,7 @@ def build(
         When there are no results, or a file is missing or not as declared.
     """
     study = load_study(results_dir, partitions_dir, subject,
-                       settings=settings, methods=methods, seeds=seeds)  # fmt: skip
+                       settings=settings, methods=methods, seeds=seeds)
     comparisons = compare(study, results_dir)
     page = render(study, comparisons, load_image, sheet, manifests)
     write_tables(study, comparisons, out_dir)

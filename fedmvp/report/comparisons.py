@@ -15,7 +15,7 @@ from fedmvp.report.study import Study
 from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 
 __all__ = ["Comparison", "Comparisons", "compare", "direction", "interval_of",
-           "significance"]  # fmt: skip
+           "significance"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _read(
             first, targets = path, answers.targets
         elif answers.targets != targets:
             raise DataError(f"not of the images of {first.relative_to(results_dir).as_posix()}",
-                            where=path, hint="run `dvc repro` to evaluate all alike")  # fmt: skip
+                            where=path, hint="run `dvc repro` to evaluate all alike")
         known.setdefault(run.method, {})[run.seed] = answers.correct
     return targets, known
 

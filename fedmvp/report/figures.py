@@ -18,7 +18,7 @@ from fedmvp.report.training import Curve, curves, traffic_curve
 from fedmvp.partition.setting_spec import MAIN_FOLD
 
 __all__ = ["Figure", "curve_panels", "metric_panels", "overview_panels", "target_methods",
-           "target_panels", "traffic_panel"]  # fmt: skip
+           "target_panels", "traffic_panel"]
 
 # With more methods a row of dots is unreadable; then only those a reader compares are drawn.
 _MOST_DOTS = 5
@@ -73,7 +73,7 @@ def _method_dots(study: Study, scores: SettingScores, key: str) -> Markup:
     title = f"{setting_title(scores.setting)}: {scores.protocol.title(key)} of every method"
     width = label_width(row.label for row in rows)
     return dot_rows(title, rows, percent_tick, width=400, label_width=width,
-                    reference=max(untrained, default=None))  # fmt: skip
+                    reference=max(untrained, default=None))
 
 
 def _mark(study: Study, method: str, value: Estimate) -> Mark:
@@ -130,7 +130,7 @@ def traffic_panel(study: Study, setting: str) -> Figure | None:
         return None
     logarithmic = min(values) > 0 and max(values) / min(values) > _LOGARITHMIC_FROM
     svg = line_chart(f"{setting_title(setting)}: bytes per round", lines, _bytes_tick,
-                     logarithmic=logarithmic, from_zero=True)  # fmt: skip
+                     logarithmic=logarithmic, from_zero=True)
     scale = " (logarithmic)" if logarithmic else ""
     return Figure(f"Bytes per round, up and down{scale}", svg)
 
@@ -167,9 +167,9 @@ def target_panels(study: Study, setting: str) -> list[Figure]:
     shown = target_methods(study, setting)
     # One axis for all panels, so that they can be compared.
     means = [e.mean for rows in groups.values() for row in rows
-             for method, e in row.by_method.items() if method in shown]  # fmt: skip
+             for method, e in row.by_method.items() if method in shown]
     panels = {title: [_target_row(study, row, rows, shown) for row in rows]
-              for title, rows in groups.items()}  # fmt: skip
+              for title, rows in groups.items()}
     width = label_width(row.label for rows in panels.values() for row in rows)
     return [
         Figure(
@@ -180,7 +180,7 @@ def target_panels(study: Study, setting: str) -> list[Figure]:
             ),
         )
         for title, rows in panels.items()
-    ]  # fmt: skip
+    ]
 
 
 def _by_dataset(rows: Sequence[TargetRow]) -> dict[str, list[TargetRow]]:

@@ -15,7 +15,7 @@ from fedmvp.wording import plural
 from fedmvp.report.study import Study
 
 __all__ = ["INTERVAL", "Tile", "compared", "headline", "intervals_note",
-           "precision", "tiles"]  # fmt: skip
+           "precision", "tiles"]
 
 # The sign stays on the line of its number.
 _PERCENT = "\N{NO-BREAK SPACE}%"
@@ -81,7 +81,7 @@ def _first(result: Verdict, interval: Interval | None) -> str:
         )
     size = points(abs(result.difference), decimals).lstrip("+")
     relation = {"up": f"{size} points above", "down": f"{size} points below",
-                "level": "level with"}[direction(result.difference)]  # fmt: skip
+                "level": "level with"}[direction(result.difference)]
     text = (
         f"{focus} reaches {mine} {what}, {relation} the best method without training"
         f" ({reference}, {theirs})"

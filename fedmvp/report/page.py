@@ -141,7 +141,7 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
             target.group == "local" for run in study.runs
             if run.setting == setting for target in run.targets
         ),
-    }  # fmt: skip
+    }
 
 
 def _protocol(

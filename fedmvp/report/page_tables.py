@@ -19,7 +19,7 @@ from fedmvp.partition.model import Partition
 
 __all__ = ["Cell", "Line", "communication", "dataset_tables", "main_table", "measured_column", "parameters",
            "part_rows", "protocol_rows", "summary_table", "target_table",
-           "training_notes"]  # fmt: skip
+           "training_notes"]
 
 _PERCENT = "\N{NO-BREAK SPACE}%"
 
@@ -62,7 +62,7 @@ def measured_column(values: Mapping[str, Estimate | None]) -> dict[str, Cell]:
         else Cell("measured", shown[key], spread_text(value.std),
                   best=len(shown) > 1 and float(shown[key]) == top)
         for key, value in values.items()
-    }  # fmt: skip
+    }
 
 
 def _published(row: PublishedRow, keys: Iterable[str]) -> tuple[Cell, ...]:
@@ -85,7 +85,7 @@ def summary_table(study: Study) -> list[Line]:
             Line(method_title(method), study.styles[method],
                  tuple(column[method] for column in columns),
                  (f"{sum(ranks) / len(ranks):.1f}",))
-        )  # fmt: skip
+        )
     return lines
 
 
@@ -104,7 +104,7 @@ def main_table(study: Study, setting: str) -> tuple[list[Line], list[tuple[str, 
             Line(method_title(method), study.styles[method],
                  tuple(column[method] for column in columns),
                  (points(difference), f"{ranks[method]:g}", str(scores.primary(method).seeds)))
-        )  # fmt: skip
+        )
     published = []
     for table in study.published[setting]:
         rows = [
@@ -194,7 +194,7 @@ def communication(study: Study, setting: str) -> list[Line]:
                 bytes_text(t.up_client), bytes_text(t.down_client),
                 bytes_text(t.up_round), bytes_text(t.down_round),
                 bytes_text(t.up_total + t.down_total)))
-        )  # fmt: skip
+        )
     return lines
 
 
@@ -208,11 +208,11 @@ def training_notes(study: Study, setting: str) -> list[str]:
                 f"{percent(share, 0)}{_PERCENT} {name}" for name, share in found.shares
             )
             notes.append(f"Phases of {method_title(method)}'s client updates: {shares};"
-                         f" {found.shares[-1][0]} from round {found.first_round} on.")  # fmt: skip
+                         f" {found.shares[-1][0]} from round {found.first_round} on.")
         lost = sum(row.loss is None for run in runs for row in run.rounds)
         if lost:
             notes.append(f"{method_title(method)}: {plural(lost, 'client update')} without a"
-                         " finite loss, left out of the curves.")  # fmt: skip
+                         " finite loss, left out of the curves.")
     return notes
 
 
@@ -252,7 +252,7 @@ def parameters(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
     common = {
         key for key, by_method in values.items()
         if len(by_method) > 1 and len(set(by_method.values())) == 1
-    }  # fmt: skip
+    }
     shared = [(key, next(iter(values[key].values()))) for key in sorted(common)]
     own = [
         (method_title(m), [(k, v[m]) for k, v in values.items() if k not in common and m in v])

@@ -13,7 +13,7 @@ from fedmvp.results.personal import PersonalResult
 __all__ = ["PERSONAL_COLUMNS", "estimates", "personal_results", "personal_rows"]
 
 PERSONAL_COLUMNS = ("setting", "method", "model", "fine_tune_epochs", "images", "candidates",
-                    "client_mean", "round", "number", "mean", "std", "seeds")  # fmt: skip
+                    "client_mean", "round", "number", "mean", "std", "seeds")
 
 
 def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
@@ -24,7 +24,7 @@ def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
             for name, value in (estimates(results) if results else {}).items():
                 yield {"setting": setting, "method": method, **results[0].choices, "number": name,
                        "mean": fixed(value.mean), "std": fixed(value.std),
-                       "seeds": value.seeds}  # fmt: skip
+                       "seeds": value.seeds}
 
 
 def personal_results(study: Study, setting: str, method: str) -> list[PersonalResult]:

@@ -54,9 +54,9 @@ def personal_table(study: Study, setting: str) -> PersonalTable | None:
         Line(method_title(method), study.styles[method],
              tuple(column[method] for column in columns), (_model(results[0]),))
         for method, results in found.items()
-    )  # fmt: skip
+    )
     return PersonalTable(tuple(_TITLES[key] for key in keys), lines,
-                         _note([result for own in found.values() for result in own]))  # fmt: skip
+                         _note([result for own in found.values() for result in own]))
 
 
 def _model(result: PersonalResult) -> str:
@@ -69,7 +69,7 @@ def _note(results: list[PersonalResult]) -> str:
     clients = results[0].clients
     idle = max(result.clients["never_selected"] for result in results)
     among = "the classes its client has images of" if choices["candidates"] == "own" else (
-        "all classes its dataset trains on")  # fmt: skip
+        "all classes its dataset trains on")
     mean = "weighted by test images" if choices["client_mean"] == "weighted" else "each counts alike"
     return (
         f"Test images of each client ({choices['images']}), classified among {among}. Mean over "

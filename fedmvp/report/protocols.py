@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fedmvp.partition.setting_spec import MAIN_FOLD
 
 __all__ = ["Metric", "Protocol", "fold_text", "protocol_of", "setting_note",
-           "setting_phrase", "setting_title", "split_metric"]  # fmt: skip
+           "setting_phrase", "setting_title", "split_metric"]
 
 
 @dataclass(frozen=True)

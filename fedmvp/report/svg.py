@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 __all__ = ["Line", "Mark", "Row", "area_grid", "dot_rows", "label_width", "line_chart", "log_ticks",
-           "nice_ticks"]  # fmt: skip
+           "nice_ticks"]
 
 _WIDTH, _HEIGHT = 232.0, 160.0
 # Mean width of a character of the 11 px labels.
@@ -132,9 +132,9 @@ def _line(
     parts = [f'<g class="{line.style}"><title>{escape(line.name)}</title>']
     if banded and any(line.half_widths):
         upper = [(x_at(x), y_at(y + w))
-                 for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]  # fmt: skip
+                 for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]
         lower = [(x_at(x), y_at(y - w))
-                 for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]  # fmt: skip
+                 for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]
         parts.append(f'<path class="band" d="{_path([*upper, *reversed(lower)])}z"/>')
     parts.append(f'<path class="line" d="{_path(points)}"/>')
     x, y = points[-1]
@@ -167,7 +167,7 @@ def dot_rows(
         Least range of the axis, so that panels side by side can share one.
     """
     values = [v for row in rows for m in row.marks for v in (m.value - m.half_width,
-                                                             m.value + m.half_width)]  # fmt: skip
+                                                             m.value + m.half_width)]
     values += [reference] if reference is not None else []
     values += list(domain or ())
     ticks = nice_ticks(max(min(values), 0.0), max(values), 4 if width < 350 else 5)
@@ -241,7 +241,7 @@ def _round_ticks(first: float, last: float) -> list[float]:
     """Return the first and last round and round numbers well between them."""
     apart = 0.12 * (last - first)
     between = [t for t in nice_ticks(first, last, 5)
-               if t == int(t) and first + apart < t < last - apart]  # fmt: skip
+               if t == int(t) and first + apart < t < last - apart]
     return [first, *between, last] if last > first else [first]
 
 

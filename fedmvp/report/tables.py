@@ -51,38 +51,38 @@ def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
     """Write ``tables/*.csv``, ``plots/*.csv`` and ``metrics.json`` below `out_dir`."""
     tables, plots = out_dir / "tables", out_dir / "plots"
     write_csv(tables / "summary.csv",
-              ["setting", "method", "metric", *_ESTIMATE], _summary(study))  # fmt: skip
+              ["setting", "method", "metric", *_ESTIMATE], _summary(study))
     write_csv(tables / "per_dataset.csv",
-              ["setting", "method", "metric", "part", *_ESTIMATE], _per_dataset(study))  # fmt: skip
+              ["setting", "method", "metric", "part", *_ESTIMATE], _per_dataset(study))
     write_csv(tables / "ranking.csv",
               ["setting", "metric", "method", "rank", "methods", "mean"],
-              _ranking(study))  # fmt: skip
+              _ranking(study))
     write_csv(tables / "intervals.csv",
               ["setting", "metric", "method", "reference", "difference", "low", "high", "kind",
-               "wins", "seeds"], _intervals(comparisons))  # fmt: skip
+               "wins", "seeds"], _intervals(comparisons))
     write_csv(tables / "targets.csv",
               ["setting", "fold", "group", "name", "dataset", "domain", "classes", "images",
-               "method", *_ESTIMATE], _targets(study))  # fmt: skip
+               "method", *_ESTIMATE], _targets(study))
     write_csv(tables / "communication.csv",
               ["setting", "method", "rounds", "clients_per_round", "up_per_client",
                "down_per_client", "up_per_round", "down_per_round", "up_total", "down_total"],
-              _communication(study))  # fmt: skip
+              _communication(study))
     write_csv(tables / "provenance.csv",
               ["setting", "method", "seed", "file", "sha256", "fingerprint"],
-              _provenance(study))  # fmt: skip
+              _provenance(study))
     write_csv(tables / "published.csv",
               ["setting", "source", "title", "method", "evidence", "metric", "value"],
-              _published(study))  # fmt: skip
+              _published(study))
     write_csv(tables / "datasets.csv",
               ["dataset", "title", "classes", "domains", "train", "val", "test", "split",
-               "split_detail", "subset"], _datasets(study))  # fmt: skip
+               "split_detail", "subset"], _datasets(study))
     if personal := list(personal_rows(study)):
         write_csv(tables / "personal.csv", PERSONAL_COLUMNS, personal)
     write_csv(plots / "rounds.csv",
               ["setting", "method", "seed", "round", *CURVES, "bytes_up", "bytes_down"],
-              _rounds(study))  # fmt: skip
+              _rounds(study))
     write_csv(plots / "scores.csv",
-              ["setting", "method", "metric", "seed", "value"], _scores(study))  # fmt: skip
+              ["setting", "method", "metric", "seed", "value"], _scores(study))
     write_json(out_dir / "metrics.json", _metrics(study), sort_keys=False)
 
 
@@ -109,7 +109,7 @@ def _summary(study: Study) -> Rows:
         for method in scores.methods:
             for metric in scores.protocol.metrics:
                 yield {"setting": setting, "method": method, "metric": metric.key,
-                       **_cells(scores.table[method][metric.key])}  # fmt: skip
+                       **_cells(scores.table[method][metric.key])}
 
 
 def _per_dataset(study: Study) -> Rows:
@@ -122,7 +122,7 @@ def _per_dataset(study: Study) -> Rows:
                     metric, part = split_metric(key, keys)
                     yield {"setting": setting, "method": method,
                            "metric": metric or "accuracy", "part": part,
-                           **_cells(keys[key])}  # fmt: skip
+                           **_cells(keys[key])}
 
 
 def _ranking(study: Study) -> Rows:
@@ -131,7 +131,7 @@ def _ranking(study: Study) -> Rows:
         for method in sorted(scores.methods, key=lambda m: (ranks[m], m)):
             yield {"setting": setting, "metric": scores.protocol.primary, "method": method,
                    "rank": fixed(ranks[method], 1), "methods": len(ranks),
-                   "mean": fixed(scores.primary(method).mean)}  # fmt: skip
+                   "mean": fixed(scores.primary(method).mean)}
 
 
 def _intervals(comparisons: Comparisons) -> Rows:
@@ -142,7 +142,7 @@ def _intervals(comparisons: Comparisons) -> Rows:
                "low": fixed(interval.low if interval else None),
                "high": fixed(interval.high if interval else None),
                "kind": interval.kind if interval else "",
-               "wins": found.wins, "seeds": found.seeds}  # fmt: skip
+               "wins": found.wins, "seeds": found.seeds}
 
 
 def _targets(study: Study) -> Rows:
@@ -153,7 +153,7 @@ def _targets(study: Study) -> Rows:
                 yield {"setting": setting, "fold": target.fold, "group": target.group,
                        "name": target.name, "dataset": target.dataset, "domain": target.domain,
                        "classes": target.classes, "images": target.images, "method": method,
-                       **_cells(value)}  # fmt: skip
+                       **_cells(value)}
 
 
 def _communication(study: Study) -> Rows:
@@ -167,14 +167,14 @@ def _communication(study: Study) -> Rows:
                    "up_per_round": fixed(t.up_round, 0),
                    "down_per_round": fixed(t.down_round, 0),
                    "up_total": fixed(t.up_total, 0),
-                   "down_total": fixed(t.down_total, 0)}  # fmt: skip
+                   "down_total": fixed(t.down_total, 0)}
 
 
 def _provenance(study: Study) -> Rows:
     for run in study.runs:
         yield {"setting": run.setting, "method": run.method, "seed": run.seed,
                "file": run.metrics_path, "sha256": run.metrics_sha256,
-               "fingerprint": run.fingerprint}  # fmt: skip
+               "fingerprint": run.fingerprint}
 
 
 def _published(study: Study) -> Rows:
@@ -184,7 +184,7 @@ def _published(study: Study) -> Rows:
                 for metric, number in row.values.items():
                     yield {"setting": setting, "source": table.source, "title": row.title,
                            "method": row.method, "evidence": row.evidence, "metric": metric,
-                           "value": fixed(number.value)}  # fmt: skip
+                           "value": fixed(number.value)}
 
 
 def _rounds(study: Study) -> Rows:
@@ -192,14 +192,14 @@ def _rounds(study: Study) -> Rows:
         for number, summary in summarise(run).items():
             yield {"setting": run.setting, "method": run.method, "seed": run.seed, "round": number,
                    **{name: fixed(value) for name, value in summary.means.items()},
-                   "bytes_up": summary.bytes_up, "bytes_down": summary.bytes_down}  # fmt: skip
+                   "bytes_up": summary.bytes_up, "bytes_down": summary.bytes_down}
 
 
 def _scores(study: Study) -> Rows:
     for run in study.runs:
         for metric in study.scores[run.setting].protocol.metrics:
             yield {"setting": run.setting, "method": run.method, "metric": metric.key,
-                   "seed": run.seed, "value": fixed(run.metrics[metric.key])}  # fmt: skip
+                   "seed": run.seed, "value": fixed(run.metrics[metric.key])}
 
 
 def _metrics(study: Study) -> dict[str, Any]:

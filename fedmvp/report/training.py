@@ -11,7 +11,7 @@ from fedmvp.results.runs import Run
 from fedmvp.results.rounds import RoundRow
 
 __all__ = ["CURVES", "Curve", "Phases", "RoundSummary", "Traffic", "curves", "phases", "summarise",
-           "traffic", "traffic_curve"]  # fmt: skip
+           "traffic", "traffic_curve"]
 
 # Quantities of a round that are averaged over its clients.
 CURVES: Mapping[str, Callable[[RoundRow], float | None]] = {
@@ -102,7 +102,7 @@ def curves(runs: Sequence[Run]) -> dict[str, Curve]:
         name: _over_seeds(runs[0].method, [{n: s.means[name] for n, s in one.items()}
                                            for one in per_run])
         for name in CURVES
-    }  # fmt: skip
+    }
     return {name: curve for name, curve in found.items() if curve is not None}
 
 

@@ -68,4 +68,4 @@ class Cells:
 
     def _wrong(self, column: str, kind: str) -> DataError:
         return DataError(f"column {column!r} holds no {kind}", where=self.path,
-                         value=self.row[column], hint=RERUN)  # fmt: skip
+                         value=self.row[column], hint=RERUN)

@@ -49,7 +49,7 @@ def read_explained(path: Path) -> tuple[ExplainedImage, ...]:
         return tuple(_image(item) for item in read_json(path)["images"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"malformed entry ({type(error).__name__}: {error})", where=path,
-                        hint=RERUN) from None  # fmt: skip
+                        hint=RERUN) from None
 
 
 def _image(item: Mapping[str, Any]) -> ExplainedImage:

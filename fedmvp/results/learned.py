@@ -82,7 +82,7 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
         method = "fedmvp"
     if method is not None and (not isinstance(method, str) or method not in METHODS):
         raise CheckpointError("made by an unknown method", where=path, value=method,
-                              hint="use the version of fedmvp that made it")  # fmt: skip
+                              hint="use the version of fedmvp that made it")
     resolved = run.get("params", {}).get("method", {})
     return Learned(method, tensors, resolved, note.get("params", {}), run, note)
 
@@ -94,7 +94,7 @@ def weights_file(path: Path) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     hint = ("give weights.safetensors of a result, or import an official checkpoint with "
-            "`fedmvp import-official`")  # fmt: skip
+            "`fedmvp import-official`")
     if not path.is_file():
         raise CheckpointError("file is missing", where=path, hint=hint)
     try:
@@ -102,7 +102,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         note = parse_json(metadata.get(_NOTE, "{}"))
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         raise CheckpointError(f"not a safetensors file ({type(error).__name__})", where=path,
-                              hint=hint) from None  # fmt: skip
+                              hint=hint) from None
     _require_finite(tensors, path)
     if not isinstance(note, dict) or not isinstance(note.get("params", {}), dict):
         raise CheckpointError("its note is not ours", where=path, hint=hint)
@@ -120,7 +120,7 @@ def _require_finite(tensors: Mapping[str, Tensor], where: Path | str) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
             raise CheckpointError("tensor has values that are not finite numbers", where=where,
-                                  value=name, hint="train again, or restore the file")  # fmt: skip
+                                  value=name, hint="train again, or restore the file")
 
 
 def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[str, Tensor]:
@@ -133,11 +133,11 @@ def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[
         return common
     if fold is None and len(folds) > 1:
         raise ConfigError("file holds several folds", where=path,
-                          hint=f"choose one with --fold: {', '.join(folds)}")  # fmt: skip
+                          hint=f"choose one with --fold: {', '.join(folds)}")
     chosen = folds[0] if fold is None else fold
     if chosen not in folds:
         raise ConfigError("no such fold", where=path, value=fold,
-                          hint=f"use one of: {', '.join(folds)}")  # fmt: skip
+                          hint=f"use one of: {', '.join(folds)}")
     prefix = f"{chosen}/"
     return {
         name.removeprefix(prefix): tensor

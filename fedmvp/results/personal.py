@@ -56,7 +56,7 @@ def read_personal(path: Path) -> PersonalResult | None:
         clients = {str(key): int(count) for key, count in value["clients"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"not a personal evaluation ({type(error).__name__}: {error})", where=path,
-                        hint=RERUN) from None  # fmt: skip
+                        hint=RERUN) from None
     return PersonalResult(choices, clients, numbers)
 
 

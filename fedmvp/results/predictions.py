@@ -22,7 +22,7 @@ from fedmvp.files import read_rows, write_csv
 from fedmvp.partition.model import Target
 
 __all__ = ["PREDICTION_COLUMNS", "Answers", "LabelledTarget", "TargetPredictions",
-           "read_predictions", "write_predictions"]  # fmt: skip
+           "read_predictions", "write_predictions"]
 
 PREDICTION_COLUMNS = ("fold", "group", "name", "dataset", "image", "label", "predicted")
 
@@ -117,7 +117,7 @@ def read_predictions(path: Path, targets: Iterable[Mapping[str, Any]]) -> Answer
 def _read(rows: Iterator[list[str]], targets: Iterable[Mapping[str, Any]], path: Path) -> Answers:
     if (header := next(rows, [])) != list(PREDICTION_COLUMNS):
         raise DataError(f"columns are not {', '.join(PREDICTION_COLUMNS)}", where=path,
-                        value=", ".join(header), hint=_RERUN)  # fmt: skip
+                        value=", ".join(header), hint=_RERUN)
     labelled, correct = [], []
     for target in targets:
         found, right = _target(list(islice(rows, int(target["images"]))), target, path)
@@ -125,7 +125,7 @@ def _read(rows: Iterator[list[str]], targets: Iterable[Mapping[str, Any]], path:
         correct.append(right)
     if (more := next(rows, None)) is not None:
         raise DataError("rows beyond the images of targets.csv", where=path, value=", ".join(more),
-                        hint=_RERUN)  # fmt: skip
+                        hint=_RERUN)
     return Answers(tuple(labelled), tuple(correct))
 
 
@@ -136,17 +136,17 @@ def _target(
     about = " ".join(key)
     if len(rows) != target["images"] or any(len(row) != len(PREDICTION_COLUMNS) for row in rows):
         raise DataError("a row for each image of a target is wanted", where=path,
-                        value=f"{about}: {target['images']} images", hint=_RERUN)  # fmt: skip
+                        value=f"{about}: {target['images']} images", hint=_RERUN)
     *keys, images, labels, predicted = zip(*rows, strict=True)
     if stray := sorted(set(zip(*keys, strict=True)) - {key}):
         raise DataError(f"target is not the one targets.csv has there, {about}", where=path,
-                        value=" ".join(stray[0]), hint=_RERUN)  # fmt: skip
+                        value=" ".join(stray[0]), hint=_RERUN)
     if len(set(images)) != len(images) or not all((*images, *labels, *predicted)):
         raise DataError("an image is listed twice, or a cell is empty", where=path, value=about,
-                        hint=_RERUN)  # fmt: skip
+                        hint=_RERUN)
     correct = np.array([label == answer for label, answer in zip(labels, predicted, strict=True)])
     accuracy = int(correct.sum()) / len(correct)
     if accuracy != float(target["accuracy"]):
         raise DataError(f"accuracy is not that of targets.csv, {target['accuracy']}", where=path,
-                        value=f"{about}: {accuracy}", hint=_RERUN)  # fmt: skip
+                        value=f"{about}: {accuracy}", hint=_RERUN)
     return LabelledTarget(fold, group, name, dataset, images, labels), correct

@@ -61,7 +61,7 @@ class Failure:
 def failure_of(fold: str, entry: Mapping[str, Any]) -> Failure:
     """Return the failure that an entry of failures.json or of a checkpoint's log describes."""
     return Failure(fold, int(entry["round_index"]), str(entry["client"]), str(entry["error"]),
-                   str(entry["trace"]))  # fmt: skip
+                   str(entry["trace"]))
 
 
 def read_rounds(path: Path) -> tuple[RoundRow, ...]:
@@ -105,4 +105,4 @@ def read_failures(path: Path) -> tuple[Failure, ...]:
         return tuple(failure_of(str(entry["fold"]), entry) for entry in read_json(path))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"malformed entry ({type(error).__name__}: {error})", where=path,
-                        hint=RERUN) from None  # fmt: skip
+                        hint=RERUN) from None

@@ -76,7 +76,7 @@ def read_runs(
     if not runs:
         raise DataError("no results to report", where=results_dir.name,
                         value=f"settings {list(settings)}, methods {list(methods)}",
-                        hint="run `dvc repro` so that evaluation writes them")  # fmt: skip
+                        hint="run `dvc repro` so that evaluation writes them")
     return runs
 
 

@@ -36,14 +36,14 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
         hint = "train again: `dvc repro --force train`"
         if key not in tensors:
             raise CheckpointError("tensor is missing", where="weights.safetensors", value=key,
-                                  hint=hint)  # fmt: skip
+                                  hint=hint)
         if tensors[key].shape != parameter.shape:
             raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
                                   f"{tuple(parameter.shape)}", where="weights.safetensors",
-                                  hint=hint)  # fmt: skip
+                                  hint=hint)
         if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
             raise CheckpointError("tensor has values that are not finite numbers",
-                                  where="weights.safetensors", value=key, hint=hint)  # fmt: skip
+                                  where="weights.safetensors", value=key, hint=hint)
         found[name] = tensors[key]
     return found
 

@@ -164,8 +164,11 @@ async def _receive(request: Request, budget: Budget, most: int) -> tuple[bytes, 
                 else:
                     body.clear()
     except TimeoutError:
-        raise _SentTooSlowly(f"not sent within {budget.limits.seconds:g} s", where="request",
-                             hint="send it faster, or smaller images") from None  # fmt: skip
+        raise _SentTooSlowly(
+            f"not sent within {budget.limits.seconds:g} s",
+            where="request",
+            hint="send it faster, or smaller images",
+        ) from None
     return bytes(body), received
 
 

@@ -66,8 +66,7 @@ class FinishedRounds:
         self._told[fold] = done
         if start >= done:
             return
-        rows = [row for some in self._rows.values() for row in some
-                if start <= row.round < done]  # fmt: skip
+        rows = [row for some in self._rows.values() for row in some if start <= row.round < done]
         failures = [failure for some in self._failures.values() for failure in some]
         for key, curve in curves(rows, failures, fold).items():
             yield from ((key, step, value) for step, value in curve.items())

@@ -158,8 +158,11 @@ class LiveRun:
     def _create(self, *, in_part: bool) -> None:
         training, client = self.training, self._client
         profile = load_params(self.root / "params.yaml").profile
-        identity = {"setting": training.setting, "method": training.method,
-                    "seed": str(training.seed)}  # fmt: skip
+        identity = {
+            "setting": training.setting,
+            "method": training.method,
+            "seed": str(training.seed),
+        }
         tags = {
             **origin(self.root),
             **identity,

@@ -93,8 +93,12 @@ def log_model(
     from fedmvp.prediction.bundle import write_bundle
 
     if alias is not None and register is None:
-        raise ConfigError("an alias needs a registered model", where="--alias", value=alias,
-                          hint="give --register NAME, too")  # fmt: skip
+        raise ConfigError(
+            "an alias needs a registered model",
+            where="--alias",
+            value=alias,
+            hint="give --register NAME, too",
+        )
     uri = tracking_uri(root, store)
     with tempfile.TemporaryDirectory(prefix="fedmvp-model-") as name:
         folder = Path(name)
@@ -105,11 +109,15 @@ def log_model(
             client = open_client(uri)
             run = find_run(client, read_record(result / "run.json").fingerprint)
             if run is None:
-                raise DataError("run is gone from the tracking store", where=result,
-                                hint="run `fedmvp track sync`, then this again")  # fmt: skip
+                raise DataError(
+                    "run is gone from the tracking store",
+                    where=result,
+                    hint="run `fedmvp track sync`, then this again",
+                )
             with store_trouble(uri):  # MLflow's own functions, beside the client
-                logged = _known(client, run, digest) or _log(uri, run.info.run_id, folder, bundle,
-                                                             digest)  # fmt: skip
+                logged = _known(client, run, digest) or _log(
+                    uri, run.info.run_id, folder, bundle, digest
+                )
                 if register is None:
                     return LoggedModel(logged)
                 return _register(client, uri, logged, digest, register, alias)
@@ -140,8 +148,10 @@ def _log(uri: str, run_id: str, folder: Path, bundle: Bundle, digest: str) -> st
         info = mlflow.pyfunc.log_model(
             name=_NAME,
             python_model=str(script),
-            artifacts={"description": str(folder / "model.json"),
-                       "weights": str(folder / "weights.safetensors")},
+            artifacts={
+                "description": str(folder / "model.json"),
+                "weights": str(folder / "weights.safetensors"),
+            },
             signature=_signature(bundle),
             input_example=_example(),
             pip_requirements=[
@@ -154,7 +164,7 @@ def _log(uri: str, run_id: str, folder: Path, bundle: Bundle, digest: str) -> st
             ],
             metadata={"backbone": bundle.backbone.model_dump(mode="json")},
             tags={_DIGEST_TAG: digest},
-        )  # fmt: skip
+        )
     return str(info.model_uri)
 
 
@@ -166,13 +176,15 @@ def _signature(bundle: Bundle) -> Any:
 
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), "image")]),
-        outputs=Schema([
-            ColSpec(DataType.string, "class"),
-            ColSpec(DataType.double, "probability"),
-            ColSpec(Map(DataType.double), "probabilities"),
-        ]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "class"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(Map(DataType.double), "probabilities"),
+            ]
+        ),
         params=ParamSchema([ParamSpec("dataset", DataType.string, bundle.default)]),
-    )  # fmt: skip
+    )
 
 
 def _example() -> Any:
@@ -260,5 +272,7 @@ def _mlflow_errors() -> Iterator[None]:
         raise MlflowException(str(error), codes.INVALID_PARAMETER_VALUE) from None
     except Exception as error:
         traceback.print_exc()  # for the server's log
-        raise MlflowException(f"a fault of ours ({type(error).__name__}); hint: the server's log "
-                              "says more", codes.INTERNAL_ERROR) from None  # fmt: skip
+        raise MlflowException(
+            f"a fault of ours ({type(error).__name__}); hint: the server's log says more",
+            codes.INTERNAL_ERROR,
+        ) from None

@@ -118,8 +118,9 @@ class Sources:
 
     def third_party(self, names: Collection[str], *, eager: bool = False) -> frozenset[str]:
         """Return the top-level packages, other than ours, that these modules import."""
-        tops = {target.split(".")[0] for name in names
-                for target in self.imported(name, eager=eager)}  # fmt: skip
+        tops = {
+            target.split(".")[0] for name in names for target in self.imported(name, eager=eager)
+        }
         return frozenset(tops - set(self.packages))
 
     def is_trivial(self, module: str) -> bool:

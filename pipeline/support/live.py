@@ -57,8 +57,9 @@ def live_view(
     if not wanted:
         yield
         return
-    training = {key: identity[key] for key in ("setting", "method", "seed", "fingerprint",
-                                               "params")}  # fmt: skip
+    training = {
+        key: identity[key] for key in ("setting", "method", "seed", "fingerprint", "params")
+    }
     training |= {
         "scratch": str(scratch),
         "folds": list(folds),
@@ -85,9 +86,12 @@ class _Watcher:
         self.process: subprocess.Popen[str] | None = None
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fedmvp.tracking.live"], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
-            )  # fmt: skip
+                [sys.executable, "-m", "fedmvp.tracking.live"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                encoding="utf-8",
+            )
         except OSError as error:
             self._warn(error.strerror or type(error).__name__)
             return

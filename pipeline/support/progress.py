@@ -55,15 +55,19 @@ class TrainingDisplay:
 
     def update(self, fold: str, report: RoundReport) -> None:
         """Show a client's end."""
-        numbers = [f"round {report.round_index + 1}/{self.rounds}",
-                   f"client {report.client}/{report.clients}"]  # fmt: skip
+        numbers = [
+            f"round {report.round_index + 1}/{self.rounds}",
+            f"client {report.client}/{report.clients}",
+        ]
         if report.loss is not None:
             numbers.append(f"loss {report.loss:.3f}")
         state, name = " · ".join(numbers), f"{self.title} · {fold}"
         done = self.folds.index(fold) * self.rounds + report.round_index
         self.progress.update(
-            self.task, completed=done + report.client / report.clients, state=state,
+            self.task,
+            completed=done + report.client / report.clients,
+            state=state,
             description=name,
-        )  # fmt: skip
+        )
         if not self.live and report.client == report.clients:
             print(f"{name} · {state}", file=sys.stderr, flush=True)

@@ -19,8 +19,10 @@ from fedmvp.streams import flush_stdout, open_closed_streams
 __all__ = ["begin", "run_stage", "stage_arguments", "stage_seed"]
 
 
-_DISK_HINT = ("check the path and its permissions, and free disk space, then run `dvc repro` "
-              "again: what is finished is kept")  # fmt: skip
+_DISK_HINT = (
+    "check the path and its permissions, and free disk space, then run `dvc repro` "
+    "again: what is finished is kept"
+)
 
 
 def begin() -> None:
@@ -85,8 +87,10 @@ def _end_in_one_line(
 
 
 def _say_stopped(stopped: Stopped) -> NoReturn:
-    print(f"{stopped}; what is finished is kept (training: its rounds): run `dvc repro` to go on",
-          file=sys.stderr)  # fmt: skip
+    print(
+        f"{stopped}; what is finished is kept (training: its rounds): run `dvc repro` to go on",
+        file=sys.stderr,
+    )
     sys.exit(stopped.exit_code)
 
 
@@ -106,8 +110,9 @@ def stage_seed(word: str) -> int:
         When it is not a whole number.
     """
     if not word.isdecimal() or len(word) > 16:
-        raise ConfigError("not a seed", where="command line", value=word,
-                          hint="give a whole number of run.seeds")  # fmt: skip
+        raise ConfigError(
+            "not a seed", where="command line", value=word, hint="give a whole number of run.seeds"
+        )
     return int(word)
 
 
@@ -125,6 +130,10 @@ def stage_arguments(arguments: Sequence[str], *names: str) -> tuple[str, ...]:
     if list(arguments[::2]) == options:
         arguments = arguments[1::2]
     if len(arguments) != len(names):
-        raise ConfigError("wrong number of words", where="command line", value=list(arguments),
-                          hint=f"give {' '.join(names)}")  # fmt: skip
+        raise ConfigError(
+            "wrong number of words",
+            where="command line",
+            value=list(arguments),
+            hint=f"give {' '.join(names)}",
+        )
     return tuple(arguments)

@@ -58,8 +58,9 @@ def _warnings(
         ids = [image.id for image in images]
         try:
             # As they are: what a site's camera makes of a drawing is still a drawing's.
-            pixels = load_images(manifest.without_cameras(), ids, domain.image_size, "all",
-                                 folder_of)  # fmt: skip
+            pixels = load_images(
+                manifest.without_cameras(), ids, domain.image_size, "all", folder_of
+            )
         except DataError:  # results may come without their images
             continue
         if found := foreign_to(pixels, domain):

@@ -27,7 +27,14 @@ def _build(setting: str, method: str, seed: int, device: str) -> Callable[[str],
     context = RunContext(setting, method, device)
 
     def backend(fold: str) -> InProcessBackend:
-        return fold_backend(context.partition, fold, context.create(seed), context.banks,
-                            context.train_images, context.federation, seed)  # fmt: skip
+        return fold_backend(
+            context.partition,
+            fold,
+            context.create(seed),
+            context.banks,
+            context.train_images,
+            context.federation,
+            seed,
+        )
 
     return backend

@@ -70,9 +70,16 @@ class Case:
         """Return the update of one client in a phase."""
         tensors = start if start is not None else copies(method)
         return train_client(
-            method, "client", self.data, tensors, ClientState(phase), self.federation,
-            learning_rate=0.01, seed=1, round_index=round_index,
-        )  # fmt: skip
+            method,
+            "client",
+            self.data,
+            tensors,
+            ClientState(phase),
+            self.federation,
+            learning_rate=0.01,
+            seed=1,
+            round_index=round_index,
+        )
 
     @torch.no_grad()
     def scores(self, method: Method, names: tuple[str, ...]) -> Tensor:

@@ -106,8 +106,11 @@ def phases_name_their_tensors(case: Case) -> None:
     method = case.create()
     names = set(method.tensors())
     for phase in case.phases(method):
-        for chosen in (method.trainable(phase), method.communicated(phase),
-                       method.downloaded(phase)):  # fmt: skip
+        for chosen in (
+            method.trainable(phase),
+            method.communicated(phase),
+            method.downloaded(phase),
+        ):
             assert len(set(chosen)) == len(chosen)
             assert set(chosen) <= names
         assert set(method.communicated(phase)) <= set(method.downloaded(phase))
@@ -176,9 +179,16 @@ def communicated_keys_are_stable(case: Case) -> None:
         assert shapes[0] == shapes[1] == shapes[2]
         other = toy_client(case.bank, OTHER, per_class=2)
         update = train_client(
-            method, "other", other, tensors, ClientState(phase), case.federation,
-            learning_rate=0.01, seed=1, round_index=0,
-        )  # fmt: skip
+            method,
+            "other",
+            other,
+            tensors,
+            ClientState(phase),
+            case.federation,
+            learning_rate=0.01,
+            seed=1,
+            round_index=0,
+        )
         assert {name: tensor.shape for name, tensor in update.tensors.items()} == shapes[0]
 
 
@@ -216,9 +226,16 @@ def training_lowers_the_loss(case: Case) -> None:
     state, tensors, losses = ClientState(phase), copies(method), []
     for _ in range(10):
         update = train_client(
-            method, "client", case.data, tensors, state, params,
-            learning_rate=0.02, seed=1, round_index=0,
-        )  # fmt: skip
+            method,
+            "client",
+            case.data,
+            tensors,
+            state,
+            params,
+            learning_rate=0.02,
+            seed=1,
+            round_index=0,
+        )
         state.phase = phase
         tensors |= update.tensors
         losses.append(update.metrics["loss"])

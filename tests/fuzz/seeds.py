@@ -42,23 +42,52 @@ def _catalog() -> list[bytes]:
 
 def _manifest() -> list[bytes]:
     plain = {
-        "dataset": "toys", "title": "Toys", "template": "a {}.", "sentence": {"prefix": "a"},
-        "split": {"kind": "drawn", "detail": ""}, "subset": False, "content": "0" * 64,
-        "classes": ["cat", "and/or"], "domains": ["default"],
+        "dataset": "toys",
+        "title": "Toys",
+        "template": "a {}.",
+        "sentence": {"prefix": "a"},
+        "split": {"kind": "drawn", "detail": ""},
+        "subset": False,
+        "content": "0" * 64,
+        "classes": ["cat", "and/or"],
+        "domains": ["default"],
         "columns": ["path", "label", "domain", "split"],
         "images": [["cat/1.png", 0, "default", "train"], ["and/1.png", 1, "default", "test"]],
-    }  # fmt: skip
+    }
     camera = {"exposure": 0.5, "cast": [1.0, 0.9, 0.8], "noise": 0.1}
     return [_json(plain), _json({**plain, "capture": {"default": camera}})]
 
 
 def _partition() -> list[bytes]:
-    client = {"id": "toys-000", "fold": "main", "dataset": "toys", "domain": None,
-              "classes": ["cat"], "train": ["toys/1.png"]}  # fmt: skip
-    target = {"name": "toys", "fold": "main", "group": "base", "dataset": "toys", "domain": None,
-              "classes": ["cat"], "images": ["toys/2.png"]}  # fmt: skip
-    return [_json({"setting": "small", "protocol": "base_to_new", "split": "by_image",
-                   "official": [], "clients": [client], "targets": [target]})]  # fmt: skip
+    client = {
+        "id": "toys-000",
+        "fold": "main",
+        "dataset": "toys",
+        "domain": None,
+        "classes": ["cat"],
+        "train": ["toys/1.png"],
+    }
+    target = {
+        "name": "toys",
+        "fold": "main",
+        "group": "base",
+        "dataset": "toys",
+        "domain": None,
+        "classes": ["cat"],
+        "images": ["toys/2.png"],
+    }
+    return [
+        _json(
+            {
+                "setting": "small",
+                "protocol": "base_to_new",
+                "split": "by_image",
+                "official": [],
+                "clients": [client],
+                "targets": [target],
+            }
+        )
+    ]
 
 
 def _split_file() -> list[bytes]:
@@ -79,8 +108,11 @@ def _attributes() -> list[bytes]:
 
 def _llm_answer() -> list[bytes]:
     three = ["long beak", "grey neck", "thin legs"]
-    return [_json({"attributes": three}), b"- long beak\n* **grey neck**\n3) thin legs",
-            b"```json\n" + _json(three) + b"\n```"]  # fmt: skip
+    return [
+        _json({"attributes": three}),
+        b"- long beak\n* **grey neck**\n3) thin legs",
+        b"```json\n" + _json(three) + b"\n```",
+    ]
 
 
 def _result_table() -> list[bytes]:
@@ -112,8 +144,14 @@ def _image() -> list[bytes]:
     from PIL import Image
 
     made = []
-    for mode, kind in (("RGB", "PNG"), ("RGBA", "WEBP"), ("CMYK", "JPEG"), ("P", "GIF"),
-                       ("I;16", "TIFF"), ("L", "BMP")):  # fmt: skip
+    for mode, kind in (
+        ("RGB", "PNG"),
+        ("RGBA", "WEBP"),
+        ("CMYK", "JPEG"),
+        ("P", "GIF"),
+        ("I;16", "TIFF"),
+        ("L", "BMP"),
+    ):
         buffer = io.BytesIO()
         Image.new(mode, (9, 12)).save(buffer, kind)
         made.append(buffer.getvalue())
@@ -176,10 +214,24 @@ def _backbone() -> list[bytes]:
 
 
 _MAKERS: Sequence[Callable[[], list[bytes]]] = (
-    _params, _setting, _catalog, _manifest, _partition, _split_file, _class_list, _attributes,
-    _llm_answer, _result_table, _archive, _image, _learned, _checkpoint, _official, _clip_weights,
+    _params,
+    _setting,
+    _catalog,
+    _manifest,
+    _partition,
+    _split_file,
+    _class_list,
+    _attributes,
+    _llm_answer,
+    _result_table,
+    _archive,
+    _image,
+    _learned,
+    _checkpoint,
+    _official,
+    _clip_weights,
     _backbone,
-)  # fmt: skip
+)
 
 
 def seeds(target: str) -> list[bytes]:

@@ -223,8 +223,22 @@ def backbone(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
-        params, setting, catalog, manifest, partition, split_file, class_list, attributes,
-        llm_answer, result_table, archive, image, learned, checkpoint, official, clip_weights,
+        params,
+        setting,
+        catalog,
+        manifest,
+        partition,
+        split_file,
+        class_list,
+        attributes,
+        llm_answer,
+        result_table,
+        archive,
+        image,
+        learned,
+        checkpoint,
+        official,
+        clip_weights,
         backbone,
     )
-}  # fmt: skip
+}

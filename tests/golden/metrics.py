@@ -33,9 +33,11 @@ def platform_key() -> str:
     import torch
 
     parts = (
-        platform.system(), _processor(), torch.backends.cpu.get_cpu_capability(),
+        platform.system(),
+        _processor(),
+        torch.backends.cpu.get_cpu_capability(),
         f"torch{torch.__version__}",
-    )  # fmt: skip
+    )
     return "-".join(
         "".join(c if c.isalnum() or c in ".+" else "_" for c in p) for p in parts
     ).lower()

@@ -13,9 +13,21 @@ from tests.miniatures.writing import Folder
 __all__ = ["COOP"]
 
 _CATS = frozenset(
-    {"abyssinian", "bengal", "birman", "bombay", "british_shorthair", "egyptian_mau", "maine_coon",
-     "persian", "ragdoll", "russian_blue", "siamese", "sphynx"}
-)  # fmt: skip
+    {
+        "abyssinian",
+        "bengal",
+        "birman",
+        "bombay",
+        "british_shorthair",
+        "egyptian_mau",
+        "maine_coon",
+        "persian",
+        "ragdoll",
+        "russian_blue",
+        "siamese",
+        "sphynx",
+    }
+)
 _ODD_KINDS = ("png", "grey", "cmyk", "rotated")
 
 
@@ -99,8 +111,10 @@ def _class_folders(top: str, name: str) -> Callable[[DatasetSpec, Folder], None]
 
 def _stanford_cars(spec: DatasetSpec, folder: Folder) -> None:
     """Numbered images, classes from 1 in MATLAB structs, names in the devkit."""
-    kinds = {"cars_train": "devkit/cars_train_annos.mat",
-             "cars_test": "cars_test_annos_withlabels.mat"}  # fmt: skip
+    kinds = {
+        "cars_train": "devkit/cars_train_annos.mat",
+        "cars_test": "cars_test_annos_withlabels.mat",
+    }
     for name, listing in kinds.items():
         rows = np.zeros(len(spec.classes), dtype=[("class", object), ("fname", object)])
         for label in range(len(spec.classes)):

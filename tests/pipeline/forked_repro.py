@@ -12,8 +12,16 @@ import shlex
 import sys
 from typing import Any
 
-PRELOADED = ["torch", "open_clip", "mlflow", "pipeline.train", "pipeline.evaluate",
-             "pipeline.zero_shot", "pipeline.report", "pipeline.track"]  # fmt: skip
+PRELOADED = [
+    "torch",
+    "open_clip",
+    "mlflow",
+    "pipeline.train",
+    "pipeline.evaluate",
+    "pipeline.zero_shot",
+    "pipeline.report",
+    "pipeline.track",
+]
 
 
 def run_stage(module: str, arguments: list[str]) -> None:

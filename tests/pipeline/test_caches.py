@@ -23,20 +23,29 @@ from tests.pipeline.tiny import dvc, environment
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 STAGES = (
-    ("code",), ("download", "activities"), ("attributes", "activities"),
-    ("partition", "base_to_new"), ("train", "base_to_new", "fedmvp", "1"),
-    ("evaluate", "base_to_new", "fedmvp", "1"), ("zero_shot", "base_to_new", "zero_shot"),
+    ("code",),
+    ("download", "activities"),
+    ("attributes", "activities"),
+    ("partition", "base_to_new"),
+    ("train", "base_to_new", "fedmvp", "1"),
+    ("evaluate", "base_to_new", "fedmvp", "1"),
+    ("zero_shot", "base_to_new", "zero_shot"),
     ("report",),
-)  # fmt: skip
+)
 
 
 def work(root: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a stage by hand."""
     variables = {"PYTHONPATH": str(root), **extra}
     return subprocess.run(
-        [sys.executable, "-m", f"pipeline.{words[0]}", *words[1:]], cwd=root,
-        env=environment(**variables), capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", f"pipeline.{words[0]}", *words[1:]],
+        cwd=root,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
 
 
 def git(root: Path, *words: str) -> None:
@@ -67,8 +76,11 @@ def test_no_stage_writes_through_a_link_into_the_cache(
 ) -> None:
     root = copy_of(tiny_done, tmp_path / "copy")
     # But report/metrics.json, which is in git and not in the cache.
-    before = {path.relative_to(root): path.read_bytes() for path in files(root)
-              if path.name != "metrics.json" or path.parent.name != "report"}  # fmt: skip
+    before = {
+        path.relative_to(root): path.read_bytes()
+        for path in files(root)
+        if path.name != "metrics.json" or path.parent.name != "report"
+    }
     assert dvc(root, "config", "cache.type", kind).returncode == 0
     linked = dvc(root, "checkout", "--relink")
     assert linked.returncode == 0, linked.stderr
@@ -78,8 +90,9 @@ def test_no_stage_writes_through_a_link_into_the_cache(
     # Other content, so that what were written through would be found.
     path = root / "params.yaml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("classes_per_client: 30", "classes_per_client: 15"),
-                    encoding="utf-8")  # fmt: skip
+    path.write_text(
+        text.replace("classes_per_client: 30", "classes_per_client: 15"), encoding="utf-8"
+    )
     for words in STAGES:
         done = work(root, *words)
         assert done.returncode == 0, done.stderr
@@ -112,8 +125,17 @@ def test_three_experiments_in_a_queue(tiny_project: Path, tmp_path: Path) -> Non
     git(root, "add", "--all")
     git(root, "commit", "--message", "a project")
     for shots in (1, 2, 3):
-        queued = dvc(root, "exp", "run", "--queue", "--name", f"shots-{shots}", "--set-param",
-                     f"partition.shots={shots}", "partition")  # fmt: skip
+        queued = dvc(
+            root,
+            "exp",
+            "run",
+            "--queue",
+            "--name",
+            f"shots-{shots}",
+            "--set-param",
+            f"partition.shots={shots}",
+            "partition",
+        )
         assert queued.returncode == 0, queued.stderr
     ran = dvc(root, "exp", "run", "--run-all")
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -123,8 +145,9 @@ def test_three_experiments_in_a_queue(tiny_project: Path, tmp_path: Path) -> Non
     for shots in (1, 3):
         branched = dvc(root, "exp", "branch", f"shots-{shots}", f"branch-{shots}")
         assert branched.returncode == 0, branched.stderr
-        lock = subprocess.run(["git", "show", f"branch-{shots}:dvc.lock"], cwd=root, check=True,
-                              capture_output=True).stdout  # fmt: skip
+        lock = subprocess.run(
+            ["git", "show", f"branch-{shots}:dvc.lock"], cwd=root, check=True, capture_output=True
+        ).stdout
         (out,) = yaml.safe_load(lock)["stages"]["partition@base_to_new"]["outs"]
         cached = root / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
         clients = json.loads(cached.read_bytes())["clients"]
@@ -187,11 +210,22 @@ def test_two_users_share_a_cache_of_images_and_features(tiny_done: Path, umask: 
             root = copy_of(tiny_done, place / str(user))
             ended.append(
                 subprocess.run(
-                    [sys.executable, "-c", AS_USER, str(user), str(umask), "base_to_new",
-                     "zero_shot"], cwd=root, env=environment(PYTHONPATH=str(root)),
-                    capture_output=True, text=True, check=False,
+                    [
+                        sys.executable,
+                        "-c",
+                        AS_USER,
+                        str(user),
+                        str(umask),
+                        "base_to_new",
+                        "zero_shot",
+                    ],
+                    cwd=root,
+                    env=environment(PYTHONPATH=str(root)),
+                    capture_output=True,
+                    text=True,
+                    check=False,
                 )
-            )  # fmt: skip
+            )
         owners = {path.stat().st_uid for path in cache.rglob("*") if path.is_file()}
     first, second = ended
     assert first.returncode == 0, first.stderr

@@ -21,9 +21,14 @@ TRAIN_AGAIN = ("repro", "--force", "--no-run-cache", "--single-item", "train", "
 
 def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=root, env=environment(PYTHONPATH=str(root)),
-        text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", *arguments],
+        cwd=root,
+        env=environment(PYTHONPATH=str(root)),
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def test_two_repros_and_a_report_at_once(tiny_done: Path, tmp_path: Path) -> None:

@@ -39,9 +39,14 @@ def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedPr
     """Run a command in the copy; show what it printed when it fails."""
     done = subprocess.run(
         # `fedmvp` is the copy's, too: it writes catalog entries and settings into its package.
-        command, cwd=root, env=environment() | {"PYTHONPATH": str(root)}, capture_output=True,
-        text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        command,
+        cwd=root,
+        env=environment() | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
     if check and done.returncode:
         pytest.fail(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
     return done

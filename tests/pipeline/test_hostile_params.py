@@ -16,8 +16,15 @@ from tests.pipeline.tiny import dvc
 
 pytestmark = pytest.mark.pipeline
 
-WORDS = ["1; touch PWNED; true", "$(touch PWNED)", "`touch PWNED`", "'; touch PWNED; '", "a\nb",
-         "--seed", "* ?"]  # fmt: skip
+WORDS = [
+    "1; touch PWNED; true",
+    "$(touch PWNED)",
+    "`touch PWNED`",
+    "'; touch PWNED; '",
+    "a\nb",
+    "--seed",
+    "* ?",
+]
 LISTS = ("run.seeds", "run.settings", "run.trained", "run.zero_shot", "data.datasets")
 
 
@@ -44,11 +51,16 @@ def test_every_value_is_one_word_of_a_command(copy: Copy, key: str) -> None:
 @pytest.mark.parametrize("stage", [(), ("--single-item", "train")], ids=["all", "one"])
 @pytest.mark.parametrize(
     ("section", "key", "value"),
-    [("run", "seeds", ["1; touch PWNED; true"]), ("run", "seeds", [{"x; touch PWNED": 1}]),
-     ("run", "settings", ["../../data/emoji"]), ("run", "suite", "$(touch PWNED)"),
-     ("data", "datasets", ["a;touch PWNED"]), ("attributes", "template", "`touch PWNED`")],
+    [
+        ("run", "seeds", ["1; touch PWNED; true"]),
+        ("run", "seeds", [{"x; touch PWNED": 1}]),
+        ("run", "settings", ["../../data/emoji"]),
+        ("run", "suite", "$(touch PWNED)"),
+        ("data", "datasets", ["a;touch PWNED"]),
+        ("attributes", "template", "`touch PWNED`"),
+    ],
     ids=["seed", "table", "way out", "suite", "dataset", "template"],
-)  # fmt: skip
+)
 def test_it_is_refused_before_any_stage_starts(
     tiny_project: Path, tmp_path: Path, section: str, key: str, value: Any, stage: tuple[str, ...]
 ) -> None:

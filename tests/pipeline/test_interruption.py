@@ -28,9 +28,13 @@ KILLS_BEFORE_THE_END = 3
 TRIALS = 8
 # Everything a checkpoint has to bring back: momenta, a server optimizer, phases, cohorts.
 FEDERATION: dict[str, Any] = {
-    "rounds": 5, "participation": 0.7, "batch_size": 4, "client_state": "persistent",
-    "aggregation": "fedadam", "server_learning_rate": 0.01,
-}  # fmt: skip
+    "rounds": 5,
+    "participation": 0.7,
+    "batch_size": 4,
+    "client_state": "persistent",
+    "aggregation": "fedadam",
+    "server_learning_rate": 0.01,
+}
 SWITCH_LOSS = 2.9  # some clients reach it, some do not
 
 
@@ -45,8 +49,12 @@ def bench(tiny_done: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["methods"]["fedmvp"]["switch_loss"] = SWITCH_LOSS
     params["partition"]["classes_per_client"] = 10
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "pipeline.partition", "base_to_new"], cwd=root,
-                   env=environment(PYTHONPATH=str(ROOT)), check=True)  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.partition", "base_to_new"],
+        cwd=root,
+        env=environment(PYTHONPATH=str(ROOT)),
+        check=True,
+    )
     os.environ["PYTHONPATH"] = str(ROOT)  # the fork server imports by it
     # The first run fills the caches of images and features, so the second is as fast as the rest.
     for _ in range(2):

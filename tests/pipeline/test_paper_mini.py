@@ -61,12 +61,20 @@ def test_clients_are_the_papers(done: Path) -> None:
     }
     # docs/method.md#class-blocks; folds times domains times clients per domain for domain settings.
     assert clients == {
-        "base_to_new": 30, "cross_dataset": 50, "imagenet_variants": 50,
-        "msst_pacs": 4 * 3, "msst_officehome": 4 * 3 * 3, "msst_vlcs": 4 * 3,
-        "msst_terraincognita": 4 * 3, "msst_domainnet": 6 * 5 * 17,
-        "ssmt_pacs": 4, "ssmt_officehome": 4 * 3, "ssmt_vlcs": 4, "ssmt_terraincognita": 4,
+        "base_to_new": 30,
+        "cross_dataset": 50,
+        "imagenet_variants": 50,
+        "msst_pacs": 4 * 3,
+        "msst_officehome": 4 * 3 * 3,
+        "msst_vlcs": 4 * 3,
+        "msst_terraincognita": 4 * 3,
+        "msst_domainnet": 6 * 5 * 17,
+        "ssmt_pacs": 4,
+        "ssmt_officehome": 4 * 3,
+        "ssmt_vlcs": 4,
+        "ssmt_terraincognita": 4,
         "ssmt_domainnet": 6 * 17,
-    }  # fmt: skip
+    }
 
 
 def test_imagenet_stays_out_of_the_means(done: Path) -> None:

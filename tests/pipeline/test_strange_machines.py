@@ -67,8 +67,9 @@ def test_a_turkish_locale_changes_nothing(tiny_done: Path, tmp_path: Path, chars
     """Whose small I has no dot, and whose decimal mark is a comma."""
     name = tmp_path / f"tr_TR.{charset}"
     try:
-        subprocess.run(["localedef", "-i", "tr_TR", "-f", charset, str(name)], check=True,
-                       capture_output=True)  # fmt: skip
+        subprocess.run(
+            ["localedef", "-i", "tr_TR", "-f", charset, str(name)], check=True, capture_output=True
+        )
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this system cannot make the locale")
     root = copy_of(tiny_done, tmp_path / "copy")

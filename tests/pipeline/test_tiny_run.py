@@ -41,8 +41,11 @@ def test_every_output_is_there_and_nothing_else_is_dirty(tiny_done: Path) -> Non
     assert written <= names
     ignored = subprocess.run(
         ["git", "status", "--porcelain", "--untracked-files=all"],
-        cwd=tiny_done, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        cwd=tiny_done,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     data = ("attributes", "backbone", "code", "manifests", "partitions")
     made = ("results/", *(f"data/{name}" for name in data))
     assert not [line for line in ignored.splitlines() if line[3:].strip('"').startswith(made)]
@@ -53,9 +56,13 @@ def test_clients_in_several_processes_give_the_same_bytes(tiny_done: Path, tmp_p
     shutil.copytree(tiny_done, root, symlinks=True)
     shutil.rmtree(root / "results")
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.train", "base_to_new", "fedmvp", "1"], cwd=root,
-        env=environment(FEDMVP_DEVICE="cpu, cpu"), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "pipeline.train", "base_to_new", "fedmvp", "1"],
+        cwd=root,
+        env=environment(FEDMVP_DEVICE="cpu, cpu"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     folder = "results/base_to_new/fedmvp/seed1"
     found = {path.name: path.read_bytes() for path in (root / folder).iterdir()}
@@ -86,11 +93,20 @@ def test_training_again_gives_the_same_bytes(tiny_done: Path) -> None:
     stages = ("download", "attributes", "partition", "train", "evaluate", "zero_shot", "report")
     beside = tiny_done.parent
     again = dvc(
-        tiny_done, "repro", "--force", "--no-run-cache", "--single-item",
-        *(f"../dvc.yaml:{stage}" for stage in stages), cwd=tiny_done / "data",
-        PYTHONHASHSEED="7", TZ="Asia/Kathmandu", LC_ALL="C", OMP_NUM_THREADS="1",
-        FEDMVP_CACHE=str(beside / "cache"), FEDMVP_SCRATCH=str(beside / "scratch"),
-    )  # fmt: skip
+        tiny_done,
+        "repro",
+        "--force",
+        "--no-run-cache",
+        "--single-item",
+        *(f"../dvc.yaml:{stage}" for stage in stages),
+        cwd=tiny_done / "data",
+        PYTHONHASHSEED="7",
+        TZ="Asia/Kathmandu",
+        LC_ALL="C",
+        OMP_NUM_THREADS="1",
+        FEDMVP_CACHE=str(beside / "cache"),
+        FEDMVP_SCRATCH=str(beside / "scratch"),
+    )
     assert again.returncode == 0, again.stdout + again.stderr
     changed = [str(p) for p, content in before.items() if p.read_bytes() != content]
     assert not changed

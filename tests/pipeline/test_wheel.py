@@ -19,8 +19,12 @@ COMMAND = "import sys; from fedmvp.cli import app; sys.argv[0] = 'fedmvp'; app()
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with what the wheel installs."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-                   cwd=ROOT, check=True, capture_output=True)  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
@@ -34,11 +38,22 @@ def test_the_package_classifies_without_the_repository(installed: Path, tmp_path
     Image.new("RGB", (64, 64), (200, 30, 30)).save(tmp_path / "red.png")
     (tmp_path / "names.txt").write_text("apple\ntram\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, "predict", "red.png", "--backbone", "pictoclip",
-         "--classes", "names.txt"],
-        cwd=tmp_path, env={"PATH": "", "PYTHONPATH": str(installed), "HOME": str(tmp_path)},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            COMMAND,
+            "predict",
+            "red.png",
+            "--backbone",
+            "pictoclip",
+            "--classes",
+            "names.txt",
+        ],
+        cwd=tmp_path,
+        env={"PATH": "", "PYTHONPATH": str(installed), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "apple" in done.stdout
 
@@ -49,8 +64,10 @@ def test_commands_that_look_need_no_repository(
     installed: Path, tmp_path: Path, command: list[str]
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *command], cwd=tmp_path,
+        [sys.executable, "-c", COMMAND, *command],
+        cwd=tmp_path,
         env={"PATH": "", "PYTHONPATH": str(installed), "HOME": str(tmp_path)},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr

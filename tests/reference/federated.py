@@ -88,9 +88,15 @@ def client_update(
             names = trained_names(list(state), recipe, lora=started_with_lora)
             leaves = {name: state[name].clone().requires_grad_() for name in names}
             loss = losses(
-                batch.images, batch.labels, batch.flips, client.classes, {**state, **leaves},
-                recipe, clip, lora=started_with_lora,
-            ).total  # fmt: skip
+                batch.images,
+                batch.labels,
+                batch.flips,
+                client.classes,
+                {**state, **leaves},
+                recipe,
+                clip,
+                lora=started_with_lora,
+            ).total
             slopes = dict(zip(names, torch.autograd.grad(loss, list(leaves.values())), strict=True))
             totals.append(float(loss.detach()))
             if number == 0:

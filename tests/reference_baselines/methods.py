@@ -28,9 +28,14 @@ State = Mapping[str, Tensor]
 Features = Callable[[Tensor, State, Sequence[str], Model], Tensor]
 
 ENSEMBLE = (
-    "itap of a {}.", "a bad photo of the {}.", "a origami {}.", "a photo of the large {}.",
-    "a {} in a video game.", "art of the {}.", "a photo of the small {}.",
-)  # fmt: skip
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
 
 
 def fixed(template: str, name: str, model: Model) -> Tensor:
@@ -107,11 +112,13 @@ def fedmaple(image: Tensor, state: State, names: Sequence[str], model: Model) ->
     words = [state["context"], *state["deep"]]
     texts = [
         text_feature(
-            f"a photo of a {name}.", model, words=words[0],
+            f"a photo of a {name}.",
+            model,
+            words=words[0],
             replaced={block: words[block] for block in range(1, len(words))},
         )
         for name in names
-    ]  # fmt: skip
+    ]
     visual = [
         linear(part, state[f"couplers.{i}.weight"], state[f"couplers.{i}.bias"])
         for i, part in enumerate(words)
@@ -139,8 +146,9 @@ def fedtpg(image: Tensor, state: State, names: Sequence[str], model: Model) -> T
     h = linear(mixed, state["attention.output.weight"], state["attention.output.bias"])
     wide = linear(
         normed(h, "feed_forward.norm"),
-        state["feed_forward.expand.weight"], state["feed_forward.expand.bias"],
-    )  # fmt: skip
+        state["feed_forward.expand.weight"],
+        state["feed_forward.expand.bias"],
+    )
     half = wide.shape[1] // 2
     gated = wide[:, :half] * gelu(wide[:, half:])
     g = h + linear(

@@ -46,10 +46,12 @@ def _cross_entropies(
     names: Names,
     model: Model,
 ) -> Tensor:
-    return mean([
-        cross_entropy(logits(image, state, names, model), label)
-        for image, label in zip(images, labels, strict=True)
-    ])  # fmt: skip
+    return mean(
+        [
+            cross_entropy(logits(image, state, names, model), label)
+            for image, label in zip(images, labels, strict=True)
+        ]
+    )
 
 
 def _contrast(state: State, names: Names, model: Model) -> Tensor:
@@ -135,8 +137,13 @@ def _agreeing(
     own = _cross_entropies(fedprograd, images, labels, state, names, model)
     distilled = []
     for image in images:
-        teacher = softmax(scores(frozen(image, model), [
-            fixed("a photo of a {}.", name, model) for name in names], model))  # fmt: skip
+        teacher = softmax(
+            scores(
+                frozen(image, model),
+                [fixed("a photo of a {}.", name, model) for name in names],
+                model,
+            )
+        )
         student = fedprograd(image, state, names, model)
         distilled.append(-(teacher * (student - torch.logsumexp(student, dim=0))).sum())
     (slope,) = torch.autograd.grad(own, [words], retain_graph=True)

@@ -42,7 +42,7 @@ def own_context(state: State) -> Tensor:
     rows = [
         torch.stack([sum(u[i, k] * v[k, j] for k in range(len(v))) for j in range(v.shape[1])])
         for i in range(len(u))
-    ]  # fmt: skip
+    ]
     return state["context"] + torch.stack(rows)
 
 

@@ -25,8 +25,11 @@ def tracked() -> tuple[Path, ...]:
     """Return the text files of the repository."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
     return tuple(
         path for name in listed if (path := ROOT / name).suffix in _KINDS and path.is_file()
     )

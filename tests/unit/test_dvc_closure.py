@@ -51,8 +51,13 @@ def test_every_stage_depends_on_its_code_by_one_file() -> None:
 def test_what_a_stage_loads_is_in_its_code(stage: str) -> None:
     """Against the interpreter itself: the code is read from source, and this is what runs."""
     method = {"train": "fedmvp", "evaluate": "fedtpg", "zero_shot": "zero_shot"}.get(stage)
-    done = subprocess.run([sys.executable, "-c", LOADED, stage, method or ""], cwd=ROOT,
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, stage, method or ""],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     loaded = {m for m in done.stdout.split() if not SOURCES.is_trivial(m)} - {"fedmvp.methods"}
     assert loaded <= code_of(SOURCES, stage, method)
 

@@ -13,9 +13,18 @@ from tests.paths import ROOT
 CODE = ("fedmvp", "pipeline", "pretrain", "data/emoji", "benchmarks")
 # Modules that turn bytes into code or objects of any kind.
 BANNED_MODULES = frozenset(
-    {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve",
-     "jsonpickle"}
-)  # fmt: skip
+    {
+        "pickle",
+        "_pickle",
+        "cPickle",
+        "dill",
+        "cloudpickle",
+        "joblib",
+        "marshal",
+        "shelve",
+        "jsonpickle",
+    }
+)
 BANNED_CALLS = frozenset({"eval", "exec", "compile", "__import__"})
 # The one place of each call that needs care.
 ONLY_IN = {
@@ -23,11 +32,22 @@ ONLY_IN = {
     "yaml.load": ("fedmvp/yaml_files.py",),
     "tarfile.open": ("fedmvp/data/fetch/archives.py", "pretrain/fetch.py"),
 }
-NEVER = frozenset({
-    "torch.jit.load", "torch.hub.load", "torch.package.PackageImporter", "os.system", "os.popen",
-    "yaml.unsafe_load", "yaml.full_load", "yaml.load_all", "subprocess.getoutput",
-    "subprocess.getstatusoutput", "shutil.unpack_archive", "tempfile.mktemp",
-})  # fmt: skip
+NEVER = frozenset(
+    {
+        "torch.jit.load",
+        "torch.hub.load",
+        "torch.package.PackageImporter",
+        "os.system",
+        "os.popen",
+        "yaml.unsafe_load",
+        "yaml.full_load",
+        "yaml.load_all",
+        "subprocess.getoutput",
+        "subprocess.getstatusoutput",
+        "shutil.unpack_archive",
+        "tempfile.mktemp",
+    }
+)
 
 
 def dotted(node: ast.expr) -> str:

@@ -24,7 +24,7 @@ _SLACK_BYTES = 64 << 20
 _MEMBER_BYTES = 512
 """What an empty member counts for."""
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
-                          errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG})  # fmt: skip
+                          errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG})
 _HINT = "get the archive from its official source again"
 
 

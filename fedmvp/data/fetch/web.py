@@ -78,7 +78,7 @@ def _limited(advance: Advance, url: str, part: Path, most: int | None) -> Advanc
         if most is not None and done > most:
             part.unlink(missing_ok=True)
             raise SourceError(f"server sends more than the declared {most} bytes", where=url,
-                              hint="use another source, or correct the catalog entry")  # fmt: skip
+                              hint="use another source, or correct the catalog entry")
         advance(done, total)
 
     return step

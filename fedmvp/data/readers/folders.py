@@ -154,7 +154,7 @@ def _read(
         classes = classes_in(spec, layout.class_dirs, folder)
         reasons = left_out(folder, {folder / name for name in classes})
         raise DataError("no image in class folders", where=folder,
-                        hint=reasons[0] if reasons else hint(spec, folder))  # fmt: skip
+                        hint=reasons[0] if reasons else hint(spec, folder))
 
 
 def _classes_below(

@@ -113,7 +113,7 @@ def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
         raise missing(spec, path, "list") from None
     except UnicodeDecodeError as error:
         raise DataError(f"not a text file ({error})", where=path,
-                        hint=hint(spec, path)) from None  # fmt: skip
+                        hint=hint(spec, path)) from None
     stripped = (line.strip() for line in lines)
     return [line for line in stripped if line and not line.startswith("#")]
 

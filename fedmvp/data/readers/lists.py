@@ -93,4 +93,4 @@ def _label(
 
 def _malformed(spec: DatasetSpec, path: Path, line: str, what: str) -> DataError:
     return DataError(f"list is not as expected: {what}", where=path, value=line,
-                     hint=hint(spec, path))  # fmt: skip
+                     hint=hint(spec, path))

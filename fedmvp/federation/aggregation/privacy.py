@@ -87,10 +87,12 @@ def epsilon(privacy: DifferentialPrivacyParams, *, rounds: int, sampling: float)
         # Takes seconds: Opacus loads all of torch's training machinery.
         from opacus.accountants.analysis import rdp
     except ImportError:
-        raise ConfigError("differential privacy needs Opacus for its accountant",
-                          where="params.yaml: federation.privacy",
-                          hint="install the extra, `pip install 'fedmvp[privacy]'`, or set "
-                          "federation.privacy to null") from None  # fmt: skip
+        raise ConfigError(
+            "differential privacy needs Opacus for its accountant",
+            where="params.yaml: federation.privacy",
+            hint="install the extra, `pip install 'fedmvp[privacy]'`, or set "
+            "federation.privacy to null",
+        ) from None
     divergences = rdp.compute_rdp(
         q=sampling, noise_multiplier=privacy.noise_multiplier, steps=rounds, orders=_ORDERS
     )
@@ -123,12 +125,11 @@ def _report(
     selected = len(cohort(clients, federation.participation, 0, 0))
     return {
         **privacy.model_dump(mode="json"),
-        "epsilon": epsilon(
-            privacy, rounds=federation.rounds, sampling=selected / len(clients)
-        ),
+        "epsilon": epsilon(privacy, rounds=federation.rounds, sampling=selected / len(clients)),
         "rounds": federation.rounds,
         "clients": len(clients),
         "clients_per_round": selected,
-        "accountant": "RDP, Gaussian mechanism" if selected == len(clients)
+        "accountant": "RDP, Gaussian mechanism"
+        if selected == len(clients)
         else "RDP, Poisson-subsampled Gaussian mechanism (approximates fixed-size cohorts)",
-    }  # fmt: skip
+    }

@@ -126,8 +126,10 @@ def _trimmed_gap(params: FederationParams, count: int) -> str | None:
     cut = trimmed(params.trim_fraction, count)
     if cut >= params.byzantine:
         return None
-    return (f"trim_fraction cuts ⌊{params.trim_fraction:g}·{count}⌋ = {cut} at each end, "
-            f"{params.byzantine} would have to go")  # fmt: skip
+    return (
+        f"trim_fraction cuts ⌊{params.trim_fraction:g}·{count}⌋ = {cut} at each end, "
+        f"{params.byzantine} would have to go"
+    )
 
 
 def _krum_gap(params: FederationParams, count: int) -> str | None:
@@ -141,8 +143,10 @@ def _multi_krum_gap(params: FederationParams, count: int) -> str | None:
     right = count - params.byzantine
     if (gap := _krum_gap(params, count)) is not None or params.krum_keep <= right:
         return gap
-    return (f"krum_keep averages {params.krum_keep} clients, only {count} − {params.byzantine} = "
-            f"{right} are right")  # fmt: skip
+    return (
+        f"krum_keep averages {params.krum_keep} clients, only {count} − {params.byzantine} = "
+        f"{right} are right"
+    )
 
 
 RULES: dict[str, Rule] = {

@@ -155,9 +155,13 @@ class Aggregator:
             updates = (clip_update(update, current, bound) for update in updates)
         if params.privacy is not None:
             return private_average(
-                current, updates, params.privacy,
-                clients=clients, seed=self.seed, round_index=round_index,
-            )  # fmt: skip
+                current,
+                updates,
+                params.privacy,
+                clients=clients,
+                seed=self.seed,
+                round_index=round_index,
+            )
         if params.aggregation in RULES:
 
             def left(count: int, gap: str) -> None:
@@ -176,6 +180,8 @@ class Aggregator:
         """Say once for each reason that a block was too small for the rule."""
         if gap not in self._told:
             self._told.add(gap)
-            tell(f"warning: round {round_index}: tensors sent by {senders} clients stay as they "
-                 f"were: {self.federation.aggregation} cannot withstand "
-                 f"{self.federation.byzantine} wrong ones there, for {gap}")  # fmt: skip
+            tell(
+                f"warning: round {round_index}: tensors sent by {senders} clients stay as they "
+                f"were: {self.federation.aggregation} cannot withstand "
+                f"{self.federation.byzantine} wrong ones there, for {gap}"
+            )

@@ -63,8 +63,12 @@ def parse_scheme(
     if not isinstance(name, str) or name not in SCHEMES:
         near = difflib.get_close_matches(str(name), SCHEMES, 1) if name else []
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError("unknown partition scheme", where=where, value=name,
-                          hint=f"{hint}name one of: {', '.join(SCHEMES)}")  # fmt: skip
+        raise ConfigError(
+            "unknown partition scheme",
+            where=where,
+            value=name,
+            hint=f"{hint}name one of: {', '.join(SCHEMES)}",
+        )
     if SCHEMES[name] is ClassBlocks:
         entries = {"classes_per_client": classes_per_client, **entries}
     return name, parse_section(SCHEMES[name], entries, where)

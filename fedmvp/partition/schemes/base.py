@@ -114,8 +114,10 @@ class Scheme(Section):
         if len(pool.train) < needed:
             raise self.refusal(
                 f"{why} need {needed} training images, but there are {len(pool.train)}",
-                pool, self.describe(), "take fewer clients, or raise partition.shots",
-            )  # fmt: skip
+                pool,
+                self.describe(),
+                "take fewer clients, or raise partition.shots",
+            )
 
 
 def shares(

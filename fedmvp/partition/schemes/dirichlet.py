@@ -36,15 +36,18 @@ class Dirichlet(Scheme):
         )
         for _ in range(self.tries):
             proportions = self._proportions(pool, draw)
-            sizes = sum(np.array([len(part) for part in parts]) for parts in
-                        self._cut(pool, proportions))  # fmt: skip
+            sizes = sum(
+                np.array([len(part) for part in parts]) for parts in self._cut(pool, proportions)
+            )
             if np.min(sizes) >= self.min_images:
                 return self._dealt(pool, proportions, draw)
         raise self.refusal(
             f"no draw of {self.tries} gives each of {self.clients} clients {self.min_images} "
             f"training images at alpha {self.alpha:g}",
-            pool, self.describe(), "raise alpha or tries, or take fewer clients or min_images",
-        )  # fmt: skip
+            pool,
+            self.describe(),
+            "raise alpha or tries, or take fewer clients or min_images",
+        )
 
     def _proportions(self, pool: Pool, draw: Draws) -> list[np.ndarray]:
         """Return a proportion per client for each class, [C] of [U]."""

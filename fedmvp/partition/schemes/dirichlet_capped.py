@@ -67,5 +67,7 @@ class DirichletCapped(Scheme):
         raise self.refusal(
             f"no draw of {self.tries} gives each of {clients} clients {self.min_images} training "
             f"and test images at alpha {self.alpha:g}",
-            pool, self.describe(), "raise alpha or tries, or take fewer clients or min_images",
-        )  # fmt: skip
+            pool,
+            self.describe(),
+            "raise alpha or tries, or take fewer clients or min_images",
+        )

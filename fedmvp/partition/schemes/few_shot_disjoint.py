@@ -50,6 +50,8 @@ class FewShotDisjoint(Scheme):
             raise self.refusal(
                 f"{pool.classes} classes cannot be dealt to {self.clients} clients without sharing "
                 "one: a client would have none",
-                pool, self.describe(), "take fewer clients, or a scheme that shares classes",
-            )  # fmt: skip
+                pool,
+                self.describe(),
+                "take fewer clients, or a scheme that shares classes",
+            )
         return [Share(np.flatnonzero(np.isin(pool.train, block)), None) for block in blocks]

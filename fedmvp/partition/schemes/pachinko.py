@@ -31,8 +31,12 @@ class Pachinko(Scheme):
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return shares of equal total; where it does not divide, the first have one more."""
         if not pool.groups:
-            raise self.refusal("the scheme needs a dataset with superclasses", pool, "pachinko",
-                               "take cifar100, or give the catalog entry `groups`")  # fmt: skip
+            raise self.refusal(
+                "the scheme needs a dataset with superclasses",
+                pool,
+                "pachinko",
+                "take cifar100, or give the catalog entry `groups`",
+            )
         self.require_images(pool, self.clients, f"{self.clients} clients")
         # Images still to be dealt, by class: training images first, test images from N on.
         labels = np.concatenate([pool.train, pool.test])
@@ -41,11 +45,14 @@ class Pachinko(Scheme):
         totals = [len(part) for part in np.array_split(labels, self.clients)]
         dealt = [self._draw_client(total, left, members, draw) for total in totals]
         border = len(pool.train)
-        found = shares([[i for i in part if i < border] for part in dealt],
-                       [[i - border for i in part if i >= border] for part in dealt])  # fmt: skip
+        found = shares(
+            [[i for i in part if i < border] for part in dealt],
+            [[i - border for i in part if i >= border] for part in dealt],
+        )
         if not all(len(share.train) for share in found):
-            raise self.refusal("a client would have no training image", pool, self.describe(),
-                               "take fewer clients")  # fmt: skip
+            raise self.refusal(
+                "a client would have no training image", pool, self.describe(), "take fewer clients"
+            )
         return found
 
     def _draw_client(

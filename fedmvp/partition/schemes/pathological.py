@@ -34,8 +34,10 @@ class Pathological(Scheme):
             raise self.refusal(
                 f"{self.clients} clients of {self.classes_each} classes each cannot hold "
                 f"{len(labels)} classes, each at least once and by one client once",
-                pool, self.describe(), "change clients or classes_each",
-            )  # fmt: skip
+                pool,
+                self.describe(),
+                "change clients or classes_each",
+            )
         owners = self._owners(labels, draw)
         trains: list[list[int]] = [[] for _ in range(self.clients)]
         for label, chosen in owners.items():
@@ -43,8 +45,10 @@ class Pathological(Scheme):
             if len(found) < 2 * len(chosen):  # then also the smallest uneven share is an image
                 raise self.refusal(
                     f"class {label} has {len(found)} training images for {len(chosen)} owners",
-                    pool, self.describe(), "take fewer clients, or raise partition.shots",
-                )  # fmt: skip
+                    pool,
+                    self.describe(),
+                    "take fewer clients, or raise partition.shots",
+                )
             shuffled = draw.permutation(found)
             weights = draw.uniform(0.4, 0.6, len(chosen))
             parts = (

@@ -49,7 +49,9 @@ class Quantity(Scheme):
             raise self.refusal(
                 f"the smallest of {self.clients} clients would have none of {len(pool.train)} "
                 "training images",
-                pool, self.describe(), "take fewer clients, or a growth that is less steep",
-            )  # fmt: skip
+                pool,
+                self.describe(),
+                "take fewer clients, or a growth that is less steep",
+            )
         order = draw.permutation(len(pool.train))
         return tested_alike(pool, np.split(order, np.cumsum(wanted)[:-1]), draw)

@@ -76,7 +76,7 @@ def published_tables(
                 tables += [_table(table, path) for table in content["tables"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"not a table of published numbers ({error!r})", where=path.name,
-                            hint="restore it with `git checkout`") from None  # fmt: skip
+                            hint="restore it with `git checkout`") from None
     return tuple(tables)
 
 
@@ -88,10 +88,10 @@ def _table(table: Mapping[str, Any], path: Path) -> PublishedTable:
 def _row(row: Mapping[str, Any], path: Path) -> PublishedRow:
     if row["evidence"] not in EVIDENCE:
         raise DataError("unknown evidence", where=path.name, value=row["evidence"],
-                        hint=f"use one of {', '.join(EVIDENCE)}")  # fmt: skip
+                        hint=f"use one of {', '.join(EVIDENCE)}")
     for key, value in row["percent"].items():
         if not 0 <= value <= 100:
             raise DataError(f"{key!r} is not a percentage", where=path.name, value=value,
-                            hint="write percent, e.g. 78.27")  # fmt: skip
+                            hint="write percent, e.g. 78.27")
     values = {key: Published(value / 100) for key, value in row["percent"].items()}
     return PublishedRow(row["title"], row["method"], row["evidence"], values)

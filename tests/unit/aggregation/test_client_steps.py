@@ -40,8 +40,11 @@ def test_sgd() -> None:
 
 
 NUMBERS: dict[str, Any] = {
-    "momentum": 0.5, "second_momentum": 0.75, "adam_epsilon": 0.25, "weight_decay": 0.5,
-}  # fmt: skip
+    "momentum": 0.5,
+    "second_momentum": 0.75,
+    "adam_epsilon": 0.25,
+    "weight_decay": 0.5,
+}
 
 
 def test_adam() -> None:
@@ -119,9 +122,16 @@ def prompts(backbone: Backbone, **section: Any) -> tuple[Tensor, Tensor, Federat
     start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
     params = federation(local_epochs=2, batch_size=2, **section)
     update = train_client(
-        method, "c", client(backbone), start, ClientState("all"), params,
-        learning_rate=0.05, seed=7, round_index=0,
-    )  # fmt: skip
+        method,
+        "c",
+        client(backbone),
+        start,
+        ClientState("all"),
+        params,
+        learning_rate=0.05,
+        seed=7,
+        round_index=0,
+    )
     return start["context"], update.tensors["context"], params
 
 
@@ -166,9 +176,16 @@ def test_fedprox_leaves_personal_tensors_alone(tiny: Backbone) -> None:
         method, state = create("fedotp", tiny), ClientState("all")
         start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
         update = train_client(
-            method, "c", client(tiny), start, state, federation(local_epochs=3, **section),
-            learning_rate=0.01, seed=7, round_index=0,
-        )  # fmt: skip
+            method,
+            "c",
+            client(tiny),
+            start,
+            state,
+            federation(local_epochs=3, **section),
+            learning_rate=0.01,
+            seed=7,
+            round_index=0,
+        )
         return (
             gap(update.tensors["global_context"], start["global_context"]),
             gap(state.personal["local_context"], start["local_context"]),

@@ -39,9 +39,13 @@ def average(
     round_index: int = 0,
 ) -> dict[str, Tensor]:
     return private_average(
-        current, updates, privacy,
-        clients=clients or len(updates), seed=seed, round_index=round_index,
-    )  # fmt: skip
+        current,
+        updates,
+        privacy,
+        clients=clients or len(updates),
+        seed=seed,
+        round_index=round_index,
+    )
 
 
 def test_without_noise_it_is_the_mean_of_clipped_updates() -> None:
@@ -172,9 +176,10 @@ def test_sampling_fewer_clients_and_fewer_rounds_spend_less() -> None:
 @pytest.mark.slow
 def test_report_of_a_partition() -> None:
     params = federation(
-        rounds=3, participation=0.5,
+        rounds=3,
+        participation=0.5,
         privacy={"clip_norm": 1.0, "noise_multiplier": 2.0, "delta": 1e-3},
-    )  # fmt: skip
+    )
     report = privacy_reports(partition(4), params)["privacy"]["main"]
     assert (report["clients"], report["clients_per_round"], report["rounds"]) == (4, 2, 3)
     assert report["epsilon"] == epsilon(

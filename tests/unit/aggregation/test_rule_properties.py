@@ -50,9 +50,16 @@ def test_without_updates_everything_stays(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", ["fedavg", "fedprox", *RULES])
 @settings(deadline=None, max_examples=30)
-@given(row=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False,
-                              min_value=-2.0**60, max_value=2.0**60), min_size=1, max_size=5),
-       count=st.integers(1, 9))  # fmt: skip
+@given(
+    row=st.lists(
+        st.floats(
+            width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**60), max_value=2.0**60
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    count=st.integers(1, 9),
+)
 def test_equal_updates_come_back_bit_for_bit(rule: str, row: list[float], count: int) -> None:
     assert run(rule, [row] * count, [0.0] * len(row)) == row
 

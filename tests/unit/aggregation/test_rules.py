@@ -35,8 +35,10 @@ def test_fedavgm() -> None:
     Then clients 2 lower, mean 1: Δ̄ = 1 - 5 = -4, m = 0.5·2 - 4 = -3, w = 5 - 6 = -1.
     """
     section: dict[str, Any] = {
-        "aggregation": "fedavgm", "server_momentum": 0.5, "server_learning_rate": 2.0,
-    }  # fmt: skip
+        "aggregation": "fedavgm",
+        "server_momentum": 0.5,
+        "server_learning_rate": 2.0,
+    }
     first, state = aggregate({"w": [1.0]}, three(), **section)
     assert first == {"w": [5.0]}
     lower = [update("a", w=[-1.0]), update("b", w=[0.0]), update("c", w=[4.0])]
@@ -45,9 +47,11 @@ def test_fedavgm() -> None:
 
 
 ADAPTIVE: dict[str, Any] = {
-    "server_learning_rate": 0.1, "server_momentum": 0.5, "server_second_momentum": 0.75,
+    "server_learning_rate": 0.1,
+    "server_momentum": 0.5,
+    "server_second_momentum": 0.75,
     "server_tau": 0.5,
-}  # fmt: skip
+}
 
 
 def test_fedadam() -> None:
@@ -161,9 +165,12 @@ def test_krum_measures_all_tensors_together() -> None:
 def phases() -> list[ClientUpdate]:
     """Three clients send θ, two φ."""
     return [
-        update("a", theta=[1.0]), update("b", phi=[10.0]), update("c", theta=[2.0]),
-        update("d", phi=[20.0]), update("e", theta=[6.0]),
-    ]  # fmt: skip
+        update("a", theta=[1.0]),
+        update("b", phi=[10.0]),
+        update("c", theta=[2.0]),
+        update("d", phi=[20.0]),
+        update("e", theta=[6.0]),
+    ]
 
 
 def test_tensors_form_blocks_by_their_senders() -> None:

@@ -56,11 +56,19 @@ class Reply:
 def completion(content: Any, finish: str = "stop") -> Reply:
     """Return the protocol's envelope around `content`."""
     value = {
-        "id": "c", "object": "chat.completion", "created": 0, "model": "m",
-        "choices": [{"index": 0, "finish_reason": finish,
-                     "message": {"role": "assistant", "content": content}}],
+        "id": "c",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": content},
+            }
+        ],
         "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-    }  # fmt: skip
+    }
     return Reply(json.dumps(value).encode())
 
 
@@ -138,8 +146,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
     chat.url = f"http://127.0.0.1:{httpd.server_port}/v1"
     monkeypatch.setenv("OPENAI_BASE_URL", chat.url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy",
-                 "all_proxy"):  # fmt: skip
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
     yield chat
     httpd.shutdown()

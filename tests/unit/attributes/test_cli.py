@@ -57,9 +57,9 @@ def run(folder: Path) -> Run:
 def test_import_show_and_stats(run: Run) -> None:
     imported = run("import", "things", "list.json", "--model", "claude")
     assert "3 classes recorded, 0 recorded before" in imported.output
-    assert "0 classes recorded, 3" in run(
-        "import", "things", "list.json", "--model", "claude"
-    ).output  # fmt: skip
+    assert (
+        "0 classes recorded, 3" in run("import", "things", "list.json", "--model", "claude").output
+    )
     listed = run("show", "things").output
     assert listed.index("heron") < listed.index("kettle") < listed.index("rose")
     one = run("show", "things", "rose").output
@@ -160,15 +160,32 @@ def test_the_command_line_never_prints_the_key(
     canary = "sk-canary-5d1e8f"
     server.respond = lambda request, number: error(401, f"Incorrect API key provided: {canary}")
     result = subprocess.run(
-        [sys.executable, "-c", "from fedmvp.cli import app; app()", *debug, "attributes",
-         "generate", "animals", "--provider", "openai", "--model", "m", "--workers", "1"],
+        [
+            sys.executable,
+            "-c",
+            "from fedmvp.cli import app; app()",
+            *debug,
+            "attributes",
+            "generate",
+            "animals",
+            "--provider",
+            "openai",
+            "--model",
+            "m",
+            "--workers",
+            "1",
+        ],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": canary,
-             "OPENAI_LOG": "debug"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OPENAI_API_KEY": canary,
+            "OPENAI_LOG": "debug",
+        },
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert result.returncode == 2
     assert "refuses the key" in result.stderr and ("Traceback" in result.stderr) == bool(debug)
     assert server.keys == [f"Bearer {canary}"]
@@ -191,8 +208,10 @@ def test_texts_that_clip_cuts_off_are_named_or_refused(
     said = run(*words)
     assert f"class 'rose': 'a photo of a rose, a type of thing, which has {CHINESE}'" in said.output
     assert "tokens; CLIP reads 77" in said.output
-    assert "cut off: rose: " in run("stats", "things", "--provider", "file", "--path",
-                                    "list.json").output  # fmt: skip
+    assert (
+        "cut off: rose: "
+        in run("stats", "things", "--provider", "file", "--path", "list.json").output
+    )
     params = (folder / "params.yaml").read_text()
     assert "\nattributes:" in params
     (folder / "params.yaml").write_text(

@@ -14,8 +14,11 @@ from fedmvp.attributes.generate import DatasetClasses
 from fedmvp.attributes.importing import Imported, import_answers, read_answers
 from fedmvp.errors import AttributeTextError
 
-CLASSES = tuple(f"{kind} {beast}" for kind in ("red", "grey") for beast in
-                ("fox", "owl", "seal", "crab", "frog"))  # fmt: skip
+CLASSES = tuple(
+    f"{kind} {beast}"
+    for kind in ("red", "grey")
+    for beast in ("fox", "owl", "seal", "crab", "frog")
+)
 LISTS = {name: ["long tail", "bright eyes"] for name in CLASSES}
 
 
@@ -23,9 +26,15 @@ def read(path: Path, lists: Any, naming: str = "reject", classes: tuple[str, ...
     if not path.exists():
         path.write_text(json.dumps(lists), encoding="utf-8")
     params = AttributeParams.model_validate(
-        {"provider": "file", "path": str(path), "model": "own", "template": "visual-v1",
-         "per_class": 100, "naming": naming}
-    )  # fmt: skip
+        {
+            "provider": "file",
+            "path": str(path),
+            "model": "own",
+            "template": "visual-v1",
+            "per_class": 100,
+            "naming": naming,
+        }
+    )
     return read_answers(DatasetClasses("beasts", "Beasts", classes), params)
 
 
@@ -76,8 +85,13 @@ def test_encodings_and_forms_of_letters(
 def test_what_stands_and_differs_is_counted(tmp_path: Path) -> None:
     def run(lists: Any) -> Imported:
         (tmp_path / "a.json").write_text(json.dumps(lists), encoding="utf-8")
-        params = AttributeParams(provider="file", path=str(tmp_path / "a.json"), model="own",
-                                 template="visual-v1", per_class=100)  # fmt: skip
+        params = AttributeParams(
+            provider="file",
+            path=str(tmp_path / "a.json"),
+            model="own",
+            template="visual-v1",
+            per_class=100,
+        )
         dataset = DatasetClasses("beasts", "Beasts", CLASSES)
         return import_answers(dataset, params, folder=tmp_path)
 

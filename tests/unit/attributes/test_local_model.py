@@ -44,9 +44,15 @@ def build(folder: Path, rig: Callable[[Any, Any], None] | None = None) -> str:
         **dict.fromkeys(("eos_token", "unk_token"), "<end>"),
     )
     config = transformers.GPT2Config(
-        vocab_size=len(vocabulary), n_positions=CONTEXT, n_embd=128, n_layer=1, n_head=2,
-        bos_token_id=0, eos_token_id=0, tie_word_embeddings=False,
-    )  # fmt: skip
+        vocab_size=len(vocabulary),
+        n_positions=CONTEXT,
+        n_embd=128,
+        n_layer=1,
+        n_head=2,
+        bos_token_id=0,
+        eos_token_id=0,
+        tie_word_embeddings=False,
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = transformers.GPT2LMHeadModel(config)

@@ -187,9 +187,13 @@ def test_one_interrupt_ends_the_waiting(server: ChatServer, tmp_path: Path, slow
     server.respond = respond
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", ASKING], cwd=tmp_path, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", ASKING],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None
     answered = process.stdout.readline().strip()
     while len(server.requests) < 3:

@@ -86,8 +86,23 @@ def test_secrets_in_the_address_never_leave(
 
 
 # Keys of servers without accounts; names and passwords that are words; versions in the query.
-ORDINARY = ("k", "x", "e", "key", "token", "tokens", "long", "grey neck", "attributes", "content",
-            "ollama", "stop", "100", "choices", "legs")  # fmt: skip
+ORDINARY = (
+    "k",
+    "x",
+    "e",
+    "key",
+    "token",
+    "tokens",
+    "long",
+    "grey neck",
+    "attributes",
+    "content",
+    "ollama",
+    "stop",
+    "100",
+    "choices",
+    "legs",
+)
 
 
 @pytest.mark.parametrize("key", ORDINARY)

@@ -94,10 +94,25 @@ def test_what_a_person_would_not_take(text: str, told: str) -> None:
 
 PHRASE = st.lists(st.text("abcdefgh", min_size=2, max_size=8), min_size=2, max_size=4).map(" ".join)
 DRESS = st.sampled_from(
-    ["{}", "**{}**", "*{}*", "`{}`", '"{}"', "[{}](http://x.y)", "**{}**: seen on most", "{}.",
-     "“{}”", "[x] {}", "✅ {}", "<b>{}</b>", "**{}** — as a rule", "__{}:__ often", "{},",
-     "Shape: {}"]
-)  # fmt: skip
+    [
+        "{}",
+        "**{}**",
+        "*{}*",
+        "`{}`",
+        '"{}"',
+        "[{}](http://x.y)",
+        "**{}**: seen on most",
+        "{}.",
+        "“{}”",
+        "[x] {}",
+        "✅ {}",
+        "<b>{}</b>",
+        "**{}** — as a rule",
+        "__{}:__ often",
+        "{},",
+        "Shape: {}",
+    ]
+)
 FRAME = st.sampled_from(["- {}", "* {}", "1. {}", "2) {}", "• {}", "> - {}", "  - {}", "| {} |"])
 
 
@@ -112,9 +127,28 @@ def test_dress_and_frame_come_off(phrases: list[str], dress: str, frame: str, th
 
 @pytest.mark.parametrize(
     "piece",
-    ["[", "*", "**a ", "`", "<", "[x](", "- ", "|", "> ", '["', "{'", "_", "<think>", ":", "\u3000",
-     "1. ", "a: ", "![", "\\"],
-)  # fmt: skip
+    [
+        "[",
+        "*",
+        "**a ",
+        "`",
+        "<",
+        "[x](",
+        "- ",
+        "|",
+        "> ",
+        '["',
+        "{'",
+        "_",
+        "<think>",
+        ":",
+        "\u3000",
+        "1. ",
+        "a: ",
+        "![",
+        "\\",
+    ],
+)
 def test_no_answer_takes_long_to_read(piece: str) -> None:
     started = time.process_time()
     for text in (piece * (65_000 // len(piece)), f"- {piece * (1_900 // len(piece))}\n" * 30):

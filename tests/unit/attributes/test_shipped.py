@@ -14,8 +14,19 @@ from fedmvp.attributes.text_lengths import cut_texts
 from fedmvp.catalog.spec import dataset_names, load_spec
 
 EMOJI = ("activities", "animals", "food", "objects", "travel")
-PHOTOS = ("caltech101", "dtd", "eurosat", "food101", "officehome", "oxford_flowers", "oxford_pets",
-          "pacs", "terraincognita", "ucf101", "vlcs")  # fmt: skip
+PHOTOS = (
+    "caltech101",
+    "dtd",
+    "eurosat",
+    "food101",
+    "officehome",
+    "oxford_flowers",
+    "oxford_pets",
+    "pacs",
+    "terraincognita",
+    "ucf101",
+    "vlcs",
+)
 SHIPPED = AttributeParams(provider="recorded", model="claude", template="visual-v1", per_class=100)
 
 

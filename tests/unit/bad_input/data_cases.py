@@ -89,8 +89,12 @@ def image(name: str, content: bytes, *tells: str) -> Case:
 
 def stage_image(name: str, content: bytes, *tells: str) -> Case:
     """Return a case of a file among a dataset's images that is none."""
-    return Case(name, lambda w: w.write(".fedmvp/data/toys/photo/kite/0.png", content), DOWNLOAD,
-                ("photo/kite/0.png: ", *tells))  # fmt: skip
+    return Case(
+        name,
+        lambda w: w.write(".fedmvp/data/toys/photo/kite/0.png", content),
+        DOWNLOAD,
+        ("photo/kite/0.png: ", *tells),
+    )
 
 
 def header(width: int, height: int) -> bytes:
@@ -104,8 +108,12 @@ def header(width: int, height: int) -> bytes:
 
 def manifest(name: str, change: Callable[[Any], object], *tells: str) -> Case:
     """Return a case of a changed manifest."""
-    return Case(name, lambda w: w.edit_json(MANIFEST, change), ("partition", "small"),
-                ("toys.json: not a valid manifest", *tells, "dvc repro download"))  # fmt: skip
+    return Case(
+        name,
+        lambda w: w.edit_json(MANIFEST, change),
+        ("partition", "small"),
+        ("toys.json: not a valid manifest", *tells, "dvc repro download"),
+    )
 
 
 def cell(column: int, value: object) -> Callable[[Any], object]:
@@ -119,14 +127,22 @@ def cell(column: int, value: object) -> Callable[[Any], object]:
 
 def json_text(name: str, old: str, new: str, *tells: str) -> Case:
     """Return a case of a manifest that is not strict JSON."""
-    return Case(name, lambda w: w.replace(MANIFEST, old, new), ("partition", "small"),
-                ("toys.json: not valid JSON", *tells))  # fmt: skip
+    return Case(
+        name,
+        lambda w: w.replace(MANIFEST, old, new),
+        ("partition", "small"),
+        ("toys.json: not valid JSON", *tells),
+    )
 
 
 def partition(name: str, change: Callable[[Any], object], *tells: str) -> Case:
     """Return a case of a changed partition."""
-    return Case(name, lambda w: w.edit_json(PARTITION, change), ("train", "small", "fedmvp", "1"),
-                ("small.json: ", *tells))  # fmt: skip
+    return Case(
+        name,
+        lambda w: w.edit_json(PARTITION, change),
+        ("train", "small", "fedmvp", "1"),
+        ("small.json: ", *tells),
+    )
 
 
 def put(*path: Any) -> Callable[[Any], object]:
@@ -148,115 +164,244 @@ def spoil_training_image(w: World) -> None:
 
 CASES = [
     catalog("a class twice", "class 'teapot' is listed twice", classes=named("teapot")),
-    catalog("a class folder above", "relative path without '..'",
-            classes=named({"name": "fox", "folder": ".."})),
-    catalog("a class name of 10,000 characters", "at most 1000 characters", "…",
-            classes=named({"name": "x" * 10_000, "folder": "red_fox"})),
-    catalog("a class name of two lines", "printable text of one line",
-            classes=named({"name": "red\nfox", "folder": "red_fox"})),
-    catalog("a class name of nothing", "at least 1 character",
-            classes=named({"name": "", "folder": "red_fox"})),
-    catalog("a class name that is a number", "classes.0.name: ", "got 7", classes=named(
-            {"name": 7, "folder": "red_fox"})),
-    catalog("a raw folder above", "relative path without '..'", "got '../../etc'",
-            folder="../../etc"),
+    catalog(
+        "a class folder above",
+        "relative path without '..'",
+        classes=named({"name": "fox", "folder": ".."}),
+    ),
+    catalog(
+        "a class name of 10,000 characters",
+        "at most 1000 characters",
+        "…",
+        classes=named({"name": "x" * 10_000, "folder": "red_fox"}),
+    ),
+    catalog(
+        "a class name of two lines",
+        "printable text of one line",
+        classes=named({"name": "red\nfox", "folder": "red_fox"}),
+    ),
+    catalog(
+        "a class name of nothing",
+        "at least 1 character",
+        classes=named({"name": "", "folder": "red_fox"}),
+    ),
+    catalog(
+        "a class name that is a number",
+        "classes.0.name: ",
+        "got 7",
+        classes=named({"name": 7, "folder": "red_fox"}),
+    ),
+    catalog(
+        "a raw folder above", "relative path without '..'", "got '../../etc'", folder="../../etc"
+    ),
     catalog("a template without a place", "template must hold {} once", template="a photo"),
-    catalog("no test images", "train + val must be below 1",
-            split={"rule": "fractions", "train": 0.9, "val": 0.1}),
+    catalog(
+        "no test images",
+        "train + val must be below 1",
+        split={"rule": "fractions", "train": 0.9, "val": 0.1},
+    ),
     catalog("an unknown reader", "'tarballs'", layout={"reader": "tarballs"}),
-    catalog("a source of another kind", "sources.0: ", "'ftp'",
-            sources=[{"kind": "ftp", "files": []}]),
-    catalog("a source without a checksum", "sha256 or md5",
-            sources=[{"kind": "embedded", "files": [{"path": "x.zip"}]}]),
-    camera("a misspelt key of a camera", "capture.sketch.focus: unknown key; got 2", "blur, cast",
-           focus=2),
-    camera("a camera in the dark", "capture.sketch.exposure: ", "greater than 0; got 0",
-           exposure=0),
+    catalog(
+        "a source of another kind", "sources.0: ", "'ftp'", sources=[{"kind": "ftp", "files": []}]
+    ),
+    catalog(
+        "a source without a checksum",
+        "sha256 or md5",
+        sources=[{"kind": "embedded", "files": [{"path": "x.zip"}]}],
+    ),
+    camera(
+        "a misspelt key of a camera",
+        "capture.sketch.focus: unknown key; got 2",
+        "blur, cast",
+        focus=2,
+    ),
+    camera(
+        "a camera in the dark", "capture.sketch.exposure: ", "greater than 0; got 0", exposure=0
+    ),
     camera("a negative noise", "capture.sketch.noise: ", "got -0.1", noise=-0.1),
     camera("a noise in words", "capture.sketch.noise: ", "got 'much'", noise="much"),
     camera("a noise that is true", "noise is true instead of a number", noise=True),
     camera("a cast of two values", "capture.sketch.cast.2: key is missing", cast=[1, 0.9]),
     camera("a cast of black", "capture.sketch.cast.1: ", "got 0", cast=[1, 0, 1]),
-    camera("a spread of all", "capture.sketch.exposure_spread: ", "less than 1; got 1",
-           exposure_spread=1),
-    catalog("a camera without a domain", "'oil' is not one of the domains",
-            capture={"oil": {"noise": 0.1}}),
+    camera(
+        "a spread of all",
+        "capture.sketch.exposure_spread: ",
+        "less than 1; got 1",
+        exposure_spread=1,
+    ),
+    catalog(
+        "a camera without a domain",
+        "'oil' is not one of the domains",
+        capture={"oil": {"noise": 0.1}},
+    ),
     catalog("a camera that is a number", "capture.sketch: ", "got 0.5", capture={"sketch": 0.5}),
     catalog("cameras in a list", "capture: ", "got [0.5]", capture=[0.5]),
-    Case("a severity that is too much", severe(2), DOWNLOAD,
-         ("params.yaml: data.capture: too severe for the camera of 'sketch'", "got 2.0",
-          "lower it")),
-    Case("a severity to show that is too much", severe(0), (*SHOW, "--severity", "2"),
-         ("--severity: too severe for the camera of 'sketch'", "got 2.0", "lower it")),
-    Case("a negative severity to show", severe(0), (*SHOW, "--severity", "-1"),
-         ("--severity: not a severity; got -1.0",)),
-    Case("a severity without cameras", lambda w: None, (*SHOW, "--severity", "1"),
-         ("--severity: the catalog entry of toys declares no cameras; got 1.0", "capture")),
-    Case("fewer images than declared", lambda w: w.catalog(counts={"images": 33}), DOWNLOAD,
-         ("number of images (images) is not the declared 33; got 32",)),
-    Case("a folder that is not a class",
-         lambda w: w.write(".fedmvp/data/toys/photo/cat/0.png", b""), DOWNLOAD,
-         ("photo/cat: folder is not a class", "layout.ignore")),
-    Case("a class without images", lambda w: [w.remove(f".fedmvp/data/toys/{d}/kite") for d in
-         ("photo", "sketch")], DOWNLOAD, ("class 'kite' has no image; got 'kite'",)),
-    Case("a domain without a folder", lambda w: w.remove(".fedmvp/data/toys/photo"), DOWNLOAD,
-         ("toys/photo: folder is missing",)),
-    Case("a file name that is not text", lambda w: w.write(
-         ".fedmvp/data/toys/photo/kite/\udcff.png", b""), DOWNLOAD,
-         ("leaves the folder or is not printable text", "udcff")),
-    Case("a missing archive", lambda w: (w.archive(zipped(MEMBERS)), w.remove("data/toys.zip")),
-         DOWNLOAD, ("data/toys.zip: file is missing", "git checkout -- data/toys.zip")),
-    Case("a changed archive", lambda w: (w.archive(zipped(MEMBERS)), w.write("data/toys.zip",
-         zipped(MEMBERS)[:-9])), DOWNLOAD, ("toys.zip: sha256 is not the declared",
-                 "git checkout")),
-    archive("an archive that is a page", lambda: b"<html>quota exceeded</html>",
-            "not a zip or tar archive"),
+    Case(
+        "a severity that is too much",
+        severe(2),
+        DOWNLOAD,
+        ("params.yaml: data.capture: too severe for the camera of 'sketch'", "got 2.0", "lower it"),
+    ),
+    Case(
+        "a severity to show that is too much",
+        severe(0),
+        (*SHOW, "--severity", "2"),
+        ("--severity: too severe for the camera of 'sketch'", "got 2.0", "lower it"),
+    ),
+    Case(
+        "a negative severity to show",
+        severe(0),
+        (*SHOW, "--severity", "-1"),
+        ("--severity: not a severity; got -1.0",),
+    ),
+    Case(
+        "a severity without cameras",
+        lambda w: None,
+        (*SHOW, "--severity", "1"),
+        ("--severity: the catalog entry of toys declares no cameras; got 1.0", "capture"),
+    ),
+    Case(
+        "fewer images than declared",
+        lambda w: w.catalog(counts={"images": 33}),
+        DOWNLOAD,
+        ("number of images (images) is not the declared 33; got 32",),
+    ),
+    Case(
+        "a folder that is not a class",
+        lambda w: w.write(".fedmvp/data/toys/photo/cat/0.png", b""),
+        DOWNLOAD,
+        ("photo/cat: folder is not a class", "layout.ignore"),
+    ),
+    Case(
+        "a class without images",
+        lambda w: [w.remove(f".fedmvp/data/toys/{d}/kite") for d in ("photo", "sketch")],
+        DOWNLOAD,
+        ("class 'kite' has no image; got 'kite'",),
+    ),
+    Case(
+        "a domain without a folder",
+        lambda w: w.remove(".fedmvp/data/toys/photo"),
+        DOWNLOAD,
+        ("toys/photo: folder is missing",),
+    ),
+    Case(
+        "a file name that is not text",
+        lambda w: w.write(".fedmvp/data/toys/photo/kite/\udcff.png", b""),
+        DOWNLOAD,
+        ("leaves the folder or is not printable text", "udcff"),
+    ),
+    Case(
+        "a missing archive",
+        lambda w: (w.archive(zipped(MEMBERS)), w.remove("data/toys.zip")),
+        DOWNLOAD,
+        ("data/toys.zip: file is missing", "git checkout -- data/toys.zip"),
+    ),
+    Case(
+        "a changed archive",
+        lambda w: (w.archive(zipped(MEMBERS)), w.write("data/toys.zip", zipped(MEMBERS)[:-9])),
+        DOWNLOAD,
+        ("toys.zip: sha256 is not the declared", "git checkout"),
+    ),
+    archive(
+        "an archive that is a page",
+        lambda: b"<html>quota exceeded</html>",
+        "not a zip or tar archive",
+    ),
     archive("half an archive", lambda: zipped(MEMBERS)[:300], "not a zip or tar archive"),
-    archive("a member outside", lambda: zipped({"../../out.png": b"x"}),
-            "would leave the target folder; got '../../out.png'"),
+    archive(
+        "a member outside",
+        lambda: zipped({"../../out.png": b"x"}),
+        "would leave the target folder; got '../../out.png'",
+    ),
     archive("a member at the root", lambda: zipped({"/etc/out.png": b"x"}), "got '/etc/out.png'"),
-    archive("a member of another system",
-            lambda: zipped({"..\\out.png": b"x"}), "leave the target"),
+    archive(
+        "a member of another system", lambda: zipped({"..\\out.png": b"x"}), "leave the target"
+    ),
     archive("a symbolic link in a zip", linked, "is a link or device; got 'link'"),
-    archive("a symbolic link in a tar",
-            lambda: tar(tarfile.SYMTYPE), "link or device; got 'a/link'"),
+    archive(
+        "a symbolic link in a tar", lambda: tar(tarfile.SYMTYPE), "link or device; got 'a/link'"
+    ),
     archive("a hard link in a tar", lambda: tar(tarfile.LNKTYPE), "link or device"),
     archive("a device in a tar", lambda: tar(tarfile.CHRTYPE), "link or device"),
-    archive("a file that is a folder, too", lambda: zipped({"a": b"", "a/b": b""}),
-            "members contradict each other"),
-    archive("a member name of 10,000 characters", lambda: zipped({"x" * 10_000: b""}),
-            "damaged or unsupported"),
+    archive(
+        "a file that is a folder, too",
+        lambda: zipped({"a": b"", "a/b": b""}),
+        "members contradict each other",
+    ),
+    archive(
+        "a member name of 10,000 characters",
+        lambda: zipped({"x" * 10_000: b""}),
+        "damaged or unsupported",
+    ),
     archive("a bomb", bomb, "swells to more than 100 times its size"),
-    archive("another checksum", lambda: zipped(MEMBERS), "sha256 is not the declared",
-            sha256="0" * 64),
+    archive(
+        "another checksum", lambda: zipped(MEMBERS), "sha256 is not the declared", sha256="0" * 64
+    ),
     image("an image of words", b"not an image", "cannot be decoded"),
     image("an image of nothing", b"", "cannot be decoded"),
     image("half an image", picture((64, 64))[:90], "cannot be decoded"),
     image("a line for an image", picture((30_000, 1)), "more than 100 times the other"),
-    image("a program for an image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-          "cannot be decoded"),
-    image("a drawing for an image", b'<svg xmlns="http://www.w3.org/2000/svg"/>',
-          "cannot be decoded"),
-    image("an image of too many pixels", header(60_000, 60_000),
-          "more than the 178,956,970 pixels", "scale it down"),
-    image("an image of 200 million pixels", header(20_000, 10_000),
-          "more than the 178,956,970 pixels", "scale it down"),
-    stage_image("a text named as an image", b"not an image", "no image of a format that is read",
-                "(1 of 32 images", "move it out of the folder"),
+    image(
+        "a program for an image",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "cannot be decoded",
+    ),
+    image(
+        "a drawing for an image", b'<svg xmlns="http://www.w3.org/2000/svg"/>', "cannot be decoded"
+    ),
+    image(
+        "an image of too many pixels",
+        header(60_000, 60_000),
+        "more than the 178,956,970 pixels",
+        "scale it down",
+    ),
+    image(
+        "an image of 200 million pixels",
+        header(20_000, 10_000),
+        "more than the 178,956,970 pixels",
+        "scale it down",
+    ),
+    stage_image(
+        "a text named as an image",
+        b"not an image",
+        "no image of a format that is read",
+        "(1 of 32 images",
+        "move it out of the folder",
+    ),
     stage_image("a picture of 200 million pixels", header(20_000, 10_000), "178,956,970 pixels"),
     stage_image("a HEIC that is none", b"x", "no image of a format that is read"),
     Case("no image", lambda w: None, PREDICT, ("bad.png: no such image file",)),
-    Case("a folder for an image", lambda w: w.write("bad.png/0.txt", b""), PREDICT,
-         ("bad.png: no image in this folder",)),
-    Case("training images cut short", spoil_training_image, ("train", "small", "fedmvp", "1"),
-         (".png: image cannot be decoded", "replace the file, or move it out of the folder"),
-         {"FEDMVP_CACHE": ".fedmvp/cache"}),
-    Case("no manifest", lambda w: w.remove(MANIFEST), ("partition", "small"),
-         ("toys.json: file is missing", "dvc repro")),
-    Case("half a manifest", lambda w: w.write(MANIFEST, (w.root / MANIFEST).read_bytes()[:200]),
-         ("partition", "small"), ("toys.json: not valid JSON",)),
-    json_text("a manifest key twice", '"dataset": "toys"', '"dataset": "toys", "dataset": "toys"',
-              "duplicate key 'dataset'"),
+    Case(
+        "a folder for an image",
+        lambda w: w.write("bad.png/0.txt", b""),
+        PREDICT,
+        ("bad.png: no image in this folder",),
+    ),
+    Case(
+        "training images cut short",
+        spoil_training_image,
+        ("train", "small", "fedmvp", "1"),
+        (".png: image cannot be decoded", "replace the file, or move it out of the folder"),
+        {"FEDMVP_CACHE": ".fedmvp/cache"},
+    ),
+    Case(
+        "no manifest",
+        lambda w: w.remove(MANIFEST),
+        ("partition", "small"),
+        ("toys.json: file is missing", "dvc repro"),
+    ),
+    Case(
+        "half a manifest",
+        lambda w: w.write(MANIFEST, (w.root / MANIFEST).read_bytes()[:200]),
+        ("partition", "small"),
+        ("toys.json: not valid JSON",),
+    ),
+    json_text(
+        "a manifest key twice",
+        '"dataset": "toys"',
+        '"dataset": "toys", "dataset": "toys"',
+        "duplicate key 'dataset'",
+    ),
     json_text("a label that is not a number", ", 0, ", ", NaN, ", "NaN is not JSON"),
     json_text("a label without bound", ", 0, ", ", 1e999, ", "1e999 is not a finite number"),
     json_text("half a character", '"teapot"', '"tea\\ud800pot"', "surrogates not allowed"),
@@ -270,31 +415,55 @@ CASES = [
     manifest("an image at the root", cell(0, "/etc/passwd"), "leaves the dataset's"),
     manifest("a path that is a number", cell(0, 7), "leaves the dataset's"),
     manifest("a row without cells", lambda m: m["images"].insert(0, []), "not enough values"),
-    manifest("an image twice",
-            lambda m: m["images"].append(m["images"][0]), "image is listed twice"),
+    manifest(
+        "an image twice", lambda m: m["images"].append(m["images"][0]), "image is listed twice"
+    ),
     manifest("classes that are numbers", put("classes", [1, 2, 3, 4]), "1 is not text"),
     manifest("a manifest's cameras in a list", put("capture", []), "capture is not a mapping"),
-    manifest("a manifest's camera without a domain", put("capture", {"oil": {}}),
-             "'oil', which is not a domain"),
-    manifest("a manifest's camera of negative noise", put("capture", {"sketch": {"noise": -1}}),
-             "greater than or equal to 0"),
-    manifest("a manifest's camera with another key", put("capture", {"sketch": {"focus": 1}}),
-             "focus"),
+    manifest(
+        "a manifest's camera without a domain",
+        put("capture", {"oil": {}}),
+        "'oil', which is not a domain",
+    ),
+    manifest(
+        "a manifest's camera of negative noise",
+        put("capture", {"sketch": {"noise": -1}}),
+        "greater than or equal to 0",
+    ),
+    manifest(
+        "a manifest's camera with another key", put("capture", {"sketch": {"focus": 1}}), "focus"
+    ),
     manifest("other columns", put("columns", ["path"]), "columns are not"),
-    Case("no partition", lambda w: w.remove(PARTITION), ("train", "small", "fedmvp", "1"),
-         ("small.json: file is missing", "dvc repro")),
+    Case(
+        "no partition",
+        lambda w: w.remove(PARTITION),
+        ("train", "small", "fedmvp", "1"),
+        ("small.json: file is missing", "dvc repro"),
+    ),
     partition("a partition of numbers", lambda p: [1], "not a partition"),
-    partition("a client without images", put("clients", 0, "train", []), "client is empty",
-              "toys-000"),
-    partition("a client id twice", lambda p: p["clients"].append(p["clients"][0]),
-              "client id is used twice; got 'toys-000'"),
-    partition("an image trained on and tested",
-              lambda p: p["targets"][0]["images"].append(p["clients"][0]["train"][0]),
-              "image is trained on and tested in one fold"),
-    partition("a fold that leads elsewhere", put("clients", 0, "fold", "../../up"),
-              "'../../up' is not a plain name"),
-    partition("a dataset that leads elsewhere", put("clients", 0, "dataset", "../../up"),
-              "'../../up' is not a plain name"),
+    partition(
+        "a client without images", put("clients", 0, "train", []), "client is empty", "toys-000"
+    ),
+    partition(
+        "a client id twice",
+        lambda p: p["clients"].append(p["clients"][0]),
+        "client id is used twice; got 'toys-000'",
+    ),
+    partition(
+        "an image trained on and tested",
+        lambda p: p["targets"][0]["images"].append(p["clients"][0]["train"][0]),
+        "image is trained on and tested in one fold",
+    ),
+    partition(
+        "a fold that leads elsewhere",
+        put("clients", 0, "fold", "../../up"),
+        "'../../up' is not a plain name",
+    ),
+    partition(
+        "a dataset that leads elsewhere",
+        put("clients", 0, "dataset", "../../up"),
+        "'../../up' is not a plain name",
+    ),
     partition("classes in one text", put("clients", 0, "classes", "red_fox"), "not of text"),
     partition("an unknown protocol", put("protocol", ["x"]), "protocol or split is unknown"),
-]  # fmt: skip
+]

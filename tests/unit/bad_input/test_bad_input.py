@@ -97,8 +97,12 @@ def test_class_names_may_be_any_printable_text(world: World, name: str) -> None:
     """They are data: no path is made of them."""
     world.catalog(classes=[{"name": name, "folder": "red_fox"}, "teapot", "snow owl", "kite"])
     world.edit_json("lists.json", lambda lists: {name: ["a long tail"], **lists})
-    for words in (("download", "toys"), ("attributes", "toys"), ("partition", "small"),
-                  ("zero_shot", "small", "zero_shot")):  # fmt: skip
+    for words in (
+        ("download", "toys"),
+        ("attributes", "toys"),
+        ("partition", "small"),
+        ("zero_shot", "small", "zero_shot"),
+    ):
         outcome = world.run(*words)
         assert outcome.code == 0, outcome.err
 

@@ -163,15 +163,25 @@ def build(root: Path) -> World:
     world.write(f"settings/own/{SETTING}.yaml", yaml.safe_dump(setting))
     world.write("params.yaml", (ROOT / "params.yaml").read_bytes())
     world.params(
-        run={"suite": "own", "settings": [SETTING], "zero_shot": ["zero_shot"],
-             "trained": ["fedmvp"], "seeds": [1]},
+        run={
+            "suite": "own",
+            "settings": [SETTING],
+            "zero_shot": ["zero_shot"],
+            "trained": ["fedmvp"],
+            "seeds": [1],
+        },
         data__datasets=[DATASET],
-        attributes={"provider": "file", "model": "test", "template": "visual-v1",
-                    "per_class": 10, "path": "lists.json"},
+        attributes={
+            "provider": "file",
+            "model": "test",
+            "template": "visual-v1",
+            "per_class": 10,
+            "path": "lists.json",
+        },
         federation__rounds=1,
         federation__participation=1.0,
         methods__fedmvp__depth=1,  # as the result below has it
-    )  # fmt: skip
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for name, value in ENVIRONMENT.items():

@@ -24,9 +24,23 @@ pytestmark = pytest.mark.usefixtures("words")
 @pytest.mark.slow  # torch's checkpointing imports its compiler
 @pytest.mark.parametrize(
     "name",
-    ["promptfl", "fedkgcoop", "fedvlp", "fedmaple", "fedtpg", "fedotp", "fedpgp", "promptfolio",
-     "fedpha", "pfedmoap", "fedmgp", "fedpromptsrc", "fedprograd", "fedplot"],
-)  # fmt: skip
+    [
+        "promptfl",
+        "fedkgcoop",
+        "fedvlp",
+        "fedmaple",
+        "fedtpg",
+        "fedotp",
+        "fedpgp",
+        "promptfolio",
+        "fedpha",
+        "pfedmoap",
+        "fedmgp",
+        "fedpromptsrc",
+        "fedprograd",
+        "fedplot",
+    ],
+)
 def test_chunks_of_texts_change_nothing(tiny: Backbone, name: str) -> None:
     """Values and gradients with one pass per class equal those of one pass for all."""
     whole, chunked = create(name, tiny), create(name, tiny, text_chunk=1)
@@ -155,6 +169,15 @@ def test_image_tower_does_not_run_in_text_methods_training(
     rows = torch.arange(3).numpy()
     data.batch(rows, torch.Generator()).frozen(torch.zeros(3, dtype=torch.bool))
     monkeypatch.setattr(tiny.vision, "forward", lambda *a, **k: pytest.fail("tower ran"))
-    for name in ("promptfl", "fedkgcoop", "fedcocoop", "fedtpg", "fedpgp", "promptfolio", "fedpha",
-                 "pfedmoap", "fedprograd"):  # fmt: skip
+    for name in (
+        "promptfl",
+        "fedkgcoop",
+        "fedcocoop",
+        "fedtpg",
+        "fedpgp",
+        "promptfolio",
+        "fedpha",
+        "pfedmoap",
+        "fedprograd",
+    ):
         create(name, tiny).loss(data.batch(rows, torch.Generator()), data.classes)

@@ -43,9 +43,14 @@ def put(method: Method, **tensors: Tensor) -> None:
             method.tensors()[name].copy_(tensor)
 
 
-@pytest.mark.parametrize(("near", "far", "expected"), [
-    (0.8, 1.0, 0.9130), (1.0, 1.0, math.log(2)), (1.0, -1.0, 0.01815),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("near", "far", "expected"),
+    [
+        (0.8, 1.0, 0.9130),
+        (1.0, 1.0, math.log(2)),
+        (1.0, -1.0, 0.01815),
+    ],
+)
 def test_pgp_contrast(near: float, far: float, expected: float) -> None:
     anchor, shared = directions(near)
     own, _ = directions(far)
@@ -177,13 +182,16 @@ def test_src_of_frozen_features_is_cross_entropy(
     assert float(loss.total) == pytest.approx(float(loss.parts["loss_ce"]), abs=1e-6)
 
 
-@pytest.mark.parametrize(("own", "general", "weight", "expected"), [
-    ([1.0, 0.0], [-1.0, 1.0], 1.0, [0.5, 0.5]),
-    ([1.0, 0.0], [-1.0, 1.0], 0.5, [0.75, 0.25]),
-    ([1.0, 0.0], [1.0, 1.0], 1.0, [1.0, 0.0]),
-    ([1.0, 2.0], [0.0, 0.0], 1.0, [1.0, 2.0]),
-    ([1e-20, 0.0], [-1e-20, 1e-20], 1.0, [5e-21, 5e-21]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("own", "general", "weight", "expected"),
+    [
+        ([1.0, 0.0], [-1.0, 1.0], 1.0, [0.5, 0.5]),
+        ([1.0, 0.0], [-1.0, 1.0], 0.5, [0.75, 0.25]),
+        ([1.0, 0.0], [1.0, 1.0], 1.0, [1.0, 0.0]),
+        ([1.0, 2.0], [0.0, 0.0], 1.0, [1.0, 2.0]),
+        ([1e-20, 0.0], [-1e-20, 1e-20], 1.0, [5e-21, 5e-21]),
+    ],
+)
 def test_prograd_projection(
     own: list[float], general: list[float], weight: float, expected: list[float]
 ) -> None:
@@ -236,6 +244,13 @@ def test_plot_says_what_is_not_a_number(tiny: Backbone) -> None:
     start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
     with pytest.raises(ClientFailure, match="loss is not finite"):
         train_client(
-            method, "c", toy_client(toy_bank(tiny), NAMES[:4]), start, ClientState("all"),
-            federation(), learning_rate=0.01, seed=1, round_index=0,
-        )  # fmt: skip
+            method,
+            "c",
+            toy_client(toy_bank(tiny), NAMES[:4]),
+            start,
+            ClientState("all"),
+            federation(),
+            learning_rate=0.01,
+            seed=1,
+            round_index=0,
+        )

@@ -45,17 +45,24 @@ def partition() -> Partition:
 def trained(backbone: Backbone, scratch: Path | None = None, **section: Any) -> TrainingResult:
     banks: Any = ToyBanks(backbone, {"toys": toy_bank(backbone)})
     return train(
-        partition(), lambda: create("fedotp", backbone), banks, ToyLoader(backbone),
-        federation(**section), seed=1, scratch=scratch,
-    )  # fmt: skip
+        partition(),
+        lambda: create("fedotp", backbone),
+        banks,
+        ToyLoader(backbone),
+        federation(**section),
+        seed=1,
+        scratch=scratch,
+    )
 
 
 def test_personal_contexts_are_saved_per_client(tiny: Backbone) -> None:
     tensors = trained(tiny).tensors
     assert sorted(tensors) == [
-        "main/global_context", "main/local_context",
-        "main/local_context@toys-000", "main/local_context@toys-001",
-    ]  # fmt: skip
+        "main/global_context",
+        "main/local_context",
+        "main/local_context@toys-000",
+        "main/local_context@toys-001",
+    ]
     own = personal_tensors(tensors, "main", "toys-000")
     assert list(own) == ["local_context"]
     assert torch.equal(own["local_context"], tensors["main/local_context@toys-000"])
@@ -109,9 +116,14 @@ def run(method: Method, result: TrainingResult, backbone: Backbone) -> list[dict
         load_tensors(method, personal_tensors(result.tensors, fold, client))
 
     return evaluate(
-        partition(), method, load_fold, banks, ToyLoader(backbone), batch_size=8,
+        partition(),
+        method,
+        load_fold,
+        banks,
+        ToyLoader(backbone),
+        batch_size=8,
         load_personal=load_personal,
-    )  # fmt: skip
+    )
 
 
 def test_personal_contexts_survive_an_interruption(tiny: Backbone, tmp_path: Path) -> None:

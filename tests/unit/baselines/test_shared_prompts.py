@@ -86,13 +86,24 @@ def test_moap_takes_every_fourth_coordinate() -> None:
 
 
 def update(
-    method: PFedMoAP, backbone: Backbone, state: ClientState, extra: Tensors | None = None,
+    method: PFedMoAP,
+    backbone: Backbone,
+    state: ClientState,
+    extra: Tensors | None = None,
     start: Tensors | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     return train_client(
-        method, "c", toy_client(toy_bank(backbone), NAMES[:4]), start or copies(method), state,
-        federation(), learning_rate=0.01, seed=1, round_index=0, extra=extra,
-    )  # fmt: skip
+        method,
+        "c",
+        toy_client(toy_bank(backbone), NAMES[:4]),
+        start or copies(method),
+        state,
+        federation(),
+        learning_rate=0.01,
+        seed=1,
+        round_index=0,
+        extra=extra,
+    )
 
 
 def moap(tiny: Backbone) -> PFedMoAP:
@@ -108,9 +119,16 @@ def test_moap_without_experts_is_promptfl(tiny: Backbone) -> None:
     gate, state = copies(method.gate), ClientState("all")
     data = toy_client(toy_bank(tiny), NAMES[:4])
     first = train_client(
-        plain, "c", data, copies(plain), ClientState("all"), federation(), learning_rate=0.01,
-        seed=1, round_index=0,
-    )  # fmt: skip
+        plain,
+        "c",
+        data,
+        copies(plain),
+        ClientState("all"),
+        federation(),
+        learning_rate=0.01,
+        seed=1,
+        round_index=0,
+    )
     own = update(method, tiny, state)
     assert torch.equal(own.tensors["context"], first.tensors["context"])
     assert own.metrics == first.metrics
@@ -216,9 +234,16 @@ def test_mgp_signs_of_its_diversity(tiny: Backbone) -> None:
 def train_mgp(tiny: Backbone, method: Method, state: ClientState) -> Tensors:
     """Train with next to no learning; return what is sent."""
     sent = train_client(
-        method, "c", toy_client(toy_bank(tiny), NAMES[:4], per_class=1), copies(method), state,
-        federation(client_state="persistent"), learning_rate=1e-6, seed=2, round_index=0,
-    )  # fmt: skip
+        method,
+        "c",
+        toy_client(toy_bank(tiny), NAMES[:4], per_class=1),
+        copies(method),
+        state,
+        federation(client_state="persistent"),
+        learning_rate=1e-6,
+        seed=2,
+        round_index=0,
+    )
     return dict(sent.tensors)
 
 

@@ -28,8 +28,12 @@ def similarities(problems: int = 3, tokens: int = 7) -> Tensor:
 
 def plan(similarity: Tensor, **changes: Any) -> Tensor:
     numbers: dict[str, Any] = {
-        "epsilon": 0.1, "mass": 0.8, "partial": True, "iterations": 100, "threshold": 1e-3,
-    }  # fmt: skip
+        "epsilon": 0.1,
+        "mass": 0.8,
+        "partial": True,
+        "iterations": 100,
+        "threshold": 1e-3,
+    }
     return transport_plan(similarity, **{**numbers, **changes})
 
 

@@ -28,8 +28,14 @@ def test_page_tells_wins_and_losses_from_the_results(tmp_path: Path, gain: float
     )
     results, partitions = world.write(tmp_path)
     subject = Subject("baselines")
-    study = load_study(results, partitions, subject, settings=world.settings,
-                       methods=world.methods, seeds=world.seeds)  # fmt: skip
+    study = load_study(
+        results,
+        partitions,
+        subject,
+        settings=world.settings,
+        methods=world.methods,
+        seeds=world.seeds,
+    )
     text = page(study, load_params(ROOT / "params.yaml"), None, "1 minute on one core")
     assert "made them in 1 minute on one core" in text and "Nothing was chosen" in text
     build(results, partitions, tmp_path / "report", subject, methods=world.methods)

@@ -17,8 +17,17 @@ from fedmvp.errors import ConfigError
 from tests.paths import ROOT
 from tests.unit.cli.conftest import Run
 
-COMMANDS = ("doctor", "settings", "methods", "predict", "import-official", "profile", "datasets",
-            "attributes", "track")  # fmt: skip
+COMMANDS = (
+    "doctor",
+    "settings",
+    "methods",
+    "predict",
+    "import-official",
+    "profile",
+    "datasets",
+    "attributes",
+    "track",
+)
 HEAVY = ("torch", "mlflow", "open_clip", "sklearn", "pydantic", "rich", "numpy", "PIL", "yaml")
 
 

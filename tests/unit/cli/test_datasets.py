@@ -48,9 +48,14 @@ def own(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_list(run: Run, own: Path) -> None:
     rows = {row["dataset"]: row for row in json.loads(run("datasets", "list", "--json").stdout)}
     assert rows["own"] == {
-        "dataset": "own", "title": "Own", "classes": 3, "domains": 2, "images": 24,
-        "state": "your own", "licence": "none",
-    }  # fmt: skip
+        "dataset": "own",
+        "title": "Own",
+        "classes": 3,
+        "domains": 2,
+        "images": 24,
+        "state": "your own",
+        "licence": "none",
+    }
     assert rows["food"]["state"] == "to fetch"
     assert "to fetch" in run("datasets", "list").stdout
 
@@ -70,8 +75,10 @@ def test_every_broken_image_is_told(run: Run, own: Path) -> None:
     (own / "ink/ant/0.png").write_bytes(whole[:40])
     (own / "oil/cat/3.png").write_text("no image", encoding="utf-8")
     report = json.loads(run("datasets", "verify", "own", "--json", code=2).stdout)
-    assert [any(name in text for text in report["problems"])
-            for name in ("ink/ant/0.png", "oil/cat/3.png")] == [True, True]  # fmt: skip
+    assert [
+        any(name in text for text in report["problems"])
+        for name in ("ink/ant/0.png", "oil/cat/3.png")
+    ] == [True, True]
     assert len(report["problems"]) == 2
     assert "problem  " in run("datasets", "verify", "own", code=2).stdout
 

@@ -96,9 +96,11 @@ def test_the_backbone_check(repository: Path) -> None:
     for section, expected in (
         ({"name": "ViT-B-32", "weights": "absent.pt"}, (False, "ViT-B-32 from absent.pt")),
         ({"name": "ViT-B-32", "weights": None}, (False, "ViT-B-32, weights not named")),
-        ({"name": "ViT-B-32", "weights": None, "pretrained": "openai"},
-         (True, "ViT-B-32, weights openai")),
-    ):  # fmt: skip
+        (
+            {"name": "ViT-B-32", "weights": None, "pretrained": "openai"},
+            (True, "ViT-B-32, weights openai"),
+        ),
+    ):
         params["backbone"] |= section
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         assert check() == [expected]

@@ -19,14 +19,16 @@ SPEC = BackboneSpec(
     pretrained=None,
     embed_dim=512,
     quick_gelu=True,
-    vision=VisionSpec(image_size=224, patch_size=16, width=768, layers=12, heads=12,
-                      mlp_width=3072, pre_norm=True),
-    text=TextSpec(context_length=77, vocabulary=49408, width=512, layers=12, heads=8,
-                  mlp_width=2048),
+    vision=VisionSpec(
+        image_size=224, patch_size=16, width=768, layers=12, heads=12, mlp_width=3072, pre_norm=True
+    ),
+    text=TextSpec(
+        context_length=77, vocabulary=49408, width=512, layers=12, heads=8, mlp_width=2048
+    ),
     mean=(0.48, 0.46, 0.41),
     std=(0.27, 0.26, 0.28),
     tower_sha256="0" * 64,
-)  # fmt: skip
+)
 
 
 def test_fedmvp_has_the_papers_counts() -> None:

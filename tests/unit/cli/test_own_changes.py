@@ -25,10 +25,12 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"wren": ["thin beak"]}', "3 of 4 classes fail: class is not in the file: 'Blue Tit'"),
-     ('{"wren": "thin beak"}', "not a list of texts"),
-     ('{"wren": [}', "not valid JSON")],
-)  # fmt: skip
+    [
+        ('{"wren": ["thin beak"]}', "3 of 4 classes fail: class is not in the file: 'Blue Tit'"),
+        ('{"wren": "thin beak"}', "not a list of texts"),
+        ('{"wren": [}', "not valid JSON"),
+    ],
+)
 def test_bad_attributes_leave_nothing_behind(
     run: Run, places: Path, content: str, message: str
 ) -> None:
@@ -82,10 +84,13 @@ def test_nothing_goes_into_the_package(run: Run, places: Path) -> None:
     folder = fill(places / "birds")
     lists = {name: ["thin beak"] for name in CLASSES}
     Path("birds.json").write_text(json.dumps(lists), encoding="utf-8")
-    done = run("datasets", "add", "birds", "--images", str(folder), "--attributes", "birds.json",
-               "--json").stdout  # fmt: skip
-    assert all(path.split("/")[0] in {"catalog", "settings", ".fedmvp"}
-               for path in json.loads(done)["files"])  # fmt: skip
+    done = run(
+        "datasets", "add", "birds", "--images", str(folder), "--attributes", "birds.json", "--json"
+    ).stdout
+    assert all(
+        path.split("/")[0] in {"catalog", "settings", ".fedmvp"}
+        for path in json.loads(done)["files"]
+    )
     assert not (places / "recorded").exists()
     assert "thin beak" in run("attributes", "show", "birds", "wren", "--model", "own").stdout
 
@@ -101,8 +106,11 @@ def test_force_replaces_and_keeps_what_was_there(run: Run, places: Path) -> None
     plain = fill(places / "plain")
     Path("birds.json").write_text(json.dumps(lists | {"wren": ["tail up"]}), encoding="utf-8")
     done = json.loads(run(*words, str(plain), "--force", "--json").stdout)
-    assert set(setting_names("birds")) == set(done["settings"]) == {
-        "all_classes", "base_to_new", "cross_dataset"}  # fmt: skip
+    assert (
+        set(setting_names("birds"))
+        == set(done["settings"])
+        == {"all_classes", "base_to_new", "cross_dataset"}
+    )
     assert "tail up" in run("attributes", "show", "birds", "wren", "--model", "own").stdout
     kept = {path.name: path.read_bytes() for path in Path(done["put_aside"]).iterdir()}
     assert kept["recorded-birds.jsonl"] == answers
@@ -138,10 +146,12 @@ def test_shipped_datasets_and_suites_are_left_alone(run: Run, places: Path) -> N
 
 @pytest.mark.parametrize(
     ("classes", "settings", "clients"),
-    [(12, {"base_to_new": 2, "all_classes": 3}, {"base_to_new": 3, "all_classes": 4}),
-     (5, {"base_to_new": 3, "all_classes": 2}, {"base_to_new": 1, "all_classes": 2}),
-     (160, {"base_to_new": None, "all_classes": None}, {"base_to_new": 4, "all_classes": 8})],
-)  # fmt: skip
+    [
+        (12, {"base_to_new": 2, "all_classes": 3}, {"base_to_new": 3, "all_classes": 4}),
+        (5, {"base_to_new": 3, "all_classes": 2}, {"base_to_new": 1, "all_classes": 2}),
+        (160, {"base_to_new": None, "all_classes": None}, {"base_to_new": 4, "all_classes": 8}),
+    ],
+)
 def test_few_classes_make_several_clients(
     run: Run, places: Path, classes: int, settings: dict[str, int | None], clients: dict[str, int]
 ) -> None:
@@ -152,8 +162,9 @@ def test_few_classes_make_several_clients(
     for name, per_client in settings.items():
         setting = load_setting("kinds", name)
         assert setting.classes_per_client == per_client
-        partition = build_partition(name, setting, {"kinds": manifest}, classes_per_client=20,
-                                    shots=8, seed=1)  # fmt: skip
+        partition = build_partition(
+            name, setting, {"kinds": manifest}, classes_per_client=20, shots=8, seed=1
+        )
         assert len(partition.clients) == clients[name]
         assert all(len(client.classes) > 1 for client in partition.clients)
     lone = any("base_to_new: one client" in note for note in done["notes"])

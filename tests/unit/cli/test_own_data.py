@@ -46,15 +46,29 @@ def places(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("tops", "images", "domains", "settings", "splits"),
     [
         ((), 16, 1, {"all_classes", "base_to_new", "cross_dataset"}, {"train": 8, "test": 8}),
-        (("ink", "oil"), 32, 2,
-         {"all_classes", "base_to_new", "cross_dataset", "ssmt"}, {"train": 16, "test": 16}),
-        (("ink", "oil", "pen"), 48, 3,
-         {"all_classes", "base_to_new", "cross_dataset", "msst", "ssmt"},
-         {"train": 24, "test": 24}),
-        (("train", "validation"), 32, 1,
-         {"all_classes", "base_to_new", "cross_dataset"}, {"train": 16, "test": 16}),
+        (
+            ("ink", "oil"),
+            32,
+            2,
+            {"all_classes", "base_to_new", "cross_dataset", "ssmt"},
+            {"train": 16, "test": 16},
+        ),
+        (
+            ("ink", "oil", "pen"),
+            48,
+            3,
+            {"all_classes", "base_to_new", "cross_dataset", "msst", "ssmt"},
+            {"train": 24, "test": 24},
+        ),
+        (
+            ("train", "validation"),
+            32,
+            1,
+            {"all_classes", "base_to_new", "cross_dataset"},
+            {"train": 16, "test": 16},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_tree_becomes_a_dataset(
     run: Run,
     places: Path,
@@ -77,9 +91,13 @@ def test_a_tree_becomes_a_dataset(
     assert {split: made.count(split) for split in set(made)} == splits
     for name in settings - {"cross_dataset"}:
         partition = build_partition(
-            name, load_setting("birds", name), {"birds": manifest},
-            classes_per_client=2, shots=8, seed=1,
-        )  # fmt: skip
+            name,
+            load_setting("birds", name),
+            {"birds": manifest},
+            classes_per_client=2,
+            shots=8,
+            seed=1,
+        )
         assert partition.clients and partition.targets
     # Used in place: nothing was copied, moved or written there.
     assert sorted(folder.rglob("*")) == before
@@ -90,9 +108,16 @@ def test_attributes_are_imported_and_the_command_is_printed(run: Run, places: Pa
     lists = {name: ["thin beak", f"plumage {number}"] for number, name in enumerate(CLASSES)}
     Path("birds.json").write_text(json.dumps(lists), encoding="utf-8")
     output = run(
-        "datasets", "add", "birds", "--images", str(folder), "--attributes", "birds.json",
-        "--template", "a photo of a {}, a garden bird.",
-    ).stdout  # fmt: skip
+        "datasets",
+        "add",
+        "birds",
+        "--images",
+        str(folder),
+        "--attributes",
+        "birds.json",
+        "--template",
+        "a photo of a {}, a garden bird.",
+    ).stdout
     assert (
         len((places / "catalog/recorded/birds.jsonl").read_text(encoding="utf-8").splitlines()) == 4
     )
@@ -102,8 +127,9 @@ def test_attributes_are_imported_and_the_command_is_printed(run: Run, places: Pa
     assert "attributes.model=own" in words
     assert "run.settings=[base_to_new,all_classes]" in words
     assert (load_spec("birds").sentence.prefix, load_spec("birds").sentence.suffix) == (
-        "a photo of a", "a garden bird",
-    )  # fmt: skip
+        "a photo of a",
+        "a garden bird",
+    )
 
 
 def test_other_datasets_keep_their_places(run: Run, places: Path) -> None:
@@ -117,9 +143,12 @@ def test_other_datasets_keep_their_places(run: Run, places: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("food", "dataset exists already"), ("My Birds", "not a dataset name"),
-     ("../up", "not a dataset name")],
-)  # fmt: skip
+    [
+        ("food", "dataset exists already"),
+        ("My Birds", "not a dataset name"),
+        ("../up", "not a dataset name"),
+    ],
+)
 def test_names_are_checked_before_anything_is_written(
     run: Run, places: Path, name: str, message: str
 ) -> None:

@@ -67,9 +67,12 @@ def test_images_too_deep_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("tiger shark", "tiger_shark"), ("zebra", "Zebra"),
-     ("café", unicodedata.normalize("NFD", "café"))],
-)  # fmt: skip
+    [
+        ("tiger shark", "tiger_shark"),
+        ("zebra", "Zebra"),
+        ("café", unicodedata.normalize("NFD", "café")),
+    ],
+)
 def test_names_a_model_reads_alike_are_refused(tmp_path: Path, first: str, second: str) -> None:
     folder = fill(tmp_path / "birds", classes=(first, second, "wren"))
     with pytest.raises(DataError, match="are the same name to a model"):

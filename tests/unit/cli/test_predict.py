@@ -44,8 +44,12 @@ def expected(
     """Compute the logits of image0.png from the formulas (docs/method.md#promptformer)."""
     clip = reference_clip(backbone)
     spoken = {name.lower().replace("_", " "): texts for name, texts in ATTRIBUTES.items()}
-    verbs = {"a long bushy tail": "is", "amber eyes": "is", "often curled up": "",
-             "used for pouring": "is"}  # fmt: skip
+    verbs = {
+        "a long bushy tail": "is",
+        "amber eyes": "is",
+        "often curled up": "",
+        "used for pouring": "is",
+    }
 
     def encode(text: str) -> torch.Tensor:
         (ids,) = WordTokenizer(77)([text])
@@ -159,8 +163,11 @@ def test_a_folder_gives_all_its_images(run: Run, place: Backbone) -> None:
         (Path("photos") / name).write_bytes(Path(f"image{number}.png").read_bytes())
     Path("photos/notes.txt").write_text("no image", encoding="utf-8")
     found = answer(run, "photos", "image1.png", "--dataset", "toys")
-    assert [record["image"] for record in found] == ["photos/b.png", "photos/deep/a.PNG",
-                                                     "image1.png"]  # fmt: skip
+    assert [record["image"] for record in found] == [
+        "photos/b.png",
+        "photos/deep/a.PNG",
+        "image1.png",
+    ]
     assert found[1]["probabilities"] == found[2]["probabilities"] != found[0]["probabilities"]
 
 
@@ -191,8 +198,15 @@ def test_attention_is_written_where_its_name_leads(
 ) -> None:
     """A link stays one, a device gets the picture; of names nothing on the picture is a command."""
     method = trained(place)
-    words = ("predict", "image0.png", "--weights", str(write_result(tmp_path, method)),
-             "--dataset", "toys", "--explain")  # fmt: skip
+    words = (
+        "predict",
+        "image0.png",
+        "--weights",
+        str(write_result(tmp_path, method)),
+        "--dataset",
+        "toys",
+        "--explain",
+    )
     (tmp_path / "elsewhere").mkdir()
     Path("link.png").symlink_to("elsewhere/attention.png")
     Path("image\x1b[2J\n\udcff.png").write_bytes(Path("image0.png").read_bytes())

@@ -131,8 +131,9 @@ def test_cameras_and_their_severity(run: Run) -> None:
     assert answer(run) == clean  # the manifest is as the stage wrote it
     assert answer(run, "--severity", "0") == {**clean, "severity": 0}
     half, full = (answer(run, "--severity", severity) for severity in ("0.5", "1"))
-    sketch, photo = zip(*([row["shift"] for row in r["domains"]] for r in (clean, half, full)),
-                        strict=True)  # fmt: skip
+    sketch, photo = zip(
+        *([row["shift"] for row in r["domains"]] for r in (clean, half, full)), strict=True
+    )
     assert sketch[0] == sketch[1] == sketch[2]
     assert photo[0] < photo[1] < photo[2]
     assert clean["shift"] < half["shift"] < full["shift"]

@@ -52,10 +52,9 @@ def test_one_setting_is_the_partition_the_stage_makes(run: Run, small: Path) -> 
         (c.id, c.fold, c.dataset, c.domain, list(c.classes), len(c.train))
         for c in partition.clients
     ]
-    assert [(t["group"], t["name"], t["dataset"], t["classes"], t["images"])
-            for t in record["targets"]] == [
-        (t.group, t.name, t.dataset, list(t.classes), len(t.images)) for t in partition.targets
-    ]  # fmt: skip
+    assert [
+        (t["group"], t["name"], t["dataset"], t["classes"], t["images"]) for t in record["targets"]
+    ] == [(t.group, t.name, t.dataset, list(t.classes), len(t.images)) for t in partition.targets]
     table = run("settings", "base_to_new").stdout
     assert "animals-000" in table
     assert not manifest_path("animals").exists()
@@ -119,10 +118,17 @@ def test_the_papers_clients_come_from_manifests_alone(run: Run, repository: Path
             for part in ("train", "test")
         ]
         manifest = Manifest(
-            dataset=name, title=spec.title, template=spec.template, sentence=spec.sentence,
-            split=SplitOrigin("generated", "by hand"), subset=True, classes=spec.class_names,
-            domains=spec.domain_names, images=tuple(rows), content="0",
-        )  # fmt: skip
+            dataset=name,
+            title=spec.title,
+            template=spec.template,
+            sentence=spec.sentence,
+            split=SplitOrigin("generated", "by hand"),
+            subset=True,
+            classes=spec.class_names,
+            domains=spec.domain_names,
+            images=tuple(rows),
+            content="0",
+        )
         save_manifest(manifest, manifest_path(name))
     record = json.loads(run("settings", "base_to_new", "--json").stdout)
     clients = Counter(client["dataset"] for client in record["clients"])

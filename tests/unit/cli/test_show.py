@@ -86,8 +86,11 @@ def test_no_severity_and_no_cameras_show_images_as_they_are(run: Run, own: Path)
     none = run("datasets", "show", "own", "--out", "none.png", "--severity", "0").stdout
     edit(own, capture={})
     plain = run("datasets", "show", "own", "--out", "plain.png").stdout
-    assert none.splitlines()[:2] == plain.splitlines()[:2] == [
-        "ink          images as they are", "watercolour  images as they are"]  # fmt: skip
+    assert (
+        none.splitlines()[:2]
+        == plain.splitlines()[:2]
+        == ["ink          images as they are", "watercolour  images as they are"]
+    )
     assert plain.splitlines()[2] == "written: plain.png"
     assert Path("none.png").read_bytes() == Path("plain.png").read_bytes()
     error = run("datasets", "show", "own", "--out", "x.png", "--severity", "0", code=2).stderr

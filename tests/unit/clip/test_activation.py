@@ -97,11 +97,18 @@ def test_openais_own_files_are_known_by_their_scalars(tmp_path: Path) -> None:
         ("open_clip_config.json", {"model_cfg": {"quick_gelu": True}}, True),
         ("open_clip_config.json", {"model_cfg": {}}, False),
         ("config.json", HUGGING_FACE, True),
-        ("config.json", {**HUGGING_FACE, "text_config": {"hidden_act": "gelu"},
-                         "vision_config": {"hidden_act": "gelu"}}, False),
+        (
+            "config.json",
+            {
+                **HUGGING_FACE,
+                "text_config": {"hidden_act": "gelu"},
+                "vision_config": {"hidden_act": "gelu"},
+            },
+            False,
+        ),
         ("config.json", {"architecture": "vit_base_patch32_clip_224"}, None),
     ],
-)  # fmt: skip
+)
 def test_a_configuration_beside_the_weights_is_believed(
     file: str, config: Any, quick: bool | None, tmp_path: Path
 ) -> None:
@@ -122,10 +129,18 @@ def test_a_configuration_beside_the_weights_is_believed(
     [
         ("{", "not valid JSON"),
         (json.dumps({**HUGGING_FACE, "vision_config": {"hidden_act": "gelu"}}), "both towers"),
-        (json.dumps({**HUGGING_FACE, "text_config": {"hidden_act": "relu"},
-                     "vision_config": {"hidden_act": "relu"}}), "neither gelu nor quick_gelu"),
+        (
+            json.dumps(
+                {
+                    **HUGGING_FACE,
+                    "text_config": {"hidden_act": "relu"},
+                    "vision_config": {"hidden_act": "relu"},
+                }
+            ),
+            "neither gelu nor quick_gelu",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_configuration_that_makes_no_sense_is_refused(
     text: str, message: str, tmp_path: Path
 ) -> None:

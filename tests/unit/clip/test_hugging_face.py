@@ -29,11 +29,21 @@ def _same_sizes(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("configs")
     config = {
         "embed_dim": 32,
-        "vision_cfg": {"image_size": 48, "patch_size": 16, "width": WIDTHS["vision"], "layers": 2,
-                       "head_width": 32},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": WIDTHS["text"],
-                     "heads": 2, "layers": 2},
-    }  # fmt: skip
+        "vision_cfg": {
+            "image_size": 48,
+            "patch_size": 16,
+            "width": WIDTHS["vision"],
+            "layers": 2,
+            "head_width": 32,
+        },
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": 49408,
+            "width": WIDTHS["text"],
+            "heads": 2,
+            "layers": 2,
+        },
+    }
     (folder / "tiny.json").write_text(json.dumps(config))
     (folder / "tiny-quickgelu.json").write_text(json.dumps({**config, "quick_gelu": True}))
     open_clip.add_model_config(folder)
@@ -41,16 +51,31 @@ def _same_sizes(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def saved(folder: Path, activation: str) -> CLIPModel:
     """Write model.safetensors and config.json as Hugging Face does."""
-    tower: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2,
-                             "hidden_act": activation, "projection_dim": 32}  # fmt: skip
+    tower: dict[str, Any] = {
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "hidden_act": activation,
+        "projection_dim": 32,
+    }
     torch.manual_seed(3)
     config = CLIPConfig(
-        text_config={**tower, "hidden_size": 48, "intermediate_size": 192, "vocab_size": 49408,
-                     "eos_token_id": 49407, "bos_token_id": 49406},
-        vision_config={**tower, "hidden_size": 64, "intermediate_size": 256, "image_size": 48,
-                       "patch_size": 16},
+        text_config={
+            **tower,
+            "hidden_size": 48,
+            "intermediate_size": 192,
+            "vocab_size": 49408,
+            "eos_token_id": 49407,
+            "bos_token_id": 49406,
+        },
+        vision_config={
+            **tower,
+            "hidden_size": 64,
+            "intermediate_size": 256,
+            "image_size": 48,
+            "patch_size": 16,
+        },
         projection_dim=32,
-    )  # fmt: skip
+    )
     model = CLIPModel(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -92,10 +117,14 @@ def test_what_older_versions_saved_with_them_is_left_out(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("gone", "told"),
-    [("vision_model.encoder.layers.1.self_attn.k_proj.weight",
-      "visual.transformer.resblocks.1.attn.in_proj_weight"),
-     ("text_projection.weight", "text_projection")],
-)  # fmt: skip
+    [
+        (
+            "vision_model.encoder.layers.1.self_attn.k_proj.weight",
+            "visual.transformer.resblocks.1.attn.in_proj_weight",
+        ),
+        ("text_projection.weight", "text_projection"),
+    ],
+)
 def test_a_tensor_that_is_missing_is_named(gone: str, told: str, tmp_path: Path) -> None:
     saved(tmp_path, "gelu")
     path = tmp_path / "model.safetensors"

@@ -38,12 +38,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "toy-attention-pool": {"vision_cfg": {**SMALL["vision_cfg"], "attentional_pool": True}},
     "toy-last": {"custom_text": True, "text_cfg": {**SMALL["text_cfg"], "pool_type": "last"}},
     "toy-two-ways": {
-        "custom_text": True, "text_cfg": {**SMALL["text_cfg"], "no_causal_mask": True}
+        "custom_text": True,
+        "text_cfg": {**SMALL["text_cfg"], "no_causal_mask": True},
     },
     "toy-bias": {"custom_text": True, "init_logit_bias": -10},
     "toy-tanh": {"vision_cfg": {**SMALL["vision_cfg"], "act_kwargs": {"approximate": "tanh"}}},
     "toy-vocabulary": {"text_cfg": {**SMALL["text_cfg"], "vocab_size": 32000}},
-}  # fmt: skip
+}
 SUPPORTED = ("toy-native", "toy-custom", "toy-quick", "toy-no-pre", "toy-linear-projection")
 
 

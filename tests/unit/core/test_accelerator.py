@@ -38,18 +38,36 @@ READ = "aten._to_copy.default"
 #: What raises on CUDA in deterministic mode (torch.use_deterministic_algorithms), backward passes
 #: included; the formula of cross-entropy is not among them, as it has one axis of classes only.
 FORBIDDEN = (
-    "adaptive_avg_pool2d_backward", "adaptive_avg_pool3d_backward", "avg_pool3d_backward",
-    "adaptive_max_pool2d_backward", "fractional_max_pool", "max_unpool", "upsample_",
-    "reflection_pad", "replication_pad", "nll_loss2d", "ctc_loss", "embedding_bag", "put_.",
-    "histc", "bincount", "median.dim", "kthvalue", "grid_sampler", "scatter_reduce",
-)  # fmt: skip
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool3d_backward",
+    "avg_pool3d_backward",
+    "adaptive_max_pool2d_backward",
+    "fractional_max_pool",
+    "max_unpool",
+    "upsample_",
+    "reflection_pad",
+    "replication_pad",
+    "nll_loss2d",
+    "ctc_loss",
+    "embedding_bag",
+    "put_.",
+    "histc",
+    "bincount",
+    "median.dim",
+    "kthvalue",
+    "grid_sampler",
+    "scatter_reduce",
+)
 ALLOWED = ("aten.index_put_.default", "aten._unsafe_index_put.default")
 
 
 def forbidden(operations: Counter[str]) -> list[str]:
     """Return the operations that CUDA refuses in deterministic mode."""
-    return [name for name in operations
-            if name not in ALLOWED and any(part in name for part in FORBIDDEN)]  # fmt: skip
+    return [
+        name
+        for name in operations
+        if name not in ALLOWED and any(part in name for part in FORBIDDEN)
+    ]
 
 
 def create(tiny: Backbone, name: str, device: str, **section: Any) -> Method:
@@ -125,11 +143,22 @@ def test_what_cuda_refuses_is_seen() -> None:
 
 
 RULES: dict[str, dict[str, Any]] = {
-    **{rule: {"aggregation": rule, "byzantine": 0} for rule in
-       ("fedavg", "fedavgm", "fedadam", "fedyogi", "median", "trimmed_mean", "krum", "multi_krum")},
+    **{
+        rule: {"aggregation": rule, "byzantine": 0}
+        for rule in (
+            "fedavg",
+            "fedavgm",
+            "fedadam",
+            "fedyogi",
+            "median",
+            "trimmed_mean",
+            "krum",
+            "multi_krum",
+        )
+    },
     "clipped": {"clip_norm": 0.1},
     "private": {"privacy": DifferentialPrivacyParams(noise_multiplier=1, clip_norm=0.1, delta=0.1)},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -139,8 +168,10 @@ def test_the_server_aggregates_there_as_on_the_cpu(rule: str) -> None:
     def aggregated(device: str) -> dict[str, Tensor]:
         draw = torch.Generator().manual_seed(1)
         drawn = [torch.randn(2, 3, generator=draw).to(device) for _ in range(6)]
-        updates = [ClientUpdate(str(i), {"w": tensor}, 4, "all", {}, 0)
-                   for i, tensor in enumerate(drawn[1:])]  # fmt: skip
+        updates = [
+            ClientUpdate(str(i), {"w": tensor}, 4, "all", {}, 0)
+            for i, tensor in enumerate(drawn[1:])
+        ]
         aggregator = Aggregator(params, {}, seed=1)
         result = {"w": drawn[0]}
         for index in range(2):
@@ -173,9 +204,12 @@ def test_a_model_is_evaluated_there_and_read_once_a_batch(tiny: Backbone, name: 
     classes = tuple(NAMES[:4])
     ids = tuple(f"{name} {number}" for number in range(3) for name in classes)
     partition = Partition(
-        "s", "transfer", "by_image", (Client("c", "f", "toys", None, classes, ids[:1]),),
+        "s",
+        "transfer",
+        "by_image",
+        (Client("c", "f", "toys", None, classes, ids[:1]),),
         (Target("t", "f", "target", "toys", None, classes, ids),),
-    )  # fmt: skip
+    )
 
     def rows(device: str, waits: Counter[str]) -> list[dict[str, Any]]:
         method = create(tiny, name, device)
@@ -183,8 +217,9 @@ def test_a_model_is_evaluated_there_and_read_once_a_batch(tiny: Backbone, name: 
         banks: Any = ToyBanks(method.backbone, {"toys": bank})
         for _ in range(2):  # texts and frozen features are there the second time
             waits.clear()
-            found = evaluate(partition, method, lambda fold: None, banks,
-                             ToyLoader(tiny), batch_size=BATCH)  # fmt: skip
+            found = evaluate(
+                partition, method, lambda fold: None, banks, ToyLoader(tiny), batch_size=BATCH
+            )
         return found
 
     with sdpa_kernel(SDPBackend.MATH):

@@ -50,12 +50,20 @@ def hashes(project: Path, name: str) -> dict[str, str]:
 
 
 def test_a_method_has_what_it_imports_and_nothing_of_another(project: Path) -> None:
-    names = ("fedmvp/errors.py", "fedmvp/load.py", "fedmvp/methods/a.py",
-             "fedmvp/methods/helper.py", "pipeline/train.py")  # fmt: skip
+    names = (
+        "fedmvp/errors.py",
+        "fedmvp/load.py",
+        "fedmvp/methods/a.py",
+        "fedmvp/methods/helper.py",
+        "pipeline/train.py",
+    )
     assert hashes(project, "train/a") == {n: sha256_bytes(FILES[n].encode()) for n in names}
     assert set(hashes(project, "train/b")) == {
-        "fedmvp/errors.py", "fedmvp/load.py", "fedmvp/methods/b.py", "pipeline/train.py",
-    }  # fmt: skip
+        "fedmvp/errors.py",
+        "fedmvp/load.py",
+        "fedmvp/methods/b.py",
+        "pipeline/train.py",
+    }
 
 
 def test_only_the_stage_about_tracking_has_its_code(project: Path) -> None:

@@ -23,8 +23,30 @@ from tests.paths import ROOT
 
 Result = subprocess.CompletedProcess[str]
 SUPPORTED = ("3.11", "3.12", "3.13")
-TOOLS = ("awk", "cat", "chmod", "cksum", "cp", "cut", "date", "df", "dirname", "env", "find",
-         "grep", "head", "ln", "mkdir", "rm", "sed", "sh", "sleep", "tail", "tr", "wc")  # fmt: skip
+TOOLS = (
+    "awk",
+    "cat",
+    "chmod",
+    "cksum",
+    "cp",
+    "cut",
+    "date",
+    "df",
+    "dirname",
+    "env",
+    "find",
+    "grep",
+    "head",
+    "ln",
+    "mkdir",
+    "rm",
+    "sed",
+    "sh",
+    "sleep",
+    "tail",
+    "tr",
+    "wc",
+)
 
 UV = """\
 #!/bin/sh
@@ -105,17 +127,34 @@ class Checkout:
         path.chmod(0o755)
         return path
 
-    def python(self, name: str, version: str, *, implementation: str = "cpython", tag: str = "",
-               ensurepip: str = "exit 0", installed: str = "") -> Path:  # fmt: skip
+    def python(
+        self,
+        name: str,
+        version: str,
+        *,
+        implementation: str = "cpython",
+        tag: str = "",
+        ensurepip: str = "exit 0",
+        installed: str = "",
+    ) -> Path:
         """Write an interpreter, by default one on PATH."""
         name = name if "/" in name else f"bin/{name}"
         major, minor = version.split(".")[:2]
-        return self.write(name, PYTHON.format(
-            log=self.log, root=self.root, real=sys.executable, program=self.root / name,
-            folder=installed or self.root / version, version=version, minor=f"{major}.{minor}",
-            implementation=implementation,
-            suffix=f".cpython-{major}{minor}{tag}-x86_64-linux-gnu.so", ensurepip=ensurepip,
-        ))  # fmt: skip
+        return self.write(
+            name,
+            PYTHON.format(
+                log=self.log,
+                root=self.root,
+                real=sys.executable,
+                program=self.root / name,
+                folder=installed or self.root / version,
+                version=version,
+                minor=f"{major}.{minor}",
+                implementation=implementation,
+                suffix=f".cpython-{major}{minor}{tag}-x86_64-linux-gnu.so",
+                ensurepip=ensurepip,
+            ),
+        )
 
     def make(self, python: str | Path | None = None, **more: str) -> Result:
         """Run it; the log holds what this run did."""
@@ -192,15 +231,23 @@ def refusals() -> dict[str, tuple[Callable[[Checkout], str | Path], str]]:
         "prints": (script("echo hello"), "is not Python; it printed: hello"),
         "silent": (script("exit 0"), "is not Python; it printed: nothing"),
         "shell": (lambda c: "sh", "is not Python; exit 2: "),
-        "fails": (script("echo 'no such option' >&2; exit 3"),
-                  "is not Python; exit 3: no such option"),
-        "no machine code": (script("echo 'Exec format error' >&2; exit 126"),
-                            "cannot run; exit 126: Exec format error"),
+        "fails": (
+            script("echo 'no such option' >&2; exit 3"),
+            "is not Python; exit 3: no such option",
+        ),
+        "no machine code": (
+            script("echo 'Exec format error' >&2; exit 126"),
+            "cannot run; exit 126: Exec format error",
+        ),
         "crash": (script("kill -SEGV $$"), "cannot run; exit 139: "),
-        "no library": (script("echo 'Fatal Python error: no encodings' >&2; exit 1"),
-                       "cannot run; exit 1: Fatal Python error: no encodings"),
-        "shim": (script("echo 'pyenv: python3.12: command not found'; echo; echo more; exit 127"),
-                 "cannot run; exit 127: pyenv: python3.12: command not found; hint"),
+        "no library": (
+            script("echo 'Fatal Python error: no encodings' >&2; exit 1"),
+            "cannot run; exit 1: Fatal Python error: no encodings",
+        ),
+        "shim": (
+            script("echo 'pyenv: python3.12: command not found'; echo; echo more; exit 127"),
+            "cannot run; exit 127: pyenv: python3.12: command not found; hint",
+        ),
         "2.7": (python("2.7.18"), "is too old; got 2.7.18"),
         "3.10": (python("3.10.13"), "is too old; got 3.10.13"),
         "3.14": (python("3.14.0"), "is too new; got 3.14.0"),
@@ -210,8 +257,9 @@ def refusals() -> dict[str, tuple[Callable[[Checkout], str | Path], str]]:
         "no ensurepip": (
             python("3.12.1", ensurepip="echo 'ModuleNotFoundError: no ensurepip' >&2; exit 1"),
             "has no venv or ensurepip (ModuleNotFoundError: no ensurepip); got 3.12.1; "
-            "hint: on Debian and Ubuntu: apt install python3.12-venv"),
-    }  # fmt: skip
+            "hint: on Debian and Ubuntu: apt install python3.12-venv",
+        ),
+    }
 
 
 @pytest.mark.parametrize("case", refusals())
@@ -306,15 +354,17 @@ def spoiled() -> dict[str, tuple[Callable[[Checkout], object], str]]:
 
     return {
         "gone": (gone, "its Python is gone"),
-        "broken": (lambda c: c.write("bin/python3.12", "#!/bin/sh\nexit 127\n"),
-                   "its Python cannot run"),
+        "broken": (
+            lambda c: c.write("bin/python3.12", "#!/bin/sh\nexit 127\n"),
+            "its Python cannot run",
+        ),
         "upgraded": (lambda c: c.python("python3.12", "3.13.0"), "not for Python 3.13.0"),
         "unsupported": (lambda c: c.python("python3.12", "3.14.0"), "its Python is too new"),
         "moved": (moved, "built in another folder"),
         "half built": (lambda c: c.home.joinpath(".venv/.ready").unlink(), "half built"),
         "hardly begun": (lambda c: c.home.joinpath(".venv/.home").unlink(), "half built"),
         "foreign": (foreign, "holds 2 extension modules of another Python or platform"),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("case", spoiled())
@@ -398,8 +448,10 @@ def test_two_at_once_build_one_after_the_other(checkout: Checkout) -> None:
 def test_what_changes_while_it_builds_is_for_the_next_time(checkout: Checkout) -> None:
     checkout.python("python3", "3.12.1")
     uv = checkout.root / "uv"
-    uv.write_text(f'{uv.read_text()}case "$*" in *" pip sync "*)'
-                  f' echo "c==1" >>"{checkout.home}/requirements.txt" ;; esac\n')  # fmt: skip
+    uv.write_text(
+        f'{uv.read_text()}case "$*" in *" pip sync "*)'
+        f' echo "c==1" >>"{checkout.home}/requirements.txt" ;; esac\n'
+    )
     ok(checkout.make())
     assert "updating" in ok(checkout.make())
 
@@ -479,8 +531,14 @@ def test_the_supported_versions_are_the_same_everywhere() -> None:
     about = project()["project"]
     assert isinstance(about, dict)
     prefix = "Programming Language :: Python :: 3."
-    assert tuple(f"3.{name.removeprefix(prefix)}" for name in about["classifiers"]
-                 if name.startswith(prefix)) == SUPPORTED  # fmt: skip
+    assert (
+        tuple(
+            f"3.{name.removeprefix(prefix)}"
+            for name in about["classifiers"]
+            if name.startswith(prefix)
+        )
+        == SUPPORTED
+    )
     assert about["requires-python"] == ">=3.11,<3.14"
     locks = re.findall(r"uv pip compile .*", (ROOT / "Makefile").read_text())
     assert locks
@@ -520,8 +578,10 @@ def interpreters() -> dict[str, Path]:
                 continue
             answer = subprocess.run(
                 [path, "-c", "import ensurepip, venv, sys; print(sys.version_info[1])"],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if answer.stdout.strip() == version.removeprefix("3."):
                 found[version] = path
     return found

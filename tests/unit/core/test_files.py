@@ -42,10 +42,15 @@ def test_json_has_no_nan(tmp_path: Path, value: float) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "not valid JSON"), ('{"a": 1, "a": 2}', "duplicate key 'a'"), ("NaN", "not JSON"),
-     ("[" * 100_000, "not valid JSON"), ("\xff", "not valid JSON")],
+    [
+        ("{", "not valid JSON"),
+        ('{"a": 1, "a": 2}', "duplicate key 'a'"),
+        ("NaN", "not JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("\xff", "not valid JSON"),
+    ],
     ids=["cut", "twice", "nan", "deep", "bytes"],
-)  # fmt: skip
+)
 def test_json_that_is_not_strict_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content.encode("latin-1"))

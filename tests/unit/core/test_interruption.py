@@ -56,8 +56,14 @@ app(["toy"])
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *words], cwd=folder, env={"PYTHONPATH": f"{ROOT}:."},
-        capture_output=True, text=True, check=False, timeout=120)  # fmt: skip
+        [sys.executable, *words],
+        cwd=folder,
+        env={"PYTHONPATH": f"{ROOT}:."},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def write_stage(folder: Path, work: str, then: str = "pass", name: str = "SIGINT") -> None:
@@ -78,9 +84,12 @@ def test_a_swallowed_signal_is_not_lost(tmp_path: Path, work: str, number: signa
 
 @pytest.mark.parametrize(
     "then",
-    ["raise_if_stopped(); print('still at work')", "raise ValueError('because of it')",
-     "open('nowhere/file')"],
-)  # fmt: skip
+    [
+        "raise_if_stopped(); print('still at work')",
+        "raise ValueError('because of it')",
+        "open('nowhere/file')",
+    ],
+)
 def test_what_follows_does_not_hide_it(tmp_path: Path, then: str) -> None:
     """The next step of a loop ends the work; an error that follows is not the reason."""
     write_stage(tmp_path, "swallowed()", then)
@@ -97,8 +106,10 @@ def test_a_signal_while_a_stage_imports(tmp_path: Path) -> None:
         stub = f"from toy import strike, swallowed\n{blow}\nfrom collections import Counter\n"
         package = tmp_path / "pretend.py"
         package.write_text(stub, encoding="utf-8")
-        code = ("import sys; sys.argv = ['-m']; import pipeline; import pretend; "
-                "from toy import run_stage; run_stage(lambda: print('went on'))")  # fmt: skip
+        code = (
+            "import sys; sys.argv = ['-m']; import pipeline; import pretend; "
+            "from toy import run_stage; run_stage(lambda: print('went on'))"
+        )
         ended = run(tmp_path, "-c", code)
         assert (ended.returncode, ended.stdout) == (130, ""), ended.stderr
         assert ended.stderr.startswith("stopped by SIGINT")

@@ -103,8 +103,13 @@ def test_folders_inputs_and_protected_files_are_refused(tmp_path: Path) -> None:
     protected = tmp_path / "protected"
     protected.write_bytes(b"x")
     protected.chmod(0o444)
-    for name, what in (("", "is a folder"), ("input", "is read"), ("link", "is read"),
-                       ("twin", "is read"), ("protected", "write-protected")):  # fmt: skip
+    for name, what in (
+        ("", "is a folder"),
+        ("input", "is read"),
+        ("link", "is read"),
+        ("twin", "is read"),
+        ("protected", "write-protected"),
+    ):
         with pytest.raises(ConfigError, match=what):
             write_output(tmp_path / name, b"x", [tmp_path / "absent", source])
     check_output(tmp_path / "new", [source])

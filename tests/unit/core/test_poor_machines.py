@@ -16,8 +16,14 @@ _FEDMVP = "from fedmvp.cli import app; app({words})"
 def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run a line of shell in which ``python`` is this one."""
     variables = {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}
-    return subprocess.run(["/bin/sh", "-c", line], cwd=folder, env=variables | environment,
-                          capture_output=True, check=False, timeout=300)  # fmt: skip
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=folder,
+        env=variables | environment,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
 
 
 @pytest.fixture
@@ -56,15 +62,18 @@ def test_a_terminal_without_a_character_gets_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kib", [300_000, 1_500_000])
 @pytest.mark.parametrize(
     "line",
-    ['"$PYTHON" -m pipeline.zero_shot base_to_new zero_shot',
-     f'"$PYTHON" -c "{_FEDMVP.format(words=["methods"])}"'],
+    [
+        '"$PYTHON" -m pipeline.zero_shot base_to_new zero_shot',
+        f'"$PYTHON" -c "{_FEDMVP.format(words=["methods"])}"',
+    ],
     ids=["stage", "command"],
-)  # fmt: skip
+)
 def test_libraries_that_do_not_fit_into_memory_are_one_line(
     project: Path, line: str, kib: int
 ) -> None:
-    ended = shell(f"ulimit -v {kib}; {line}", project, OMP_NUM_THREADS="1",
-                  OPENBLAS_NUM_THREADS="1")  # fmt: skip
+    ended = shell(
+        f"ulimit -v {kib}; {line}", project, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"
+    )
     text = ended.stderr.decode()
     assert ended.returncode == 2, text
     assert "Traceback" not in text

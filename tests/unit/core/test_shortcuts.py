@@ -96,10 +96,17 @@ def test_a_client_steps_tensor_by_tensor_where_fused_steps_are_off(
         start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
         return dict(
             train_client(
-                method, "c", data, start, ClientState(method.first_phase), federation(),
-                learning_rate=1e-3, seed=1, round_index=0,
+                method,
+                "c",
+                data,
+                start,
+                ClientState(method.first_phase),
+                federation(),
+                learning_rate=1e-3,
+                seed=1,
+                round_index=0,
             ).tensors
-        )  # fmt: skip
+        )
 
     kernels = []
     fused_sgd = torch._fused_sgd_

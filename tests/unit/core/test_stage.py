@@ -34,9 +34,14 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     (folder / "toy_stage.py").write_text(_STAGE.format(work=work), encoding="utf-8")
     return subprocess.run(
-        [sys.executable, *options, "-m", "toy_stage"], cwd=folder,
+        [sys.executable, *options, "-m", "toy_stage"],
+        cwd=folder,
         env={"PYTHONPATH": str(ROOT), **environment},
-        capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def test_what_a_stage_printed_and_registered_is_not_lost(tmp_path: Path) -> None:

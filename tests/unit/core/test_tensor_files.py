@@ -22,8 +22,10 @@ def entry(kind: str, shape: list[int], end: int, start: int = 0) -> str:
 
 
 BAD = {
-    "twice": (file_of(f'{{"a": {entry("F32", [1], 4)}, "a": {entry("F32", [1], 4)}}}', bytes(4)),
-              "duplicate key 'a'"),
+    "twice": (
+        file_of(f'{{"a": {entry("F32", [1], 4)}, "a": {entry("F32", [1], 4)}}}', bytes(4)),
+        "duplicate key 'a'",
+    ),
     "half bytes": (file_of(f'{{"a": {entry("F4", [2], 1)}}}', bytes(1)), "of format 'F4'"),
     "eighths": (file_of(f'{{"a": {entry("F8_E4M3", [1], 1)}}}', bytes(1)), "of format 'F8_E4M3'"),
     "no format": (file_of('{"a": 3}', b""), "of format None"),
@@ -31,10 +33,12 @@ BAD = {
     "deep": (file_of("[" * 50_000, b""), "deeply"),
     "long": ((2**62).to_bytes(8, "little") + b"{}", "longer"),
     "cut": (file_of(f'{{"a": {entry("F32", [2], 8)}}}', bytes(4)), ""),
-    "overlap": (file_of(f'{{"a": {entry("F32", [1], 4)}, "b": {entry("F32", [1], 4)}}}', bytes(4)),
-                ""),
+    "overlap": (
+        file_of(f'{{"a": {entry("F32", [1], 4)}, "b": {entry("F32", [1], 4)}}}', bytes(4)),
+        "",
+    ),
     "nothing": (b"", ""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -69,7 +69,7 @@ def test_no_severity_changes_nothing() -> None:
 
 def test_severity_is_in_proportion() -> None:
     for half, whole in zip(CHEAP.at(0.5).model_dump().items(), CHEAP.model_dump().items(),
-                           strict=True):  # fmt: skip
+                           strict=True):
         name, value = half
         neutral = 1 if name in {"exposure", "cast"} else 0
         np.testing.assert_allclose(value, (neutral + np.array(whole[1])) / 2)

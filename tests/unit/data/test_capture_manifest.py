@@ -64,7 +64,7 @@ def test_a_manifest_without_cameras_is_as_it_was(toy: Any, machine: Path) -> Non
     assert list(json.loads((machine / "toy.json").read_text())) == [
         "dataset", "title", "template", "sentence", "split", "subset", "content", "classes",
         "domains", "columns", "images",
-    ]  # fmt: skip
+    ]
     assert load_manifest(machine / "toy.json").capture == {}
 
 
@@ -84,7 +84,7 @@ def test_content_follows_severity_camera_and_domain(toy: Any) -> None:
     for capture in (CAMERAS, {"photo": CAMERAS["photo"]}, {"photo": CAMERAS["sketch"]}):
         toy(capture=capture)
         contents += [build_manifest(load_spec("toy"), 1, severity).content
-                     for severity in (0.5, 0.7, 1)]  # fmt: skip
+                     for severity in (0.5, 0.7, 1)]
     contents.append(build_manifest(load_spec("toy"), 1).content)
     assert len(set(contents)) == len(contents)
 

@@ -31,7 +31,7 @@ COOP = {
     "eurosat": (10, (13500, 5400, 8100), "Pasture Land"),
 }
 IMAGENETS = {"imagenet": 1000, "imagenet_v2": 1000, "imagenet_sketch": 1000,
-             "imagenet_a": 200, "imagenet_r": 200}  # fmt: skip
+             "imagenet_a": 200, "imagenet_r": 200}
 DOMAINS = {
     "pacs": (7, ("artpainting", "cartoon", "photo", "sketch")),
     "vlcs": (5, ("caltech", "labelme", "pascal", "sun")),
@@ -122,7 +122,7 @@ def test_sentence_parts(name: str, domain: str | None, sentence: tuple[str, str]
         ("imagenet", {0: "tench", 657: "missile", 744: "projectile missile", 836: "sunglass",
                       837: "sunglasses"}),
     ],
-)  # fmt: skip
+)
 def test_label_order_traps(name: str, places: dict[int, str]) -> None:
     names = load_spec(name).class_names
     assert {label: names[label] for label in places} == places
@@ -137,7 +137,7 @@ def test_caltech_leaves_out_two_folders() -> None:
     assert folders == sorted(folders)
     renamed = {e.folder: e.name for e in spec.classes if e.folder != e.name}
     assert renamed == {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard",
-                       "Motorbikes": "motorbike"}  # fmt: skip
+                       "Motorbikes": "motorbike"}
 
 
 def test_cars_have_the_year_first() -> None:

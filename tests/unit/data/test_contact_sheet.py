@@ -73,7 +73,7 @@ def test_without_cameras_a_class_is_one_row(manifests: tuple[Manifest, Manifest]
 
 def test_without_domains(toy: Any) -> None:
     toy(domains=None, sentence={"prefix": "a"}, layout={"reader": "class_folders",
-        "folder": "photo"}, capture={"default": CAMERA})  # fmt: skip
+        "folder": "photo"}, capture={"default": CAMERA})
     spec = load_spec("toy")
     sheet = contact_sheet(build_manifest(spec, 1), build_manifest(spec, 1, 1))
     assert places(sheet, (255, 0, 0))[0] == places(sheet, (128, 0, 0))[0]
@@ -117,7 +117,7 @@ def test_classes_of_fewer_domains_fill_up() -> None:
     "name",
     ["fluent-emoji-high-contrast", "a domain with many words in its name", "x" * 300, "象" * 40,
      "snake_case_as_folders_have_it", "noto", "- - -", "wwwwwwwwwwwwwwwww wwwwwwwwww"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("most", [1, 2, 4])
 def test_labels_keep_to_their_column(name: str, most: int) -> None:
     font = ImageFont.load_default(size=sheets._FONT_PX)

@@ -209,7 +209,7 @@ def test_terra_incognita_is_built_from_its_annotations(
             {"id": f"{number}c", "location": 99, "file_name": f"{number}c.jpg"},
         ]
         labels = [(f"{number}a", 1), (f"{number}a", 2), (f"{number}b", 2), (f"{number}b", 3),
-                  (f"{number}b", 1), (f"{number}c", 1)]  # fmt: skip
+                  (f"{number}b", 1), (f"{number}c", 1)]
         annotations[f"eccv_18_annotation_files/{name}_annotations.json"] = json.dumps(
             {
                 "images": images,
@@ -217,7 +217,7 @@ def test_terra_incognita_is_built_from_its_annotations(
                 "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"},
                                {"id": 3, "name": "car"}],
             }
-        ).encode()  # fmt: skip
+        ).encode()
     images_ = {f"eccv_18_all_images_sm/{n}{x}.jpg": png() for n in range(5) for x in "abc"}
     drive[ID] = tar_bytes({**annotations, **images_})
     toy(

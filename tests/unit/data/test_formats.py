@@ -52,7 +52,7 @@ def no_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("name", "kind"),
     [("a.jfif", "JPEG"), ("a.ppm", "PPM"), ("a.pgm", "PPM"), ("a.jp2", "JPEG2000"),
      ("a.avif", "AVIF"), ("a.webp", "WEBP"), ("a.TIF", "TIFF")],
-)  # fmt: skip
+)
 def test_what_pillow_reads_is_read(tmp_path: Path, name: str, kind: str) -> None:
     mode = "L" if name.endswith("pgm") else "RGB"
     Image.new("RGB", (20, 16), (200, 200, 200)).convert(mode).save(tmp_path / name, kind)
@@ -92,7 +92,7 @@ def test_large_photographs_are_read_without_a_warning(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True, check=True)  # fmt: skip
+                          capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("(8, 8, 3)\n", "")
 
 

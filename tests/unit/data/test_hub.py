@@ -76,9 +76,9 @@ def hub(toy: Any, machine: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def make(files: dict[str, bytes], tables: list[dict[str, Any]], **source: Any) -> FakeHub:
         layout = {"reader": "domain_class_folders", "folder": "hub", "class_dirs": "label",
-                  "keeps_names": False}  # fmt: skip
+                  "keeps_names": False}
         base = {"kind": "huggingface", "repo": "someone/toy", "revision": "main",
-                "domain": "domain", "tables": tables}  # fmt: skip
+                "domain": "domain", "tables": tables}
         toy(sources=[{**base, **source}], layout=layout)
         fake = FakeHub(files, machine)
         monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
@@ -124,7 +124,7 @@ def test_several_tables_and_words_for_labels(hub: Any) -> None:
     assert [i.path for i in images] == [
         "photo/0/test-0-0000000.png", "photo/0/train-0-0000000.png",
         "sketch/1/test-0-0000001.png", "sketch/1/train-0-0000001.png",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(

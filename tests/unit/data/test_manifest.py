@@ -76,7 +76,7 @@ def test_class_folders_without_domains(toy: Any) -> None:
     assert Counter((i.label, i.split) for i in manifest.images) == {
         (0, "train"): 5, (0, "val"): 2, (0, "test"): 3,
         (1, "train"): 5, (1, "val"): 2, (1, "test"): 3,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

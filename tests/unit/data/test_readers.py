@@ -21,7 +21,7 @@ def tree(toy: Any, machine: Path) -> Any:
 
     def make(files: dict[str, str], layout: object, classes: list[object], **more: object) -> None:
         toy(**{"layout": layout, "classes": classes, "domains": None, "sources": None,
-               "sentence": {"prefix": "a"}, "split": {"rule": "official", "val": 0.5}, **more})  # fmt: skip
+               "sentence": {"prefix": "a"}, "split": {"rule": "official", "val": 0.5}, **more})
         for name, text in files.items():
             path = machine / "raw" / "toy" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ PETS = {
 
 def test_pets(tree: Any) -> None:
     tree(PETS, {"reader": "pets_lists"}, ["abyssinian", "american_bulldog"],
-         split={"rule": "official"})  # fmt: skip
+         split={"rule": "official"})
     assert rows() == [
         ("images/Abyssinian_1.jpg", 0, "train"),
         ("images/Abyssinian_2.jpg", 0, "test"),
@@ -83,7 +83,7 @@ def test_aircraft_names_hold_slashes(tree: Any) -> None:
         ("images/0000001.jpg", 0, "train"), ("images/0000003.jpg", 0, "val"),
         ("images/0000005.jpg", 0, "test"), ("images/0000000.jpg", 1, "train"),
         ("images/0000002.jpg", 1, "val"), ("images/0000004.jpg", 1, "test"),
-    ]  # fmt: skip
+    ]
     tree(files, layout, ["F-16A/B", "707-320"])
     with pytest.raises(DataError, match="order is not the catalog's"):
         build_manifest(load_spec("toy"), 1)
@@ -100,7 +100,7 @@ def test_ucf101_renames_folders_only(tree: Any) -> None:
         "YoYo/v_YoYo_g01_c01.avi\n",
     }
     tree(files, {"reader": "ucf101_lists"}, ["Handstand_Pushups", "Yo_Yo"],
-         split={"rule": "official"})  # fmt: skip
+         split={"rule": "official"})
     assert rows() == [
         (f"{folder}/v_HandStandPushups_g01_c01.jpg", 0, "test"),
         (f"{folder}/v_HandStandPushups_g02_c01.jpg", 0, "train"),
@@ -128,7 +128,7 @@ def test_sun397_has_nested_classes(tree: Any) -> None:
 
 def test_flowers_labels_start_at_one(tree: Any, machine: Path) -> None:
     tree({f"jpg/image_{i:05d}.jpg": "x" for i in (1, 2, 3, 4)}, {"reader": "flowers_mat"},
-         ["rose", "lily"], split={"rule": "fractions", "train": 0.5})  # fmt: skip
+         ["rose", "lily"], split={"rule": "fractions", "train": 0.5})
     labels = machine / "raw" / "toy" / "imagelabels.mat"
     with pytest.raises(DataError, match="label file is missing"):
         build_manifest(load_spec("toy"), 1)
@@ -136,7 +136,7 @@ def test_flowers_labels_start_at_one(tree: Any, machine: Path) -> None:
     assert [(path, label) for path, label, _ in rows()] == [
         ("jpg/image_00002.jpg", 0), ("jpg/image_00004.jpg", 0),
         ("jpg/image_00001.jpg", 1), ("jpg/image_00003.jpg", 1),
-    ]  # fmt: skip
+    ]
     savemat(labels, {"labels": np.array([[3, 1, 2, 0]], dtype=np.uint8)})
     with pytest.raises(DataError, match="class number is not one"):
         build_manifest(load_spec("toy"), 1)
@@ -148,10 +148,10 @@ def test_flowers_labels_start_at_one(tree: Any, machine: Path) -> None:
 def test_cars(tree: Any, machine: Path) -> None:
     files = {f"cars_{part}/{i:05d}.jpg": "x" for part in ("train", "test") for i in (1, 2)}
     tree({**files, "devkit/README.txt": ""}, {"reader": "cars_mat"},
-         ["2012 Audi", "2012 BMW"], split={"rule": "official"})  # fmt: skip
+         ["2012 Audi", "2012 BMW"], split={"rule": "official"})
     root = machine / "raw" / "toy"
     for name, labels in (("devkit/cars_train_annos", (2, 1)),
-                         ("cars_test_annos_withlabels", (1, 2))):  # fmt: skip
+                         ("cars_test_annos_withlabels", (1, 2))):
         rows_ = np.array(
             [(f"{i:05d}.jpg", label) for i, label in enumerate(labels, start=1)],
             dtype=[("fname", object), ("class", object)],
@@ -160,7 +160,7 @@ def test_cars(tree: Any, machine: Path) -> None:
     assert rows() == [
         ("cars_test/00001.jpg", 0, "test"), ("cars_train/00002.jpg", 0, "train"),
         ("cars_test/00002.jpg", 1, "test"), ("cars_train/00001.jpg", 1, "train"),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("top", ["", "images/"])
@@ -168,12 +168,12 @@ def test_imagenet_in_both_places(tree: Any, top: str) -> None:
     wnids = ("n01440764", "n01443537")
     files = {f"{top}{part}/{w}/{part}.JPEG": "x" for part in ("train", "val") for w in wnids}
     layout = {"reader": "part_class_folders", "folder": [".", "images"],
-              "parts": {"train": "train", "test": "val"}}  # fmt: skip
+              "parts": {"train": "train", "test": "val"}}
     tree(files, layout, [{"name": n, "folder": w} for n, w in zip(("tench", "gold"), wnids)])
     assert rows() == [
         ("train/n01440764/train.JPEG", 0, "train"), ("val/n01440764/val.JPEG", 0, "test"),
         ("train/n01443537/train.JPEG", 1, "train"), ("val/n01443537/val.JPEG", 1, "test"),
-    ]  # fmt: skip
+    ]
 
 
 def test_numeric_folders_are_labels(tree: Any) -> None:
@@ -181,7 +181,7 @@ def test_numeric_folders_are_labels(tree: Any) -> None:
     files = {f"v2/{label}/{label}.jpeg": "x" for label in range(12)}
     layout = {"reader": "class_folders", "folder": "v2", "class_dirs": "label", "part": "test"}
     tree({**files, "v2/README.txt": "", "v2/3/dataset.h5": ""}, layout,
-         [f"class {i}" for i in range(12)])  # fmt: skip
+         [f"class {i}" for i in range(12)])
     assert rows() == [(f"{label}/{label}.jpeg", label, "test") for label in range(12)]
 
 
@@ -190,7 +190,7 @@ def test_domains_may_have_other_folders(tree: Any) -> None:
         {"reader": "domain_class_folders", "folder": [".", "VLCS"]},
         {"reader": "domain_class_folders", "class_dirs": "label",
          "domain_folders": {"sun": "SUN/full", "pascal": "PASCAL/full"}},
-    ]  # fmt: skip
+    ]
     more = {
         "domains": [{"name": "sun", "folder": "SUN09"}, {"name": "pascal", "folder": "VOC2007"}],
         "split": {"rule": "fractions", "train": 0.5},
@@ -201,7 +201,7 @@ def test_domains_may_have_other_folders(tree: Any) -> None:
     assert [(i.path, i.domain, i.label) for i in manifest.images] == [
         ("SUN/full/0/1.jpg", "sun", 0), ("PASCAL/full/0/1.jpg", "pascal", 0),
         ("SUN/full/1/1.jpg", "sun", 1), ("PASCAL/full/1/1.jpg", "pascal", 1),
-    ]  # fmt: skip
+    ]
 
 
 def test_no_known_layout_says_where_it_looked(tree: Any) -> None:

@@ -23,7 +23,7 @@ def own(toy: Any, machine: Path) -> Path:
     """A dataset with a split file that lists images of two classes; returns its folder."""
     toy(layout={"reader": "class_folders"}, domains=None, sources=None, sentence={"prefix": "a"},
         classes=["café", "tiger shark"], split={"rule": "fractions", "train": 0.5},
-        split_file={"name": "split.json"})  # fmt: skip
+        split_file={"name": "split.json"})
     return machine / "raw/toy"
 
 
@@ -43,7 +43,7 @@ def rows() -> list[tuple[str, int]]:
 def test_class_folders_may_be_spelt_otherwise(own: Path, coffee: str, shark: str) -> None:
     put(own, *(f"{name}/{n}.png" for name in (coffee, shark) for n in (1, 2)))
     assert rows() == [(f"{coffee}/1.png", 0), (f"{coffee}/2.png", 0),
-                      (f"{shark}/1.png", 1), (f"{shark}/2.png", 1)]  # fmt: skip
+                      (f"{shark}/1.png", 1), (f"{shark}/2.png", 1)]
 
 
 def test_two_spellings_of_a_class_are_refused(own: Path) -> None:
@@ -101,7 +101,7 @@ def base(name: str, folder: Path, *files: str) -> tuple[DatasetSpec, str]:
         ("vlcs", ["VLCS/PASCAL/full/bird/1.jpg"], "domain_class_folders VLCS"),
         ("vlcs", ["SUN/train/0/1.jpg", "SUN/test/0/2.jpg"], "domain_class_folders ."),
     ],
-)  # fmt: skip
+)
 def test_common_variants_are_read(
     machine: Path, name: str, files: list[str], found: str
 ) -> None:
@@ -111,12 +111,12 @@ def test_common_variants_are_read(
 def test_parts_below_domains_are_taken_together(toy: Any, machine: Path) -> None:
     toy(layout={"reader": "domain_class_folders", "within": ["train", "val"]}, sources=None)
     put(machine / "raw/toy", *(f"{domain}/{part}/{name}/1.png" for domain in ("photo", "Sketch")
-                               for part in ("train", "val") for name in ("big-cat", "dog")))  # fmt: skip
+                               for part in ("train", "val") for name in ("big-cat", "dog")))
     manifest = build_manifest(load_spec("toy"), 1)
     assert {(i.path, i.domain) for i in manifest.images if i.label == 1} == {
         ("photo/train/dog/1.png", "photo"), ("photo/val/dog/1.png", "photo"),
         ("Sketch/train/dog/1.png", "sketch"), ("Sketch/val/dog/1.png", "sketch"),
-    }  # fmt: skip
+    }
 
 
 def test_no_layout_names_the_expected_and_the_nearest(machine: Path) -> None:

@@ -47,7 +47,7 @@ def test_split_file_decides_where_it_is(own: Path) -> None:
     assert {i.path: i.split for i in manifest.images} == {
         "a/1.png": "train", "a/2.png": "val", "a/3.png": "test", "b/1.png": "train",
         "b/2.png": "test",
-    }  # fmt: skip
+    }
     assert (manifest.split.kind, manifest.split.detail) == ("file", "split file " + own.name)
 
 

@@ -19,9 +19,15 @@ _BLOCK = re.compile(
 MEASURED = {
     f"docs/{name}.md"
     for name in (
-        "analysis", "decisions", "glossary", "method", "performance", "probe", "when_it_pays",
+        "analysis",
+        "decisions",
+        "glossary",
+        "method",
+        "performance",
+        "probe",
+        "when_it_pays",
     )
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

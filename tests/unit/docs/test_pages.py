@@ -55,10 +55,23 @@ def test_readme_is_short() -> None:
 
 def test_every_variable_is_documented() -> None:
     listed = subprocess.run(
-        ["git", "grep", "--untracked", "-hoE", "FEDMVP_[A-Z_]*[A-Z]", "--",
-         "fedmvp", "pipeline", "pretrain", "benchmarks"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            "git",
+            "grep",
+            "--untracked",
+            "-hoE",
+            "FEDMVP_[A-Z_]*[A-Z]",
+            "--",
+            "fedmvp",
+            "pipeline",
+            "pretrain",
+            "benchmarks",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     page = (DOCS / "reference/environment.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(FEDMVP_[A-Z_]+)` \|", page, flags=re.MULTILINE)
     assert rows == sorted(set(rows))
@@ -75,8 +88,9 @@ def test_a_page_written_from_code_is_up_to_date(name: str) -> None:
 
 def test_every_parameter_has_a_meaning() -> None:
     page = (DOCS / "reference/params.md").read_text(encoding="utf-8")
-    assert not [line for line in page.splitlines() if re.match(r"\| `\w+` ", line)
-                and line.endswith("|  |")]  # fmt: skip
+    assert not [
+        line for line in page.splitlines() if re.match(r"\| `\w+` ", line) and line.endswith("|  |")
+    ]
 
 
 def section(page: str, heading: str) -> str:

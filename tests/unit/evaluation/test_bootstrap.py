@@ -90,8 +90,15 @@ def looped(
                 for _ in range(times(t, image, label))
             ]
             accuracy = fmean(answers or correct)
-            rows.append({"fold": t.fold, "group": t.group, "name": t.name, "dataset": t.dataset,
-                         "accuracy": accuracy})  # fmt: skip
+            rows.append(
+                {
+                    "fold": t.fold,
+                    "group": t.group,
+                    "name": t.name,
+                    "dataset": t.dataset,
+                    "accuracy": accuracy,
+                }
+            )
         return metrics_of(protocol, rows)[metric]
 
     def difference(times: Any) -> float:
@@ -121,10 +128,14 @@ def test_a_loop_gives_the_same(protocol: str, chunk: int, monkeypatch: pytest.Mo
     ours = {seed: draw(targets, seed, 0.7) for seed in (1, 2, 3)}
     others = {"zero": dict.fromkeys((1, 2, 3), draw(targets, 9)), "one": {2: draw(targets, 5)}}
     found = difference_intervals(protocol, targets, ours, others, resamples=RESAMPLES)
-    metrics = {"base_to_new": ["local", "base", "new", "hm"],
-               "transfer": ["mean", "sketch", "photo", "again"]}[protocol]  # fmt: skip
+    metrics = {
+        "base_to_new": ["local", "base", "new", "hm"],
+        "transfer": ["mean", "sketch", "photo", "again"],
+    }[protocol]
     assert {name: list(by_metric) for name, by_metric in found.items()} == {
-        "zero": metrics, "one": metrics}  # fmt: skip
+        "zero": metrics,
+        "one": metrics,
+    }
     for name, by_metric in found.items():
         for metric, interval in by_metric.items():
             expected = looped(protocol, targets, ours, others[name], metric)
@@ -154,15 +165,19 @@ def test_the_same_input_gives_the_same_numbers() -> None:
 def one_target(classes: int, images: int) -> tuple[LabelledTarget]:
     """Return a target with `images` images of each class."""
     pairs = [(f"c{c:02d}", f"c{c:02d}-{i}") for c in range(classes) for i in range(images)]
-    return (LabelledTarget("f", "target", "t", "d", tuple(i for _, i in pairs),
-                           tuple(c for c, _ in pairs)),)  # fmt: skip
+    return (
+        LabelledTarget(
+            "f", "target", "t", "d", tuple(i for _, i in pairs), tuple(c for c, _ in pairs)
+        ),
+    )
 
 
 def mean_interval(
     targets: Sequence[LabelledTarget], ours: NDArray[np.bool_], theirs: NDArray[np.bool_]
 ) -> Interval:
-    found = difference_intervals("transfer", targets, {1: [ours]}, {"o": {1: [theirs]}},
-                                 resamples=400)  # fmt: skip
+    found = difference_intervals(
+        "transfer", targets, {1: [ours]}, {"o": {1: [theirs]}}, resamples=400
+    )
     return found["o"]["mean"]
 
 

@@ -16,9 +16,13 @@ def row(group: str, dataset: str, accuracy: float, name: str = "x") -> dict[str,
 
 @pytest.mark.parametrize(
     ("local", "base", "new", "printed"),
-    [(81.89, 75.37, 77.82, 78.27), (76.72, 70.51, 75.78, 74.24), (81.75, 74.47, 71.70, 75.74),
-     (81.63, 74.44, 70.62, 75.29)],
-)  # fmt: skip
+    [
+        (81.89, 75.37, 77.82, 78.27),
+        (76.72, 70.51, 75.78, 74.24),
+        (81.75, 74.47, 71.70, 75.74),
+        (81.63, 74.44, 70.62, 75.29),
+    ],
+)
 def test_published_harmonic_means(local: float, base: float, new: float, printed: float) -> None:
     """HM is the three-way harmonic mean (docs/method.md#metrics): FedMVP, ZS, PromptFL,
     FedMaPLe; 3 / (1/81.89 + 1/75.37 + 1/77.82) = 78.27. Inputs are rounded, so ± 0.015."""
@@ -40,19 +44,31 @@ def test_base_to_new_by_hand() -> None:
     0.3. hm = 3 / (1/0.6 + 1/0.6 + 1/0.3) = 3 / 6.667 = 0.45: of the means, not a mean of hms.
     """
     rows = [
-        row("local", "pets", 0.8, "c1"), row("local", "pets", 0.6, "c2"),
-        row("local", "cars", 0.5, "c3"), row("base", "pets", 0.4), row("base", "cars", 0.8),
-        row("new", "pets", 0.2), row("new", "cars", 0.4),
-    ]  # fmt: skip
+        row("local", "pets", 0.8, "c1"),
+        row("local", "pets", 0.6, "c2"),
+        row("local", "cars", 0.5, "c3"),
+        row("base", "pets", 0.4),
+        row("base", "cars", 0.8),
+        row("new", "pets", 0.2),
+        row("new", "cars", 0.4),
+    ]
     metrics = metrics_of("base_to_new", rows)
     assert metrics == pytest.approx(
         {
-            "local": 0.6, "base": 0.6, "new": 0.3, "hm": 0.45,
-            "local/pets": 0.7, "local/cars": 0.5, "base/pets": 0.4, "base/cars": 0.8,
-            "new/pets": 0.2, "new/cars": 0.4,
-            "hm/pets": 3 / (1 / 0.7 + 1 / 0.4 + 1 / 0.2), "hm/cars": 3 / (2 + 1.25 + 2.5),
+            "local": 0.6,
+            "base": 0.6,
+            "new": 0.3,
+            "hm": 0.45,
+            "local/pets": 0.7,
+            "local/cars": 0.5,
+            "base/pets": 0.4,
+            "base/cars": 0.8,
+            "new/pets": 0.2,
+            "new/cars": 0.4,
+            "hm/pets": 3 / (1 / 0.7 + 1 / 0.4 + 1 / 0.2),
+            "hm/cars": 3 / (2 + 1.25 + 2.5),
         }
-    )  # fmt: skip
+    )
     assert list(metrics) == sorted(metrics)
     assert metrics_of("base_to_new", rows[::-1]) == metrics  # order of rows is irrelevant
 
@@ -67,14 +83,22 @@ def test_transfer_by_hand() -> None:
     dataset: (0.5 + 0.7) / 2 = 0.6. mean = (0.4 + 0.6) / 2 = 0.5. The source, 0.9, stays out of it.
     """
     rows = [
-        row("target", "pacs", 0.2, "sketch"), row("target", "vlcs", 0.6, "sketch"),
-        row("target", "pacs", 0.5, "photo"), row("target", "pacs", 0.7, "photo"),
+        row("target", "pacs", 0.2, "sketch"),
+        row("target", "vlcs", 0.6, "sketch"),
+        row("target", "pacs", 0.5, "photo"),
+        row("target", "pacs", 0.7, "photo"),
         row("source", "imagenet", 0.9, "imagenet"),
-    ]  # fmt: skip
+    ]
     assert metrics_of("transfer", rows) == pytest.approx(
-        {"mean": 0.5, "sketch": 0.4, "sketch/pacs": 0.2, "sketch/vlcs": 0.6, "photo": 0.6,
-         "imagenet": 0.9}
-    )  # fmt: skip
+        {
+            "mean": 0.5,
+            "sketch": 0.4,
+            "sketch/pacs": 0.2,
+            "sketch/vlcs": 0.6,
+            "photo": 0.6,
+            "imagenet": 0.9,
+        }
+    )
 
 
 def test_published_imagenet_variants() -> None:

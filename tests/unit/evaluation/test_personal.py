@@ -40,8 +40,12 @@ def score(model: str, target: str, correct: int, images: int, kind: str = "clien
 
 def test_means_over_clients() -> None:
     """Two clients, 10 of 10 and 0 of 90: one half, or one tenth by images."""
-    scores = [score("a", "a", 10, 10), score("b", "b", 0, 90),
-              score(GLOBAL_MODEL, "a", 5, 10), score(GLOBAL_MODEL, "b", 45, 90)]  # fmt: skip
+    scores = [
+        score("a", "a", 10, 10),
+        score("b", "b", 0, 90),
+        score(GLOBAL_MODEL, "a", 5, 10),
+        score(GLOBAL_MODEL, "b", 45, 90),
+    ]
     plain, weighted = personal_numbers(scores, "unweighted"), personal_numbers(scores, "weighted")
     assert plain["numbers"] == {"global": 0.5, "personal": 0.5}
     assert weighted["numbers"] == {"global": 0.5, "personal": 0.1}
@@ -50,19 +54,37 @@ def test_means_over_clients() -> None:
 
 def test_numbers_are_told_apart() -> None:
     scores = [
-        *(score(m, t, c, 10) for m, t, c in [
-            ("a", "a", 9), ("a", "b", 1), ("a", "c", 3), ("b", "a", 4), ("b", "b", 8),
-            ("b", "c", 2), ("c", "a", 0), ("c", "b", 0), ("c", "c", 7),
-            (GLOBAL_MODEL, "a", 6), (GLOBAL_MODEL, "b", 6), (GLOBAL_MODEL, "c", 6)]),
+        *(
+            score(m, t, c, 10)
+            for m, t, c in [
+                ("a", "a", 9),
+                ("a", "b", 1),
+                ("a", "c", 3),
+                ("b", "a", 4),
+                ("b", "b", 8),
+                ("b", "c", 2),
+                ("c", "a", 0),
+                ("c", "b", 0),
+                ("c", "c", 7),
+                (GLOBAL_MODEL, "a", 6),
+                (GLOBAL_MODEL, "b", 6),
+                (GLOBAL_MODEL, "c", 6),
+            ]
+        ),
         *(score(m, "toys", c, 10, "base") for m, c in [("a", 5), ("b", 6), ("c", 1)]),
         score(GLOBAL_MODEL, "toys", 10, 10, "base"),
         *(score(m, "toys", 2, 10, "new") for m in "abc"),
-    ]  # fmt: skip
+    ]
     numbers = personal_numbers(scores, "unweighted")["numbers"]
     assert numbers == pytest.approx(
-        {"global": 0.6, "personal": 0.8, "neighbour": (0.2 + 0.3 + 0) / 3, "personal_base": 0.4,
-         "personal_new": 0.2}
-    )  # fmt: skip
+        {
+            "global": 0.6,
+            "personal": 0.8,
+            "neighbour": (0.2 + 0.3 + 0) / 3,
+            "personal_base": 0.4,
+            "personal_new": 0.2,
+        }
+    )
     assert personal_numbers([s for s in scores if s.kind != "client"], "unweighted") == {}
 
 
@@ -92,9 +114,18 @@ def manifest(whole: Partition) -> Manifest:
     """Return the toy images as a manifest says them."""
     ids = {i for c in whole.clients for i in c.train} | {i for t in whole.targets for i in t.images}
     images = [Image(i, i, NAMES.index(i.rsplit(" ", 1)[0]), "default", "train") for i in ids]
-    return Manifest("toys", "Toys", "a {}.", SentenceSpec(prefix="a"),
-                    SplitOrigin("generated", ""), False, NAMES, ("default",),
-                    tuple(sorted(images, key=lambda i: (i.label, i.id))), "0")  # fmt: skip
+    return Manifest(
+        "toys",
+        "Toys",
+        "a {}.",
+        SentenceSpec(prefix="a"),
+        SplitOrigin("generated", ""),
+        False,
+        NAMES,
+        ("default",),
+        tuple(sorted(images, key=lambda i: (i.label, i.id))),
+        "0",
+    )
 
 
 def matrix(
@@ -105,8 +136,16 @@ def matrix(
     candidates: Literal["own", "all"] = "own",
 ) -> dict[tuple[str, str, str], Score]:
     banks: Any = ToyBanks(backbone, {"toys": toy_bank(backbone)})
-    found = accuracy_matrix(whole, {"toys": manifest(whole)}, method, models, banks,
-                            ToyLoader(backbone), candidates=candidates, batch_size=3)  # fmt: skip
+    found = accuracy_matrix(
+        whole,
+        {"toys": manifest(whole)},
+        method,
+        models,
+        banks,
+        ToyLoader(backbone),
+        candidates=candidates,
+        batch_size=3,
+    )
     return {(s.model, s.kind, s.target): s for s in found}
 
 
@@ -129,8 +168,9 @@ def test_matrix_of_a_personal_method(tiny: Backbone) -> None:
         for kind, target in (*(("client", n) for n in names), ("base", "toys"), ("new", "toys"))
     }
     banks: Any = ToyBanks(tiny, {"toys": toy_bank(tiny)})
-    rows = evaluate(whole, method, load_global, banks, ToyLoader(tiny), batch_size=3,
-                    load_personal=load_client)  # fmt: skip
+    rows = evaluate(
+        whole, method, load_global, banks, ToyLoader(tiny), batch_size=3, load_personal=load_client
+    )
     for row in rows:  # the diagonal and the global row are what evaluation says of them
         own = row["group"] == "local"
         key = (row["name"], "client", row["name"]) if own else (GLOBAL_MODEL, row["group"], "toys")

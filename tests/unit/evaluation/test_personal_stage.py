@@ -37,18 +37,31 @@ def run(world: World, *stages: str) -> None:
 
 def test_a_federation_from_scheme_to_personal_numbers(world: World) -> None:
     world.params(
-        partition__scheme=DIRICHLET, partition__candidates="all", federation__participation=0.5,
-        evaluation__personal=True, evaluation__candidates="all",
+        partition__scheme=DIRICHLET,
+        partition__candidates="all",
+        federation__participation=0.5,
+        evaluation__personal=True,
+        evaluation__candidates="all",
         run__trained=["promptfl", "fedotp"],
-    )  # fmt: skip
-    run(world, "partition small", "zero_shot small zero_shot", "train small promptfl 1",
-        "evaluate small promptfl 1", "train small fedotp 1", "evaluate small fedotp 1")  # fmt: skip
+    )
+    run(
+        world,
+        "partition small",
+        "zero_shot small zero_shot",
+        "train small promptfl 1",
+        "evaluate small promptfl 1",
+        "train small fedotp 1",
+        "evaluate small fedotp 1",
+    )
     plain, own, without = read("promptfl"), read("fedotp"), read("zero_shot")
     assert plain["choices"] == {
-        "model": "aggregated", "fine_tune_epochs": 0, "candidates": "all", "round": "last",
+        "model": "aggregated",
+        "fine_tune_epochs": 0,
+        "candidates": "all",
+        "round": "last",
         "images": "dirichlet: alpha 1.0, clients 2, self balancing False, min images 1, tries 10",
         "client_mean": "unweighted",
-    }  # fmt: skip
+    }
     assert plain["numbers"]["global"] == plain["numbers"]["personal"]
     assert own["choices"]["model"] == "aggregated_and_own"
     assert without["choices"]["model"] == "untrained"

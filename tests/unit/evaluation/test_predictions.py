@@ -36,9 +36,14 @@ def row(found: TargetPredictions) -> dict[str, Any]:
     """Return the target's row as `evaluate` makes it."""
     right = int((found.labels == found.predicted).sum())
     target = found.target
-    return {"fold": target.fold, "group": target.group, "name": target.name,
-            "dataset": target.dataset, "images": len(target.images),
-            "accuracy": right / len(target.images)}  # fmt: skip
+    return {
+        "fold": target.fold,
+        "group": target.group,
+        "name": target.name,
+        "dataset": target.dataset,
+        "images": len(target.images),
+        "accuracy": right / len(target.images),
+    }
 
 
 PARTS = [part("one", [(0, 0), (1, 2), (2, 2)]), part("two", [(1, 1), (0, 1)], "new")]
@@ -55,9 +60,14 @@ def test_rows_are_images_in_order(path: Path) -> None:
     rows = read_csv(path)
     assert tuple(rows[0]) == PREDICTION_COLUMNS
     assert rows[1] == {
-        "fold": "main", "group": "base", "name": "one", "dataset": "pets",
-        "image": "pets/one/1.png", "label": "bear, brown", "predicted": 'the "owl"',
-    }  # fmt: skip
+        "fold": "main",
+        "group": "base",
+        "name": "one",
+        "dataset": "pets",
+        "image": "pets/one/1.png",
+        "label": "bear, brown",
+        "predicted": 'the "owl"',
+    }
     assert [r["image"] for r in rows] == [i for p in PARTS for i in p.target.images]
 
 
@@ -110,8 +120,14 @@ LINES = ["main,base,one,pets,a,ant,ant", "main,base,one,pets,b,ant,owl"]
 def test_another_table_is_one_clear_error(tmp_path: Path, lines: list[str], complaint: str) -> None:
     file = tmp_path / "predictions.csv"
     file.write_text("".join(f"{line}\n" for line in lines))
-    target = {"fold": "main", "group": "base", "name": "one", "dataset": "pets", "images": 2,
-              "accuracy": 0.5}  # fmt: skip
+    target = {
+        "fold": "main",
+        "group": "base",
+        "name": "one",
+        "dataset": "pets",
+        "images": 2,
+        "accuracy": 0.5,
+    }
     with pytest.raises(DataError, match=complaint) as caught:
         read_predictions(file, [target])
     assert "predictions.csv" in str(caught.value)

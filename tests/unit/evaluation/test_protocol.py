@@ -79,8 +79,9 @@ def test_a_batch_is_read_while_the_next_is_under_way() -> None:
 
 
 def target(fold: str, group: str, name: str, labels: Sequence[int], images: str) -> Target:
-    return Target(name, fold, group, "toys", None, tuple(NAMES[k] for k in labels),
-                  tuple(images.split()))  # fmt: skip
+    return Target(
+        name, fold, group, "toys", None, tuple(NAMES[k] for k in labels), tuple(images.split())
+    )
 
 
 @pytest.fixture
@@ -109,22 +110,38 @@ def test_accuracies_by_hand(tiny: Backbone, partition: Partition, batch_size: in
         loaded.append(fold)
         oracle.fold = fold
 
-    rows = evaluate(partition, oracle, load_fold, ToyBanks(tiny, {"toys": toy_bank(tiny)}),
-                    Images(tiny), batch_size=batch_size, record=predicted.append,
-                    progress=lambda *done: told.append(done))  # fmt: skip
+    rows = evaluate(
+        partition,
+        oracle,
+        load_fold,
+        ToyBanks(tiny, {"toys": toy_bank(tiny)}),
+        Images(tiny),
+        batch_size=batch_size,
+        record=predicted.append,
+        progress=lambda *done: told.append(done),
+    )
     assert loaded == ["first", "second"]
     assert [row["accuracy"] for row in rows] == [1.0, 1.0, 0.4]
     assert tuple(rows[0]) == TARGET_COLUMNS
     assert rows[2] == {
-        "fold": "second", "group": "new", "name": "toys", "dataset": "toys", "domain": "",
-        "classes": 3, "images": 5, "accuracy": 0.4,
-    }  # fmt: skip
+        "fold": "second",
+        "group": "new",
+        "name": "toys",
+        "dataset": "toys",
+        "domain": "",
+        "classes": 3,
+        "images": 5,
+        "accuracy": 0.4,
+    }
     assert told == [(1, 3), (2, 3), (3, 3)]
     # Classes of the last target are 0, 1, 2; of the second, 1, 0, 2.
     assert [part.target for part in predicted] == list(partition.targets)
     assert [part.labels.tolist() for part in predicted] == [[0, 0, 1, 1], [2, 0], [0, 1, 1, 1, 2]]
     assert [part.predicted.tolist() for part in predicted] == [
-        [0, 0, 1, 1], [2, 0], [0, 0, 0, 0, 2]]  # fmt: skip
+        [0, 0, 1, 1],
+        [2, 0],
+        [0, 0, 0, 0, 2],
+    ]
 
 
 def test_the_number_of_candidates_is_the_targets(tiny: Backbone, partition: Partition) -> None:
@@ -137,8 +154,14 @@ def test_the_number_of_candidates_is_the_targets(tiny: Backbone, partition: Part
             return super().logits(images, classes)
 
     method = Counting(tiny, MethodParams(), 1)
-    evaluate(partition, method, lambda fold: None, ToyBanks(tiny, {"toys": toy_bank(tiny)}),
-             Images(tiny), batch_size=100)  # fmt: skip
+    evaluate(
+        partition,
+        method,
+        lambda fold: None,
+        ToyBanks(tiny, {"toys": toy_bank(tiny)}),
+        Images(tiny),
+        batch_size=100,
+    )
     assert seen == [2, 3, 3]
 
 
@@ -148,8 +171,14 @@ def test_scores_that_are_not_finite_are_an_error(tiny: Backbone, partition: Part
             return super().logits(images, classes) / 0
 
     with pytest.raises(DataError, match="not finite"):
-        evaluate(partition, Broken(tiny, MethodParams(), 1), lambda fold: None,
-                 ToyBanks(tiny, {"toys": toy_bank(tiny)}), Images(tiny), batch_size=9)  # fmt: skip
+        evaluate(
+            partition,
+            Broken(tiny, MethodParams(), 1),
+            lambda fold: None,
+            ToyBanks(tiny, {"toys": toy_bank(tiny)}),
+            Images(tiny),
+            batch_size=9,
+        )
 
 
 def test_cached_features_give_the_computed_accuracies(
@@ -175,8 +204,14 @@ def test_cached_features_give_the_computed_accuracies(
 def test_evaluation_uses_the_servers_view(tiny: Backbone, partition: Partition) -> None:
     method = fedmvp(tiny, variant="official-code")
     method.enter("lora")
-    evaluate(partition, method, lambda fold: None, ToyBanks(tiny, {"toys": toy_bank(tiny)}),
-             Images(tiny), batch_size=9)  # fmt: skip
+    evaluate(
+        partition,
+        method,
+        lambda fold: None,
+        ToyBanks(tiny, {"toys": toy_bank(tiny)}),
+        Images(tiny),
+        batch_size=9,
+    )
     assert method.promptformer.use_lora is False
 
 

@@ -21,14 +21,21 @@ def image(label: int, number: int, split: str) -> Image:
 
 
 MANIFEST = Manifest(
-    dataset="toys", title="Toys", template="a {}.", sentence=SentenceSpec(prefix="a"),
-    split=SplitOrigin("generated", ""), subset=False, classes=CLASSES, domains=("default",),
+    dataset="toys",
+    title="Toys",
+    template="a {}.",
+    sentence=SentenceSpec(prefix="a"),
+    split=SplitOrigin("generated", ""),
+    subset=False,
+    classes=CLASSES,
+    domains=("default",),
     images=tuple(
         image(label, number, split)
-        for label in range(3) for number, split in enumerate(("train", "test"))
+        for label in range(3)
+        for number, split in enumerate(("train", "test"))
     ),
     content="0",
-)  # fmt: skip
+)
 CLIENT = Client("toys-000", "main", "toys", None, CLASSES[:2], ("toys/0/0.png", "toys/1/0.png"))
 TARGET = Target("toys", "main", "target", "toys", None, CLASSES, ("toys/0/1.png", "toys/2/1.png"))
 PARTITION = Partition("toy", "transfer", "by_image", (CLIENT,), (TARGET,))
@@ -82,8 +89,15 @@ def test_two_classes_that_read_the_same_are_refused() -> None:
     ],
 )
 def test_chance(classes: int, images: int, accuracy: float, flagged: bool) -> None:
-    row = {"fold": "main", "group": "base", "name": "a", "dataset": "toys",
-           "classes": str(classes), "images": images, "accuracy": repr(accuracy)}  # fmt: skip
+    row = {
+        "fold": "main",
+        "group": "base",
+        "name": "a",
+        "dataset": "toys",
+        "classes": str(classes),
+        "images": images,
+        "accuracy": repr(accuracy),
+    }
     found = below_chance([row])
     assert bool(found) == flagged
     if flagged:

@@ -27,11 +27,12 @@ def test_uniform_and_weighted_means() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1,
-                    max_size=8),
+    values=st.lists(
+        st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=8
+    ),
     images=st.lists(st.integers(1, 100_000), min_size=1, max_size=40),
     weighting=st.sampled_from(["uniform", "samples"]),
-)  # fmt: skip
+)
 def test_equal_updates_are_their_own_mean(
     values: list[float], images: list[int], weighting: str
 ) -> None:

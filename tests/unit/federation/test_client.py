@@ -31,8 +31,15 @@ def trained(
     options = {"learning_rate": 0.05, "seed": 1, "round_index": 0}
     options.update({k: changes.pop(k) for k in list(changes) if k in options})
     method = fedmvp(tiny)
-    return train_client(method, "a", data, start_of(method), state or ClientState("promptformer"),
-                        federation(**changes), **options)  # fmt: skip
+    return train_client(
+        method,
+        "a",
+        data,
+        start_of(method),
+        state or ClientState("promptformer"),
+        federation(**changes),
+        **options,
+    )
 
 
 def gap(one: ClientUpdate, other: ClientUpdate) -> float:
@@ -49,9 +56,9 @@ def test_frozen_views_equal_direct_computation(tiny: Backbone, data: ClientData)
     rows = np.array([4, 0, 3])
     batch = data.batch(rows, torch.Generator())
     flips = torch.tensor([True, False, True])
-    seen = torch.stack([
-        image.flip(-1) if flip else image for image, flip in zip(batch.images, flips, strict=True)
-    ])  # fmt: skip
+    seen = torch.stack(
+        [image.flip(-1) if flip else image for image, flip in zip(batch.images, flips, strict=True)]
+    )
     direct = tiny.frozen_features([seen])
     assert (batch.frozen(flips) - direct).abs().max() <= 1e-6
     assert not torch.allclose(batch.frozen(flips)[0], batch.frozen(~flips)[0], atol=1e-4)
@@ -133,13 +140,30 @@ def test_momentum_goes_on_as_if_the_rounds_were_one(tiny: Backbone, data: Client
     method = fedmvp(tiny, consistency_weight=0)
     tensors = start_of(method)
     for index in (0, 1):
-        update = train_client(method, "a", data, tensors, state, federation(**options),
-                              learning_rate=0.05, seed=1, round_index=index)  # fmt: skip
+        update = train_client(
+            method,
+            "a",
+            data,
+            tensors,
+            state,
+            federation(**options),
+            learning_rate=0.05,
+            seed=1,
+            round_index=index,
+        )
         tensors = tensors | update.tensors
     method = fedmvp(tiny, consistency_weight=0)
-    both = train_client(method, "a", data, start_of(method), ClientState("promptformer"),
-                        federation(local_epochs=2, **options), learning_rate=0.05, seed=1,
-                        round_index=0)  # fmt: skip
+    both = train_client(
+        method,
+        "a",
+        data,
+        start_of(method),
+        ClientState("promptformer"),
+        federation(local_epochs=2, **options),
+        learning_rate=0.05,
+        seed=1,
+        round_index=0,
+    )
     assert gap(update, both) <= 1e-6
 
 
@@ -153,8 +177,17 @@ def test_frozen_tensors_leave_the_optimizer(
     method = fedmvp(tiny, switch_loss=100.0)
     for index, phase in enumerate(("promptformer", "lora")):
         assert state.phase == phase
-        train_client(method, "a", data, start_of(method), state, federation(**options),
-                     learning_rate=0.05, seed=1, round_index=index)  # fmt: skip
+        train_client(
+            method,
+            "a",
+            data,
+            start_of(method),
+            state,
+            federation(**options),
+            learning_rate=0.05,
+            seed=1,
+            round_index=index,
+        )
         lora = set(method.trainable("lora"))
         assert {name.split("/")[0] for name in state.momentum} == (lora if index else set())
 
@@ -164,8 +197,9 @@ def test_one_client_with_all_data_is_centralised_training(tiny: Backbone, data: 
 
     Three rounds of the federation against one plain loop over three epochs.
     """
-    params = federation(rounds=3, batch_size=4, schedule="constant", client_state="persistent",
-                        learning_rate=0.05)  # fmt: skip
+    params = federation(
+        rounds=3, batch_size=4, schedule="constant", client_state="persistent", learning_rate=0.05
+    )
     method = fedmvp(tiny, switch_loss=None)
     start = start_of(method)
     backend = InProcessBackend(method, lambda client: data, ["all"], params, 1)
@@ -233,8 +267,17 @@ def test_a_client_leaves_the_servers_tensors_alone(tiny: Backbone, data: ClientD
     method = fedmvp(tiny)
     start = start_of(method)
     copy = {name: tensor.clone() for name, tensor in start.items()}
-    update = train_client(method, "a", data, start, ClientState("promptformer"), federation(),
-                          learning_rate=0.05, seed=1, round_index=0)  # fmt: skip
+    update = train_client(
+        method,
+        "a",
+        data,
+        start,
+        ClientState("promptformer"),
+        federation(),
+        learning_rate=0.05,
+        seed=1,
+        round_index=0,
+    )
     assert all(torch.equal(start[name], copy[name]) for name in start)
     # What is sent is a copy too: the next client overwrites the workspace.
     kept = {name: tensor.clone() for name, tensor in update.tensors.items()}
@@ -248,8 +291,9 @@ def test_fedprox_pulls_towards_the_start(tiny: Backbone, data: ClientData) -> No
     """The first step is FedAvg's (w = w_t); later ones add mu (w - w_t): not zero."""
     distances = {}
     for weight in (0.0, 5.0):
-        update = trained(tiny, data, aggregation="fedprox", proximal_weight=weight,
-                         local_epochs=4, batch_size=2)  # fmt: skip
+        update = trained(
+            tiny, data, aggregation="fedprox", proximal_weight=weight, local_epochs=4, batch_size=2
+        )
         start = start_of(fedmvp(tiny))
         distances[weight] = sum(
             float((tensor - start[name]).square().sum()) for name, tensor in update.tensors.items()

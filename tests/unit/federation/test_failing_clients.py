@@ -61,18 +61,28 @@ def test_a_failing_client_is_skipped_and_written_down(tiny: Backbone, load: Load
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (FileNotFoundError(2, "No such file or directory", "/home/ann/my data/cat.png"),
-         "FileNotFoundError: No such file or directory: cat.png"),
+        (
+            FileNotFoundError(2, "No such file or directory", "/home/ann/my data/cat.png"),
+            "FileNotFoundError: No such file or directory: cat.png",
+        ),
         (OSError(28, "No space left on device"), "OSError: No space left on device"),
-        (OSError("cannot identify image file '/srv/data/a b.png'"),
-         "OSError: cannot identify image file 'a b.png'"),
-        (RuntimeError("<Tensor at 0x7f31aa40> of https://host/a is in /etc/x.d/y, (1/2)"),
-         "RuntimeError: <Tensor at 0x…> of https://host/a is in y, (1/2)"),
-        (DataError("cannot be decoded", where=Path.cwd() / "raw/one two.png", hint="fetch again"),
-         "DataError: raw/one two.png: cannot be decoded; hint: fetch again"),
+        (
+            OSError("cannot identify image file '/srv/data/a b.png'"),
+            "OSError: cannot identify image file 'a b.png'",
+        ),
+        (
+            RuntimeError("<Tensor at 0x7f31aa40> of https://host/a is in /etc/x.d/y, (1/2)"),
+            "RuntimeError: <Tensor at 0x…> of https://host/a is in y, (1/2)",
+        ),
+        (
+            DataError(
+                "cannot be decoded", where=Path.cwd() / "raw/one two.png", hint="fetch again"
+            ),
+            "DataError: raw/one two.png: cannot be decoded; hint: fetch again",
+        ),
         (ValueError("and/or 3 / 4"), "ValueError: and/or 3 / 4"),
     ],
-)  # fmt: skip
+)
 def test_a_failure_record_is_the_same_on_every_machine(error: Exception, text: str) -> None:
     assert Failure.of("a", 0, error).error == text
 
@@ -151,8 +161,7 @@ def test_a_failed_client_goes_back_to_the_state_it_had(tiny: Backbone, load: Loa
     """Momentum changed by steps before the failure would be lost work's trace."""
     method = fedmvp(tiny)
     start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
-    params = federation(rounds=1, client_state="persistent", on_client_failure="skip",
-                        batch_size=1)  # fmt: skip
+    params = federation(rounds=1, client_state="persistent", on_client_failure="skip", batch_size=1)
     backend = InProcessBackend(method, load, ["a"], params, 1)
     [update] = backend.run(start, ["a"], 0, 0.01)
     assert isinstance(update, ClientUpdate)

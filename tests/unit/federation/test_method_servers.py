@@ -26,9 +26,16 @@ from tests.unit.federation.toy_rounds import CLIENTS, Killed, Load, killing
 pytestmark = pytest.mark.usefixtures("words")
 
 METHODS = (
-    "fedotp", "fedpgp", "promptfolio", "fedpha", "pfedmoap", "fedmgp", "fedpromptsrc", "fedprograd",
+    "fedotp",
+    "fedpgp",
+    "promptfolio",
+    "fedpha",
+    "pfedmoap",
+    "fedmgp",
+    "fedpromptsrc",
+    "fedprograd",
     "fedplot",
-)  # fmt: skip
+)
 
 #: Small, for time; two experts are fewer than there are other clients.
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -49,9 +56,14 @@ def run(
     start = {key: tensor.detach().clone() for key, tensor in method.tensors().items()}
     backend = InProcessBackend(method, load, list(CLIENTS), params, 1)
     result = run_federation(
-        start, backend, clients, params, seed=1, checkpoints=folder,
+        start,
+        backend,
+        clients,
+        params,
+        seed=1,
+        checkpoints=folder,
         server=method.server(params.rounds),
-    )  # fmt: skip
+    )
     return result, backend.states
 
 
@@ -69,8 +81,10 @@ def check_same(
 
 def check_states(states: dict[str, ClientState], kept: dict[str, ClientState]) -> None:
     for client, state in states.items():
-        for ours, theirs in ((state.personal, kept[client].personal),
-                             (state.momentum, kept[client].momentum)):  # fmt: skip
+        for ours, theirs in (
+            (state.personal, kept[client].personal),
+            (state.momentum, kept[client].momentum),
+        ):
             assert ours.keys() == theirs.keys()
             assert all(torch.equal(tensor, theirs[key]) for key, tensor in ours.items())
 
@@ -136,11 +150,14 @@ def test_what_is_evaluated_is_the_average_and_training_goes_on_from_the_last(
     start = {key: tensor.detach().clone() for key, tensor in method.tensors().items()}
     last = [
         run_federation(
-            start, InProcessBackend(method, load, list(CLIENTS), params, 1), list(CLIENTS),
-            federation(rounds=rounds, schedule="constant"), seed=1,
+            start,
+            InProcessBackend(method, load, list(CLIENTS), params, 1),
+            list(CLIENTS),
+            federation(rounds=rounds, schedule="constant"),
+            seed=1,
         ).tensors
         for rounds in (1, 2, 3, 4)
-    ]  # fmt: skip
+    ]
     shares = round_weights(4, 0.75, 0.05)
     for key, tensor in result.tensors.items():
         expected = sum(share * one[key].double() for share, one in zip(shares, last, strict=True))

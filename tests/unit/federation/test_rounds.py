@@ -50,8 +50,9 @@ def test_resume_after_any_round_gives_equal_bytes(
     tiny: Backbone, load: Load, tmp_path: Path, variant: str, rule: str
 ) -> None:
     """Global tensors, server state, phases, momenta and the log all come back."""
-    params = federation(rounds=3, client_state="persistent", participation=0.7, batch_size=2,
-                        **RULES[rule])  # fmt: skip
+    params = federation(
+        rounds=3, client_state="persistent", participation=0.7, batch_size=2, **RULES[rule]
+    )
     whole = run(tiny, load, params, **VARIANTS[variant])
     assert {row["phase"] for row in whole.rows} == {"promptformer", "lora"}
     for stop in (1, 2):
@@ -115,16 +116,23 @@ def test_checkpoints_hold_everything_exactly() -> None:
         "b": ClientState("promptformer", personal={"p": torch.randn(2, 2, generator=draw)}),
     }
     rows = [{"round": 0, "loss": 0.1 + 0.2, "client": "é"}]
-    one = Checkpoint(4, {"w": torch.randn(5, generator=draw)}, {"m": torch.ones(1)}, states, rows,
-                     [{"error": "x"}])  # fmt: skip
+    one = Checkpoint(
+        4,
+        {"w": torch.randn(5, generator=draw)},
+        {"m": torch.ones(1)},
+        states,
+        rows,
+        [{"error": "x"}],
+    )
     two = Checkpoint.from_bytes(one.to_bytes())
     assert two.to_bytes() == one.to_bytes()
     assert (two.rounds_done, two.rows, two.failures) == (4, rows, [{"error": "x"}])
     assert torch.equal(two.states["dir/a"].momentum["x.y"], states["dir/a"].momentum["x.y"])
     assert torch.equal(two.states["b"].personal["p"], states["b"].personal["p"])
     assert {name: state.phase for name, state in two.states.items()} == {
-        "dir/a": "lora", "b": "promptformer"
-    }  # fmt: skip
+        "dir/a": "lora",
+        "b": "promptformer",
+    }
 
 
 def test_partial_participation(tiny: Backbone, load: Load) -> None:
@@ -147,8 +155,11 @@ def test_rows_and_progress(tiny: Backbone, load: Load) -> None:
     assert {"phase", "images", "loss", "loss_ce", "loss_con", "accuracy", "bytes_up"} <= set(
         result.rows[0]
     )
-    assert [(r.round_index, r.client, r.clients) for r in told[:3]] == [(0, 1, 3), (0, 2, 3),
-                                                                        (0, 3, 3)]  # fmt: skip
+    assert [(r.round_index, r.client, r.clients) for r in told[:3]] == [
+        (0, 1, 3),
+        (0, 2, 3),
+        (0, 3, 3),
+    ]
     assert told[0].loss == result.rows[0]["loss"]
 
 

@@ -76,14 +76,19 @@ def test_one_client_update(
     params = section(variant, batch_size=count - 1, local_epochs=2 if shape == "tiny" else 1)
     start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
     state = ClientState(phase)
-    update = train_client(method, "a", data, start, state, params, learning_rate=0.05, seed=SEED,
-                          round_index=3)  # fmt: skip
+    update = train_client(
+        method, "a", data, start, state, params, learning_rate=0.05, seed=SEED, round_index=3
+    )
 
     client = Client(reference_classes(data.classes, method), lora=phase == "lora")
     sent, totals = client_update(
-        official_state(start), client, batches(data, "a", 3, params, recipe), recipe,
-        Optimiser(0.05, params.momentum, params.weight_decay), reference_clip(shaped),
-    )  # fmt: skip
+        official_state(start),
+        client,
+        batches(data, "a", 3, params, recipe),
+        recipe,
+        Optimiser(0.05, params.momentum, params.weight_decay),
+        reference_clip(shaped),
+    )
     assert_close(official_state(update.tensors), sent)
     assert (state.phase == "lora") == client.lora
     assert update.images == count
@@ -128,9 +133,10 @@ def test_server_rounds_with_phases(shaped: Backbone, variant: str) -> None:
     after = [*backend.received[1:], result.tensors]
     for index, tensors in enumerate(after):
         optimiser = Optimiser(
-            cosine(params.learning_rate, index + 1, params.rounds), params.momentum,
+            cosine(params.learning_rate, index + 1, params.rounds),
+            params.momentum,
             params.weight_decay,
-        )  # fmt: skip
+        )
         assert backend.phases[index] == phases_of(clients)
         drawn = {name: batches(part, name, index, params, recipe) for name, part in data.items()}
         current, _ = server_round(current, clients, drawn, recipe, optimiser, clip)

@@ -11,9 +11,14 @@ CLIENTS = [f"c{i:02d}" for i in range(30)]
 
 @pytest.mark.parametrize(
     ("round_number", "printed"),
-    [(10, "2.9976e-03"), (50, "2.9295e-03"), (100, "2.7190e-03"), (200, "1.9725e-03"),
-     (500, "2.9609e-08")],
-)  # fmt: skip
+    [
+        (10, "2.9976e-03"),
+        (50, "2.9295e-03"),
+        (100, "2.7190e-03"),
+        (200, "1.9725e-03"),
+        (500, "2.9609e-08"),
+    ],
+)
 def test_learning_rates_of_the_published_log(round_number: int, printed: str) -> None:
     """Round r of 500 at base 0.003, from FedTPG's log; our rounds count from 0."""
     assert f"{learning_rate('cosine', 0.003, round_number - 1, 500):.4e}" == printed

@@ -44,29 +44,51 @@ class Images:
 
 
 PARTITION = Partition(
-    "toy", "transfer", "by_image",
+    "toy",
+    "transfer",
+    "by_image",
     tuple(
-        Client(f"{fold}_{number}", fold, "toys", None, (NAMES[first], NAMES[first + 1]),
-               (f"{first}-0", f"{first + 1}-{number}"))
-        for fold, first in (("one", 0), ("two", 4)) for number in (0, 1)
+        Client(
+            f"{fold}_{number}",
+            fold,
+            "toys",
+            None,
+            (NAMES[first], NAMES[first + 1]),
+            (f"{first}-0", f"{first + 1}-{number}"),
+        )
+        for fold, first in (("one", 0), ("two", 4))
+        for number in (0, 1)
         for first in (first + 2 * number,)
     ),
     tuple(
         Target("t", fold, "target", "toys", None, NAMES[:2], ("0-9", "1-9"))
         for fold in ("one", "two")
     ),
-)  # fmt: skip
+)
 
 
-def run(tiny: Backbone, images: Images, scratch: Path | None = None, told: list[str] | None = None,
-        **section: Any):  # fmt: skip
+def run(
+    tiny: Backbone,
+    images: Images,
+    scratch: Path | None = None,
+    told: list[str] | None = None,
+    **section: Any,
+):
     banks = ToyBanks(tiny, {"toys": toy_bank(tiny)})
 
     def progress(fold: str, report: RoundReport) -> None:
         (told if told is not None else []).append(f"{fold} {report.round_index} {report.client}")
 
-    return train(PARTITION, lambda: fedmvp(tiny), banks, images, federation(**section), seed=1,
-                 scratch=scratch, progress=progress)  # fmt: skip
+    return train(
+        PARTITION,
+        lambda: fedmvp(tiny),
+        banks,
+        images,
+        federation(**section),
+        seed=1,
+        scratch=scratch,
+        progress=progress,
+    )
 
 
 @pytest.mark.parametrize("rule", ["median", "trimmed_mean", "krum", "multi_krum"])
@@ -84,8 +106,10 @@ def test_folds_are_separate_federations(tiny: Backbone, tmp_path: Path) -> None:
     result = run(tiny, images, tmp_path, told)
     assert [(row["fold"], row["round"], row["client"]) for row in result.rows] == [
         (fold, index, f"{fold}_{number}")
-        for fold in ("one", "two") for index in (0, 1) for number in (0, 1)
-    ]  # fmt: skip
+        for fold in ("one", "two")
+        for index in (0, 1)
+        for number in (0, 1)
+    ]
     assert set(result.rows[0]) == set(ROUND_COLUMNS)
     assert told[0] == "one 0 1"
     names = set(fedmvp(tiny).tensors())

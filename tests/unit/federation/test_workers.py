@@ -116,9 +116,14 @@ def states() -> dict[str, ClientState]:
 
 
 def plain(states: Mapping[str, ClientState]) -> Any:
-    return {client: (s.phase, {n: t.tolist() for n, t in s.momentum.items()},
-                     {n: t.tolist() for n, t in s.personal.items()})
-            for client, s in states.items()}  # fmt: skip
+    return {
+        client: (
+            s.phase,
+            {n: t.tolist() for n, t in s.momentum.items()},
+            {n: t.tolist() for n, t in s.personal.items()},
+        )
+        for client, s in states.items()
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -135,8 +140,9 @@ def none_left() -> Iterator[None]:
 @pytest.mark.parametrize("count", [1, 2])
 def test_any_number_of_workers_gives_the_bytes_of_none(count: int) -> None:
     """With momentum, personal tensors, phases and a client that fails."""
-    params = federation(rounds=4, client_state="persistent", on_client_failure="skip",
-                        learning_rate=0.1)  # fmt: skip
+    params = federation(
+        rounds=4, client_state="persistent", on_client_failure="skip", learning_rate=0.1
+    )
     here = backend(params, "b")
     expected = federate(here, params)
     assert {s.phase for s in here.states.values()} == {"first", "second"}
@@ -212,8 +218,14 @@ def test_workers_do_not_outlive_a_killed_stage(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(ORPHANS)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, str(script)], cwd=ROOT, env=environment,
-                          stdout=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL
     pids = [int(word) for word in done.stdout.split()]
     assert pids

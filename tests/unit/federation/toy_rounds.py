@@ -38,8 +38,9 @@ def run(
     checkpoints = None
     if folder:
         checkpoints = killing(folder, kill_after) if kill_after else CheckpointFolder(folder)
-    return run_federation(start, backend, list(CLIENTS), params, seed=1, checkpoints=checkpoints,
-                          progress=progress)  # fmt: skip
+    return run_federation(
+        start, backend, list(CLIENTS), params, seed=1, checkpoints=checkpoints, progress=progress
+    )
 
 
 def killing(folder: Path, after: int) -> CheckpointFolder:

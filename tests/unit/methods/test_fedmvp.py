@@ -84,8 +84,9 @@ def test_every_trained_tensor_is_sent(tiny: Backbone) -> None:
     for payload, linear, conditioning in product(
         ("lora", "full"), (False, True), ("multimodal", "image", "text")
     ):
-        method = fedmvp(tiny, lora_payload=payload, lora_trains_linear=linear,
-                        conditioning=conditioning)  # fmt: skip
+        method = fedmvp(
+            tiny, lora_payload=payload, lora_trains_linear=linear, conditioning=conditioning
+        )
         for phase in ("promptformer", "lora"):
             assert set(method.trainable(phase)) <= set(method.communicated(phase))
             assert set(method.trainable(phase)) <= set(method.downloaded(phase))
@@ -296,5 +297,6 @@ def test_widths_come_from_the_backbone() -> None:
         shaped = random_backbone(shape, layers=1)
         tensors = fedmvp(shaped).tensors()
         assert tensors["promptformer.bank.weight"].shape == (
-            shaped.spec.vision.width, shaped.spec.embed_dim
-        )  # fmt: skip
+            shaped.spec.vision.width,
+            shaped.spec.embed_dim,
+        )

@@ -37,8 +37,9 @@ def test_federation_of_the_official_code() -> None:
     plain, official = resolve(), resolve(variant="official-code")
     assert plain == federation().model_dump()
     assert {k: official[k] for k in official if official[k] != plain[k]} == {
-        "aggregation_dtype": "float16", "client_state": "persistent"
-    }  # fmt: skip
+        "aggregation_dtype": "float16",
+        "client_state": "persistent",
+    }
     own = resolve(variant="official-code", federation={"client_state": "fresh"})
     assert own["client_state"] == "fresh"
 

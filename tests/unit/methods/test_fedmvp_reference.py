@@ -119,16 +119,25 @@ def test_losses_and_gradients(
     clip, classes = reference_clip(backbone), reference_classes(data.classes, method)
     plain = reference_batch(data, rows, flips)
     reference = losses(
-        plain.images, plain.labels, plain.flips, classes, leaves, recipe, clip,
+        plain.images,
+        plain.labels,
+        plain.flips,
+        classes,
+        leaves,
+        recipe,
+        clip,
         lora=phase == "lora",
-    )  # fmt: skip
+    )
     assert difference(ours.total, reference.total) <= TOLERANCE
     assert difference(ours.parts["loss_ce"], reference.cross_entropy) <= TOLERANCE
     assert difference(ours.parts["loss_con"], reference.consistency) <= TOLERANCE
     wanted = dict(
-        zip(leaves, torch.autograd.grad(reference.total, list(leaves.values()),
-                                        allow_unused=True), strict=True)
-    )  # fmt: skip
+        zip(
+            leaves,
+            torch.autograd.grad(reference.total, list(leaves.values()), allow_unused=True),
+            strict=True,
+        )
+    )
     every = dict.fromkeys(tensors, torch.zeros(0)) | dict(zip(trained, slopes, strict=True))
     for name, slope in official_slopes(every).items():
         expected = wanted[name]
@@ -158,8 +167,9 @@ def test_gradients_against_finite_differences(tiny: Backbone) -> None:
     batch = reference_batch(data, [0], [True])
 
     def total(values: dict[str, Tensor]) -> Tensor:
-        return losses(batch.images, batch.labels, batch.flips, classes, values, OFFICIAL, clip,
-                      lora=True).total  # fmt: skip
+        return losses(
+            batch.images, batch.labels, batch.flips, classes, values, OFFICIAL, clip, lora=True
+        ).total
 
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in state.items()}
     slopes = torch.autograd.grad(total(leaves), list(leaves.values()))

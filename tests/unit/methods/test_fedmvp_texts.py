@@ -32,9 +32,14 @@ def test_bank_sources(tiny: Backbone, bank: TextBank) -> None:
 
 @pytest.mark.parametrize(
     ("dataset", "source"),
-    [("officehome", "attributes"), ("office_home", "attributes"), ("terra_incognita", "attributes"),
-     ("pacs", "sentences"), ("animals", "sentences")],
-)  # fmt: skip
+    [
+        ("officehome", "attributes"),
+        ("office_home", "attributes"),
+        ("terra_incognita", "attributes"),
+        ("pacs", "sentences"),
+        ("animals", "sentences"),
+    ],
+)
 def test_the_official_bank_depends_on_the_dataset(
     tiny: Backbone, dataset: str, source: str
 ) -> None:

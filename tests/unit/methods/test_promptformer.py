@@ -19,10 +19,18 @@ def promptformer(
     start: Start = "random",
 ) -> PromptFormer:
     return PromptFormer(
-        width=width, embed_dim=6, prompts=prompts, heads=2, rank=2, value_norm=False,
-        lora_on_inputs=False, lora_zero_up=True, conditioning=conditioning,
-        start=start, generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
+        width=width,
+        embed_dim=6,
+        prompts=prompts,
+        heads=2,
+        rank=2,
+        value_norm=False,
+        lora_on_inputs=False,
+        lora_zero_up=True,
+        conditioning=conditioning,
+        start=start,
+        generator=torch.Generator().manual_seed(0),
+    )
 
 
 def test_ramp_on_the_14_by_14_grid() -> None:

@@ -44,8 +44,9 @@ DOMAINS = ("art", "photo", "sketch")
 
 def _build(setting: dict[str, Any], manifest: Manifest, **options: Any) -> Partition:
     given = {"classes_per_client": 5, "shots": 8, "seed": 1, **options}
-    return build_partition("own", Setting.model_validate(setting), {manifest.dataset: manifest},
-                           **given)  # fmt: skip
+    return build_partition(
+        "own", Setting.model_validate(setting), {manifest.dataset: manifest}, **given
+    )
 
 
 def test_dirichlet_in_base_to_new(make_manifest: MakeManifest) -> None:

@@ -16,26 +16,48 @@ from .conftest import MakeManifest
 
 # Classes of each dataset.
 CLASSES = {
-    "caltech101": 100, "oxford_flowers": 102, "fgvc_aircraft": 100, "ucf101": 101,
-    "oxford_pets": 37, "food101": 101, "dtd": 47, "stanford_cars": 196, "sun397": 397,
-    "eurosat": 10, "imagenet": 1000, "imagenet_v2": 1000, "imagenet_sketch": 1000,
-    "imagenet_a": 200, "imagenet_r": 200,
-}  # fmt: skip
+    "caltech101": 100,
+    "oxford_flowers": 102,
+    "fgvc_aircraft": 100,
+    "ucf101": 101,
+    "oxford_pets": 37,
+    "food101": 101,
+    "dtd": 47,
+    "stanford_cars": 196,
+    "sun397": 397,
+    "eurosat": 10,
+    "imagenet": 1000,
+    "imagenet_v2": 1000,
+    "imagenet_sketch": 1000,
+    "imagenet_a": 200,
+    "imagenet_r": 200,
+}
 # Clients of each base-to-new dataset (docs/method.md#class-blocks).
 CLIENTS = {
-    "caltech101": [20, 30], "oxford_flowers": [20, 20, 11], "fgvc_aircraft": [20, 30],
-    "ucf101": [20, 20, 11], "oxford_pets": [19], "food101": [20, 20, 11], "dtd": [24],
-    "stanford_cars": [20] * 4 + [18], "sun397": [20] * 9 + [19],
-}  # fmt: skip
+    "caltech101": [20, 30],
+    "oxford_flowers": [20, 20, 11],
+    "fgvc_aircraft": [20, 30],
+    "ucf101": [20, 20, 11],
+    "oxford_pets": [19],
+    "food101": [20, 20, 11],
+    "dtd": [24],
+    "stanford_cars": [20] * 4 + [18],
+    "sun397": [20] * 9 + [19],
+}
 # Classes, domains, the official held-out and source domain, clients per domain.
 DOMAIN_SETS = {
     "pacs": (7, ("artpainting", "cartoon", "photo", "sketch"), "sketch", "artpainting", 1),
     "officehome": (65, ("art", "clipart", "product", "realworld"), "realworld", "art", 3),
     "vlcs": (5, ("caltech", "labelme", "pascal", "sun"), "sun", "caltech", 1),
     "terraincognita": (10, ("l38", "l43", "l46", "l100"), "l100", "l38", 1),
-    "domainnet": (345, ("clipart", "infograph", "painting", "quickdraw", "real", "sketch"),
-                  "sketch", "clipart", 17),
-}  # fmt: skip
+    "domainnet": (
+        345,
+        ("clipart", "infograph", "painting", "quickdraw", "real", "sketch"),
+        "sketch",
+        "clipart",
+        17,
+    ),
+}
 TEN = (*CLIENTS, "eurosat")
 LISTED = (*CLASSES, *DOMAIN_SETS)
 
@@ -55,8 +77,11 @@ def partition(make: MakeManifest, name: str, per_client: int = 20) -> Partition:
 def test_the_suite() -> None:
     domain_settings = {f"{kind}_{name}" for kind in ("msst", "ssmt") for name in DOMAIN_SETS}
     assert set(setting_names("paper")) == {
-        "base_to_new", "cross_dataset", "imagenet_variants", *domain_settings,
-    }  # fmt: skip
+        "base_to_new",
+        "cross_dataset",
+        "imagenet_variants",
+        *domain_settings,
+    }
 
 
 def test_base_to_new_has_the_papers_thirty_clients(make_manifest: MakeManifest) -> None:
@@ -70,9 +95,14 @@ def test_base_to_new_has_the_papers_thirty_clients(make_manifest: MakeManifest) 
 
 @pytest.mark.parametrize(
     ("setting", "per_client", "clients"),
-    [("base_to_new", 10, 59), ("base_to_new", 5, 119), ("cross_dataset", 20, 50),
-     ("cross_dataset", 5, 200), ("imagenet_variants", 20, 50)],
-)  # fmt: skip
+    [
+        ("base_to_new", 10, 59),
+        ("base_to_new", 5, 119),
+        ("cross_dataset", 20, 50),
+        ("cross_dataset", 5, 200),
+        ("imagenet_variants", 20, 50),
+    ],
+)
 def test_client_counts(
     make_manifest: MakeManifest, setting: str, per_client: int, clients: int
 ) -> None:

@@ -41,8 +41,12 @@ def _emoji(make: MakeManifest, name: str, **changes: int) -> Partition:
 def test_base_to_new(make_manifest: MakeManifest) -> None:
     partition = _emoji(make_manifest, "base_to_new")
     assert Counter(client.dataset for client in partition.clients) == {
-        "animals": 4, "food": 3, "objects": 7, "travel": 5, "activities": 2,
-    }  # fmt: skip
+        "animals": 4,
+        "food": 3,
+        "objects": 7,
+        "travel": 5,
+        "activities": 2,
+    }
     assert [len(c.classes) for c in partition.clients if c.dataset == "food"] == [20, 20, 25]
     groups = Counter(target.group for target in partition.targets)
     assert groups == {"local": 21, "base": 5, "new": 5}
@@ -75,9 +79,12 @@ def test_cross_dataset(make_manifest: MakeManifest) -> None:
     assert {client.dataset for client in partition.clients} == {"objects"}
     assert len(partition.clients) == 13
     assert [(t.name, t.group) for t in partition.targets] == [
-        ("animals", "target"), ("food", "target"), ("travel", "target"),
-        ("activities", "target"), ("objects", "source"),
-    ]  # fmt: skip
+        ("animals", "target"),
+        ("food", "target"),
+        ("travel", "target"),
+        ("activities", "target"),
+        ("objects", "source"),
+    ]
 
 
 def test_msst(make_manifest: MakeManifest) -> None:
@@ -98,8 +105,9 @@ def test_ssmt(make_manifest: MakeManifest) -> None:
     partition = _emoji(make_manifest, "ssmt")
     assert {client.domain for client in partition.clients} == {"twemoji"}
     assert {t.name for t in partition.targets} == {
-        "twemoji-to-noto", "twemoji-to-fluent-emoji-high-contrast",
-    }  # fmt: skip
+        "twemoji-to-noto",
+        "twemoji-to-fluent-emoji-high-contrast",
+    }
     assert len({client.id for client in partition.clients}) == len(partition.clients) == 7
 
 
@@ -121,8 +129,9 @@ def test_a_client_knows_only_classes_it_has_images_of(make_manifest: MakeManifes
     assert partition.targets[0].classes == manifest.classes
     with pytest.raises(DataError, match=r"client is empty; got 'noto\.food-noto-000'"):
         none = frozenset((label, "noto") for label in range(3))
-        _build(setting, make_manifest("food", 6, ("noto", "oil"), missing=none),
-               classes_per_client=3)  # fmt: skip
+        _build(
+            setting, make_manifest("food", 6, ("noto", "oil"), missing=none), classes_per_client=3
+        )
 
 
 def test_an_image_is_never_both_trained_and_tested(make_manifest: MakeManifest) -> None:
@@ -160,8 +169,14 @@ def test_round_trip_and_contract(make_manifest: MakeManifest, tmp_path: Path) ->
     assert list(value) == ["setting", "protocol", "split", "official", "clients", "targets"]
     assert list(value["clients"][0]) == ["id", "fold", "dataset", "domain", "classes", "train"]
     assert list(value["targets"][0]) == [
-        "name", "fold", "group", "dataset", "domain", "classes", "images",
-    ]  # fmt: skip
+        "name",
+        "fold",
+        "group",
+        "dataset",
+        "domain",
+        "classes",
+        "images",
+    ]
     del value["targets"][0]["group"]
     path.write_text(json.dumps(value))
     with pytest.raises(DataError, match=r"own\.json: not a partition"):

@@ -61,8 +61,12 @@ def test_shots_depend_on_their_words_alone() -> None:
     drawn = draw_shots(images, 8, 1, "animals", "", "cat")
     assert drawn == draw_shots(images, 8, 1, "animals", "", "cat") == sorted(set(drawn))
     assert len(drawn) == 8
-    for other in ((2, "animals", "", "cat"), (1, "food", "", "cat"), (1, "animals", "noto", "cat"),
-                  (1, "animals", "", "dog")):  # fmt: skip
+    for other in (
+        (2, "animals", "", "cat"),
+        (1, "food", "", "cat"),
+        (1, "animals", "noto", "cat"),
+        (1, "animals", "", "dog"),
+    ):
         assert draw_shots(images, 8, *other) != drawn
 
 

@@ -111,8 +111,11 @@ def test_hash_randomisation_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     found = set()
     for value in ("0", "1"):
         monkeypatch.setenv("PYTHONHASHSEED", value)
-        found.add(subprocess.run([sys.executable, "-c", HASHED], capture_output=True, text=True,
-                                 check=True).stdout)  # fmt: skip
+        found.add(
+            subprocess.run(
+                [sys.executable, "-c", HASHED], capture_output=True, text=True, check=True
+            ).stdout
+        )
     assert len(found) == 1 and len(found.pop().strip()) == len(hashlib.sha256().hexdigest())
 
 
@@ -148,12 +151,26 @@ def test_dirichlet_of_flwr_datasets(balanced: bool, wanted: list[int]) -> None:
 
 def test_few_shot_class_lists() -> None:
     """Of Python's generator, seed 2023; sizes round halves to even, the last takes the rest."""
-    first = {37: [18, 14, 23, 10], 47: [45, 3, 23, 43, 22], 100: [20, 79, 93, 54, 52],
-             101: [20, 79, 94, 54, 52], 102: [90, 54, 31, 35, 55]}  # fmt: skip
+    first = {
+        37: [18, 14, 23, 10],
+        47: [45, 3, 23, 43, 22],
+        100: [20, 79, 93, 54, 52],
+        101: [20, 79, 94, 54, 52],
+        102: [90, 54, 31, 35, 55],
+    }
     last = {37: [24], 47: [44, 24]}
-    counts = {37: [4] * 9 + [1], 47: [5] * 9 + [2], 100: [10] * 10, 101: [10] * 9 + [11],
-              102: [10] * 9 + [12], 19: [2] * 9 + [1], 24: [2] * 9 + [6], 50: [5] * 10,
-              51: [5] * 9 + [6], 15: [2] * 7 + [1, 0, 0]}  # fmt: skip
+    counts = {
+        37: [4] * 9 + [1],
+        47: [5] * 9 + [2],
+        100: [10] * 10,
+        101: [10] * 9 + [11],
+        102: [10] * 9 + [12],
+        19: [2] * 9 + [1],
+        24: [2] * 9 + [6],
+        50: [5] * 10,
+        51: [5] * 9 + [6],
+        15: [2] * 7 + [1, 0, 0],
+    }
     for classes, wanted in counts.items():
         blocks = shuffled_blocks(classes, 10, 2023)
         assert [len(block) for block in blocks] == wanted

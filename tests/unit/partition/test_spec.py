@@ -16,8 +16,16 @@ SHIPPED = sorted(
     for path in Path(fedmvp.partition.__file__).parent.glob("settings/*/*.yaml")
 )
 EMOJI = ("animals", "food", "objects", "travel", "activities")
-STYLES = ("twemoji", "noto", "openmoji", "fluent-emoji-flat", "fluent-emoji",
-          "fluent-emoji-high-contrast", "emojione", "fxemoji")  # fmt: skip
+STYLES = (
+    "twemoji",
+    "noto",
+    "openmoji",
+    "fluent-emoji-flat",
+    "fluent-emoji",
+    "fluent-emoji-high-contrast",
+    "emojione",
+    "fxemoji",
+)
 FOLD: dict[str, Any] = {"train": {"classes": "all"}, "targets": [{"group": "target"}]}
 
 
@@ -54,8 +62,10 @@ def test_leave_one_domain_out_is_written_out() -> None:
 
 def test_all_folds_of_a_shorthand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shape: dict[str, Any] = {
-        "protocol": "transfer", "split": "by_domain", "clients": "per_domain",
-    }  # fmt: skip
+        "protocol": "transfer",
+        "split": "by_domain",
+        "clients": "per_domain",
+    }
     domains = {"animals": STYLES, "food": STYLES}
     for shorthand in ("leave_one_domain_out", "single_source"):
         _write(tmp_path, monkeypatch, **shape, **{shorthand: {"datasets": ["animals", "food"]}})

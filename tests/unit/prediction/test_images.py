@@ -66,9 +66,23 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["no base64!", "AAAA", b"", b"noise", None, 3, [1, 2], [[[1, 2]]], [[[0, 0, 256]]],
-     [[[0, 0, -1]]], [[[0.5, 0, 0]]], [["a", "b", "c"]], [[[1, 2, 3]], [[1, 2]]], []],
-)  # fmt: skip
+    [
+        "no base64!",
+        "AAAA",
+        b"",
+        b"noise",
+        None,
+        3,
+        [1, 2],
+        [[[1, 2]]],
+        [[[0, 0, 256]]],
+        [[[0, 0, -1]]],
+        [[[0.5, 0, 0]]],
+        [["a", "b", "c"]],
+        [[[1, 2, 3]], [[1, 2]]],
+        [],
+    ],
+)
 def test_a_value_that_is_no_image_is_named_by_its_place(value: Any) -> None:
     with pytest.raises(DataError, match=r"image 1 of the request.*hint: send base64"):
         decode_values([PIXELS, value], 8)

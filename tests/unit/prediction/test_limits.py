@@ -58,7 +58,9 @@ def test_an_image_of_too_many_pixels_is_not_decoded(
         raise AssertionError("decoded")
 
     monkeypatch.setattr("fedmvp.data.decode._to_rgb", decoded)
-    with pytest.raises(TooLarge, match=r"image 0 of the request: image has more than the 1,000 pixels"):
+    with pytest.raises(
+        TooLarge, match=r"image 0 of the request: image has more than the 1,000 pixels"
+    ):
         decode_values([value], 8, Budget(Limits(pixels=1000)))
 
 

@@ -73,8 +73,15 @@ def output(place: Path, *words: str) -> str:
 
 @pytest.fixture(scope="module")
 def logged(place: Path) -> Path:
-    words = ("track", "model", "results/base_to_new/fedmvp/seed1", "--register", "toys",
-             "--alias", "champion")  # fmt: skip
+    words = (
+        "track",
+        "model",
+        "results/base_to_new/fedmvp/seed1",
+        "--register",
+        "toys",
+        "--alias",
+        "champion",
+    )
     for _ in range(2):  # the second time there is nothing to do
         assert output(place, "-c", _FEDMVP, *words).splitlines()[-1] == _URI
     return place
@@ -121,8 +128,21 @@ def test_mlflow_models_predict(logged: Path, expected: dict[str, float]) -> None
         "dataframe_split": {"columns": ["image"], "data": [[text_of(logged / "image0.png")]]}
     }
     (logged / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    out = output(logged, "-m", "mlflow", "models", "predict", "-m", _URI, "-i", "request.json",
-                 "-t", "json", "--env-manager", "local")  # fmt: skip
+    out = output(
+        logged,
+        "-m",
+        "mlflow",
+        "models",
+        "predict",
+        "-m",
+        _URI,
+        "-i",
+        "request.json",
+        "-t",
+        "json",
+        "--env-manager",
+        "local",
+    )
     (answer,) = json.loads(out[out.index('{"predictions"') :])["predictions"]
     check(answer, expected)
 
@@ -133,8 +153,21 @@ def serving(place: Path) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = start(place, "-m", "mlflow", "models", "serve", "-m", _URI, "--env-manager", "local",
-                   "--host", "127.0.0.1", "--port", str(port))  # fmt: skip
+    server = start(
+        place,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        _URI,
+        "--env-manager",
+        "local",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    )
     try:
         deadline = time.monotonic() + _TIMEOUT_S
         while True:
@@ -187,9 +220,18 @@ def test_mlflow_models_serve(logged: Path, expected: dict[str, float]) -> None:
         assert status == http.HTTPStatus.BAD_REQUEST
         assert "image 1 of the request: image cannot be decoded" in message
         for column in (
-            [None], [[]], [{}], [7], [True], [[[[0, 0, 300]]]], ["?"], [text, None], [[text, 3]],
-            [base64.b64encode(bomb(13000)).decode()], [text] * 33,
-        ):  # fmt: skip
+            [None],
+            [[]],
+            [{}],
+            [7],
+            [True],
+            [[[[0, 0, 300]]]],
+            ["?"],
+            [text, None],
+            [[text, 3]],
+            [base64.b64encode(bomb(13000)).decode()],
+            [text] * 33,
+        ):
             refused(send(port, "POST", "/invocations", _records(column)), logged)
         for params in ({"dataset": "food"}, {"dataset": None}, {"dataset": 3}, {"else": 1}):
             status, message = send(port, "POST", "/invocations", _records([text], params=params))

@@ -13,8 +13,18 @@ ICONS, TEXTS = 24, 40
 
 
 def tiny_model() -> Model:
-    return Model(embed_dim=16, image_size=32, patch_size=8, width=64, layers=2, head_width=32,
-                 text_width=32, text_layers=2, text_heads=2, context_length=77)  # fmt: skip
+    return Model(
+        embed_dim=16,
+        image_size=32,
+        patch_size=8,
+        width=64,
+        layers=2,
+        head_width=32,
+        text_width=32,
+        text_layers=2,
+        text_heads=2,
+        context_length=77,
+    )
 
 
 def tiny_recipe(steps: int = 6) -> Recipe:
@@ -23,12 +33,14 @@ def tiny_recipe(steps: int = 6) -> Recipe:
     short = {"batch_size": 8, "warmup_steps": 2}
     image = {**short, "keep_tokens": 6, "negatives": 10, "images": 8 * steps}
     joint = {**short, "keep_tokens": 6, "negatives": 10, "distilled": 4, "images": 8 * steps}
-    return recipe.model_copy(update={
-        "model": tiny_model(),
-        "image_phase": recipe.image_phase.model_copy(update=image),
-        "text_phase": recipe.text_phase.model_copy(update={**short, "texts": 8 * steps}),
-        "joint_phase": recipe.joint_phase.model_copy(update=joint),
-    })  # fmt: skip
+    return recipe.model_copy(
+        update={
+            "model": tiny_model(),
+            "image_phase": recipe.image_phase.model_copy(update=image),
+            "text_phase": recipe.text_phase.model_copy(update={**short, "texts": 8 * steps}),
+            "joint_phase": recipe.joint_phase.model_copy(update=joint),
+        }
+    )
 
 
 def drawings(count: int, seed: int = 0, size: int = 64) -> NDArray[np.uint8]:
@@ -39,8 +51,11 @@ def drawings(count: int, seed: int = 0, size: int = 64) -> NDArray[np.uint8]:
     for image in images:
         for shape in range(5):
             cy, cx, radius = draw.uniform(0.2, 0.8) * size, draw.uniform(0.2, 0.8) * size, size / 7
-            across = np.hypot(y - cy, (x - cx) * draw.uniform(0.4, 2)) if shape % 2 else np.maximum(
-                abs(y - cy), abs(x - cx) * draw.uniform(0.4, 2))  # fmt: skip
+            across = (
+                np.hypot(y - cy, (x - cx) * draw.uniform(0.4, 2))
+                if shape % 2
+                else np.maximum(abs(y - cy), abs(x - cx) * draw.uniform(0.4, 2))
+            )
             image[across < radius] = [*draw.integers(0, 256, 3), 255]
     return images
 

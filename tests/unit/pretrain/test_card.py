@@ -8,8 +8,14 @@ from pretrain.card import card
 from pretrain.export import FOLDER_OF_WEIGHTS
 from pretrain.recipe import load_recipe
 
-SCREEN = {"icons": 200_000, "copies": 5_000, "exact": 3_000, "by_hash": 1_500, "by_thumbnail": 800,
-          "by_set": {"noto-v1": {"exact": 3, "near": 4}}}  # fmt: skip
+SCREEN = {
+    "icons": 200_000,
+    "copies": 5_000,
+    "exact": 3_000,
+    "by_hash": 1_500,
+    "by_thumbnail": 800,
+    "by_set": {"noto-v1": {"exact": 3, "near": 4}},
+}
 SETS = {"tabler": {"group": "train", "licence": "MIT", "icons": 5}}
 
 

@@ -17,8 +17,15 @@ from tests.unit.pretrain.samples import drawings, tiny_corpus
 RULES = load_recipe()
 
 
-def icon(name: str, group: str = "thing", concept: str = "", exact: bool = True, gloss: str = "",
-         others: tuple[str, ...] = (), parents: tuple[str, ...] = ()) -> Icon:  # fmt: skip
+def icon(
+    name: str,
+    group: str = "thing",
+    concept: str = "",
+    exact: bool = True,
+    gloss: str = "",
+    others: tuple[str, ...] = (),
+    parents: tuple[str, ...] = (),
+) -> Icon:
     return Icon("set", name, group, concept or name, exact, name, others, gloss, parents)
 
 
@@ -26,11 +33,14 @@ def icon(name: str, group: str = "thing", concept: str = "", exact: bool = True,
     ("drawn", "colours", "texts"),
     [
         (icon("Horse"), "", {"horse"}),
-        (icon("horse", others=("pony",), gloss="a large animal", parents=("equine",)), "",
-         {"horse", "pony", "a large animal", "equine"}),
+        (
+            icon("horse", others=("pony",), gloss="a large animal", parents=("equine",)),
+            "",
+            {"horse", "pony", "a large animal", "equine"},
+        ),
         (icon("horse"), "brown", {"horse", "horse, which is brown", "brown horse", "brown"}),
     ],
-)  # fmt: skip
+)
 def test_caption_shares_sum_to_one(drawn: Icon, colours: str, texts: set[str]) -> None:
     slots = caption_slots(drawn, colours, RULES.captions)
     assert {text for text, _, _ in slots} == texts
@@ -51,9 +61,14 @@ def test_a_batch_names_colours_only_where_they_are_kept() -> None:
 
 
 def test_groups_get_their_shares_and_concepts_are_balanced() -> None:
-    icons = [icon("cat", "emoji"), *(icon(f"dog {i}", "thing", "dog") for i in range(9)),
-             icon("ox", "thing"), icon("ox tail", "thing", "ox", exact=False),
-             icon("tree", "colour"), icon("thingy", "plain")]  # fmt: skip
+    icons = [
+        icon("cat", "emoji"),
+        *(icon(f"dog {i}", "thing", "dog") for i in range(9)),
+        icon("ox", "thing"),
+        icon("ox tail", "thing", "ox", exact=False),
+        icon("tree", "colour"),
+        icon("thingy", "plain"),
+    ]
     kept = np.ones(len(icons), dtype=bool)
     kept[9] = False
     weights = row_weights(icons, kept, RULES.icons)

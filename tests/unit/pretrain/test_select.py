@@ -42,8 +42,13 @@ def chosen(tmp_path: Path, wordnet: WordNet, **sets: dict[str, Any]) -> list[Ico
     folder = tmp_path / "icons"
     folder.mkdir()
     for name, content in sets.items():
-        info = {"name": name, "author": {"name": "A"}, "license": {"title": "MIT", "spdx": "MIT"},
-                "palette": False, **content.pop("info", {})}  # fmt: skip
+        info = {
+            "name": name,
+            "author": {"name": "A"},
+            "license": {"title": "MIT", "spdx": "MIT"},
+            "palette": False,
+            **content.pop("info", {}),
+        }
         icons = {slug: {"body": "<g/>"} for slug in content.pop("slugs", ["horse"])}
         text = json.dumps({"info": info, "icons": icons, **content})
         (folder / f"{name.replace('_', '-')}.json").write_text(text)

@@ -35,8 +35,12 @@ def test_the_fast_pass_is_open_clips(clip: Any) -> None:
     images = torch.from_numpy(drawings(3, size=MODEL.image_size))
     patches, places = plain_patches(images, MODEL.image_size, MODEL.patch_size)
     side = MODEL.image_size // MODEL.patch_size
-    whole = functional.fold(patches.transpose(1, 2), (side * MODEL.patch_size,) * 2,
-                            MODEL.patch_size, stride=MODEL.patch_size)  # fmt: skip
+    whole = functional.fold(
+        patches.transpose(1, 2),
+        (side * MODEL.patch_size,) * 2,
+        MODEL.patch_size,
+        stride=MODEL.patch_size,
+    )
     fast = image_features(clip.visual, patches, places)
     torch.testing.assert_close(fast, clip.encode_image(whole), atol=1e-5, rtol=1e-4)
     tokens = tokenize_prompts(TEXTS)
@@ -76,8 +80,9 @@ def test_an_export_is_a_model_of_open_clip(
     images = torch.rand(2, 3, 32, 32)
     for name, value in (("encode_image", images), ("encode_text", tokens)):
         # fp16 keeps eleven bits of every weight
-        torch.testing.assert_close(getattr(loaded, name)(value), getattr(clip, name)(value),
-                                   atol=2e-2, rtol=2e-2)  # fmt: skip
+        torch.testing.assert_close(
+            getattr(loaded, name)(value), getattr(clip, name)(value), atol=2e-2, rtol=2e-2
+        )
 
 
 @torch.no_grad()

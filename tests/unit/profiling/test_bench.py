@@ -40,9 +40,17 @@ def test_every_part_is_measured_and_compared_with_its_floor() -> None:
     result = answer(backbone_spec("tiny"), question, None)
     rows = {row["part"]: row for row in result["parts"]}
     assert list(rows) == [
-        FORWARD, GRADIENT, "training step", "evaluation step", "zero-shot step", "text encoding",
-        "naive training step", "naive evaluation step", "image loading", "matrix product",
-    ]  # fmt: skip
+        FORWARD,
+        GRADIENT,
+        "training step",
+        "evaluation step",
+        "zero-shot step",
+        "text encoding",
+        "naive training step",
+        "naive evaluation step",
+        "image loading",
+        "matrix product",
+    ]
     assert rows[FORWARD]["ratio"] == rows[GRADIENT]["ratio"] == 1
     step = rows["training step"]
     assert step["ratio"] == pytest.approx(step["seconds"] / rows[GRADIENT]["seconds"])
@@ -55,9 +63,11 @@ def test_every_part_is_measured_and_compared_with_its_floor() -> None:
     assert result["product_gflop_per_second"] == pytest.approx(rate / 1e9)
     flop = 4 * forward_flop(backbone_spec("tiny"))
     assert result["share_of_product"] == pytest.approx(
-        {FORWARD: flop / rows[FORWARD]["seconds"] / rate,
-         GRADIENT: 2 * flop / rows[GRADIENT]["seconds"] / rate}
-    )  # fmt: skip
+        {
+            FORWARD: flop / rows[FORWARD]["seconds"] / rate,
+            GRADIENT: 2 * flop / rows[GRADIENT]["seconds"] / rate,
+        }
+    )
     assert result["repro_seconds"] is None and "params.yaml" in result["repro_note"]
 
 
@@ -123,9 +133,12 @@ def test_the_estimate_adds_up() -> None:
     per_image = {"training": 0.01, "frozen": 0.002, "evaluation": 0.004}
     found = estimate_seconds(work, per_image, {"tensor_stages": 2.0, "plain_stages": 0.5})
     assert found == {
-        "training": 10.0, "frozen features": 0.2, "evaluation": 2.0, "process start-up": 7.0,
+        "training": 10.0,
+        "frozen features": 0.2,
+        "evaluation": 2.0,
+        "process start-up": 7.0,
         "total": pytest.approx(19.2),
-    }  # fmt: skip
+    }
 
 
 def test_the_plan_of_the_default_profile_is_close_to_its_partitions() -> None:
@@ -137,9 +150,13 @@ def test_the_plan_of_the_default_profile_is_close_to_its_partitions() -> None:
         setting = load_setting(params.run.suite, name)
         chosen = {dataset: manifests[dataset] for dataset in datasets_of(setting, manifests)}
         real[name] = build_partition(
-            name, setting, chosen,
-            classes_per_client=part.classes_per_client, shots=part.shots, seed=part.seed,
-        )  # fmt: skip
+            name,
+            setting,
+            chosen,
+            classes_per_client=part.classes_per_client,
+            shots=part.shots,
+            seed=part.seed,
+        )
     planned, found = work_of(params, planned_partitions(params)), work_of(params, real)
     assert planned.trained_images == pytest.approx(found.trained_images, rel=0.1)
     assert planned.evaluated_images == pytest.approx(found.evaluated_images, rel=0.1)
@@ -153,10 +170,14 @@ def test_work_is_counted_from_the_partitions() -> None:
     targets = (Target("food", "main", "target", "food", None, names, ("8", "9")),)
     partition = Partition("any", "cross_dataset", "by_image", clients, targets)
     params = load_params(ROOT / "params.yaml")
-    run = params.run.model_copy(update={
-        "settings": ("one", "two"), "trained": ("fedmvp",), "zero_shot": ("zero_shot",),
-        "seeds": (1, 2, 3),
-    })  # fmt: skip
+    run = params.run.model_copy(
+        update={
+            "settings": ("one", "two"),
+            "trained": ("fedmvp",),
+            "zero_shot": ("zero_shot",),
+            "seeds": (1, 2, 3),
+        }
+    )
     federation = params.federation.model_copy(update={"rounds": 4, "participation": 0.5})
     data = params.data.model_copy(update={"datasets": ("food", "animals")})
     changed = params.model_copy(update={"run": run, "federation": federation, "data": data})

@@ -58,10 +58,20 @@ def manifest_of(images: list[tuple[int, int]]) -> Manifest:
         for label, counts in enumerate(images)
         for split, count in zip(("train", "test"), counts, strict=True)
         for n in range(count)
-    ]  # fmt: skip
+    ]
     classes = tuple(f"class {label}" for label in range(len(images)))
-    return Manifest("toys", "Toys", "a {}.", SentenceSpec(prefix="a"), SplitOrigin("generated", ""),
-                    False, classes, ("default",), tuple(rows), "0")  # fmt: skip
+    return Manifest(
+        "toys",
+        "Toys",
+        "a {}.",
+        SentenceSpec(prefix="a"),
+        SplitOrigin("generated", ""),
+        False,
+        classes,
+        ("default",),
+        tuple(rows),
+        "0",
+    )
 
 
 @bounded
@@ -76,8 +86,14 @@ def test_clients_share_the_base_classes_out(
 ) -> None:
     """Each base class has one client with all its shots; no client sees another class or test."""
     manifest = manifest_of(images)
-    partition = build_partition("own", BASE_TO_NEW, {"toys": manifest},
-                                classes_per_client=per_client, shots=shots, seed=seed)  # fmt: skip
+    partition = build_partition(
+        "own",
+        BASE_TO_NEW,
+        {"toys": manifest},
+        classes_per_client=per_client,
+        shots=shots,
+        seed=seed,
+    )
     base = manifest.classes[: base_count(len(images))]
     assert tuple(name for client in partition.clients for name in client.classes) == base
     assert len(partition.clients) == max(1, round(len(base) / per_client))
@@ -208,9 +224,18 @@ rows = st.lists(
     max_size=12,
     unique_by=lambda row: row[1],
 )
-SPOILT: list[Any] = [None, [], ["x.png", 0], ["x.png", 3, "fox"], ["x.png", -1, "fox"],
-                     ["x.png", True, "or"], ["../x.png", 0, "fox"], ["/x.png", 0, "fox"],
-                     ["x.png", 1, "fox"], [7, 0, "fox"]]  # fmt: skip
+SPOILT: list[Any] = [
+    None,
+    [],
+    ["x.png", 0],
+    ["x.png", 3, "fox"],
+    ["x.png", -1, "fox"],
+    ["x.png", True, "or"],
+    ["../x.png", 0, "fox"],
+    ["/x.png", 0, "fox"],
+    ["x.png", 1, "fox"],
+    [7, 0, "fox"],
+]
 
 
 @bounded

@@ -10,13 +10,13 @@ from tests.unit.report.synthetic import World, draw_image
 
 EMOJI = Subject("default", "FedMVP on emoji", "emoji", "pictoclip")
 SMALL = World(settings=("base_to_new", "cross_dataset", "msst"), rounds=4,
-              datasets={"animals": 40, "food": 30})  # fmt: skip
+              datasets={"animals": 40, "food": 30})
 
 
 def report(root: Path, world: World = SMALL, subject: Subject = EMOJI) -> Path:
     results, partitions = world.write(root)
     build(results, partitions, root / "report", subject, settings=world.settings,
-          methods=world.methods, seeds=world.seeds, load_image=draw_image)  # fmt: skip
+          methods=world.methods, seeds=world.seeds, load_image=draw_image)
     return root / "report"
 
 

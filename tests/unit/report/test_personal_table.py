@@ -22,7 +22,7 @@ RECORD: dict[str, Any] = {
     "fairness": {kind: {"std": 0.125, "worst": 0.5, "best": 1.0, "minimum": 0.5, "maximum": 1.0}
                  for kind in ("global", "personal")},
     "matrix": [],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_mlflow_names_are_their_own(world: tuple[Path, Path, Path]) -> None:
     assert found.params["personal_evaluation.clients.without_test_images"] == "1"
     (folder / "personal.json").unlink()
     assert not [key for key in (*project(folder).metrics, *project(folder).params)
-                if key.startswith("personal")]  # fmt: skip
+                if key.startswith("personal")]
 
 
 @pytest.mark.parametrize(

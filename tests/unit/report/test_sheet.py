@@ -81,7 +81,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
         "toys", "Toys", "a {}.", SentenceSpec(prefix="a"), SplitOrigin("generated", "drawn"), False,
         ("dog",), ("plain", "dark"), tuple(entries), "content",
         {"dark": Camera(exposure=0.5, exposure_spread=0)},
-    )  # fmt: skip
+    )
 
 
 def test_a_study_with_cameras_has_a_sheet(toys: Manifest, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_study_with_cameras_has_a_sheet(toys: Manifest, tmp_path: Path) -> Non
         pixels = np.asarray(sheet.image).reshape(-1, 3)
         # Three images as they are (one has no camera to change it), one at half the light.
         assert [int((pixels == (value, 0, 0)).all(axis=1).sum()) for value in (200, 100)] == [
-            3 * 64 * 64, 64 * 64]  # fmt: skip
+            3 * 64 * 64, 64 * 64]
     assert sheet.caption.startswith("Toys. Before:")
     assert "plain, dark" in sheet.alt
 

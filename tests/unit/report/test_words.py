@@ -53,7 +53,7 @@ def intervals(*rows: tuple[str, str, str, float, float, float]) -> Comparisons:
         row[:3]: Comparison(row[0], row[1], "fedmvp", row[2], row[3],
                             Interval(*row[3:], "images"), 2, 2)
         for row in rows
-    }  # fmt: skip
+    }
 
 
 def said(settings: Mapping[str, Scores], comparisons: Comparisons = NONE) -> str:
@@ -66,10 +66,10 @@ UP = {"base_to_new": {ZS: b2n(0.35), BOTH: b2n(0.382), "fedmvp": b2n(0.412)}}
 
 def test_a_sure_gain_is_one_sentence() -> None:
     settings = UP | {"cross_dataset": {BOTH: {"mean": 0.3}, "fedmvp": {"mean": 0.31}},
-                     "msst": {BOTH: {"mean": 0.3}, "fedmvp": {"mean": 0.32}}}  # fmt: skip
+                     "msst": {BOTH: {"mean": 0.3}, "fedmvp": {"mean": 0.32}}}
     sure = intervals(("base_to_new", "hm", BOTH, 0.03, 0.021, 0.038),
                      ("cross_dataset", "mean", BOTH, 0.01, 0.004, 0.016),
-                     ("msst", "mean", BOTH, 0.02, 0.011, 0.03))  # fmt: skip
+                     ("msst", "mean", BOTH, 0.02, 0.011, 0.03))
     assert said(settings, sure) == (
         "FedMVP raises base-to-new HM from 38.2 % (Zero-shot, both texts: the best method without"
         " training) to 41.2 %: +3.0 points, 95 % interval +2.1 to +3.8; over 3 settings it is"
@@ -101,7 +101,7 @@ def test_a_sure_gain_is_one_sentence() -> None:
         (0.412, None, "FedMVP reaches 41.2 % base-to-new HM, 3.0 points above the best method"
          " without training (Zero-shot, both texts, 38.2 %)."),
     ],
-)  # fmt: skip
+)
 def test_one_setting(hm: float, ends: tuple[float, float] | None, text: str) -> None:
     settings = {"base_to_new": {BOTH: b2n(0.382), "fedmvp": b2n(hm)}}
     known = intervals(("base_to_new", "hm", BOTH, hm - 0.382, *ends)) if ends else NONE
@@ -130,7 +130,7 @@ def test_a_tile_is_coloured_where_the_interval_allows(
     (tile,) = tiles(study(UP), known)
     assert (tile.interval.replace("\N{NO-BREAK SPACE}", " "), tile.sign) == (interval, sign)
     assert (tile.difference, tile.detail) == (
-        "+3.0", "vs Zero-shot, both texts, higher in 2 of 2 seeds")  # fmt: skip
+        "+3.0", "vs Zero-shot, both texts, higher in 2 of 2 seeds")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_tile_is_coloured_where_the_interval_allows(
          "ahead in 2, and significantly so in 1 of the 1 with an interval."),
         ((0.31, 0.31), (None, None), "ahead in 2."),
     ],
-)  # fmt: skip
+)
 def test_several_settings(
     means: tuple[float, float], ends: Sequence[tuple[float, float] | None], text: str
 ) -> None:
@@ -158,7 +158,7 @@ def test_several_settings(
     known = intervals(*(
         (name, "mean", ZS, mean - 0.3, *pair)
         for name, mean, pair in zip(names, means, ends, strict=True) if pair
-    ))  # fmt: skip
+    ))
     found = said(settings, known)
     assert "multi-source (PACS) mean accuracy" in found
     assert found.endswith(f"; over 2 settings it is {text}")
@@ -177,7 +177,7 @@ def test_without_a_zero_shot_method_and_with_one_in_some_settings() -> None:
 
 def test_where_fedmvp_was_not_run_the_best_method_speaks() -> None:
     settings = {"msst": {ZS: {"mean": 0.3}, "fedmvp": {"mean": 0.4}},
-                "ssmt": {ZS: {"mean": 0.3}, "promptfl": {"mean": 0.4}}}  # fmt: skip
+                "ssmt": {ZS: {"mean": 0.3}, "promptfl": {"mean": 0.4}}}
     assert said(settings).endswith(
         "over 2 settings FedMVP, or the best method where that was not run, is ahead in 2."
     )
@@ -194,9 +194,9 @@ def test_every_loss_is_listed_furthest_first() -> None:
     settings["base_to_new"] = {
         ZS: b2n(0.35, new=0.312), BOTH: b2n(0.382, new=0.3004), "promptfl": b2n(0.4, new=0.2),
         "fedclip": b2n(0.4, new=0.33), "fedmvp": b2n(0.412),
-    }  # fmt: skip
+    }
     known = intervals(("base_to_new", "new", ZS, -0.012, -0.02, -0.004),
-                      ("base_to_new", "new", "fedclip", -0.03, -0.05, 0.0))  # fmt: skip
+                      ("base_to_new", "new", "fedclip", -0.03, -0.05, 0.0))
     found = losses(study(settings), known)
     assert found is not None
     assert found.title == "Where FedMVP loses"
@@ -205,7 +205,7 @@ def test_every_loss_is_listed_furthest_first() -> None:
         ("Base to new", "New", ("FedCLIP −3.0 (−5.0 to 0.0)", "Zero-shot −1.2 (−2.0 to −0.4)",
                                 "Zero-shot, both texts −0.04")),
         ("Multi-source domains", "Mean", ("PromptFL −5.0",)),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_long_list_of_methods_is_cut() -> None:
@@ -231,4 +231,4 @@ def test_settings_within_a_sentence() -> None:
     names = ("base_to_new", "cross_dataset", "msst", "ssmt_vlcs", "imagenet_variants", "my_own")
     assert [setting_phrase(name) for name in names] == [
         "base-to-new", "cross-dataset", "multi-source", "single-source (VLCS)",
-        "ImageNet-variants", "my own"]  # fmt: skip
+        "ImageNet-variants", "my own"]

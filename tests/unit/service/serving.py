@@ -20,8 +20,9 @@ from fedmvp.service.server import Connection
 def served(model: Any, limits: Limits) -> Iterator[int]:
     """Serve `model` on a free port; yield the port."""
     connection: Any = partial(Connection, seconds=limits.seconds)
-    config = uvicorn.Config(build_app(model, limits), port=0, http=connection, lifespan="off",
-                            log_level="critical")  # fmt: skip
+    config = uvicorn.Config(
+        build_app(model, limits), port=0, http=connection, lifespan="off", log_level="critical"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -40,8 +40,10 @@ def test_forms_and_json_are_answered_as_python_is(port: int, model: ServedModel)
     expected = model.predict([SMALL, other], "toys")
     texts = [base64.b64encode(each).decode() for each in (SMALL, other)]
     body = json.dumps({"images": texts, "dataset": "toys"}).encode()
-    for sent in (Sent("form", 200, form(SMALL, other, dataset="toys"), FORM),
-                 Sent("json", 200, body, "application/json; charset=utf-8")):  # fmt: skip
+    for sent in (
+        Sent("form", 200, form(SMALL, other, dataset="toys"), FORM),
+        Sent("json", 200, body, "application/json; charset=utf-8"),
+    ):
         status, text = send(port, sent)
         assert (status, json.loads(text)) == (200, {"predictions": expected})
 

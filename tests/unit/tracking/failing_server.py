@@ -12,11 +12,24 @@ from typing import Any
 __all__ = ["FAILURES", "SECRET", "failing_server"]
 
 SECRET = "s3cretpw"  # noqa: S105
-_EXPERIMENT = {"experiment_id": "1", "name": "fedmvp-tiny", "artifact_location": "/nowhere/1",
-               "lifecycle_stage": "active"}  # fmt: skip
-_RUN = {"info": {"run_id": "r1", "run_uuid": "r1", "experiment_id": "1", "status": "RUNNING",
-                 "start_time": 1, "lifecycle_stage": "active", "artifact_uri": "/nowhere/1/r1"},
-        "data": {}}  # fmt: skip
+_EXPERIMENT = {
+    "experiment_id": "1",
+    "name": "fedmvp-tiny",
+    "artifact_location": "/nowhere/1",
+    "lifecycle_stage": "active",
+}
+_RUN = {
+    "info": {
+        "run_id": "r1",
+        "run_uuid": "r1",
+        "experiment_id": "1",
+        "status": "RUNNING",
+        "start_time": 1,
+        "lifecycle_stage": "active",
+        "artifact_uri": "/nowhere/1/r1",
+    },
+    "data": {},
+}
 _ANSWERS: dict[str, dict[str, Any]] = {
     "experiments/search": {"experiments": [_EXPERIMENT]},
     "experiments/get-by-name": {"experiment": _EXPERIMENT},

@@ -39,9 +39,19 @@ PARAMS: dict[str, Any] = {
     "methods": {"zero_shot": {}, "fedmvp": {"n_prompts": 4}},
 }
 ROUND_COLUMNS = (
-    "fold", "round", "client", "phase", "images", "loss", "loss_ce", "loss_con", "accuracy",
-    "learning_rate", "bytes_up", "bytes_down",
-)  # fmt: skip
+    "fold",
+    "round",
+    "client",
+    "phase",
+    "images",
+    "loss",
+    "loss_ce",
+    "loss_con",
+    "accuracy",
+    "learning_rate",
+    "bytes_up",
+    "bytes_down",
+)
 TARGET_COLUMNS = ("fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy")
 PREDICTIONS = """fold,group,name,dataset,image,label,predicted
 animals,base,base,animals,animals/noto/ant.png,ant,bear
@@ -52,20 +62,33 @@ def rounds(seed: int = 1, fold: str = "animals") -> list[dict[str, Any]]:
     """Return three rounds of two clients."""
     return [
         {
-            "fold": fold, "round": step, "client": f"{fold}-{client}",
-            "phase": "prompt" if step < 2 else "lora", "images": 8,
-            "loss": 1.0 / (step + seed + client), "loss_ce": 0.5, "loss_con": None,
-            "accuracy": 0.5, "learning_rate": 0.1,
-            "bytes_up": 100, "bytes_down": 200,
+            "fold": fold,
+            "round": step,
+            "client": f"{fold}-{client}",
+            "phase": "prompt" if step < 2 else "lora",
+            "images": 8,
+            "loss": 1.0 / (step + seed + client),
+            "loss_ce": 0.5,
+            "loss_con": None,
+            "accuracy": 0.5,
+            "learning_rate": 0.1,
+            "bytes_up": 100,
+            "bytes_down": 200,
         }
         for step in range(3)
         for client in range(2)
-    ]  # fmt: skip
+    ]
 
 
 def explain() -> dict[str, Any]:
     """Return the attention of one image to one attribute on a 2x2 grid."""
     attribute = {"class": "bear", "text": "thick brown fur", "weights": [0.1, 0.2, 0.3, 0.4]}
-    image = {"id": "noto/bear/1.png", "dataset": "animals", "class": "bear", "predicted": "ant",
-             "grid": [2, 2], "attributes": [attribute]}  # fmt: skip
+    image = {
+        "id": "noto/bear/1.png",
+        "dataset": "animals",
+        "class": "bear",
+        "predicted": "ant",
+        "grid": [2, 2],
+        "attributes": [attribute],
+    }
     return {"images": [image]}

@@ -31,10 +31,21 @@ def training(root: Path, write_result: Writer) -> Training:
     """Return a training whose result, not written yet, is that of `write_result`."""
     run = project(write_result(seed=1))
     params = {
-        "federation": {"learning_rate": 0.1, "rounds": 3}, "tags": ["a", "b"], "none": None,
-    }  # fmt: skip
-    return Training("base_to_new", "fedmvp", 1, run.fingerprint, str(root / "scratch"),
-                    ["animals"], params, BEGAN_MS, resumed=False)  # fmt: skip
+        "federation": {"learning_rate": 0.1, "rounds": 3},
+        "tags": ["a", "b"],
+        "none": None,
+    }
+    return Training(
+        "base_to_new",
+        "fedmvp",
+        1,
+        run.fingerprint,
+        str(root / "scratch"),
+        ["animals"],
+        params,
+        BEGAN_MS,
+        resumed=False,
+    )
 
 
 def watch(

@@ -63,10 +63,13 @@ def test_any_other_value_is_an_error(value: str, monkeypatch: pytest.MonkeyPatch
 def test_a_stage_refuses_before_it_computes(tmp_path: Path) -> None:
     """In an empty folder everything else would be missing."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.train", "base_to_new", "fedmvp", "1"], cwd=tmp_path,
+        [sys.executable, "-m", "pipeline.train", "base_to_new", "fedmvp", "1"],
+        cwd=tmp_path,
         env={**os.environ, "FEDMVP_TRACKING": "on", "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: FEDMVP_TRACKING: unknown value; got 'on'")

@@ -38,10 +38,15 @@ def test_everything_of_a_folder_is_projected(write_result: Writer) -> None:
     assert set(projection.files) == {
         f"result/{name}"
         for name in (
-            "run.json", "metrics.json", "rounds.csv", "targets.csv", "predictions.csv",
-            "weights.safetensors", "explain.json",
+            "run.json",
+            "metrics.json",
+            "rounds.csv",
+            "targets.csv",
+            "predictions.csv",
+            "weights.safetensors",
+            "explain.json",
         )
-    }  # fmt: skip
+    }
     assert projection.tags["dvc.stage"] == "train@base_to_new-fedmvp-1"
     assert len(projection.tags["sha256.weights.safetensors"]) == 64
     assert len(projection.tags["sha256.predictions.csv"]) == 64

@@ -41,20 +41,32 @@ def test_first_sync_records_everything(store: Any, root: Path, write_result: Wri
     assert_equal_to_files(store, root)
     assert store.get_experiment_by_name("fedmvp-tiny") is not None
     run = next(r for r in active(store) if r.data.params["method"] == "fedmvp")
-    listed = {a.path for folder in ("result", "prompts", "attention")
-              for a in store.list_artifacts(run.info.run_id, folder)}  # fmt: skip
+    listed = {
+        a.path
+        for folder in ("result", "prompts", "attention")
+        for a in store.list_artifacts(run.info.run_id, folder)
+    }
     assert listed == {
-        "result/run.json", "result/metrics.json", "result/rounds.csv", "result/targets.csv",
-        "result/predictions.csv", "result/weights.safetensors", "result/explain.json",
+        "result/run.json",
+        "result/metrics.json",
+        "result/rounds.csv",
+        "result/targets.csv",
+        "result/predictions.csv",
+        "result/weights.safetensors",
+        "result/explain.json",
         "prompts/attributes",
-        "prompts/questions", "prompts/sentences", "prompts/templates.json",
+        "prompts/questions",
+        "prompts/sentences",
+        "prompts/templates.json",
         "attention/00-animals-bear.png",
-    }  # fmt: skip
+    }
     assert [d.dataset.name for d in run.inputs.dataset_inputs] == ["data/attributes/animals.json"]
     assert report.prompts == (
-        "fedmvp.hand.animals", "fedmvp.question.visual-v1", "fedmvp.question.visual-v1.animals",
+        "fedmvp.hand.animals",
+        "fedmvp.question.visual-v1",
+        "fedmvp.question.visual-v1.animals",
         "fedmvp.sentence.animals",
-    )  # fmt: skip
+    )
     place = root / ".fedmvp/mlruns/fedmvp-tiny" / run.info.run_id
     assert (place / "artifacts/result/weights.safetensors").read_bytes() == b"weights of seed 2"[
         :-1
@@ -155,10 +167,13 @@ def test_two_syncs_at_once_both_succeed(root: Path, write_result: Writer) -> Non
         "import sys, pathlib; from fedmvp.tracking.sync import sync;sync(pathlib.Path(sys.argv[1]))"
     )
     both = [
-        subprocess.Popen([sys.executable, "-W", "error::ResourceWarning", "-c", code, str(root)],
-                         stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-W", "error::ResourceWarning", "-c", code, str(root)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     complaints = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], complaints
     assert_equal_to_files(open_client(tracking_uri(root)), root)

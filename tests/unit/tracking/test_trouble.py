@@ -81,8 +81,12 @@ def test_commands_and_the_stage_end_with_two(
         monkeypatch.setenv("FEDMVP_TRACKING_URI", uri)
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.track"] if command == "stage" else words,
-            cwd=root, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()

@@ -13,8 +13,13 @@ from tests.unit.tracking.samples import rounds
 
 def failure(round_index: int = 0, **more: str) -> dict[str, Any]:
     """Return the record of a client that failed."""
-    return {"client": "animals-9", "round_index": round_index, "error": "E: broke", "trace": "",
-            **more}  # fmt: skip
+    return {
+        "client": "animals-9",
+        "round_index": round_index,
+        "error": "E: broke",
+        "trace": "",
+        **more,
+    }
 
 
 def save_rounds(
