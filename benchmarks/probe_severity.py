@@ -17,12 +17,12 @@ from pathlib import Path
 from fedmvp.catalog.spec import load_spec
 from fedmvp.clip.backbone import load_backbone
 from fedmvp.config import load_params
+from fedmvp.csv_files import write_csv
 from fedmvp.data.build import build_manifest
 from fedmvp.devices import prepare_device
 from fedmvp.evaluation.probe import Group, Probe, probe_dataset
 from fedmvp.evaluation.recommendation import recommend
 from fedmvp.evaluation.shift import brightness, contrast
-from fedmvp.files import write_csv
 from fedmvp.paths import BACKBONE
 from pipeline.support.stage import run_stage
 

@@ -19,11 +19,12 @@ import torch
 
 from fedmvp.cli.methods import backbone_spec
 from fedmvp.clip.backbone import Backbone
+from fedmvp.csv_files import write_csv
 from fedmvp.devices import prepare_device
 from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import run_federation
-from fedmvp.files import write_csv, write_text
+from fedmvp.files import write_text
 from fedmvp.methods.fedmvp import FedMVP, FedMVPParams
 from fedmvp.profiling.inputs import build_scene, random_backbone
 from fedmvp.profiling.timing import Cost, measure

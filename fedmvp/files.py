@@ -1,4 +1,4 @@
-"""Atomic, byte-reproducible files: JSON, CSV, bytes; and their hashes.
+"""Atomic, byte-reproducible files: JSON, text, bytes; and their hashes.
 
 A reader never sees half a file: everything is written beside its target and renamed over it.
 """
@@ -6,16 +6,12 @@ A reader never sees half a file: everything is written beside its target and ren
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import math
 import os
-import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +20,16 @@ from fedmvp.errors import DataError
 __all__ = [
     "MAX_DATA_BYTES",
     "MAX_TEXT_BYTES",
+    "RESTORE",
     "parse_json",
-    "read_csv",
     "read_json",
     "read_limited",
-    "read_rows",
     "read_text",
     "remove_partial",
     "sha256_bytes",
     "sha256_file",
     "sha256_json",
     "write_bytes",
-    "write_csv",
     "write_json",
     "write_text",
 ]
@@ -46,10 +40,8 @@ MAX_DATA_BYTES = 1 << 30
 """Of a file programs write: JSON, CSV, a list of images. ImageNet's manifest takes a tenth."""
 
 _PARTIAL = ".partial"
-_RESTORE = "restore the file, or delete it and run the stage again"
-_DOS_END = "\r\n"
-_FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
-"""A marked cell: an apostrophe before what spreadsheets take for a formula, marks included."""
+RESTORE = "restore the file, or delete it and run the stage again"
+"""The hint for a file of ours that cannot be read."""
 
 
 def write_bytes(path: Path, content: bytes, *, like: os.stat_result | None = None) -> None:
@@ -175,7 +167,7 @@ def read_json(path: Path, hint: str | None = None) -> Any:
         raise DataError(
             f"not valid JSON ({error})",
             where=path,
-            hint=hint or _RESTORE,
+            hint=hint or RESTORE,
         ) from None
 
 
@@ -214,83 +206,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is not a finite number")
     return number
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with Unix line ends; floats in shortest round-trip form, None as empty.
-
-    A text that a spreadsheet would take for a formula gets an apostrophe in front, as
-    spreadsheets themselves mark a text; `read_csv` takes it off again.
-    """
-    lines = _UnixLines()
-    writer = csv.DictWriter(lines, fieldnames=list(columns))
-    writer.writeheader()
-    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
-    write_text(path, "".join(lines.written))
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file with a header line; every row has a cell for every column.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or not such a table.
-    """
-    header, *rows = list(read_rows(path)) or [[]]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise DataError(
-                "row has not as many cells as the header",
-                where=path,
-                value=f"row {number}",
-                hint=_RESTORE,
-            )
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def read_rows(path: Path) -> Iterator[list[str]]:
-    """Yield the rows of a CSV file, the header first, with cells as `write_csv` was given them.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or not such a table.
-    """
-    try:
-        lines = io.StringIO(read_limited(path, MAX_DATA_BYTES).decode("utf-8-sig"), newline="")
-        for row in csv.reader(lines, strict=True):
-            if row:
-                yield [_FORMULA.sub(r"\1", cell) if cell[:1] == "'" else cell for cell in row]
-    except FileNotFoundError:
-        raise DataError("file is missing", where=path, hint="run `dvc repro` to build it") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"not a CSV table ({error})", where=path, hint=_RESTORE) from None
-
-
-class _UnixLines:
-    """Takes rows with DOS line ends: told Unix ones, csv (before 3.13) would not quote a CR."""
-
-    def __init__(self) -> None:
-        self.written: list[str] = []
-
-    def write(self, row: str) -> None:
-        self.written.append(f"{row.removesuffix(_DOS_END)}\n")
-
-
-def _harmless(value: Any) -> Any:
-    """Mark a text that begins as a formula does; a number in words is a number."""
-    if not isinstance(value, str) or not _FORMULA.match(f"'{value}") or _is_number(value):
-        return value
-    return f"'{value}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def sha256_bytes(content: bytes) -> str:

@@ -10,18 +10,17 @@ from collections.abc import Sequence
 
 from safetensors.torch import save
 
-from fedmvp.errors import CheckpointError
+from fedmvp.csv_files import write_csv
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
 from fedmvp.federation.client import load_tensors
-from fedmvp.files import write_bytes, write_csv, write_json
+from fedmvp.files import write_bytes, write_json
 from fedmvp.results.key import RunKey
 from fedmvp.results.predictions import TargetPredictions, write_predictions
 from fedmvp.results.targets import TARGET_COLUMNS
-from fedmvp.results.weights import fold_tensors, personal_tensors
-from fedmvp.tensor_files import read_tensors
+from fedmvp.results.weights import fold_tensors, personal_tensors, read_weights
 from pipeline.support.client_models import trained_record
 from pipeline.support.run_context import RunContext
 from pipeline.support.stage import run_stage, stage_arguments, stage_seed
@@ -33,15 +32,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     seed, context = stage_seed(word), RunContext(setting, name)
     check_inputs(context.partition, context.test_images.manifests)
     folder = RunKey(setting, name, seed).folder()
-    path = folder / "weights.safetensors"
-    try:
-        tensors, _ = read_tensors(path)
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
-        raise CheckpointError(
-            f"learned tensors cannot be read ({error})",
-            where=path,
-            hint="train again: `dvc repro --force train`",
-        ) from None
+    tensors = read_weights(folder / "weights.safetensors")
     context.tell_resources(context.params.evaluation.batch_size, training=False)
     method = context.create(seed)
     parts = (

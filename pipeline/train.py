@@ -12,10 +12,11 @@ from contextlib import nullcontext
 
 from safetensors.torch import save
 
+from fedmvp.csv_files import write_csv
 from fedmvp.federation.aggregation.privacy import privacy_reports
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.training import train
-from fedmvp.files import remove_partial, write_bytes, write_csv, write_json
+from fedmvp.files import remove_partial, write_bytes, write_json
 from fedmvp.results.key import RunKey
 from fedmvp.results.rounds import ROUND_COLUMNS
 from pipeline.support.live import live_view, live_wanted

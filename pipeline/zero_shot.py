@@ -9,12 +9,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from fedmvp.csv_files import write_csv
 from fedmvp.errors import ConfigError
 from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.personal import Models
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.evaluation.sanity import below_chance, check_inputs
-from fedmvp.files import write_csv, write_json
+from fedmvp.files import write_json
 from fedmvp.methods.build import load_method
 from fedmvp.results.key import RunKey
 from fedmvp.results.predictions import TargetPredictions, write_predictions

@@ -58,6 +58,13 @@ class _Module(_DummyBackendModule):
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16, torch.float16]
 
+    def get_rng_state(self, device: object = None) -> torch.Tensor:
+        """Nothing is drawn on the device; `torch.random.fork_rng` asks all the same."""
+        return torch.empty(0, dtype=torch.uint8)
+
+    def set_rng_state(self, state: torch.Tensor, device: object = None) -> None:
+        """Take back what was asked for."""
+
 
 @cache
 def _register() -> None:

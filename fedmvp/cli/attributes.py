@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedmvp.cli.output import print_json, print_table, say
+from fedmvp.cli.output import print_json, say
 from fedmvp.wording import plural
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ def stats(
     from fedmvp.attributes.stats import attribute_stats
     from fedmvp.attributes.text_lengths import cut_texts
     from fedmvp.catalog.spec import load_spec
+    from fedmvp.cli.attribute_stats import print_findings, print_stats
     from fedmvp.config import load_params
 
     names = load_params().data.datasets if dataset is None else (dataset,)
@@ -172,44 +173,10 @@ def stats(
         rows = {name: asdict(own) for name, own in figures.items()}
         print_json(rows if dataset is None else rows[dataset])
         return
-    print_table(
-        (
-            "dataset",
-            "classes",
-            "attributes",
-            "fewest",
-            "most",
-            "characters",
-            "words",
-            "tokens",
-            "shared",
-            "identical",
-            "naming",
-        ),
-        [
-            (
-                name,
-                own.classes,
-                own.attributes,
-                *own.per_class,
-                own.characters[0],
-                own.words[0],
-                own.tokens[0],
-                len(own.shared),
-                len(own.identical),
-                len(own.naming),
-            )
-            for name, own in figures.items()
-        ],
-    )
+    print_stats(figures)
     if dataset is None:
         return
-    for text, owners in figures[dataset].shared.items():
-        say(f"shared: {text}: {', '.join(owners)}")
-    for group in figures[dataset].identical:
-        say(f"identical: {', '.join(group)}")
-    for name, text in figures[dataset].naming:
-        say(f"names its class: {name}: {text}")
+    print_findings(figures[dataset])
     for cut in cut_texts(classes[dataset], load_spec(dataset).sentence.ways()):
         say(f"cut off: {cut.class_name}: {cut.text} ({cut.tokens} tokens)")
 

@@ -17,10 +17,11 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
+from fedmvp.federation.meter import Meter
 from fedmvp.federation.optimizers import OPTIMIZERS, Step
 from fedmvp.federation.personal import forget_frozen, rearrange, starting_tensors
 from fedmvp.interruption import raise_if_stopped
-from fedmvp.methods.base import Batch, Loss, Method, RoundLosses
+from fedmvp.methods.base import Batch, Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.seeds import numpy_generator, torch_generator
 
@@ -196,7 +197,7 @@ def train_client(
     optimizer = partial(
         OPTIMIZERS[federation.client_optimizer], fused=method.backbone.shortcuts.fused_steps
     )
-    meter = _Meter()
+    meter = Meter()
     for epoch in range(federation.local_epochs):
         order = numpy_generator(seed, "batches", client, round_index, epoch).permutation(len(data))
         views = torch_generator(seed, "views", client, round_index, epoch)
@@ -274,38 +275,3 @@ def _optimizer_step(
         for name in chosen.keys() & anchor.keys():
             chosen[name] = chosen[name] + federation.proximal_weight * (own[name] - anchor[name])
         optimizer(own, chosen, momentum, federation, learning_rate)
-
-
-class _Meter:
-    """Image-weighted means of what a client sees in one round."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self.sums: dict[str, float] = {}
-        self.first_epoch: list[float] = [0.0, 0.0]
-        self.last = math.inf
-
-    def add(self, loss: Loss, labels: Tensor, epoch: int) -> float:
-        """Count one batch; return its total loss."""
-        count = len(labels)
-        right = (loss.logits.argmax(dim=1) == labels).double().mean()
-        values = {"loss": loss.total, **loss.parts, "accuracy": right}
-        # Read together: each reading makes a GPU's host wait until all is computed.
-        read = torch.stack([value.detach().double() for value in values.values()]).cpu().tolist()
-        numbers: dict[str, float] = dict(zip(values, read, strict=True))
-        for name, number in numbers.items():
-            self.sums[name] = self.sums.get(name, 0.0) + count * number
-        self.images += count
-        self.last = numbers["loss"]
-        if epoch == 0:
-            self.first_epoch[0] += count * self.last
-            self.first_epoch[1] += count
-        return self.last
-
-    def local(self) -> RoundLosses:
-        """Return the losses phase decisions are made on."""
-        return RoundLosses(self.first_epoch[0] / max(self.first_epoch[1], 1), self.last)
-
-    def means(self) -> dict[str, float]:
-        """Return the means over all images of the round."""
-        return {name: value / self.images for name, value in self.sums.items()}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp.files import write_csv, write_json
+from fedmvp.files import write_json
+from fedmvp.csv_files import write_csv
 from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_csv
+from fedmvp.csv_files import read_csv
 
 __all__ = ["RERUN", "Cells", "table_rows"]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_rows, write_csv
+from fedmvp.csv_files import read_rows, write_csv
 from fedmvp.partition.model import Target
 
 __all__ = ["PREDICTION_COLUMNS", "Answers", "LabelledTarget", "TargetPredictions",

@@ -7,18 +7,39 @@ client kept to itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError
 from fedmvp.methods.base import Method
+from fedmvp.tensor_files import read_tensors
 
-__all__ = ["fold_tensors", "personal_tensors", "tensor_name"]
+__all__ = ["fold_tensors", "personal_tensors", "read_weights", "tensor_name"]
 
 
 def tensor_name(fold: str, name: str, client: str | None = None) -> str:
     """Return the name in weights.safetensors of a method's tensor."""
     return f"{fold}/{name}" if client is None else f"{fold}/{name}@{client}"
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read weights.safetensors of a run.
+
+    Raises
+    ------
+    CheckpointError
+        When it is missing or damaged.
+    """
+    try:
+        tensors, _ = read_tensors(path)
+    except Exception as error:  # the parsers of foreign bytes raise many kinds
+        raise CheckpointError(
+            f"learned tensors cannot be read ({error})",
+            where=path,
+            hint="train again: `dvc repro --force train`",
+        ) from None
+    return dict(tensors)
 
 
 def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> dict[str, Tensor]:

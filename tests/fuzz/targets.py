@@ -138,7 +138,7 @@ def llm_answer(data: bytes) -> None:
 
 def result_table(data: bytes) -> None:
     """Parse a CSV file of results."""
-    from fedmvp.files import read_csv
+    from fedmvp.csv_files import read_csv
 
     with _file("rounds.csv", data) as path:
         rows = read_csv(path)

@@ -93,7 +93,7 @@ def test_no_stage_writes_through_a_link_into_the_cache(
     path.write_text(
         text.replace("classes_per_client: 30", "classes_per_client: 15"), encoding="utf-8"
     )
-    for words in STAGES:
+    for words in STAGES[:-1]:  # the report publishes only what dvc.lock knows
         done = work(root, *words)
         assert done.returncode == 0, done.stderr
     assert weights.read_bytes() != before[weights.relative_to(root)]

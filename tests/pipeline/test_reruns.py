@@ -40,7 +40,7 @@ def test_nothing_runs_twice(copy: Copy) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "rerun"),
     [
-        ("evaluation.explain_images", 1, EVALUATE | END),
+        ("evaluation.explain_images", 1, EVALUATE | ZERO_SHOT | END),
         ("evaluation.batch_size", 7, EVALUATE | ZERO_SHOT | END),
         ("methods.fedmvp.consistency_weight", 0.5, trained("fedmvp") | END),
         ("methods.zero_shot.federation", {}, ZERO_SHOT | END),
@@ -76,9 +76,9 @@ def test_params(copy: Copy, key: str, value: object, rerun: set[str]) -> None:
         ("fedmvp/methods/promptformer.py", trained("fedmvp") | END),
         ("fedmvp/methods/other.py", trained("other") | END),
         ("fedmvp/methods/zero_shot.py", ZERO_SHOT | END),
-        ("fedmvp/attributes/sentences.py", SCORES),
+        ("fedmvp/attributes/sentences.py", {"attributes@animals"} | SCORES),
         ("fedmvp/partition/settings/field/base_to_new.yaml", {"partition@base_to_new"} | SCORES),
-        ("fedmvp/methods/__init__.py", set()),
+        ("fedmvp/methods/__init__.py", {"report"}),
         ("fedmvp/partition/settings/field/msst.yaml", set()),
         ("fedmvp/attributes/recorded/food.jsonl", set()),
         ("fedmvp/cli/track.py", set()),

@@ -14,6 +14,7 @@ from tests.paths import ROOT, SOURCES
 LAYERS = (
     (
         "fedmvp",
+        "fedmvp.csv_files",
         "fedmvp.devices",
         "fedmvp.dvc_lock",
         "fedmvp.errors",

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.results_page import page
 from benchmarks.tuning import RATES, TRIALS, Tuning, best_trial, inner_partition, trials_of
 from fedmvp.config import load_params
-from fedmvp.files import read_csv
+from fedmvp.csv_files import read_csv
 from fedmvp.methods.build import method_params
 from fedmvp.partition.model import Client, Partition, Target
 from fedmvp.report import build

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from fedmvp.csv_files import read_csv, write_csv
 from fedmvp.errors import DataError
 from fedmvp.files import (
-    read_csv,
     read_json,
     read_limited,
     sha256_bytes,
     sha256_file,
     sha256_json,
     write_bytes,
-    write_csv,
     write_json,
     write_text,
 )

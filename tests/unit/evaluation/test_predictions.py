@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedmvp.csv_files import read_csv, write_csv
 from fedmvp.errors import DataError
-from fedmvp.files import read_csv, write_csv
 from fedmvp.partition.model import Target
 from fedmvp.results.predictions import (
     PREDICTION_COLUMNS,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedmvp.csv_files import read_csv
 from fedmvp.evaluation.probe import SAMPLE, Group, Probe, _spread, linear_probe
 from fedmvp.evaluation.recommendation import (
     FAMILIAR,
@@ -16,7 +17,6 @@ from fedmvp.evaluation.recommendation import (
 )
 from fedmvp.evaluation.shift import Moments
 from fedmvp.evaluation.shift_reference import Reference
-from fedmvp.files import read_csv
 from tests.paths import ROOT
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from fedmvp.csv_files import write_csv
 from fedmvp.errors import DataError
-from fedmvp.files import write_csv, write_json
+from fedmvp.files import write_json
 from tests.golden.metrics import compare, measured, read, write
 
 RESULTS: dict[str, Any] = {

@@ -11,7 +11,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from fedmvp.files import write_bytes, write_csv, write_json
+from fedmvp.files import write_bytes, write_json
+from fedmvp.csv_files import write_csv
 
 ROUND_COLUMNS = ("fold", "round", "client", "phase", "images", "loss", "loss_ce", "loss_con",
                  "accuracy", "learning_rate", "bytes_up", "bytes_down")

@@ -11,7 +11,7 @@ import pytest
 
 from fedmvp.evaluation.bootstrap import difference_intervals
 from fedmvp.results.predictions import Answers, read_predictions
-from fedmvp.files import read_csv
+from fedmvp.csv_files import read_csv
 from fedmvp.report import build
 from tests.unit.report.making import EMOJI, SMALL, report, table
 from tests.unit.report.synthetic import World

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_csv, write_json
+from fedmvp.files import write_json
+from fedmvp.csv_files import read_csv
 from fedmvp.report import Subject, build
 from fedmvp.results.personal import read_personal
 from fedmvp.tracking.projection import project

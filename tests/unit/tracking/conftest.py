@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fedmvp.files import sha256_file, sha256_json, write_csv, write_json
+from fedmvp.csv_files import write_csv
+from fedmvp.files import sha256_file, sha256_json, write_json
 from fedmvp.tracking.store import open_client, tracking_uri
 from tests.unit.tracking.samples import (
     PARAMS,

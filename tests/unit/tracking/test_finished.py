@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedmvp.files import write_csv
+from fedmvp.csv_files import write_csv
 from fedmvp.results.rounds import failure_of, read_rounds
 from fedmvp.tracking.finished import FinishedRounds
 from fedmvp.tracking.projection import series
