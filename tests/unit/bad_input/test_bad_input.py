@@ -43,8 +43,7 @@ def world(whole: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: 
     return World(root)
 
 
-def test_there_are_enough_cases() -> None:
-    assert len(CASES) >= 60
+def test_every_case_has_a_name_of_its_own() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
