@@ -194,7 +194,7 @@ def test_the_command_projects_a_profile_with_nothing_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fedmvp.devices.prepare_device", lambda *_, **__: CPU)  # else for good
+    monkeypatch.setattr("fedmvp.devices.prepare_device", lambda *_, **__: CPU)  # else permanently
     few = ["--backbone", "pictoclip", "--classes", "2", "--batch", "2", "--repetitions", "1"]
     result = CliRunner().invoke(app, ["bench", *few, "--profile", "paper-mini"])
     assert result.exit_code == 0, result.output
