@@ -11,13 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.bad_input import attribute_cases, data_cases, params_cases, tensor_cases
+from tests.unit.bad_input import (
+    attribute_cases,
+    data_cases,
+    params_cases,
+    partition_cases,
+    tensor_cases,
+)
 from tests.unit.bad_input.cases import Case
 from tests.unit.bad_input.world import ENVIRONMENT, World, build
 
 CASES = [
     *params_cases.CASES,
     *data_cases.CASES,
+    *partition_cases.CASES,
     *attribute_cases.CASES,
     *tensor_cases.CASES,
 ]
