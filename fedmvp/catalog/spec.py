@@ -136,7 +136,7 @@ class DatasetSpec(Section):
     )
     sources: tuple[Source, ...] = Field(default=(), description="In order of preference.")
     gone: tuple[int, ...] = Field(
-        default=(), description="Numbers of sources, from 0, that are reported to be permanently gone."
+        default=(), description="Numbers of sources, from 0, that are reported permanently gone."
     )
     prepare: Literal["terra_incognita"] | None = Field(
         default=None, description="What is built from fetched files before they are published."

@@ -139,7 +139,8 @@ class RunContext:
                 "split_seed": self.params.data.split_seed,
                 "capture": self.params.data.capture,
             },
-            "attributes": self.params.attributes.model_dump(mode="json"),
+            # What is done about texts CLIP cuts off decides whether there is a result, not which.
+            "attributes": self.params.attributes.model_dump(mode="json", exclude={"long_texts"}),
             # Without entries left at their defaults: a new one must not rename every result.
             "partition": self.params.partition.model_dump(mode="json", exclude_defaults=True),
             "method": self.section.resolved(),
