@@ -36,4 +36,4 @@ def time_left(folder: Path, rounds: int) -> str | None:
     if seconds is None:
         return None
     left = max(rounds - done, 0) * seconds - max(time.time() - newest, 0.0)
-    return f"{done} of {plural(rounds, 'round')} done, about {plural(max(left, 1), 'second')} to go"
+    return f"{done} of {plural(rounds, 'round')} done, about {plural(max(round(left), 1), 'second')} to go"
