@@ -42,6 +42,17 @@ def run(
             help="GiB that stages may take together, by what they estimate; else this machine's.",
         ),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Run on the Ray cluster at this address, HOST:PORT or auto."),
+    ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(
+            help="DVC remote through which trainings and evaluations get their inputs and give "
+            "their outputs; else the cluster's machines see this folder under the same path."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print which stage would run where, and how long.")
     ] = False,
@@ -71,6 +82,8 @@ def run(
         "threads": threads,
         "memory_gib": memory,
         "dry_run": dry_run,
+        "address": address,
+        "remote": remote,
     }
     # The pipeline is this folder's, not the package's. It takes this process's place, so signals,
     # terminal and exit code are its own.

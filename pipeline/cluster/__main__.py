@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from fedmvp.errors import ConfigError, FedMVPError
-from fedmvp.paths import RESULTS
+from pipeline.cluster.engines import open_workers, planned_places
 from pipeline.cluster.estimates import RUN_FOLDER, Estimates
 from pipeline.cluster.execution import Run, Workers, execute
 from pipeline.cluster.graph import Graph, read_graph
-from pipeline.cluster.local import LocalWorkers
 from pipeline.cluster.lock_order import locked_names, sort_lock
 from pipeline.cluster.places import local_places, machine_memory_gib
 from pipeline.cluster.plan import Schedule
@@ -35,13 +34,13 @@ class RunFailed(FedMVPError):
 def main() -> None:
     """Run what is asked for."""
     request = Request.model_validate_json(sys.argv[1])
-    places = local_places(request.jobs, gpu_numbers(request.gpus), request.threads)
+    local = local_places(request.jobs, gpu_numbers(request.gpus), request.threads)
     estimates = Estimates.load(_ROOT)
     with _alone():
         graph = read_graph(_ROOT, request.targets)
         if request.dry_run:
             seconds = estimates.seconds(graph.stages)
-            print("\n".join(describe_plan(graph, seconds, places)))
+            print("\n".join(describe_plan(graph, seconds, planned_places(request, local))))
             return
         to_do = graph.to_do
         if not to_do.stages:
@@ -50,8 +49,8 @@ def main() -> None:
         schedule = Schedule(to_do, filled_in(estimates.seconds(to_do.stages), to_do))
         memory_gib = request.memory_gib or machine_memory_gib()
         run = Run(to_do, schedule, estimates, memory_gib)
-        with closing(LocalWorkers(_ROOT, places)) as workers:
-            _work(run, graph, workers)
+        with ExitStack() as stack:
+            _work(run, graph, open_workers(stack, request, graph, local, _ROOT))
     _sync(run)
     if run.failed:
         raise _failure(run)
@@ -61,11 +60,11 @@ def _work(run: Run, graph: Graph, workers: Workers) -> None:
     """Run, and say how it went, however it ends."""
     before, began = locked_names(_ROOT), time.monotonic()
     try:
-        with open_view(run, len(workers.places)) as view:
+        with open_view(run, workers) as view:
             execute(run, workers, view, _ROOT)
     finally:
         sort_lock(_ROOT, graph, before)
-        print("\n".join(summary(run, workers.places, time.monotonic() - began)), flush=True)
+        print("\n".join(summary(run, time.monotonic() - began)), flush=True)
 
 
 def _sync(run: Run) -> None:
@@ -74,10 +73,7 @@ def _sync(run: Run) -> None:
     Where the stage `track` is one of those that ran, it has done so.
     """
     new = {one.stage for one in run.ended if one.outcome.kind in ("ran", "restored")}
-    results = any(
-        output.startswith(f"{RESULTS}/") for name in new for output in run.stages[name].outputs
-    )
-    if results and _TRACK not in new:
+    if _TRACK not in new and any(run.stages[name].makes_results for name in new):
         from fedmvp.tracking.sync import sync
 
         print(sync(_ROOT))

@@ -27,7 +27,12 @@ _STOP_S = 60.0
 class Workers(Protocol):
     """What runs stages on places: processes of this machine, or of a cluster."""
 
-    places: list[Place]
+    @property
+    def places(self) -> list[Place]:
+        """The places there are; those of a cluster come and go."""
+
+    def hoping(self) -> bool:
+        """Return whether more places may come."""
 
     def start(self, place: Place, stage: str, log: Path) -> None:
         """Start a stage on a free place."""
@@ -132,7 +137,11 @@ def execute(run: Run, workers: Workers, view: View, root: Path) -> None:
         When a signal came, after the stages that ran have stopped.
     """
     try:
-        while _hand_out(run, workers, view, root) or run.running:
+        while (
+            _hand_out(run, workers, view, root)
+            or run.running
+            or (run.schedule.ready and workers.hoping())
+        ):
             for place, outcome in workers.wait(_LOOK_S):
                 _take_back(run, place, outcome, view)
             view.refresh(run)
@@ -170,6 +179,8 @@ def _next(run: Run, place: Place, places: int) -> str | None:
         read_log(one.log).memory_gib or run.expected_gib(one.stage) for one in run.running.values()
     )
     for name in run.schedule.ready:
+        if not place.takes(results=run.stages[name].makes_results):
+            continue
         # A stage that takes more than there is gets it alone.
         if run.running and taken + run.expected_gib(name) > run.memory_gib:
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fedmvp.errors import ConfigError, nearest, one_line
+from fedmvp.paths import RESULTS
 
 __all__ = ["Graph", "Stage", "State", "read_graph"]
 
@@ -37,6 +38,11 @@ class Stage:
     needs: tuple[str, ...]
     outputs: tuple[str, ...]
     state: State
+
+    @property
+    def makes_results(self) -> bool:
+        """Whether it writes below results/: trainings and evaluations, nearly all of the work."""
+        return any(output.startswith(f"{RESULTS}/") for output in self.outputs)
 
 
 @dataclass(frozen=True)

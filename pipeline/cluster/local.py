@@ -31,11 +31,20 @@ class LocalWorkers:
     """
 
     def __init__(self, root: Path, places: Sequence[Place]) -> None:
-        self.places = list(places)
+        self._places = list(places)
         self._root = root
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._busy: dict[int, Place] = {}
         self._selector = selectors.DefaultSelector()
+
+    @property
+    def places(self) -> list[Place]:
+        """The places of this machine."""
+        return self._places
+
+    def hoping(self) -> bool:
+        """Return False: this machine has the places it has."""
+        return False
 
     def start(self, place: Place, stage: str, log: Path) -> None:
         """Start a stage on a free place."""

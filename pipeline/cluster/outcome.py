@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,12 +19,15 @@ class Outcome(BaseModel):
         worker, its machine or the stage's process was killed, so another attempt may succeed.
     message : str
         Of a failure.
+    locked : dict, optional
+        The stage's entry of dvc.lock, of a worker with a checkout of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["ran", "restored", "unchanged", "failed", "died"]
     message: str = ""
+    locked: dict[str, Any] | None = None
 
     @property
     def good(self) -> bool:

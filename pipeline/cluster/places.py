@@ -21,10 +21,17 @@ class Place:
         ``cpu 1``, ``cuda:0``, ``cuda:0 a`` where several share a device.
     environment : dict of str to str
         What a stage there finds in its environment besides what is there anyway.
+    only_results : bool, optional
+        True: for stages that make results alone; False: for all others alone; None: for any.
     """
 
     name: str
     environment: dict[str, str] = field(default_factory=dict)
+    only_results: bool | None = None
+
+    def takes(self, *, results: bool) -> bool:
+        """Return whether a stage may run here, by whether it makes results."""
+        return self.only_results in (None, results)
 
 
 def local_places(jobs: int | None, gpus: Sequence[int], threads: int | None) -> list[Place]:

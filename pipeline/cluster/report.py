@@ -73,7 +73,7 @@ def describe_plan(
     return lines
 
 
-def summary(run: Run, places: Sequence[Place], seconds: float) -> list[str]:
+def summary(run: Run, seconds: float) -> list[str]:
     """Return the lines at the end of a run.
 
     Parameters
@@ -101,11 +101,12 @@ def summary(run: Run, places: Sequence[Place], seconds: float) -> list[str]:
     if ran:
         longest = (f"{one.stage} {duration(one.seconds)}" for one in ran[:_LONGEST])
         lines.append(f"longest: {', '.join(longest)}")
-    busy = {place.name: 0.0 for place in places}
+    busy: dict[str, float] = {}
     for one in run.ended:
-        busy[one.place.name] += one.seconds
-    shares = (f"{place.name} {busy[place.name] / max(seconds, 1e-9):.0%}" for place in places)
-    lines.append(f"busy: {', '.join(shares)}")
+        busy[one.place.name] = busy.get(one.place.name, 0.0) + one.seconds
+    if busy:
+        shares = (f"{name} {busy[name] / max(seconds, 1e-9):.0%}" for name in sorted(busy))
+        lines.append(f"busy: {', '.join(shares)}")
     return lines
 
 

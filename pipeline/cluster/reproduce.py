@@ -26,8 +26,14 @@ _BUSY_S = 60.0
 _STATUS = re.compile(r"exited with (-?\d+)$")
 
 
-def open_repository(root: Path) -> Any:
-    """Return DVC's view of a checkout, with a lock that waits until it is free."""
+def open_repository(root: Path, config: dict[str, Any] | None = None) -> Any:
+    """Return DVC's view of a checkout, with a lock that waits until it is free.
+
+    Parameters
+    ----------
+    config : dict, optional
+        Beside the project's own.
+    """
     from dvc.lock import Lock, LockError
     from dvc.repo import Repo
 
@@ -43,7 +49,7 @@ def open_repository(root: Path) -> Any:
                 except LockError:
                     time.sleep(_POLL_S)
 
-    repo = Repo(str(root), _wait_for_lock=True)
+    repo = Repo(str(root), config=config, _wait_for_lock=True)
     if type(repo.lock) is Lock:  # and not the one for disks without file locks, which waits as well
         repo.lock = PatientLock(repo.lock.lockfile)
     return repo
@@ -95,14 +101,12 @@ def _failure(cause: BaseException) -> Outcome:
 
 
 class _Watch(logging.Handler):
-    """Prints what DVC says, and notes whether it ran the stage's command."""
+    """Notes whether DVC, which says what it does, ran the stage's command."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.ran = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a message."""
-        if str(record.msg).startswith("Running stage"):
-            self.ran = True
-        print(record.getMessage(), flush=True)
+        """Look at a message."""
+        self.ran = self.ran or str(record.msg).startswith("Running stage")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from fedmvp.errors import ConfigError
 
@@ -18,6 +18,10 @@ class Request(BaseModel):
         Empty: everything.
     memory_gib : float, optional
         None: what the machine has.
+    address : str, optional
+        Of a Ray cluster; None: this machine.
+    remote : str, optional
+        DVC remote through which inputs and outputs travel; None: the machines share this disk.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +32,27 @@ class Request(BaseModel):
     threads: int | None = None
     memory_gib: float | None = None
     dry_run: bool = False
+    address: str | None = None
+    remote: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Request:
+        if self.address is None and self.remote is not None:
+            raise ConfigError(
+                "on this machine nothing travels",
+                where="--remote",
+                value=self.remote,
+                hint="it goes with --address",
+            )
+        for option, value in (("--gpus", self.gpus), ("--memory", self.memory_gib)):
+            if self.address is not None and value is not None:
+                raise ConfigError(
+                    "Ray shares out the GPUs and the memory of a cluster",
+                    where=option,
+                    value=value,
+                    hint="leave it out; more --jobs than GPUs share them",
+                )
+        return self
 
 
 def gpu_numbers(text: str | None) -> list[int]:

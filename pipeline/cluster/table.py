@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cluster.execution import Ended, Run, Running, View
+from pipeline.cluster.execution import Ended, Run, Running, View, Workers
 from pipeline.cluster.logs import read_log
 from pipeline.cluster.report import duration
 
@@ -19,7 +19,7 @@ __all__ = ["open_view"]
 
 
 @contextlib.contextmanager
-def open_view(run: Run, places: int) -> Iterator[View]:
+def open_view(run: Run, workers: Workers) -> Iterator[View]:
     """Return what shows a run on standard error."""
     console = Console(stderr=True)
     lines = Lines(console, run)
@@ -27,7 +27,7 @@ def open_view(run: Run, places: int) -> Iterator[View]:
         yield lines
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield TableView(live, lines, places)
+        yield TableView(live, lines, workers)
 
 
 class Lines:
@@ -65,8 +65,8 @@ class Lines:
 class TableView:
     """Lines for what has ended, above a table of what runs."""
 
-    def __init__(self, live: Live, lines: Lines, places: int) -> None:
-        self._live, self._lines, self._places = live, lines, places
+    def __init__(self, live: Live, lines: Lines, workers: Workers) -> None:
+        self._live, self._lines, self._workers = live, lines, workers
 
     def started(self, running: Running) -> None:
         """Leave it to the table."""
@@ -94,6 +94,7 @@ class TableView:
         """Return the line of the whole: what ended, and what is left by what stages took before."""
         done = sum(one.outcome.good for one in run.ended)
         began = {one.stage: time.monotonic() - one.began_s for one in run.running.values()}
-        left = max(run.schedule.chain_s, (run.schedule.open_s - sum(began.values())) / self._places)
+        work = run.schedule.open_s - sum(began.values())
+        left = max(run.schedule.chain_s, work / max(1, len(self._workers.places)))
         failed = f", {len(run.failed)} failed" if run.failed else ""
         return f"{done} of {len(run.graph.stages)} stages{failed}; about {duration(left)} left"

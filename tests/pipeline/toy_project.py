@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import yaml
@@ -17,7 +17,7 @@ from tests.pipeline.tiny import environment
 # A stage joins its inputs. Files in `traps` make it fail, be killed, or wait until they are gone.
 _STAGE = """
 import os, pathlib, signal, sys, time
-name, *inputs = sys.argv[1:]
+name, output, *inputs = sys.argv[1:]
 pathlib.Path("calls").mkdir(exist_ok=True)
 calls = pathlib.Path("calls", name)
 calls.write_text((calls.read_text() if calls.exists() else "") + f"{os.getpid()} ")
@@ -34,7 +34,8 @@ if (traps / f"{name}.kill-once").exists():
 while (traps / f"{name}.wait").exists():
     time.sleep(0.02)
 text = "".join(pathlib.Path(path).read_text() for path in inputs)
-pathlib.Path(f"{name}.out").write_text(f"{name}({text})")
+pathlib.Path(output).parent.mkdir(exist_ok=True)
+pathlib.Path(output).write_text(f"{name}({text})")
 """
 
 _GRAPH: Mapping[str, tuple[str, ...]] = {
@@ -50,17 +51,22 @@ _GRAPH: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def write_project(root: Path, graph: Mapping[str, tuple[str, ...]] = _GRAPH) -> None:
-    """Write a project of stages that each need others."""
+def write_project(
+    root: Path,
+    graph: Mapping[str, tuple[str, ...]] = _GRAPH,
+    results: Collection[str] = (),
+) -> None:
+    """Write a project of stages that each need others; some of them make results."""
+    outputs = {name: f"results/{name}.out" if name in results else f"{name}.out" for name in graph}
     (root / "traps").mkdir(parents=True)
     (root / "stage.py").write_text(_STAGE, encoding="utf-8")
     stages = {}
     for name, needs in graph.items():
-        inputs = [f"{need}.out" for need in needs]
+        inputs = [outputs[need] for need in needs]
         stages[name] = {
-            "cmd": " ".join(["python", "stage.py", name, *inputs]),
+            "cmd": " ".join(["python", "stage.py", name, outputs[name], *inputs]),
             "deps": ["stage.py", *inputs],
-            "outs": [f"{name}.out"],
+            "outs": [outputs[name]],
         }
     text = yaml.safe_dump({"stages": stages}, sort_keys=False)
     (root / "dvc.yaml").write_text(text, encoding="utf-8")
@@ -90,7 +96,7 @@ def start(root: Path, request: str, **extra: str) -> subprocess.Popen[str]:
 def run(root: Path, request: str = '{"jobs": 2}') -> subprocess.CompletedProcess[str]:
     """Run to the end."""
     process = start(root, request)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=240)
     return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
 
@@ -100,7 +106,7 @@ def calls(root: Path, stage: str) -> list[int]:
     return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
+def until(true: Callable[[], bool], seconds: float = 150) -> None:
     """Wait for something."""
     end = time.monotonic() + seconds
     while not true():

@@ -50,6 +50,7 @@ LAYERS = (
 OWNERS = {
     "mlflow": "fedmvp.tracking",
     "dvc": "pipeline.cluster",
+    "ray": "pipeline.cluster",
     "open_clip": "fedmvp.clip.open_clip_models",
     "transformers": "fedmvp.attributes.providers.local_model",
     "opacus": "fedmvp.federation.aggregation.privacy",

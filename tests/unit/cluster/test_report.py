@@ -80,7 +80,7 @@ def test_a_summary_says_how_it_went(tmp_path: Path) -> None:
     ]
     run.skipped = ["report"]
     assert [one.stage for one in run.failed] == ["other"]
-    assert summary(run, PLACES, 20.0) == [
+    assert summary(run, 20.0) == [
         "4 stages in 20.0 s: 1 ran, 1 restored from DVC's cache, 1 failed, "
         "1 left out, which need them",
         "longest: train 5.0 s",
