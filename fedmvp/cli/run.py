@@ -13,6 +13,7 @@ _PIPELINE = "pipeline.cluster"
 
 
 def run(
+    context: typer.Context,
     targets: Annotated[
         list[str] | None,
         typer.Argument(help="Stages, items of a matrix or outputs, as for `dvc repro`; else all."),
@@ -85,6 +86,8 @@ def run(
         "address": address,
         "remote": remote,
     }
+    if context.find_root().params.get("debug"):
+        os.environ["FEDMVP_DEBUG"] = "1"
     # The pipeline is this folder's, not the package's. It takes this process's place, so signals,
     # terminal and exit code are its own.
     sys.stdout.flush()

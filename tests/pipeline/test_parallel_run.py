@@ -65,7 +65,7 @@ def test_it_leaves_what_dvc_repro_leaves(project: Path, expected: dict[str, str]
 
 def test_stages_run_at_once_and_a_target_takes_what_it_needs(project: Path) -> None:
     traps = [trap(project, "train-a.wait"), trap(project, "train-b.wait")]
-    process = start(project, '{"jobs": 2, "targets": ["evaluate-a", "evaluate-b"]}')
+    process = start(project, '{"jobs": 2, "targets": ["evaluate-a", "evaluate-b.out"]}')
     until(lambda: all(calls(project, name) for name in ("train-a", "train-b")))
     for path in traps:
         path.unlink()

@@ -48,6 +48,14 @@ def test_options_reach_the_pipeline(run: Run, words: tuple[str, ...], request_: 
     assert Request.model_validate_json(str(caught.value)) == request_
 
 
+@pytest.mark.usefixtures("pipeline")
+def test_tracebacks_are_asked_for_there_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEDMVP_DEBUG", "")
+    with pytest.raises(Replaced):
+        run("--debug", "run")
+    assert os.environ["FEDMVP_DEBUG"] == "1"
+
+
 def test_a_folder_without_a_pipeline_is_an_error(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
