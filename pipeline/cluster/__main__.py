@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -47,8 +48,7 @@ def main() -> None:
             print("everything is up to date")
             return
         schedule = Schedule(to_do, filled_in(estimates.seconds(to_do.stages), to_do))
-        memory_gib = request.memory_gib or machine_memory_gib()
-        run = Run(to_do, schedule, estimates, memory_gib)
+        run = Run(to_do, schedule, estimates, _memory_gib(request))
         with ExitStack() as stack:
             _work(run, graph, open_workers(stack, request, graph, local, _ROOT))
     _sync(run)
@@ -65,6 +65,13 @@ def _work(run: Run, graph: Graph, workers: Workers) -> None:
     finally:
         sort_lock(_ROOT, graph, before)
         print("\n".join(summary(run, time.monotonic() - began)), flush=True)
+
+
+def _memory_gib(request: Request) -> float:
+    """Return what stages may take together; the machines of a cluster are Ray's affair."""
+    if request.address is not None:
+        return math.inf
+    return request.memory_gib or machine_memory_gib()
 
 
 def _sync(run: Run) -> None:

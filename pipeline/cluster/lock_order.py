@@ -39,7 +39,9 @@ def sort_lock(root: Path, graph: Graph, before: Sequence[str]) -> None:
     order = [*before, *(s.name for s in graph.stages if s.name not in set(before))]
     with open_repository(root) as repo, lock_repo(repo):
         names = locked_names(root)
-        wanted = sorted(names, key={name: n for n, name in enumerate(order)}.__getitem__)
+        rank = {name: number for number, name in enumerate(order)}
+        # What somebody else added meanwhile comes last.
+        wanted = sorted(names, key=lambda name: rank.get(name, len(rank)))
         if names == wanted:
             return
         with modify_yaml(str(root / _LOCK)) as data:

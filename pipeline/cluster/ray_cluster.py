@@ -24,6 +24,8 @@ __all__ = ["cluster_places", "computing_environment", "connected", "folder_there
 
 _MODULES = ("dvc", "numpy", "open_clip_torch", "pillow", "torch")
 _ANSWER_S = 120.0
+_CONNECT_S = 10.0
+_LAST_PORT = 65535
 
 
 @contextmanager
@@ -46,6 +48,7 @@ def connected(address: str) -> Iterator[Any]:
             value=address,
             hint="install the extra `cluster`: uv pip install -e '.[cluster]'",
         ) from None
+    _require_answer(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -60,6 +63,29 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Make sure that something listens at an address: Ray would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise ConfigError(
+            "not the address of a cluster",
+            where="--address",
+            value=address,
+            hint="give HOST:PORT, as `ray start --head` prints it, or auto",
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+    except OSError as error:
+        raise ConfigError(
+            f"no cluster answers ({error.strerror or error})",
+            where="--address",
+            value=address,
+            hint="start one with `ray start --head`, and name its host and port",
+        ) from error
 
 
 def cluster_places(

@@ -110,11 +110,19 @@ def test_another_version_is_an_error(
             require_alike(ray, project, None, shared=False)
 
 
-def test_no_cluster_is_an_error(project: Path) -> None:
-    process = run(project, address="127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:9", "--address: no cluster answers"),
+        ("local", "--address: not the address of a cluster"),
+        ("ray://127.0.0.1:9", "--address: not the address of a cluster"),
+    ],
+)
+def test_no_cluster_is_an_error(project: Path, address: str, words: str) -> None:
+    process = run(project, address=address)
     _, error = process.communicate(timeout=_PATIENCE_S)
     assert process.returncode == 2, error
-    assert "--address: no cluster answers" in error
+    assert words in error
     assert "Traceback" not in error
     assert not (project / "calls").exists()
 
