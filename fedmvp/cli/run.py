@@ -16,7 +16,7 @@ def run(
     context: typer.Context,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(help="Stages, items of a matrix or outputs, as for `dvc repro`; else all."),
+        typer.Argument(help="Stages, or items of their matrix, as for `dvc repro`; else all."),
     ] = None,
     jobs: Annotated[
         int | None,

@@ -70,7 +70,7 @@ def read_graph(root: Path, targets: Sequence[str]) -> Graph:
     Parameters
     ----------
     targets : sequence of str
-        Names of stages, or of outputs; none: all stages of dvc.yaml.
+        Names of stages, or of items of their matrix; none: all stages of dvc.yaml.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def test_it_leaves_what_dvc_repro_leaves(project: Path, expected: dict[str, str]
 
 def test_stages_run_at_once_and_a_target_takes_what_it_needs(project: Path) -> None:
     traps = [trap(project, "train-a.wait"), trap(project, "train-b.wait")]
-    process = start(project, '{"jobs": 2, "targets": ["evaluate-a", "evaluate-b.out"]}')
+    process = start(project, '{"jobs": 2, "targets": ["evaluate-a", "evaluate-b"]}')
     until(lambda: all(calls(project, name) for name in ("train-a", "train-b")))
     for path in traps:
         path.unlink()
@@ -204,3 +204,10 @@ def test_a_dry_run_starts_nothing(project: Path) -> None:
     assert "nothing like 9 stages ran here yet" in done.stdout
     assert not (project / "calls").exists()
     assert not (project / "dvc.lock").exists()
+
+
+def test_an_unknown_target_is_an_error(project: Path) -> None:
+    done = run(project, '{"targets": ["evaluat-a"]}')
+    assert done.returncode == 2
+    assert "unknown target; got 'evaluat-a'; hint: did you mean 'evaluate-a'" in done.stderr
+    assert not (project / "calls").exists()
