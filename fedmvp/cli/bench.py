@@ -30,8 +30,8 @@ def bench(
     naive: Annotated[
         bool,
         typer.Option(
-            help="Time the plain way, too: texts encoded for every batch, the bank "
-            "expanded to it, nothing kept."
+            help="Also time the naive way: texts encoded for every batch, the bank "
+            "expanded to it, nothing cached."
         ),
     ] = False,
     profile: Annotated[
@@ -108,7 +108,7 @@ def _print(result: dict[str, Any]) -> None:
         ],
     )
     say(
-        "ratios: steps that take a gradient to the bare forward + input gradient, the "
+        "ratios: steps with a gradient relative to the bare forward + input gradient, the "
         "others to the bare forward"
     )
     best, share = result["product_gflop_per_second"], result["share_of_product"]

@@ -27,8 +27,8 @@ def serve(
 ) -> None:
     """Classify images over HTTP until Ctrl-C: POST /classify, GET /healthz.
 
-    There is no log-in, so it listens to this machine alone unless --host says otherwise. What a
-    request may take is set by the environment (FEDMVP_SERVE_PIXELS and its like).
+    There is no log-in, so it accepts connections from this machine only, unless --host says
+    otherwise. Variables such as FEDMVP_SERVE_PIXELS limit what a request may take.
     """
     from fedmvp.devices import prepare_device
     from fedmvp.ports import require_free

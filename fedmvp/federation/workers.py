@@ -131,7 +131,7 @@ class Workers:
                 yield done
         except BrokenProcessPool:
             raise ClientFailure(
-                "a worker process ended by itself, most often for lack of memory",
+                "a worker process ended unexpectedly, most often for lack of memory",
                 where="FEDMVP_DEVICE",
                 value=",".join(self.devices),
                 hint="see what it printed above; name fewer devices or free memory, then run "

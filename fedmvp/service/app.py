@@ -2,7 +2,7 @@
 
 Statuses: 400 a bad request, 404 and 405 no such address, 408 a request that is sent too slowly,
 413 more than a limit allows, 415 neither JSON nor a form, 429 too many at once, 503 not done in
-time, 500 a fault of ours.
+time, 500 an internal error.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def build_app(served: ServedModel, limits: Limits) -> FastAPI:
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> JSONResponse:
         # The traceback goes to the server's log alone.
-        line = "server: a fault of ours; hint: its log says more"
+        line = "server: internal error; hint: its log says more"
         return JSONResponse({"error": line}, HTTPStatus.INTERNAL_SERVER_ERROR, _CLOSE)
 
     return app
@@ -202,9 +202,9 @@ def _json(body: bytes) -> tuple[Sequence[Any], str | None]:
         raise DataError("unknown key", where="request", value=unknown[0], hint=_HINT)
     images, dataset = value.get("images"), value.get("dataset")
     if not isinstance(images, list) or not images:
-        raise DataError("images are no list, or an empty one", where="request", hint=_HINT)
+        raise DataError("images is not a list, or an empty one", where="request", hint=_HINT)
     if dataset is not None and not isinstance(dataset, str):
-        raise DataError("dataset is no text", where="request", value=dataset, hint=_HINT)
+        raise DataError("dataset is not text", where="request", value=dataset, hint=_HINT)
     return images, dataset
 
 

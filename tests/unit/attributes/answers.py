@@ -305,7 +305,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("LaTeX", "- $\\text{long beak}$\n- grey neck\n- thin legs", "left over from formatting"),
     ("a broken table", "- long | beak\n- grey neck\n- thin legs", "left over from formatting"),
     ("addresses", "- https://example.org/beak\n- grey neck\n- thin legs", "an address"),
-    ("a bracket that is open", "- long beak (used\n- grey neck\n- thin legs", "is open"),
+    ("a bracket that is open", "- long beak (used\n- grey neck\n- thin legs", "unclosed"),
     ("headings as items", "- Visual attributes\n- grey neck\n- thin legs", "is a heading"),
     ("a label with nothing", "- Head:\n- grey neck\n- thin legs", "punctuation"),
     (

@@ -302,7 +302,7 @@ CASES = [
         lambda: zipped({"x" * 10_000: b""}),
         "damaged or unsupported",
     ),
-    archive("a bomb", bomb, "swells to more than 100 times its size"),
+    archive("a bomb", bomb, "expands to more than 100 times its size"),
     archive(
         "another checksum", lambda: zipped(MEMBERS), "sha256 is not the declared", sha256="0" * 64
     ),
@@ -333,12 +333,12 @@ CASES = [
     stage_image(
         "a text named as an image",
         b"not an image",
-        "no image of a format that is read",
+        "not an image of a supported format",
         "(1 of 32 images",
         "move it out of the folder",
     ),
     stage_image("a picture of 200 million pixels", header(20_000, 10_000), "178,956,970 pixels"),
-    stage_image("a HEIC that is none", b"x", "no image of a format that is read"),
+    stage_image("a HEIC that is none", b"x", "not an image of a supported format"),
     Case("no image", lambda w: None, PREDICT, ("bad.png: no such image file",)),
     Case(
         "a folder for an image",

@@ -263,7 +263,7 @@ CASES = [
     words(
         "too few words",
         ("train", "small", "fedmvp"),
-        "command line: wrong number of words",
+        "command line: wrong number of arguments",
         "SETTING METHOD SEED",
     ),
     words("a seed in words", ("train", "small", "fedmvp", "one"), "not a seed; got 'one'"),
@@ -304,7 +304,7 @@ CASES = [
     words(
         "two files under one name",
         ("import-official", WEIGHTS, "--export", "x", "--out", "./x"),
-        "--out and --export are one file",
+        "--out and --export are the same file",
     ),
     words(
         "a sheet over an image",
