@@ -1,10 +1,10 @@
 """Every method's learning rate for the profile `personal`, chosen without a test image.
 
-``python -m benchmarks.personal_tuning`` trains each of ``run.trained`` once per rate on one setting,
-with a seed no result uses, on every other image of each client and class; the others are what each
-client's model is scored on, among the candidate classes of the profile. Every method has the same
-rates, nothing else is chosen. What is scored stands in benchmarks/personal_tuning.json, one entry at
-a time, so an interrupted run resumes; what wins belongs into ``methods.<name>.federation`` of the
+``python -m benchmarks.personal_tuning`` trains each of ``run.trained`` once per rate on one
+setting, with a seed no result uses, on every other image of each client and class; on the others
+each client's model is scored, among the candidate classes of the profile. Every method has the same
+rates, and nothing else is chosen. Scores stand in benchmarks/personal_tuning.json, written one at a
+time, so an interrupted run resumes; what wins belongs into ``methods.<name>.federation`` of the
 profile.
 """
 

@@ -29,7 +29,7 @@ def trained_record(
 
     A client's model is the global one with what the client kept to itself. Under
     ``evaluation.fine_tune_epochs`` the record ``fine_tuned`` is of models that went on training on
-    their client's images. Of kept rounds ``stability`` has the mean over rounds of what the first model scores.
+    their client's images. ``stability`` is the mean over kept rounds of the first model's scores.
 
     Parameters
     ----------
