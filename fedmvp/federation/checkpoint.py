@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,25 @@ from fedmvp.federation.client import ClientState
 from fedmvp.federation.waiting import time_left
 from fedmvp.files import remove_partial, sha256_bytes, write_bytes
 
-__all__ = ["Checkpoint", "CheckpointFolder"]
+__all__ = ["Checkpoint", "CheckpointFolder", "KeptRound"]
 
 _KEEP = 2
+
+
+@dataclass(frozen=True)
+class KeptRound:
+    """What is evaluated of a round before the last (``federation.kept_rounds``).
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Global tensors.
+    personal : mapping of str to mapping of str to Tensor
+        What each client kept to itself by then.
+    """
+
+    tensors: Mapping[str, Tensor]
+    personal: Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass
@@ -48,6 +64,8 @@ class Checkpoint:
         What was logged so far.
     method : dict of str to Tensor
         State of the method's server (`fedmvp.methods.server`).
+    earlier : dict of int to KeptRound
+        Rounds whose models are kept, by index.
     """
 
     rounds_done: int
@@ -57,6 +75,7 @@ class Checkpoint:
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     method: dict[str, Tensor] = field(default_factory=dict)
+    earlier: dict[int, KeptRound] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Checkpoint:
         """Return it with all tensors on `device`; files are read to the CPU."""
@@ -68,7 +87,16 @@ class Checkpoint:
         }
         tensors, server = _moved(self.tensors, device), _moved(self.server, device)
         method = _moved(self.method, device)
-        return replace(self, tensors=tensors, server=server, states=states, method=method)
+        earlier = {
+            index: KeptRound(
+                _moved(kept.tensors, device),
+                {client: _moved(own, device) for client, own in kept.personal.items()},
+            )
+            for index, kept in self.earlier.items()
+        }
+        return replace(
+            self, tensors=tensors, server=server, states=states, method=method, earlier=earlier
+        )
 
     def to_bytes(self) -> bytes:
         """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
@@ -84,6 +112,10 @@ class Checkpoint:
         for client, state in self.states.items():
             flat |= {f"momentum/{client}\n{name}": t for name, t in state.momentum.items()}
             flat |= {f"personal/{client}\n{name}": t for name, t in state.personal.items()}
+        for index, kept in self.earlier.items():
+            flat |= {f"earlier/{index}\n\n{name}": t for name, t in kept.tensors.items()}
+            for client, own in kept.personal.items():
+                flat |= {f"earlier/{index}\n{client}\n{name}": t for name, t in own.items()}
         flat["meta"] = torch.frombuffer(bytearray(json.dumps(meta).encode()), dtype=torch.uint8)
         content: bytes = save({name: t.detach().cpu().contiguous() for name, t in flat.items()})
         return content
@@ -106,10 +138,25 @@ class Checkpoint:
             rows=meta["rows"],
             failures=meta["failures"],
             method=_part(flat, "method/"),
+            earlier=_earlier(_part(flat, "earlier/")),
         )
 
 
-def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+def _earlier(flat: Mapping[str, Tensor]) -> dict[int, KeptRound]:
+    """Return kept rounds by index; a global tensor's name has no client."""
+    tensors: dict[int, dict[str, Tensor]] = {}
+    personal: dict[int, dict[str, dict[str, Tensor]]] = {}
+    for key, tensor in flat.items():
+        number, client, name = key.split("\n", 2)
+        index = int(number)
+        if client:
+            personal.setdefault(index, {}).setdefault(client, {})[name] = tensor
+        else:
+            tensors.setdefault(index, {})[name] = tensor
+    return {index: KeptRound(tensors[index], personal.get(index, {})) for index in sorted(tensors)}
+
+
+def _moved(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 

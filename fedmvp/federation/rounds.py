@@ -6,7 +6,7 @@ a resumed run ends in the same bytes as an uninterrupted one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
 from fedmvp.federation.aggregation.rules import Aggregator, check_global, check_update
 from fedmvp.federation.backend import Backend
-from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
-from fedmvp.federation.client import ClientUpdate
+from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder, KeptRound
+from fedmvp.federation.client import ClientState, ClientUpdate
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.schedule import cohort, learning_rate
 from fedmvp.methods.server import MethodServer
@@ -47,11 +47,14 @@ class FederationResult:
         learning_rate, bytes_up, bytes_down.
     failures : list of dict
         Clients that gave no usable update: client, round_index, error, trace.
+    earlier : dict of int to KeptRound
+        The rounds before the last that ``federation.kept_rounds`` asks for, by index.
     """
 
     tensors: dict[str, Tensor]
     rows: list[dict[str, Any]]
     failures: list[dict[str, Any]]
+    earlier: dict[int, KeptRound]
 
 
 def run_federation(
@@ -106,9 +109,22 @@ def run_federation(
         state.server = aggregator.state
         state.states = backend.states
         state.rounds_done = index + 1
+        if federation.rounds - federation.kept_rounds <= index < federation.rounds - 1:
+            state.earlier[index] = _kept(server.evaluated(tensors, index), backend.states)
         if checkpoints:
             checkpoints.save(state)
-    return FederationResult(server.evaluated(state.tensors), state.rows, state.failures)
+    evaluated = server.evaluated(state.tensors, federation.rounds - 1)
+    return FederationResult(evaluated, state.rows, state.failures, state.earlier)
+
+
+def _kept(tensors: Mapping[str, Tensor], states: Mapping[str, ClientState]) -> KeptRound:
+    """Return a copy: training changes what clients keep in place."""
+    personal = {
+        client: {name: tensor.detach().clone() for name, tensor in state.personal.items()}
+        for client, state in states.items()
+        if state.personal
+    }
+    return KeptRound({name: t.detach().clone() for name, t in tensors.items()}, personal)
 
 
 def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> Checkpoint:

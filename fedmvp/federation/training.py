@@ -5,7 +5,7 @@ Nothing here reads a test image: images are asked for by the ids of the clients'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from fedmvp.federation.workers import Workers
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.partition.model import Client, Partition
-from fedmvp.results.weights import tensor_name
+from fedmvp.results.weights import round_name, tensor_name
 
 __all__ = ["Progress", "TrainingResult", "client_data", "fold_backend", "train"]
 
@@ -40,7 +40,7 @@ class TrainingResult:
     ----------
     tensors : dict of str to Tensor
         ``<fold>/<name>`` → global tensor after the last round; personal tensors of client c as
-        ``<fold>/<name>@<c>``.
+        ``<fold>/<name>@<c>``; of kept rounds before the last, the same after ``round@<number>/``.
     rows : list of dict
         Of rounds.csv.
     failures : list of dict
@@ -100,13 +100,24 @@ def train(
             progress=partial(progress, fold) if progress else None,
             server=method.server(federation.rounds),
         )
-        result.tensors.update({tensor_name(fold, name): t for name, t in outcome.tensors.items()})
-        for client, state in backend.states.items():
-            personal = {tensor_name(fold, name, client): t for name, t in state.personal.items()}
-            result.tensors.update(personal)
+        last = {client: state.personal for client, state in backend.states.items()}
+        result.tensors.update(_named(fold, outcome.tensors, last))
+        for index, kept in outcome.earlier.items():
+            named = _named(fold, kept.tensors, kept.personal)
+            result.tensors.update({round_name(index, name): t for name, t in named.items()})
         result.rows.extend({"fold": fold, **row} for row in outcome.rows)
         result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
     return result
+
+
+def _named(
+    fold: str, tensors: Mapping[str, Tensor], personal: Mapping[str, Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Return global and clients' tensors under their names in weights.safetensors."""
+    named = {tensor_name(fold, name): tensor for name, tensor in tensors.items()}
+    for client, own in personal.items():
+        named |= {tensor_name(fold, name, client): tensor for name, tensor in own.items()}
+    return named
 
 
 def fold_backend(
