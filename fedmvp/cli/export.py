@@ -28,6 +28,10 @@ def export(
             help="Put the frozen CLIP in; by default if its weights ship with this package.",
         ),
     ] = None,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", help="Add an ONNX graph for the default's classes (extra `onnx`)."),
+    ] = False,
     push_to_hub: Annotated[
         str | None,
         typer.Option(metavar="USER/NAME", help="Upload the folder to the Hugging Face Hub, too."),
@@ -45,7 +49,10 @@ def export(
     from fedmvp.errors import ConfigError
     from fedmvp.export.folder import export_folder
     from fedmvp.export.hub import check_repository, push
+    from fedmvp.export.onnx import require_onnx
 
+    if onnx:
+        require_onnx()
     if push_to_hub is not None:
         check_repository(push_to_hub)
     elif public:
@@ -58,6 +65,7 @@ def export(
         fold=fold,
         default_dataset=dataset,
         with_backbone=backbone,
+        onnx=onnx,
         force=force,
     )
     say(f"exported: {folder}")

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -20,15 +19,15 @@ from fedmvp.clip.packaged import packaged_file
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.errors import ConfigError
 from fedmvp.export.card import model_card
+from fedmvp.export.onnx import write_onnx
+from fedmvp.export.preprocessing import preprocessing
 from fedmvp.files import write_bytes, write_json, write_text
 from fedmvp.prediction.bundle import BACKBONE_FOLDER, is_bundle, load_bundle, write_bundle
 from fedmvp.prediction.description import backbone_folder
 from fedmvp.prediction.model import Model
 from fedmvp.prediction.texts import write_texts
 
-__all__ = ["export_folder", "preprocessing", "replaced"]
-
-_BICUBIC = 3  # Pillow's number
+__all__ = ["export_folder"]
 
 
 def export_folder(
@@ -38,6 +37,7 @@ def export_folder(
     fold: str | None = None,
     default_dataset: str | None = None,
     with_backbone: bool | None = None,
+    onnx: bool = False,
     force: bool = False,
 ) -> Model:
     """Write a folder that `fedmvp.load` reads anywhere; return its model.
@@ -48,6 +48,8 @@ def export_folder(
         ``results/<setting>/<method>/seed<k>``.
     with_backbone : bool, optional
         Whether the frozen CLIP is put in; by default if its weights ship with this package.
+    onnx : bool, default=False
+        Add an ONNX graph for the default's classes (`fedmvp.export.onnx`).
     force : bool, default=False
         Replace an older export.
 
@@ -56,7 +58,7 @@ def export_folder(
     FedMVPError
         As `write_bundle`; when something stands in the folder's place.
     """
-    with replaced(folder, force=force) as place:
+    with _replaced(folder, force=force) as place:
         bundle = write_bundle(place, result, fold=fold, default_dataset=default_dataset)
         model = load_bundle(place)
         spec = model.method.backbone.spec
@@ -69,6 +71,8 @@ def export_folder(
         if packaged if with_backbone is None else with_backbone:
             source = backbone_folder(bundle.backbone)
             _write_backbone(place / BACKBONE_FOLDER, source, spec, packaged=packaged)
+        if onnx:
+            write_onnx(place, model.predictor())
         write_text(place / "README.md", model_card(bundle, spec, result, fold=fold))
     return model
 
@@ -79,25 +83,6 @@ def _encoded(model: Model, dataset: str) -> dict[str, Tensor]:
     predictor = model.predictor(dataset=dataset)
     predictor.predict(np.zeros((1, side, side, 3), dtype=np.uint8))
     return predictor.classes.bank.encoded()
-
-
-def preprocessing(spec: BackboneSpec) -> dict[str, Any]:
-    """Return what is done to an image, as Hugging Face's ``CLIPImageProcessor`` reads it."""
-    side = spec.vision.image_size
-    return {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": True,
-        "do_resize": True,
-        "size": {"shortest_edge": side},
-        "resample": _BICUBIC,
-        "do_center_crop": True,
-        "crop_size": {"height": side, "width": side},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(spec.mean),
-        "image_std": list(spec.std),
-    }
 
 
 def _is_packaged(spec: BackboneSpec) -> bool:
@@ -116,7 +101,7 @@ def _write_backbone(folder: Path, source: Path, spec: BackboneSpec, *, packaged:
 
 
 @contextmanager
-def replaced(folder: Path, *, force: bool) -> Iterator[Path]:
+def _replaced(folder: Path, *, force: bool) -> Iterator[Path]:
     """Give a folder to write to that takes the place of `folder` when all went well.
 
     Raises
@@ -125,7 +110,7 @@ def replaced(folder: Path, *, force: bool) -> Iterator[Path]:
         When something is there already; with `force`, when that is no export.
     """
     there = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
-    if there and not (force and (is_bundle(folder) or (folder / "onnx.json").is_file())):
+    if there and not (force and is_bundle(folder)):
         raise ConfigError(
             "is there already" if not force else "is no export, so it is not replaced",
             where=folder,

@@ -24,7 +24,7 @@ class Hub:
 
     refuses: int | None = None
     address: str = ""
-    repositories: dict[str, bool] = field(default_factory=dict)  # name → private
+    repositories: dict[str, Any] = field(default_factory=dict)  # name → who sees it
     files: dict[str, bytes] = field(default_factory=dict)
     tokens: set[str | None] = field(default_factory=set)
 
@@ -71,7 +71,7 @@ def hub(refuses: int | None = None) -> Iterator[Hub]:
                 asked = json.loads(body)
                 owner = asked.get("organization")
                 name = asked["name"] if owner is None else f"{owner}/{asked['name']}"
-                state.repositories[name] = bool(asked.get("private"))
+                state.repositories[name] = asked.get("visibility") or asked.get("private")
                 self._answer({"url": f"{state.address}/{name}", "name": name})
             elif path.endswith("/preupload/main"):
                 files = json.loads(body)["files"]

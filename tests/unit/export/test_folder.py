@@ -179,7 +179,7 @@ def test_a_hub_gets_every_file_once_it_is_named(
         assert not state.tokens  # nobody was asked
         output = export(str(result), "out", "--push-to-hub", "ann/toys")
     assert f"pushed: {state.address}/ann/toys" in output
-    assert state.repositories == {"ann/toys": True}
+    assert state.repositories == {"ann/toys": "private"}
     assert set(state.files) == FILES
     for name, content in state.files.items():
         assert content == (Path("out") / name).read_bytes()
