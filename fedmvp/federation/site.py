@@ -197,14 +197,12 @@ class Site:
         """Refuse a job of another federation or client, or one that lacks what is needed."""
         where = f"job of round {job.round_index}"
         for what, found, ours in (
-            ("federation", job.run, self.plan.name),
-            ("client", job.client, self.config.client),
-            ("tensors", list(job.tensors), list(self.shapes)),
+            ("is of another federation", job.run, self.plan.name),
+            ("is another client's", job.client, self.config.client),
+            ("lacks tensors of the method", list(job.tensors), list(self.shapes)),
         ):
             if found != ours:
-                raise NotAtThisSite(
-                    f"is of another {what}", where=where, hint="join with this server's kit"
-                )
+                raise NotAtThisSite(what, where=where, hint="join with this server's kit")
         if job.since > job.round_index:
             raise NotAtThisSite("is of a round to come", where=where, value=job.since, hint=_AGAIN)
         if job.since and not self.kept.path.is_dir():
