@@ -274,7 +274,7 @@ def _head(metadata: Any, kinds: tuple[type[_Any], ...]) -> tuple[type[_Any], dic
     if not isinstance(head, dict) or head.get("format") != _VERSION:
         raise ValueError("it is not of this version's format")
     name, fields = head.get("kind"), head.get("fields")
-    kind = next((each for each in kinds if each.KIND == name), None)
+    kind = next((each for each in kinds if name == each.KIND), None)
     if kind is None or not isinstance(fields, dict):
         raise ValueError(f"{one_line(repr(name), 40)} is not what was asked for")
     return kind, fields

@@ -115,7 +115,7 @@ def test_nothing_of_a_site_is_in_what_it_sends_when_all_goes_well(loopback: Loop
     backend = loopback.server()
     start = dict(job_of(loopback).tensors)
     assert list(backend.run(start, loopback.plan.clients, 0, 0.01))
-    assert backend.describe(loopback.sites["beta"].describe(), loopback.plan.clients) == {}
+    assert backend.describe(loopback.sites["beta"].describe(), loopback.plan.clients) == ({}, {})
     counts = backend.evaluate(start, loopback.plan.clients, {})
     assert counts.sites.keys() == CLASSES.keys()
     assert len(loopback.wire) == 9
@@ -169,13 +169,15 @@ def test_a_site_describes_what_it_would_train_with(loopback: Loopback) -> None:
     found = answer(loopback, encode(DescribeJob("toy", "alpha", 0)))
     assert isinstance(found, Description)
     assert found.fields == loopback.sites["beta"].describe()
-    loopback.sites["beta"].plan = plan_of(loopback.backbone, "fedvpt")
+    entries = {"client_state": "persistent", "on_client_failure": "skip"}
+    loopback.sites["beta"].plan = plan_of(loopback.backbone, "fedvpt", **entries)
     backend = loopback.server()
-    with pytest.raises(ConfigError, match=r"^site beta: method differs from the server's"):
-        backend.describe(loopback.sites["alpha"].describe(), loopback.plan.clients)
-    loopback.absent = lambda client, number: client == "beta"
-    silent = loopback.server().describe(found.fields, loopback.plan.clients)
-    assert silent == {"beta": "site beta is away"}
+    silent, differing = backend.describe(found.fields, loopback.plan.clients)
+    assert (silent, list(differing)) == ({}, ["beta"])
+    assert differing["beta"].startswith("site beta: method differs from the server's")
+    loopback.absent = lambda client, number: client == "gamma"
+    silent, differing = loopback.server().describe(found.fields, loopback.plan.clients)
+    assert (silent, list(differing)) == ({"gamma": "site gamma is away"}, ["beta"])
 
 
 def test_metrics_that_a_site_keeps_do_not_leave(tiny: Backbone, tmp_path: Path) -> None:
@@ -237,6 +239,25 @@ def test_a_site_is_opened_from_its_files(tiny: Backbone, tmp_path: Path) -> None
     assert len(site.data.client.train) == 9
     start = {name: tensor.detach().clone() for name, tensor in site.method.tensors().items()}
     assert not isinstance(site.train(TrainJob("toy", "alpha", 0, 0, 0.01, start, {})), Failure)
+
+
+def test_a_rehearsal_sends_and_keeps_nothing(tiny: Backbone, tmp_path: Path) -> None:
+    """It is the first round: the same bytes, which a real one then starts from anew."""
+    plan = plan_of(tiny, "fedotp", client_state="persistent")
+    loopback = Loopback(tmp_path, tiny, plan, {"share": {"metrics": ["loss"], "evaluation": False}})
+    site = loopback.sites["alpha"]
+    reply = site.rehearse()
+    assert list(reply.metrics) == ["loss"]
+    assert not (tmp_path / "alpha/states").exists()
+    assert encode(site.rehearse()) == encode(reply) == site.handle(encode(job_of(loopback)))
+
+
+def test_a_rehearsal_says_what_is_wrong(tiny: Backbone, tmp_path: Path) -> None:
+    """At the site, in full; it is not scrubbed."""
+    loopback = Loopback(tmp_path, tiny, plan_of(tiny, "promptfl"))
+    forget_texts(loopback)
+    with pytest.raises(FedMVPError, match=f"class has no attributes; got '{CLASSES['alpha'][1]}'"):
+        loopback.sites["alpha"].rehearse()
 
 
 def test_what_is_wrong_with_a_site_is_said_when_it_is_opened(
