@@ -1,7 +1,5 @@
 """Answers that cannot be used, to the question for three attributes of a heron."""
 
-
-
 from __future__ import annotations
 
 from tests.unit.attributes.answers import BULLETS

@@ -248,7 +248,7 @@ CASES = [
         {k: v for k, v in OFFICIAL.items() if k != "linear.bias"},
         "1 missing key(s): linear.bias",
     ),
-    official("a checkpoint of words", {**OFFICIAL, "linear.bias": "x"}, "is not a fp16"),
+    official("a checkpoint of words", {**OFFICIAL, "linear.bias": "x"}, "is not an fp16"),
     Case(
         "a checkpoint of noise",
         lambda w: w.write("model.pth.tar-9", b"noise" * 99),

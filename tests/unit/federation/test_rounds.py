@@ -132,7 +132,7 @@ def test_partial_participation(tiny: Backbone, load: Load) -> None:
     params = federation(rounds=6, participation=0.4)
     result = run(tiny, load, params)
     assert [row["round"] for row in result.rows] == list(range(6))
-    chosen = [cohort(CLIENTS, 0.4, 1, index) for index in range(6)]
+    chosen = [cohort(list(CLIENTS), 0.4, 1, index) for index in range(6)]
     assert [[row["client"]] for row in result.rows] == chosen
     assert {name for (name,) in chosen} == set(CLIENTS)
     rates = [row["learning_rate"] for row in result.rows]

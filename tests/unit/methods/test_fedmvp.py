@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.methods.base import Method, RoundLosses
+from fedmvp.methods.base import Batch, Method, RoundLosses
 from fedmvp.methods.build import build_method
 from fedmvp.methods.classes import TextBank
 from fedmvp.methods.fedmvp import FedMVPParams
@@ -162,9 +162,6 @@ def test_no_lora_ablation(tiny: Backbone) -> None:
 
 def test_no_consistency_ablation(tiny: Backbone, bank: TextBank) -> None:
     """alpha = 0 skips the frozen pass: `frozen` is never called."""
-
-    from fedmvp.methods.base import Batch
-
     data = toy_client(bank, NAMES[:3], per_class=1)
     batch = data.batch(np.arange(3), torch.Generator())
 
