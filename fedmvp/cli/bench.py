@@ -26,7 +26,9 @@ def bench(
     precision: Annotated[
         str | None, typer.Option(help="fp32, bf16 or fp16 arithmetic; else params.yaml's.")
     ] = None,
-    repetitions: Annotated[int, typer.Option(min=1, help="Of every part, interleaved.")] = 5,
+    repetitions: Annotated[
+        int, typer.Option(min=1, help="Repetitions of every part, interleaved.")
+    ] = 5,
     naive: Annotated[
         bool,
         typer.Option(

@@ -64,7 +64,7 @@ def own_settings(name: str, tree: ImageTree) -> dict[str, dict[str, Any]]:
     settings: dict[str, dict[str, Any]] = {}
     if len(tree.classes) >= 4:
         settings["base_to_new"] = {
-            "title": "Base-to-new generalization",
+            "title": "Base-to-new generalisation",
             "protocol": "base_to_new",
             **fewer,
             "folds": [

@@ -18,9 +18,10 @@ def serve(
             help="results/<setting>/<method>/seed<k>, or the folder of a logged model.json",
         ),
     ],
-    fold: Annotated[str | None, typer.Option(help="Fold of a setting with several.")] = None,
+    fold: Annotated[str | None, typer.Option(help="Fold, if the setting has several.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Whose classes are the default; else the run's first.")
+        str | None,
+        typer.Option(help="Dataset whose classes are the default; else the run's first."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5001,

@@ -58,9 +58,10 @@ def model(
     result: Annotated[
         Path, typer.Argument(file_okay=False, help="results/<setting>/<method>/seed<k>")
     ],
-    fold: Annotated[str | None, typer.Option(help="Fold of a setting with several.")] = None,
+    fold: Annotated[str | None, typer.Option(help="Fold, if the setting has several.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Whose classes are the default; else the run's first.")
+        str | None,
+        typer.Option(help="Dataset whose classes are the default; else the run's first."),
     ] = None,
     register: Annotated[str | None, typer.Option(help="Name in the model registry.")] = None,
     alias: Annotated[str | None, typer.Option(help="Alias of the registered version.")] = None,
