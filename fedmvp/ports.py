@@ -15,7 +15,7 @@ def require_free(host: str, port: int, command: str) -> None:
     Parameters
     ----------
     command : str
-        For the hint: what may run already.
+        For the hint: what may be running already.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a user should know of the images of a tree before anything is trained on them."""
+"""What a user should know about the images of a tree before anything is trained on them."""
 
 from __future__ import annotations
 

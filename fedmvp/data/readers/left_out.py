@@ -1,4 +1,4 @@
-"""What lies among images and is not taken: one line for each reason."""
+"""What is left out of a tree of images: one line for each reason."""
 
 from __future__ import annotations
 
