@@ -18,7 +18,7 @@ from fedmvp.data.image_source import LoadImages
 from fedmvp.data.manifest import Manifest
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.evaluation.protocol import classify
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.partition.model import Client, Partition, Target
 
@@ -87,7 +87,7 @@ def accuracy_matrix(
     manifests: Mapping[str, Manifest],
     method: Method,
     models: Models,
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     *,
     candidates: Literal["own", "all"],

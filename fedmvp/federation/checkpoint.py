@@ -24,6 +24,7 @@ from torch import Tensor
 
 from fedmvp.errors import CheckpointError
 from fedmvp.federation.client import ClientState
+from fedmvp.federation.waiting import time_left
 from fedmvp.files import remove_partial, sha256_bytes, write_bytes
 
 __all__ = ["Checkpoint", "CheckpointFolder", "KeptRound"]
@@ -170,11 +171,13 @@ class CheckpointFolder:
         self.path = path
 
     @contextlib.contextmanager
-    def held(self, patience_s: float = 10.0) -> Iterator[None]:
+    def held(self, rounds: int | None = None, patience_s: float = 10.0) -> Iterator[None]:
         """Keep every other process out meanwhile; the system frees what a killed one held.
 
         Parameters
         ----------
+        rounds : int, optional
+            Of all folds; with it the error says how long to wait.
         patience_s : float, default=10.0
             How long to wait for one that may be ending, in seconds.
 
@@ -190,12 +193,13 @@ class CheckpointFolder:
             lock.acquire(timeout=patience_s)
         except Timeout:
             holder = path.read_text(encoding="utf-8")
+            left = time_left(self.path, rounds) if rounds else None
             raise CheckpointError(
                 f"process {holder or '(unknown)'} trains this very run, as when the `dvc` that "
                 f"started it was killed; waited {patience_s:g} s",
                 where=self.path,
-                hint=f"wait until it has ended, or stop it with `kill {holder}`, and run again: "
-                "finished rounds are kept",
+                hint=f"wait until it has ended{f' ({left})' if left else ''}, or stop it with "
+                f"`kill {holder}`, and run again: finished rounds are kept",
             ) from None
         except OSError as error:
             error.add_note("set FEDMVP_SCRATCH to a folder on a disk that has file locks")

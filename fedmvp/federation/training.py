@@ -21,7 +21,7 @@ from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import RoundReport, run_federation
 from fedmvp.federation.workers import Workers
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.partition.model import Client, Partition
 from fedmvp.results.weights import round_name, tensor_name
@@ -54,7 +54,7 @@ class TrainingResult:
 def train(
     partition: Partition,
     create: Callable[[], Method],
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     federation: FederationParams,
     *,
@@ -124,7 +124,7 @@ def fold_backend(
     partition: Partition,
     fold: str,
     method: Method,
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     federation: FederationParams,
     seed: int,
@@ -138,7 +138,7 @@ def fold_backend(
     return InProcessBackend(method, load, list(clients), federation, seed)
 
 
-def client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
+def client_data(client: Client, banks: Banks, load_images: LoadImages) -> ClientData:
     """Return a client's training images and the classes it trains among."""
     classes = banks.select(client.dataset, client.domain, client.classes)
     images, labels = load_images(client.dataset, client.train, classes.names)
