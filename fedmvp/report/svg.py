@@ -237,8 +237,8 @@ def area_grid(
     parts = [_open(title, width, bottom + 18), _rule(left, bottom, width - 10, bottom)]
     for index, label in enumerate(labels):
         if row_height >= 9 or index in (0, len(labels) - 1):
-            y = 6 + row_height * (index + 0.5) + 3.5
-            parts.append(_text(left - 6, y, label, "end", "label"))
+            baseline = 6 + row_height * (index + 0.5) + 3.5
+            parts.append(_text(left - 6, baseline, label, "end", "label"))
     for size, found in sorted(discs.items(), key=lambda item: float(item[0])):
         parts.append(f'<path class="disc" stroke-width="{size}" d="{"".join(found)}"/>')
     parts.append(_text((left + width) / 2, bottom + 14, x_label, "middle", "axis"))
