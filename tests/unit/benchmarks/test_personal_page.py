@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.personal_page import page
-from benchmarks.personal_tuning import RATES, halved, tuning_table
+from benchmarks.personal_tuning import RATES, RECORD, halved, read_rates, tuning_table
+from benchmarks.tuning import best_trial
 from fedmvp.config import load_params
 from fedmvp.files import write_json
 from fedmvp.partition.model import Client, Partition, Target
@@ -115,13 +116,13 @@ def test_a_rate_that_diverged_wins_nothing() -> None:
     assert rows == [["PromptFL", "25.00", "50.00", "diverged", "0.03"]]
 
 
-def test_the_profile_has_every_method_but_one_and_its_rates() -> None:
+def test_the_profile_has_every_method_but_one_and_the_rates_that_won() -> None:
     params = load_params(PROFILE)
     without = {name for name in params.methods if name.startswith("zero_shot")} | {"fedcocoop"}
     assert set(params.run.trained) == set(params.methods) - without
-    for name in params.run.trained:
-        rate = params.methods[name]["federation"]["learning_rate"]
-        assert rate in RATES, name
+    for name, scores in read_rates(ROOT / RECORD).items():
+        assert len(scores) == len(RATES)
+        assert f"{params.methods[name]['federation']['learning_rate']:g}" == best_trial(scores)
     for setting in params.run.settings:
         targets = load_setting(params.run.suite, setting).folds[0].targets
         assert ("local", "client") in {(target.group, target.each) for target in targets}
