@@ -36,4 +36,5 @@ def time_left(folder: Path, rounds: int) -> str | None:
     if seconds is None:
         return None
     left = max(rounds - done, 0) * seconds - max(time.time() - newest, 0.0)
-    return f"{done} of {plural(rounds, 'round')} done, about {plural(max(round(left), 1), 'second')} to go"
+    to_go = plural(max(round(left), 1), "second")
+    return f"{done} of {plural(rounds, 'round')} done, about {to_go} to go"

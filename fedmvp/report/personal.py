@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fedmvp.methods import method_title
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed
 from fedmvp.report.study import Study
-from fedmvp.results.personal import PersonalResult
+from fedmvp.results.personal import FINE_TUNED, STABILITY, PersonalResult
 
-__all__ = ["PERSONAL_COLUMNS", "estimates", "personal_results", "personal_rows"]
+__all__ = ["PERSONAL_COLUMNS", "estimates", "model_title", "personal_results", "personal_rows"]
 
 PERSONAL_COLUMNS = ("setting", "method", "model", "fine_tune_epochs", "images", "candidates",
                     "client_mean", "round", "number", "mean", "std", "seeds")
@@ -20,16 +21,31 @@ def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
     """Yield the rows of tables/personal.csv: every number beside the choices it depends on."""
     for setting, scores in study.scores.items():
         for method in scores.methods:
-            results = personal_results(study, setting, method)
-            for name, value in (estimates(results) if results else {}).items():
-                yield {"setting": setting, "method": method, **results[0].choices, "number": name,
-                       "mean": fixed(value.mean), "std": fixed(value.std),
-                       "seeds": value.seeds}
+            for results in personal_results(study, setting, method):
+                choices = results[0].choices
+                known = {key: choices[key] for key in PERSONAL_COLUMNS if key in choices}
+                for name, value in estimates(results).items():
+                    row = {"setting": setting, "method": method, **known, "number": name,
+                           "mean": fixed(value.mean), "std": fixed(value.std),
+                           "seeds": value.seeds}
+                    if name.startswith(f"{STABILITY}/"):
+                        row["round"] = f"mean of the last {choices['stability_rounds']}"
+                    yield row
 
 
-def personal_results(study: Study, setting: str, method: str) -> list[PersonalResult]:
-    """Return what the seeds of a method found; empty without personal evaluation."""
-    return [run.personal for run in study.runs_of(setting, method) if run.personal]
+def personal_results(study: Study, setting: str, method: str) -> list[list[PersonalResult]]:
+    """Return what the seeds of a method found, for each kind of client's model."""
+    found: dict[str, list[PersonalResult]] = {}
+    for run in study.runs_of(setting, method):
+        for result in run.personal:
+            found.setdefault(result.choices["model"], []).append(result)
+    return list(found.values())
+
+
+def model_title(method: str, model: str) -> str:
+    """Return how a line of a method's client models is called, e.g. ``PromptFL, fine-tuned``."""
+    title = method_title(method)
+    return f"{title}, fine-tuned" if model == FINE_TUNED else title
 
 
 def estimates(results: list[PersonalResult]) -> dict[str, Estimate]:
