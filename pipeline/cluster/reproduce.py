@@ -93,10 +93,16 @@ def reproduce(repo: Any, stage: str) -> Outcome:
 
 
 def _failure(cause: BaseException) -> Outcome:
-    """Tell a stage that refused from one that was killed: by a signal, as the shell reports it."""
+    """Tell a stage that refused from one that was killed: by a signal, as the shell reports it.
+
+    One whose paths another process still works on, a lost machine's for instance, may be tried
+    again, too.
+    """
+    from dvc.lock import LockError
+
     found = _STATUS.search(str(cause))
     code = int(found[1]) if found else 1
-    died = code < 0 or code > 128
+    died = code < 0 or code > 128 or isinstance(cause, LockError)
     return Outcome(kind="died" if died else "failed", message=one_line(str(cause)))
 
 

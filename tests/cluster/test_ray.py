@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,9 +136,15 @@ def test_a_node_that_is_killed(cluster: Any, project: Path, tmp_path: Path) -> N
     (stage,) = calls(project, "train-a")
     environment = Path(f"/proc/{stage}/environ").read_bytes().split(b"\0")
     (raylet,) = [int(e.split(b"=")[1]) for e in environment if e.startswith(b"RAY_RAYLET_PID=")]
-    os.kill(raylet, signal.SIGKILL)
+    (node,) = [
+        node
+        for node in cluster.list_all_nodes()
+        if node.all_processes["raylet"][0].process.pid == raylet
+    ]
+    cluster.remove_node(node, allow_graceful=False)
     traps[1].unlink()
-    until(lambda: len(calls(project, "train-a")) == 2, _PATIENCE_S)
+    until(lambda: process.poll() is not None or len(calls(project, "train-a")) == 2, _PATIENCE_S)
+    assert process.poll() is None, process.communicate()
     traps[0].unlink()
     out, error = finish(process)
     assert "train-a was killed, is tried again" in error
