@@ -1,6 +1,6 @@
-"""Where things stand in the repository; relative to its root, the folder every stage runs in.
+"""Where files are in the repository, relative to its root, the folder every stage runs in.
 
-Where raw images lie on a machine is another matter: `fedmvp.data.locations`.
+Where raw images are on a machine is the business of `fedmvp.data.locations`.
 """
 
 from __future__ import annotations

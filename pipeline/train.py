@@ -1,7 +1,7 @@
 """Stage ``train``: partition, texts, train images → results/<setting>/<method>/seed<k>/.
 
 Writes rounds.csv, weights.safetensors, failures.json and run.json. Checkpoints of finished rounds
-stand in git-ignored scratch until then, so an interrupted stage goes on where it was.
+are in git-ignored scratch until then, so an interrupted stage resumes.
 """
 
 from __future__ import annotations

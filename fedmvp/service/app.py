@@ -2,7 +2,7 @@
 
 Statuses: 400 a bad request, 404 and 405 no such address, 408 a request that is sent too slowly,
 413 more than a limit allows, 415 neither JSON nor a form, 429 too many at once, 503 not done in
-time, 500 a fault of ours.
+time, 500 an internal error.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> JSONResponse:
         # The traceback goes to the server's log alone.
-        line = "server: a fault of ours; hint: its log says more"
+        line = "server: internal error; hint: its log says more"
         return JSONResponse({"error": line}, HTTPStatus.INTERNAL_SERVER_ERROR, _CLOSE)
 
 

@@ -162,9 +162,9 @@ def _json(body: bytes) -> Asked:
         raise DataError("unknown key", where="request", value=unknown[0], hint=_HINT)
     images, dataset = value.get("images"), value.get("dataset")
     if not isinstance(images, list) or not images:
-        raise DataError("images are no list, or an empty one", where="request", hint=_HINT)
+        raise DataError("images is not a list, or an empty one", where="request", hint=_HINT)
     if dataset is not None and not isinstance(dataset, str):
-        raise DataError("dataset is no text", where="request", value=dataset, hint=_HINT)
+        raise DataError("dataset is not text", where="request", value=dataset, hint=_HINT)
     attention = value.get("attention", False)
     if not isinstance(attention, bool):
         raise DataError("is neither true nor false", where="attention", value=attention, hint=_HINT)

@@ -167,7 +167,7 @@ def test_a_fault_of_ours_is_one_line_without_paths() -> None:
     with served(Broken(), LIMITS) as port:
         status, text = send(port, ONE)
     assert status == 500
-    assert json.loads(text) == {"error": "server: a fault of ours; hint: its log says more"}
+    assert json.loads(text) == {"error": "server: internal error; hint: its log says more"}
 
 
 @pytest.mark.parametrize("head_is_whole", [True, False])
