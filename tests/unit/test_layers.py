@@ -55,6 +55,7 @@ OWNERS = {
     "open_clip": "fedmvp.clip.open_clip_models",
     "transformers": "fedmvp.attributes.providers.local_model",
     "opacus": "fedmvp.federation.aggregation.privacy",
+    "prometheus_client": "fedmvp.service.metrics",
     # Its generator defines published class lists; ours come from fedmvp.seeds.
     "random": "fedmvp.partition.schemes.few_shot_disjoint",
 }
