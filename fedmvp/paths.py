@@ -19,6 +19,7 @@ __all__ = [
     "local_path",
     "manifest_path",
     "partition_path",
+    "scratch_root",
     "state_folder",
 ]
 
@@ -55,6 +56,11 @@ def partition_path(setting: str) -> Path:
 def cache_root() -> Path:
     """Return the folder of decoded images: ``FEDMVP_CACHE``, else ``.fedmvp/cache``."""
     return local_path(os.environ.get("FEDMVP_CACHE") or ".fedmvp/cache")
+
+
+def scratch_root() -> Path:
+    """Return the folder of unfinished trainings' checkpoints: ``FEDMVP_SCRATCH``, or the usual."""
+    return Path(os.environ.get("FEDMVP_SCRATCH") or ".fedmvp/scratch")
 
 
 def state_folder(root: Path = Path()) -> Path:
