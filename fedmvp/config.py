@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
@@ -26,6 +26,7 @@ __all__ = [
     "Params",
     "PartitionParams",
     "RunParams",
+    "SchemeValue",
     "Section",
     "load_params",
     "parse_section",
@@ -34,6 +35,17 @@ __all__ = [
 # Names become parts of paths and words of commands: nothing else may be in them.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 HyphenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+
+
+def _named(value: object) -> object:
+    """Say what a scheme may be, once for both forms."""
+    if not isinstance(value, str | dict):
+        raise ValueError("give a scheme's name, or {name: …} with its entries")
+    return value
+
+
+SchemeValue = Annotated[str | dict[str, Any], BeforeValidator(_named)]
+"""``partition.scheme``; `fedmvp.partition.schemes` reads the entries."""
 
 
 class RunParams(Section):
@@ -95,7 +107,7 @@ class PartitionParams(Section):
         ge=1, description="Training images per class, drawn before they are dealt; null: all."
     )
     seed: int = Field(ge=0, description="Seed of the few-shot sample and of the dealing.")
-    scheme: str | dict[str, Any] = Field(
+    scheme: SchemeValue = Field(
         default="class_blocks",
         description="The rule that deals images to clients: its name, or `{name: …}` with its "
         "entries; a setting may have its own ([partition schemes](../partition_schemes.md)).",

@@ -98,6 +98,22 @@ CASES = [
         "evaluation: fine_tune_epochs needs personal: true",
         evaluation__fine_tune_epochs=2,
     ),
+    entry(
+        "fine-tuning of what is not trained",
+        "evaluation.fine_tuned lists 'fedclip'",
+        evaluation__personal=True,
+        evaluation__fine_tune_epochs=2,
+        evaluation__fine_tuned=["fedclip"],
+    ),
+    entry(
+        "methods to fine-tune for no epochs",
+        "evaluation: fine_tuned needs fine_tune_epochs",
+        evaluation__fine_tuned=["fedmvp"],
+    ),
+    entry("no round kept", "federation.kept_rounds: ", "got 0", federation__kept_rounds=0),
+    entry(
+        "a list for a scheme", "partition.scheme: give a scheme's name", partition__scheme=["iid"]
+    ),
     entry("a negative severity", "data.capture: ", "got -1", data__capture=-1),
     entry("a severity beyond use", "data.capture: ", "got 5", data__capture=5),
     entry(
