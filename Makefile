@@ -48,7 +48,7 @@ ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… chang
 	@fedmvp track sync
 	@fedmvp track ui --port $(or $(PORT),5000)
 
-# Then it is checked that every pin has a wheel for every version; antlr4 alone has none for any.
+# Then it is checked that every pin has a wheel for every version; antlr4 and pyhocon have none for any.
 lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
 	@uv pip compile --quiet --upgrade --python-version 3.11 --extra dev pyproject.toml --output-file requirements.txt
 	@for group in build docs; do \
@@ -58,7 +58,8 @@ lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
 	@for version in 3.11 3.12 3.13; do \
 		echo "requirements.txt on Python $$version"; \
 		uv pip sync --quiet --dry-run --python-version $$version --target .fedmvp/lock --require-hashes \
-			--only-binary :all: --no-binary antlr4-python3-runtime requirements.txt || exit; \
+			--only-binary :all: --no-binary antlr4-python3-runtime \
+			--no-binary pyhocon requirements.txt || exit; \
 	done
 
 docs: env ## build the documents as a site into site/
