@@ -28,6 +28,7 @@ from fedmvp.federation.flare.policy import (
     site_rights,
 )
 from fedmvp.federation.flare.settings import FederationSettings, write_settings
+from fedmvp.federation.plan import Plan, save_plan
 from fedmvp.files import write_json, write_text
 
 __all__ = ["create_federation", "renew_kits"]
@@ -48,8 +49,15 @@ Keep this folder offline (a stick in a safe), and bring it back for `fedmvp fede
 """
 
 
-def create_federation(root: Path, settings: FederationSettings) -> Organiser:
-    """Make the organiser's folder: CA, the server's kit, a kit for each site, federation.yaml.
+def create_federation(
+    root: Path, settings: FederationSettings, plan: Plan, backbone: Path
+) -> Organiser:
+    """Make the organiser's folder: CA, the server's kit, a kit for each site, settings and plan.
+
+    Parameters
+    ----------
+    backbone : Path
+        Folder of the frozen CLIP, which is copied.
 
     Nothing stands at `root` until all is made.
 
@@ -71,14 +79,22 @@ def create_federation(root: Path, settings: FederationSettings) -> Organiser:
         made = Organiser(Path(scratch) / "made")
         made.root.mkdir(mode=0o700)
         made.authority.mkdir(mode=0o700)
-        _issue(made, settings, (), final / "server")
+        _issue(made, settings, plan.clients, (), final / "server")
         write_text(made.authority / "README", _README)
         write_settings(made.settings, settings)
+        shutil.copytree(backbone, made.backbone)
+        for path in (made.plan, *(made.kits / site / made.plan.name for site in plan.clients)):
+            save_plan(path, plan)
         made.root.rename(final)
     return Organiser(final)
 
 
-def renew_kits(organiser: Organiser, settings: FederationSettings, names: Sequence[str]) -> None:
+def renew_kits(
+    organiser: Organiser,
+    settings: FederationSettings,
+    sites: Sequence[str],
+    names: Sequence[str],
+) -> None:
     """Issue new keys and certificates for some sites, or ``server``, with the same CA.
 
     A site's own settings, state and policy are no part of the new kit's ``startup`` folder, which
@@ -96,7 +112,7 @@ def renew_kits(organiser: Organiser, settings: FederationSettings, names: Sequen
             where=organiser.authority,
             hint="bring the folder back from where it is kept offline",
         )
-    known = (*settings.sites, "server", _ORGANISER)
+    known = (*sites, "server", _ORGANISER)
     for name in names:
         if name not in known:
             raise ConfigError(
@@ -105,15 +121,19 @@ def renew_kits(organiser: Organiser, settings: FederationSettings, names: Sequen
                 value=name,
                 hint=f"name some of: {', '.join(known)}",
             )
-    _issue(organiser, settings, names, organiser.server)
+    _issue(organiser, settings, sites, names, organiser.server)
 
 
 def _authority_file(authority: Path, settings: FederationSettings) -> Path:
-    return authority / settings.name / "state" / "cert.json"
+    return authority / settings.authority / "state" / "cert.json"
 
 
 def _issue(
-    organiser: Organiser, settings: FederationSettings, renewed: Sequence[str], server: Path
+    organiser: Organiser,
+    settings: FederationSettings,
+    sites: Sequence[str],
+    renewed: Sequence[str],
+    server: Path,
 ) -> None:
     """Make all kits, or the startup folders of `renewed` again.
 
@@ -128,11 +148,11 @@ def _issue(
         [subjects.get(name, name) for name in renewed],
     )
     with _private_files():
-        made = _provision(organiser.authority, settings)
+        made = _provision(organiser.authority, settings, sites)
     targets = {
         settings.host: organiser.server,
         ADMIN: organiser.admin,
-        **{site: organiser.kits / site for site in settings.sites},
+        **{site: organiser.kits / site for site in sites},
     }
     wanted = {subjects.get(name, name) for name in renewed} or set(targets)
     for subject in wanted:
@@ -153,7 +173,7 @@ def _issue(
     if not renewed:
         write_json(organiser.server / "local" / "resources.json", server_resources(server))
         write_json(organiser.server / "local" / "authorization.json", server_rights())
-        for site in settings.sites:
+        for site in sites:
             local = organiser.kits / site / "local"
             write_json(local / "resources.json", site_resources())
             write_json(local / "authorization.json", site_rights())
@@ -181,7 +201,7 @@ def _forget(path: Path, subjects: Sequence[str]) -> None:
     path.chmod(0o600)
 
 
-def _provision(authority: Path, settings: FederationSettings) -> Path:
+def _provision(authority: Path, settings: FederationSettings, sites: Sequence[str]) -> Path:
     """Let FLARE make keys and certificates; return the folder with one kit per participant."""
     from nvflare.lighter.entity import Participant, Project
     from nvflare.lighter.impl.cert import CertBuilder
@@ -198,9 +218,9 @@ def _provision(authority: Path, settings: FederationSettings) -> Path:
     participants = [
         Participant("server", settings.host, _ORGANISER, server),
         Participant("admin", ADMIN, _ORGANISER, {"role": "project_admin"}),
-        *(Participant("client", site, site, {}) for site in settings.sites),
+        *(Participant("client", site, site, {}) for site in sites),
     ]
-    project = Project(settings.name, "", participants, {"api_version": 3})
+    project = Project(settings.authority, "", participants, {"api_version": 3})
     builders = [
         WorkspaceBuilder(["master_template.yml"]),
         StaticFileBuilder(config_folder="config", scheme="grpc"),

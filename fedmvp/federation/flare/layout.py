@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedmvp.errors import ConfigError
+from fedmvp.files import read_json
 
 __all__ = ["Kit", "Organiser"]
+
+_FEDERATION = "FEDMVP_FEDERATION"
+_KITS = "FEDMVP_KITS"
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,18 @@ class Organiser:
 
     @property
     def settings(self) -> Path:
-        """What is trained, by whom, and how long is waited."""
+        """Where the server is, and how long is waited."""
         return self.root / "federation.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """What is trained: the same file as in every kit."""
+        return self.root / "plan.json"
+
+    @property
+    def backbone(self) -> Path:
+        """The frozen CLIP."""
+        return self.root / "backbone"
 
     @property
     def authority(self) -> Path:
@@ -89,6 +104,15 @@ class Organiser:
             )
         return found
 
+    def variables(self) -> dict[str, str]:
+        """Return what tells the server's processes where this folder is."""
+        return {_FEDERATION: str(self.root)}
+
+    @classmethod
+    def of_process(cls) -> Organiser:
+        """Return the folder this process, a job of the server, belongs to."""
+        return cls.open(Path(os.environ.get(_FEDERATION, "")))
+
 
 @dataclass(frozen=True)
 class Kit:
@@ -117,9 +141,29 @@ class Kit:
         return self.root / "site.yaml"
 
     @property
+    def plan(self) -> Path:
+        """What is trained, as the site agreed to it."""
+        return self.root / "plan.json"
+
+    @property
+    def backbone(self) -> Path:
+        """The frozen CLIP, unless site.yaml names another folder."""
+        return self.root / "backbone"
+
+    @property
     def state(self) -> Path:
         """What the site keeps from round to round."""
         return self.root / "state"
+
+    @property
+    def log(self) -> Path:
+        """What nobody but the site reads: errors with their paths and texts."""
+        return self.root / "site.log"
+
+    @property
+    def name(self) -> str:
+        """The site's name, as in its certificate."""
+        return str(read_json(self.startup / "fed_client.json")["client"]["fqsn"])
 
     @classmethod
     def open(cls, root: Path) -> Kit:
@@ -138,3 +182,16 @@ class Kit:
                 hint="unpack the kit that the organiser made with `fedmvp federation init`",
             )
         return kit
+
+    @classmethod
+    def of_process(cls, workspace: Path, name: str) -> Kit:
+        """Return the kit a job's process runs in.
+
+        Parameters
+        ----------
+        workspace : Path
+            FLARE's; it is the kit, but in the simulator, which makes one for each site and is told
+            of the kits by ``FEDMVP_KITS``.
+        """
+        kits = os.environ.get(_KITS)
+        return cls.open(Path(kits) / name if kits else workspace)

@@ -63,7 +63,7 @@ def _policy(granted: set[str]) -> dict[str, Any]:
 
 def site_privacy() -> dict[str, Any]:
     """Return a site's privacy.json: each result passes the site's filter, whatever the job says."""
-    check = {"path": "fedmvp.federation.flare.outgoing.OutgoingFilter", "args": {}}
+    check = {"path": "fedmvp.federation.flare.site_filter.SiteFilter", "args": {}}
     scope = {"name": "site", "properties": {}, "task_result_filters": [check]}
     return {"scopes": [scope], "default_scope": "site"}
 

@@ -1,4 +1,4 @@
-"""federation.yaml: what is trained, who takes part, how long is waited."""
+"""federation.yaml: where the server is and how long it waits; and the plan of a new federation."""
 
 from __future__ import annotations
 
@@ -6,105 +6,121 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
-from fedmvp.config import BackboneParams, FederationParams, Params
+from fedmvp.config import Params
+from fedmvp.errors import ConfigError
 from fedmvp.federation.flare.layout import Organiser
+from fedmvp.federation.plan import Plan, require_possible
 from fedmvp.files import write_text
 from fedmvp.methods.build import method_params, resolved_federation
 from fedmvp.sections import Float, Section, parse_section
 from fedmvp.yaml_files import load_yaml
 
-__all__ = ["FederationSettings", "SiteName", "read_settings", "settings_of", "write_settings"]
+__all__ = ["FederationSettings", "new_plan", "read_settings", "require_site_names", "write_settings"]
 
 # What a certificate, a folder and FLARE take alike.
-SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-_RESERVED = ("server", "localhost")
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+_Name = Annotated[str, StringConstraints(pattern=_NAME)]
+_RESERVED = ("server", "organiser", "localhost")
 
 
 class FederationSettings(Section):
     """federation.yaml."""
 
-    name: SiteName = Field(description="Of the federation; the name of its CA.")
+    authority: _Name = Field(description="Name of the CA.")
     host: str = Field(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$",
         description="Of the server, as sites reach it and as its certificate says.",
     )
-    port: int = Field(ge=1, le=65535, description="The only one that is open, on the server.")
-    sites: tuple[SiteName, ...] = Field(min_length=1, description="The agreed ones, in order.")
-    minimum_sites: int = Field(ge=1, description="Fewest to begin with, and to go on with.")
-    wait_s: Float = Field(gt=0, description="For the agreed sites, before a start without some.")
-    round_deadline_s: Float = Field(gt=0, description="For a site's answer in a round.")
-    seed: int = Field(ge=0)
-    method: str = Field(description="A name that `fedmvp methods` shows.")
-    section: dict[str, Any] = Field(description="The method's own, as in params.yaml.")
-    federation: FederationParams
-    backbone: BackboneParams
-
-    @model_validator(mode="after")
-    def _sound(self) -> FederationSettings:
-        if len(set(self.sites)) != len(self.sites):
-            raise ValueError("sites names one twice")
-        if taken := sorted({*_RESERVED, self.host.lower()} & set(self.sites)):
-            raise ValueError(f"sites names {taken[0]!r}, which is the server")
-        if self.minimum_sites > len(self.sites):
-            raise ValueError("minimum_sites is more than there are sites")
-        return self
+    port: int = Field(ge=1, le=65535, description="The server's only open port.")
+    wait_s: Float = Field(
+        default=600.0, gt=0, description="For the agreed sites, before a start without some."
+    )
+    round_deadline_s: Float = Field(
+        default=600.0, gt=0, description="For a site's answer in a round, in seconds."
+    )
 
 
-def settings_of(
-    params: Params,
-    method: str,
-    *,
-    name: str,
-    host: str,
-    port: int,
-    sites: tuple[str, ...],
-    seed: int,
-    minimum_sites: int | None = None,
-    rounds: int | None = None,
-) -> FederationSettings:
-    """Return the settings of a new federation, trained as params.yaml says.
+class _SiteNames(Section):
+    site: tuple[_Name, ...] = Field(min_length=1)
 
-    All agreed sites take part in each round, and one that fails is left out of it.
+
+def require_site_names(names: tuple[str, ...], host: str) -> None:
+    """Refuse names that a certificate, a folder or the engine would not take.
 
     Raises
     ------
     ConfigError
-        For an unknown method or an impossible entry.
+        Naming the first.
+    """
+    where = "fedmvp federation init"
+    parse_section(_SiteNames, {"site": list(names)}, where)
+    if taken := sorted({*_RESERVED, host.lower()} & set(names)):
+        raise ConfigError(
+            "is the name of the server",
+            where=f"{where}: --site",
+            value=taken[0],
+            hint="name the site after its town or house",
+        )
+
+
+def new_plan(
+    params: Params,
+    method: str,
+    *,
+    name: str,
+    sites: tuple[str, ...],
+    seed: int,
+    backbone_sha256: str,
+    rounds: int | None = None,
+    minimum_sites: int | None = None,
+) -> Plan:
+    """Return the plan of a new federation: a method and its section as params.yaml has them.
+
+    All sites take part in each round, and one that fails is left out of it; more than half must
+    have answered.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method, or an entry that is impossible for sites.
     """
     section = method_params(method, params.methods.get(method, {}))
     shared = resolved_federation(method, section, params.federation)
+    own = section.resolved()
     changes: dict[str, Any] = {
         "participation": 1.0,
         "on_client_failure": "skip",
-        "min_clients": minimum_sites or _majority(len(sites)),
+        "min_clients": minimum_sites or len(sites) // 2 + 1,
     }
     if rounds is not None:
         changes["rounds"] = rounds
+        own = {**own, "federation": {k: v for k, v in _overrides(own).items() if k != "rounds"}}
     value = {
         "name": name,
-        "host": host,
-        "port": port,
-        "sites": list(sites),
-        "minimum_sites": minimum_sites or _majority(len(sites)),
-        "wait_s": 600.0,
-        "round_deadline_s": 600.0,
-        "seed": seed,
         "method": method,
-        "section": section.resolved(),
+        "section": own,
         "federation": {**shared.model_dump(mode="json"), **changes},
-        "backbone": params.backbone.model_dump(mode="json"),
+        "seed": seed,
+        "clients": list(sites),
+        "backbone": {
+            "sha256": backbone_sha256,
+            "precision": params.backbone.precision,
+            "linear": params.backbone.linear,
+        },
     }
-    return parse_section(FederationSettings, value, "fedmvp federation init")
+    plan = parse_section(Plan, value, "fedmvp federation init")
+    require_possible(plan)
+    return plan
 
 
-def _majority(sites: int) -> int:
-    return sites // 2 + 1
+def _overrides(section: dict[str, Any]) -> dict[str, Any]:
+    return dict(section.get("federation") or {})
 
 
 def read_settings(organiser: Organiser) -> FederationSettings:
-    """Read federation.yaml and check the method's section.
+    """Read federation.yaml.
 
     Raises
     ------
@@ -112,13 +128,10 @@ def read_settings(organiser: Organiser) -> FederationSettings:
         Naming the key, its value and what is allowed.
     """
     where = organiser.settings
-    settings = parse_section(FederationSettings, load_yaml(where), where.name)
-    section = method_params(settings.method, settings.section)
-    resolved_federation(settings.method, section, settings.federation)
-    return settings
+    return parse_section(FederationSettings, load_yaml(where), where.name)
 
 
 def write_settings(path: Path, settings: FederationSettings) -> None:
     """Write federation.yaml."""
     text: str = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, width=100)
-    write_text(path, f"# The federation. Who may change it: the organiser, between runs.\n{text}")
+    write_text(path, f"# The server and its patience; what is trained stands in plan.json.\n{text}")

@@ -88,7 +88,7 @@ def test_a_site_grants_jobs_of_installed_code_and_nothing_else(
     (scope,) = privacy["scopes"]
     assert privacy["default_scope"] == scope["name"]
     assert [f["path"] for f in scope["task_result_filters"]] == [
-        "fedmvp.federation.flare.outgoing.OutgoingFilter"
+        "fedmvp.federation.flare.site_filter.SiteFilter"
     ]
 
 
