@@ -1,7 +1,8 @@
 """One atomic checkpoint per round, with everything that affects the rounds to come.
 
-Global tensors, server optimizer, what the method's server keeps, client phases, momenta and
-personal tensors, the log so far. Random draws are derived from (seed, purpose, client, round), so
+Global tensors, server optimizer, what the method's server keeps, the log so far. What clients keep
+is kept where they compute, by round (`fedmvp.federation.states`): a checkpoint's log says which of
+their rounds counted. Random draws are derived from (seed, purpose, client, round), so
 no generator state is needed. A file's name holds the hash of its content: a truncated or altered
 checkpoint is passed over and the round before it taken.
 """
@@ -23,7 +24,6 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError
-from fedmvp.federation.client import ClientState
 from fedmvp.files import remove_partial, sha256_bytes, write_bytes
 
 __all__ = ["Checkpoint", "CheckpointFolder"]
@@ -42,7 +42,6 @@ class Checkpoint:
         Global tensors.
     server : dict of str to Tensor
         Server optimizer state.
-    states : dict of str to ClientState
     rows, failures : list of dict
         What was logged so far.
     method : dict of str to Tensor
@@ -52,37 +51,26 @@ class Checkpoint:
     rounds_done: int
     tensors: dict[str, Tensor]
     server: dict[str, Tensor] = field(default_factory=dict)
-    states: dict[str, ClientState] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     method: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Checkpoint:
         """Return it with all tensors on `device`; files are read to the CPU."""
-        states = {
-            client: ClientState(
-                state.phase, _moved(state.momentum, device), _moved(state.personal, device)
-            )
-            for client, state in self.states.items()
-        }
         tensors, server = _moved(self.tensors, device), _moved(self.server, device)
         method = _moved(self.method, device)
-        return replace(self, tensors=tensors, server=server, states=states, method=method)
+        return replace(self, tensors=tensors, server=server, method=method)
 
     def to_bytes(self) -> bytes:
         """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
         meta = {
             "rounds_done": self.rounds_done,
-            "phases": {client: state.phase for client, state in self.states.items()},
             "rows": self.rows,
             "failures": self.failures,
         }
         flat = {f"global/{name}": tensor for name, tensor in self.tensors.items()}
         flat |= {f"server/{name}": tensor for name, tensor in self.server.items()}
         flat |= {f"method/{name}": tensor for name, tensor in self.method.items()}
-        for client, state in self.states.items():
-            flat |= {f"momentum/{client}\n{name}": t for name, t in state.momentum.items()}
-            flat |= {f"personal/{client}\n{name}": t for name, t in state.personal.items()}
         flat["meta"] = torch.frombuffer(bytearray(json.dumps(meta).encode()), dtype=torch.uint8)
         content: bytes = save({name: t.detach().cpu().contiguous() for name, t in flat.items()})
         return content
@@ -92,16 +80,10 @@ class Checkpoint:
         """Read what `to_bytes` wrote."""
         flat = load(content)
         meta = json.loads(flat.pop("meta").numpy().tobytes())
-        states = {client: ClientState(phase) for client, phase in meta["phases"].items()}
-        for kind in ("momentum", "personal"):
-            for key, tensor in _part(flat, f"{kind}/").items():
-                client, name = key.split("\n", 1)
-                getattr(states[client], kind)[name] = tensor
         return cls(
             rounds_done=meta["rounds_done"],
             tensors=_part(flat, "global/"),
             server=_part(flat, "server/"),
-            states=states,
             rows=meta["rows"],
             failures=meta["failures"],
             method=_part(flat, "method/"),

@@ -20,8 +20,9 @@ from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import RoundReport, run_federation
+from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.federation.workers import Workers
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import SelectClasses, TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.partition.model import Client, Partition
 from fedmvp.results.weights import tensor_name
@@ -86,24 +87,27 @@ def train(
     result = TrainingResult({}, [], [])
     for fold in partition.folds:
         method = create().to(banks.backbone.device)
-        here = fold_backend(partition, fold, method, banks, load_images, federation, seed)
-        backend: Backend = workers.backend(fold, here.states) if workers else here
-        clients = list(here.states)
+        folder = scratch / fold if scratch else None
+        states: States = MemoryStates(method.first_phase)
+        if folder:
+            states = StateFolder(folder / "states", method.first_phase, banks.backbone.device)
+        here = fold_backend(partition, fold, method, banks, load_images, federation, seed, states)
+        backend: Backend = workers.backend(fold, states) if workers else here
         initial = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
         outcome = run_federation(
             initial,
             backend,
-            clients,
+            here.clients,
             federation,
             seed=seed,
-            checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
+            checkpoints=CheckpointFolder(folder) if folder else None,
             progress=partial(progress, fold) if progress else None,
             server=method.server(federation.rounds),
         )
         result.tensors.update({tensor_name(fold, name): t for name, t in outcome.tensors.items()})
-        for client, state in backend.states.items():
-            personal = {tensor_name(fold, name, client): t for name, t in state.personal.items()}
-            result.tensors.update(personal)
+        for client in here.clients:
+            personal = states.before(client, federation.rounds).personal
+            result.tensors.update({tensor_name(fold, k, client): t for k, t in personal.items()})
         result.rows.extend({"fold": fold, **row} for row in outcome.rows)
         result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
     return result
@@ -117,6 +121,7 @@ def fold_backend(
     load_images: LoadImages,
     federation: FederationParams,
     seed: int,
+    states: States | None = None,
 ) -> InProcessBackend:
     """Return what trains the clients of one fold in this process."""
     clients = {client.id: client for client in partition.clients_of(fold)}
@@ -124,10 +129,10 @@ def fold_backend(
     def load(name: str) -> ClientData:
         return client_data(clients[name], banks, load_images)
 
-    return InProcessBackend(method, load, list(clients), federation, seed)
+    return InProcessBackend(method, load, list(clients), federation, seed, states)
 
 
-def client_data(client: Client, banks: TextBanks, load_images: LoadImages) -> ClientData:
+def client_data(client: Client, banks: SelectClasses, load_images: LoadImages) -> ClientData:
     """Return a client's training images and the classes it trains among."""
     classes = banks.select(client.dataset, client.domain, client.classes)
     images, labels = load_images(client.dataset, client.train, classes.names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from fedmvp.attributes.class_attributes import load_attributes
 from fedmvp.attributes.sentences import class_sentences
@@ -11,7 +12,20 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.data.manifest import Manifest
 from fedmvp.methods.classes import ClassSet, TextBank
 
-__all__ = ["TextBanks", "text_bank"]
+__all__ = ["SelectClasses", "TextBanks", "text_bank"]
+
+
+class SelectClasses(Protocol):
+    """Selects classes with their texts."""
+
+    @property
+    def backbone(self) -> Backbone:
+        """The CLIP that encodes them."""
+        ...
+
+    def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
+        """Return classes of a dataset as seen in a domain."""
+        ...
 
 
 def text_bank(

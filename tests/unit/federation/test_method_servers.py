@@ -18,6 +18,7 @@ from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientState
 from fedmvp.federation.rounds import FederationResult, run_federation
+from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.methods.fedpromptsrc import FedPromptSRC, round_weights
 from tests.toys import federation
 from tests.unit.baselines.started import create
@@ -54,7 +55,10 @@ def run(
 ) -> tuple[FederationResult, dict[str, ClientState]]:
     method = create(name, tiny, **SECTIONS.get(name, {}))
     start = {key: tensor.detach().clone() for key, tensor in method.tensors().items()}
-    backend = InProcessBackend(method, load, list(CLIENTS), params, 1)
+    states: States = MemoryStates(method.first_phase)
+    if folder:
+        states = StateFolder(folder.path / "states", method.first_phase)
+    backend = InProcessBackend(method, load, list(CLIENTS), params, 1, states)
     result = run_federation(
         start,
         backend,
@@ -64,7 +68,7 @@ def run(
         checkpoints=folder,
         server=method.server(params.rounds),
     )
-    return result, backend.states
+    return result, {client: states.before(client, params.rounds) for client in CLIENTS}
 
 
 def check_same(
