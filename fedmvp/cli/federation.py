@@ -70,9 +70,7 @@ def init(
         name=name,
         sites=sites,
         seed=seed,
-        backbone_sha256=BackboneSpec.model_validate(
-            read_json(backbone / "spec.json")
-        ).tower_sha256,
+        backbone_sha256=BackboneSpec.model_validate(read_json(backbone / "spec.json")).tower_sha256,
         rounds=rounds,
         minimum_sites=minimum_sites,
     )

@@ -7,7 +7,6 @@ checkpoints, so a job that ended in any way is taken up by the next.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from threading import Lock
 
 from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, Task, TaskCompletionStatus
@@ -28,8 +27,12 @@ __all__ = ["FederationController"]
 _TASK = "job"
 
 
-class FederationController(Controller):
+class FederationController(Controller):  # type: ignore[misc]
     """Runs a federation from its newest checkpoint to its result files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: set[str] = set()
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Do nothing: what is needed is loaded when the job has begun."""
@@ -53,7 +56,7 @@ class FederationController(Controller):
             )
             self._backend = backend
             present = [client.name for client in fl_ctx.get_engine().get_clients()]
-            served.run(backend, present)
+            served.run(backend, present, self._heard)
         except Paused:
             events.write("paused", job=job)
         except _Aborted:
@@ -67,9 +70,14 @@ class FederationController(Controller):
             events.write("stopped", job=job, kind=type(error).__name__, error=str(error))
             self.system_panic(type(error).__name__, fl_ctx)
 
+    def ask(self) -> None:
+        """Begin a new question: nobody has answered it yet."""
+        self._heard.clear()
+
     def answered(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         """Take an answer in: FLARE calls this in a thread of its own."""
         content = content_of(client_task.result)
+        self._heard.add(client_task.client.name)
         client_task.result = None  # FLARE would keep it
         self._backend.deliver(client_task.client.name, content)
 
@@ -101,12 +109,12 @@ class _Mail:
         self.controller = controller
         self.fl_ctx = fl_ctx
         self.standing: list[Task] = []
-        self.lock = Lock()
 
     def __call__(self, jobs: Mapping[str, bytes]) -> None:
         for old in self.standing:
             self.controller.cancel_task(old)
         self.standing = []
+        self.controller.ask()
         for client, content in jobs.items():
             task = Task(
                 _TASK,

@@ -1,4 +1,4 @@
-"""What happens in a federation, a JSON line each: for the table of ``serve``, for scripts, for people.
+"""What happens in a federation, a JSON line each: for the table of ``serve`` and for scripts.
 
 The supervisor and the server's job process write to the same file; each line is one write.
 """

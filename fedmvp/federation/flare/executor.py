@@ -20,7 +20,7 @@ SITE = "fedmvp_site"
 """Key under which the site's filter finds the site; it does not leave the process."""
 
 
-class SiteExecutor(Executor):
+class SiteExecutor(Executor):  # type: ignore[misc]
     """Answers the server's messages; it takes no argument, so a job cannot change what it does."""
 
     def __init__(self) -> None:

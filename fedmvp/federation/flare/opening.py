@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from fedmvp.errors import MessageError
 from fedmvp.federation.flare.layout import Kit
@@ -14,6 +15,7 @@ from fedmvp.federation.site import Site
 from fedmvp.federation.site_config import load_site_config
 from fedmvp.federation.site_errors import scrubbed
 from fedmvp.federation.wire import (
+    UNKNOWN_ROUND,
     Description,
     EvaluateReply,
     Refusal,
@@ -59,11 +61,12 @@ class Answering:
             or another client's name.
         """
         limit = reply_limit(self.shapes)
-        reply = decode(content, _REPLIES, self.shapes, limit=limit, where="outgoing message")
+        where = "outgoing message"
+        reply: Any = decode(content, _REPLIES, self.shapes, limit=limit, where=where)
         if reply.client != self.client:
             raise MessageError(
                 "bears another client's name",
-                where="outgoing message",
+                where=where,
                 value=reply.client,
                 hint="this is a fault of the program: report it",
             )
@@ -106,9 +109,9 @@ def _closed(client: str, error: Exception) -> Answering:
 
 
 def _round(content: bytes) -> int:
-    """Return the round a message is of; 0 if it does not say."""
+    """Return the round a message is of, if it says so."""
     try:
         fields = parse_json(parse_header(content)["__metadata__"]["fields"])
-        return max(0, int(fields.get("round_index", 0)))
+        return int(fields["round_index"])
     except (ValueError, TypeError, KeyError, AttributeError):
-        return 0
+        return UNKNOWN_ROUND

@@ -34,9 +34,7 @@ def write_results(
         for name, tensor in outcome.tensors.items()
     }
     write_bytes(folder / "weights.safetensors", save(tensors))
-    write_csv(
-        folder / "rounds.csv", ROUND_COLUMNS, [{"fold": FOLD, **row} for row in outcome.rows]
-    )
+    write_csv(folder / "rounds.csv", ROUND_COLUMNS, [{"fold": FOLD, **row} for row in outcome.rows])
     write_json(
         folder / "failures.json", [{"fold": FOLD, **failure} for failure in outcome.failures]
     )

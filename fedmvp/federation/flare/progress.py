@@ -19,7 +19,8 @@ class SiteProgress:
     Attributes
     ----------
     state : str
-        ``waiting``, ``training``, ``answered``, ``missed`` or ``refused``.
+        ``waiting``, ``training``, ``answered``, ``failed`` (its answer was of no use), ``silent``
+        or ``refused``.
     round : int or None
         Of its last update, counted from 0.
     loss : float or None
@@ -111,7 +112,8 @@ def _update(run: Progress, event: Mapping[str, Any]) -> None:
 
 def _missed(run: Progress, event: Mapping[str, Any]) -> None:
     site = run.sites[event["site"]]
-    site.state, site.note, site.missed = "missed", event["error"], site.missed + 1
+    site.state = "failed" if event["heard"] else "silent"
+    site.note, site.missed = event["error"], site.missed + 1
 
 
 def _refused(run: Progress, event: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -64,13 +64,15 @@ class Served:
             )
         self.method = self.plan.create(backbone)
 
-    def run(self, backend: RemoteBackend, present: Sequence[str]) -> None:
+    def run(self, backend: RemoteBackend, present: Sequence[str], heard: Collection[str]) -> None:
         """Train from the newest checkpoint on, let the sites evaluate, write the result files.
 
         Parameters
         ----------
         present : sequence of str
             Sites that are in this job.
+        heard : collection of str
+            Those that answered what they were asked last; it changes.
 
         Raises
         ------
@@ -80,7 +82,7 @@ class Served:
             When too few sites are left in a round, and whatever else ends a run.
         """
         out = self._agree(backend, [name for name in self.plan.clients if name in present])
-        told = _Told(backend, self.organiser.pause, self.events, out)
+        told = _Told(backend, self.organiser.pause, self.events, out, heard)
         outcome = train_sites(self.plan, self.method, told, self.organiser.checkpoints)
         self.events.write("evaluating")
         asked = [name for name in self.plan.clients if name not in out]
@@ -121,15 +123,23 @@ class _Told:
         See `Organiser.pause`.
     out : mapping of str to str
         Site to the reason for which it is not asked.
+    heard : collection of str
+        See `Served.run`.
     """
 
     def __init__(
-        self, backend: RemoteBackend, pause: Path, events: Events, out: Mapping[str, str]
+        self,
+        backend: RemoteBackend,
+        pause: Path,
+        events: Events,
+        out: Mapping[str, str],
+        heard: Collection[str],
     ) -> None:
         self.backend = backend
         self.pause = pause
         self.events = events
         self.out = out
+        self.heard = heard
 
     def run(
         self,
@@ -170,7 +180,10 @@ class _Told:
 
     def _tell(self, result: ClientUpdate | Failure, round_index: int) -> None:
         if isinstance(result, Failure):
-            self.events.write("missed", round=round_index, site=result.client, error=result.error)
+            heard = result.client in self.heard
+            self.events.write(
+                "missed", round=round_index, site=result.client, heard=heard, error=result.error
+            )
             return
         self.events.write(
             "update",

@@ -17,7 +17,13 @@ from fedmvp.methods.build import method_params, resolved_federation
 from fedmvp.sections import Float, Section, parse_section
 from fedmvp.yaml_files import load_yaml
 
-__all__ = ["FederationSettings", "new_plan", "read_settings", "require_site_names", "write_settings"]
+__all__ = [
+    "FederationSettings",
+    "new_plan",
+    "read_settings",
+    "require_site_names",
+    "write_settings",
+]
 
 # What a certificate, a folder and FLARE take alike.
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
@@ -36,6 +42,9 @@ class FederationSettings(Section):
     port: int = Field(ge=1, le=65535, description="The server's only open port.")
     wait_s: Float = Field(
         default=600.0, gt=0, description="For the agreed sites, before a start without some."
+    )
+    rejoin_s: Float = Field(
+        default=60.0, gt=0, description="For sites to be back, before a later job goes on."
     )
     round_deadline_s: Float = Field(
         default=600.0, gt=0, description="For a site's answer in a round, in seconds."

@@ -12,7 +12,7 @@ from fedmvp.federation.flare.message import content_of, message_of
 __all__ = ["SiteFilter"]
 
 
-class SiteFilter(Filter):
+class SiteFilter(Filter):  # type: ignore[misc]
     """Lets one message of the agreed kinds, names, shapes and size out, and nothing beside it."""
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:

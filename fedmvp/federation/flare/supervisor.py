@@ -30,7 +30,7 @@ __all__ = ["Supervisor", "held"]
 
 _POLL_S = 0.5
 _SERVER_S = 180.0
-_TRIES = 3
+_TRIES = 5
 # What another job cannot cure. Whatever else a job ends with, the next one may get further.
 _LASTING = ("ConfigError", "BackboneError", "CheckpointError", "DataError")
 
@@ -95,7 +95,7 @@ class Supervisor:
             tries, furthest = 0, -1
             while not is_whole(self.organiser, self.plan):
                 self._serve()
-                self._wait_for_sites()
+                self._wait_for_sites(self._patience())
                 self._follow(self._submit())
                 self.progress.read(self.organiser.events)
                 reached = -1 if self.progress.round is None else self.progress.round
@@ -160,9 +160,14 @@ class Supervisor:
         present = set(self.session.sites())
         return [name for name in self.plan.clients if name in present]
 
-    def _wait_for_sites(self) -> None:
-        """Wait for all agreed sites, and after ``wait_s`` for the minimum of them."""
-        end = time.monotonic() + self.settings.wait_s
+    def _patience(self) -> float:
+        """Return for how many seconds agreed sites are waited for."""
+        settings = self.settings
+        return settings.rejoin_s if self.progress.round is not None else settings.wait_s
+
+    def _wait_for_sites(self, wait_s: float) -> None:
+        """Wait for all agreed sites, and after `wait_s` go on if the minimum of them is there."""
+        end = time.monotonic() + wait_s
         present: list[str] = []
         while len(present) < len(self.plan.clients) and time.monotonic() < end:
             try:
@@ -175,7 +180,7 @@ class Supervisor:
         if len(present) < self.minimum:
             raise ClientFailure(
                 f"{len(present)} of {len(self.plan.clients)} sites came in "
-                f"{self.settings.wait_s:g} s, {self.minimum} are needed; missing: "
+                f"{wait_s:g} s, {self.minimum} are needed; missing: "
                 f"{', '.join(missing)}",
                 where="federation.yaml: wait_s",
                 hint="let these sites run `fedmvp site join KIT`, then run this again",
@@ -190,21 +195,12 @@ class Supervisor:
 
     def _follow(self, job: str) -> None:
         """Return when the job is over: by the engine's word, or since its server is gone."""
-        assert self.server is not None
         heard = time.monotonic()
         # A round's deadline, and as much again for starting: whoever says nothing longer is stale.
         patience = 2 * self.settings.round_deadline_s + _SERVER_S
-        while self.server.running:
+        while self._runs(job):
             if self.progress.read(self.organiser.events):
                 heard = time.monotonic()
-            try:
-                assert self.session is not None
-                if self.session.status(job).startswith("FINISHED"):
-                    return
-                self._let_in(self._connected())
-            except (Unreachable, AssertionError):
-                if not self._reachable() and not self.server.running:
-                    return
             if time.monotonic() - heard > patience:
                 self.events.write("stale", job=job)
                 if self.session is not None:
@@ -212,15 +208,28 @@ class Supervisor:
                 return
             self._pause()
 
-    def _let_in(self, present: list[str]) -> None:
-        """Ask the job to end at the next border when a site that missed its round is back.
+    def _runs(self, job: str) -> bool:
+        """Tell whether the job may still get further; a server that is slow to answer counts."""
+        if self.server is None or not self.server.running:
+            return False
+        if not self._reachable():
+            return True
+        assert self.session is not None
+        try:
+            self._let_in(self._connected())
+            return not self.session.status(job).startswith("FINISHED")
+        except Unreachable:
+            return True
 
-        Once for each time it went missing: a site that is there and too slow stays too slow.
+    def _let_in(self, present: list[str]) -> None:
+        """Ask the job to end at the next border when a site that said nothing is there.
+
+        Once for each time it fell silent: a site that is there and too slow stays too slow.
         """
         for name, site in self.progress.sites.items():
             if site.state == "answered":
                 self.excused.discard(name)
-            elif site.state == "missed" and name in present and name not in self.excused:
+            elif site.state == "silent" and name in present and name not in self.excused:
                 self.excused.add(name)
                 self.organiser.pause.touch()
                 self.events.write("returned", site=name)

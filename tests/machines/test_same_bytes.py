@@ -1,0 +1,46 @@
+"""Over TLS, from processes of their own, the sites come to the bytes of one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.machines.machines import CANARIES, Machines, running
+
+pytest.importorskip("nvflare")
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_server_and_three_sites_leave_the_bytes_of_one_process(tmp_path: Path) -> None:
+    from tests.machines.in_process import in_process
+
+    entries = {"client_state": "persistent", "weighting": "samples", "participation": 0.7}
+    machines = Machines(tmp_path / "machines", rounds=3, entries=entries)
+    expected = in_process(machines, tmp_path / "here")
+    with running(machines):
+        for site in ("a", "b", "c"):
+            machines.join(site)
+        assert machines.serve().wait(300) == 0, machines.events()
+        assert machines.serve().wait(60) == 0  # nothing is left to do
+    results = machines.organiser.results
+    assert (results / "weights.safetensors").read_bytes() == expected.weights
+    assert (results / "rounds.csv").read_bytes() == expected.rounds
+    assert len(machines.events("job")) == 1
+    assert_nothing_leaked(machines)
+
+
+def assert_nothing_leaked(machines: Machines) -> None:
+    """Look for planted names of classes, files, folders and texts in all the server has."""
+    organiser = machines.organiser
+    folders = (organiser.server, organiser.run, organiser.results, organiser.admin)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    told = [machines.root / "federation-serve.out", *files]
+    leaks = [
+        (path, word) for path in told for word in CANARIES if word.encode() in path.read_bytes()
+    ]
+    assert not leaks
+    # The words are there to be found.
+    assert CANARIES[0] in str(list((machines.root / "a").rglob("*.png"))[0])
