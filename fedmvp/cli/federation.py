@@ -169,6 +169,22 @@ def status(
     )
 
 
+@app.command(name="import")
+def import_results(folder: _Folder) -> None:
+    """Place a finished federation's files under results/, for MLflow and `predict`.
+
+    Not for the report: its stage reads what `dvc repro` can make again, and a federation it cannot.
+    """
+    from fedmvp.federation.flare.importing import import_results as place
+    from fedmvp.federation.flare.layout import Organiser
+    from fedmvp.federation.plan import load_plan
+
+    organiser = Organiser.open(folder)
+    key = place(organiser, load_plan(organiser.plan))
+    say(f"results  {key.folder()}")
+    say("next     fedmvp track sync")
+
+
 def _params() -> Params:
     """Return this folder's params.yaml, else the default profile."""
     from fedmvp.cli.profile import profile_params

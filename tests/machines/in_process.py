@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Without:
     """A backend in which some clients miss some rounds."""
 
     backend: InProcessBackend
-    missed: set[tuple[int, str]]
+    missed: Collection[tuple[int, str]]
 
     def run(
         self,
@@ -55,7 +55,9 @@ class Expected:
     personal: dict[str, dict[str, Tensor]]
 
 
-def in_process(machines: Machines, scratch: Path, missed: set[tuple[int, str]] = set()) -> Expected:
+def in_process(
+    machines: Machines, scratch: Path, missed: Collection[tuple[int, str]] = ()
+) -> Expected:
     """Train the machines' plan here; `missed` names rounds and the sites that were left out."""
     plan, organiser = machines.plan, machines.organiser
     backbone = load_backbone(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
 import shutil
@@ -202,8 +200,19 @@ def found(pid: int, word: str) -> list[int]:
     return pids
 
 
-def table(content: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(content.decode())))
+def assert_nothing_leaked(machines: Machines) -> None:
+    """Look for planted names of classes, files, folders and texts in all the server has."""
+    organiser = machines.organiser
+    folders = (organiser.server, organiser.run, organiser.results, organiser.admin)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    told = [machines.root / "federation-serve.out", *files]
+    leaks = [
+        (path, word) for path in told for word in CANARIES if word.encode() in path.read_bytes()
+    ]
+    assert not leaks
+    # The words are there to be found.
+    assert CANARIES[0] in str(next((machines.root / "a").rglob("*.png")))
 
 
 def forget(organiser: Organiser) -> None:

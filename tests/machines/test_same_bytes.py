@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines.machines import CANARIES, Machines, running
+from tests.machines.machines import Machines, assert_nothing_leaked, running
 
 pytest.importorskip("nvflare")
 
@@ -29,18 +29,3 @@ def test_a_server_and_three_sites_leave_the_bytes_of_one_process(tmp_path: Path)
     assert (results / "rounds.csv").read_bytes() == expected.rounds
     assert len(machines.events("job")) == 1
     assert_nothing_leaked(machines)
-
-
-def assert_nothing_leaked(machines: Machines) -> None:
-    """Look for planted names of classes, files, folders and texts in all the server has."""
-    organiser = machines.organiser
-    folders = (organiser.server, organiser.run, organiser.results, organiser.admin)
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    assert len(files) > 20
-    told = [machines.root / "federation-serve.out", *files]
-    leaks = [
-        (path, word) for path in told for word in CANARIES if word.encode() in path.read_bytes()
-    ]
-    assert not leaks
-    # The words are there to be found.
-    assert CANARIES[0] in str(list((machines.root / "a").rglob("*.png"))[0])
