@@ -20,7 +20,7 @@ from torch import Tensor
 from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
 from fedmvp.evaluation.images import EvaluationImages, TargetImages
-from fedmvp.methods.banks import SelectClasses
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.frozen_image import FrozenImageMethod
@@ -34,7 +34,7 @@ def evaluate(
     partition: Partition,
     method: Method,
     load_fold: Callable[[str], None],
-    banks: SelectClasses,
+    banks: Banks,
     load_images: LoadImages,
     *,
     batch_size: int,
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def classify(
-    method: Method, target: Target, banks: SelectClasses, images: EvaluationImages, batch_size: int
+    method: Method, target: Target, banks: Banks, images: EvaluationImages, batch_size: int
 ) -> TargetPredictions:
     """Return what the method, with the tensors it has now, makes of a target's images.
 

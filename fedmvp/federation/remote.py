@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from fedmvp.errors import ClientFailure, MessageError
+from fedmvp.errors import ClientFailure, ConfigError, MessageError
 from fedmvp.federation.aggregation.rules import check_update
 from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.failures import Failure
@@ -138,27 +138,34 @@ class RemoteBackend:
                 )
             yield result
 
-    def describe(self, ours: Mapping[str, str], clients: Sequence[str]) -> dict[str, str]:
-        """Ask sites what they would train with; return why, for those that gave no answer.
+    def describe(
+        self, ours: Mapping[str, str], clients: Sequence[str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Ask sites what they would train with.
 
         Parameters
         ----------
         ours : mapping of str to str
             `fedmvp.federation.plan.describe` of this side.
 
-        Raises
-        ------
-        ConfigError
-            Naming the site and the field that differs.
+        Returns
+        -------
+        silent : dict of str to str
+            Why, for each site that gave no answer.
+        differing : dict of str to str
+            One line for each site that would train with something else, naming the first field.
         """
         jobs = {client: DescribeJob(self.plan.name, client, 0) for client in clients}
-        silent = {}
+        silent, differing = {}, {}
         for client, reply in self._ask(jobs, 0, Description):
             if isinstance(reply, Failure):
                 silent[client] = reply.error
-            else:
+                continue
+            try:
                 require_agreement(ours, reply.fields, client)
-        return silent
+            except ConfigError as error:
+                differing[client] = str(error)
+        return silent, differing
 
     def evaluate(
         self, tensors: Mapping[str, Tensor], clients: Sequence[str], since: Mapping[str, int]

@@ -47,11 +47,14 @@ class FederationResult:
         learning_rate, bytes_up, bytes_down.
     failures : list of dict
         Clients that gave no usable update: client, round_index, error, trace.
+    earlier : dict of int to dict of str to Tensor
+        What is evaluated of the rounds before the last that ``federation.kept_rounds`` asks for.
     """
 
     tensors: dict[str, Tensor]
     rows: list[dict[str, Any]]
     failures: list[dict[str, Any]]
+    earlier: dict[int, dict[str, Tensor]]
 
 
 def run_federation(
@@ -110,9 +113,13 @@ def run_federation(
         state.server = aggregator.state
         counted |= {client: index + 1 for client in good.counted}
         state.rounds_done = index + 1
+        if federation.rounds - federation.kept_rounds <= index < federation.rounds - 1:
+            kept = server.evaluated(tensors, index)
+            state.earlier[index] = {name: tensor.clone() for name, tensor in kept.items()}
         if checkpoints:
             checkpoints.save(state)
-    return FederationResult(server.evaluated(state.tensors), state.rows, state.failures)
+    evaluated = server.evaluated(state.tensors, federation.rounds - 1)
+    return FederationResult(evaluated, state.rows, state.failures, state.earlier)
 
 
 def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> Checkpoint:

@@ -17,7 +17,7 @@ from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.devices import prepare_device
 from fedmvp.errors import ConfigError
 from fedmvp.federation.backend import InProcessBackend
-from fedmvp.federation.client import ClientUpdate, load_tensors
+from fedmvp.federation.client import ClientState, ClientUpdate, load_tensors
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.outgoing import check_outgoing
 from fedmvp.federation.plan import Plan, describe, require_possible
@@ -67,7 +67,8 @@ class Site:
 
     def __post_init__(self) -> None:
         self.method = self.plan.create(self.backbone)
-        self.shapes = shapes_of(self.method.tensors())
+        self.initial = {name: t.detach().clone() for name, t in self.method.tensors().items()}
+        self.shapes = shapes_of(self.initial)
         self.data = SiteData(self.config, self.backbone, self.plan.seed)
         # A client that fails raises: what is told of it is decided here.
         params = self.plan.resolved().model_copy(update={"on_client_failure": "fail"})
@@ -160,12 +161,31 @@ class Site:
             extra, since = {client: self._on_device(job.extra)}, {client: job.since}
             self.kept.path.mkdir(parents=True, exist_ok=True)
             (update,) = self.backend.run(received, [client], index, rate, extra, since)
-            assert isinstance(update, ClientUpdate)  # a failure raises
-            check_outgoing(update, received, self.method, self.config.max_update_norm)
+            return self._reply(update, received, index)
         except Exception as error:  # whatever it is, the federation goes on without this update
             return self._failed(index, error)
+
+    def rehearse(self) -> TrainReply:
+        """Return what the first round would send; nothing is sent, and nothing kept.
+
+        Raises
+        ------
+        FedMVPError, OSError, RuntimeError, ValueError
+            Whatever is wrong, with the site's own words.
+        """
+        params, state = self.backend.federation, ClientState(self.method.first_phase)
+        rate = learning_rate(params.schedule, params.learning_rate, 0, params.rounds)
+        update = self.backend.train(self.config.client, state, self.initial, 0, rate, {})
+        return self._reply(update, self.initial, 0)
+
+    def _reply(
+        self, update: ClientUpdate | Failure, received: Mapping[str, Tensor], index: int
+    ) -> TrainReply:
+        """Return what leaves of an update, once it is checked that it may."""
+        assert isinstance(update, ClientUpdate)  # a failure raises: see `__post_init__`
+        check_outgoing(update, received, self.method, self.config.max_update_norm)
         return TrainReply(
-            client,
+            self.config.client,
             index,
             update.images,
             update.phase,
@@ -197,14 +217,12 @@ class Site:
         """Refuse a job of another federation or client, or one that lacks what is needed."""
         where = f"job of round {job.round_index}"
         for what, found, ours in (
-            ("federation", job.run, self.plan.name),
-            ("client", job.client, self.config.client),
-            ("tensors", list(job.tensors), list(self.shapes)),
+            ("is of another federation", job.run, self.plan.name),
+            ("is another client's", job.client, self.config.client),
+            ("lacks tensors of the method", list(job.tensors), list(self.shapes)),
         ):
             if found != ours:
-                raise NotAtThisSite(
-                    f"is of another {what}", where=where, hint="join with this server's kit"
-                )
+                raise NotAtThisSite(what, where=where, hint="join with this server's kit")
         if job.since > job.round_index:
             raise NotAtThisSite("is of a round to come", where=where, value=job.since, hint=_AGAIN)
         if job.since and not self.kept.path.is_dir():

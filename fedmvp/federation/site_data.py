@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,8 @@ from fedmvp.federation.client import ClientData
 from fedmvp.federation.site_config import SiteConfig
 from fedmvp.federation.training import client_data
 from fedmvp.files import sha256_json
-from fedmvp.methods.banks import text_bank
-from fedmvp.methods.classes import ClassSet, TextBank
+from fedmvp.methods.banks import OneBank, text_bank
+from fedmvp.methods.classes import TextBank
 from fedmvp.partition.model import Client, Target
 from fedmvp.partition.sampling import base_count, draw_shots
 
@@ -69,10 +69,6 @@ class SiteData:
         """Texts of all its classes."""
         chosen = self.attributes.select(self.manifest.classes)
         return text_bank(self.backbone, self.manifest, chosen, self.config.images.domain)
-
-    def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
-        """Return some of its classes; see `TextBanks.select`."""
-        return self.bank.select(names)
 
     @cached_property
     def known(self) -> tuple[str, ...]:
@@ -139,7 +135,7 @@ class SiteData:
 
     def client_data(self) -> ClientData:
         """Return the training images and their classes."""
-        return client_data(self.client, self, self.source("train"))
+        return client_data(self.client, OneBank(self.bank), self.source("train"))
 
     def source(self, split: Literal["train", "test"]) -> ImageSource:
         """Return what loads images of one split."""

@@ -17,6 +17,7 @@ from fedmvp.evaluation.protocol import classify
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.site_data import SiteData
 from fedmvp.federation.wire import EvaluateReply
+from fedmvp.methods.banks import OneBank
 from fedmvp.methods.base import Method
 
 __all__ = ["Counts", "SiteCounts", "add_up", "count_groups"]
@@ -39,18 +40,18 @@ def count_groups(
     load_personal : callable
         Puts the client's own tensors into it.
     """
-    size = data.config.batch_size
+    size, banks = data.config.batch_size, OneBank(data.bank)
     images = EvaluationImages(data.targets, data.source("test"), data.backbone, size)
     found: dict[str, Counts] = {}
     method.enter(None)
     for target in data.targets:
-        right = classify(method, target, data, images, size).correct
+        right = classify(method, target, banks, images, size).correct
         found[target.group] = {"right": [right], "total": [len(target.images)]}
     known = next((target for target in data.targets if target.group == "known"), None)
     if method.personal and known:
         load_personal()
         method.enter(method.first_phase)
-        right = classify(method, known, data, images, size).correct
+        right = classify(method, known, banks, images, size).correct
         found[_PERSONAL] = {"right": [right], "total": [len(known.images)]}
     return found
 

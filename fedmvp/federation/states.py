@@ -37,10 +37,14 @@ class States(ABC):
     ----------
     first_phase : str
         Of a client of which nothing is kept.
+    all_from : int, optional
+        Every state before this round or a later one is kept (``federation.kept_rounds``); by
+        default what a run may resume from.
     """
 
-    def __init__(self, first_phase: str) -> None:
+    def __init__(self, first_phase: str, all_from: int | None = None) -> None:
         self.first_phase = first_phase
+        self.all_from = all_from
 
     def before(self, client: str, round_index: int) -> ClientState:
         """Return the newest state of a round up to `round_index`; it may be changed.
@@ -68,8 +72,12 @@ class States(ABC):
             When it cannot be written; what was kept stays.
         """
         numbers = self._rounds(client)
-        older = sorted(number for number in numbers if number <= since)[-_KEEP:]
-        self._write(client, after, state, older[-1] if older else None)
+        counted = sorted(number for number in numbers if number <= since)
+        older = set(counted[-_KEEP:])
+        if self.all_from is not None:
+            older.update(number for number in counted if number >= self.all_from)
+            older.update([number for number in counted if number < self.all_from][-1:])
+        self._write(client, after, state, counted[-1] if counted else None)
         for number in numbers:
             if number not in older and number != after:
                 self._drop(client, number)
@@ -94,8 +102,8 @@ class States(ABC):
 class MemoryStates(States):
     """States of a run that is not to survive its process."""
 
-    def __init__(self, first_phase: str) -> None:
-        super().__init__(first_phase)
+    def __init__(self, first_phase: str, all_from: int | None = None) -> None:
+        super().__init__(first_phase, all_from)
         self._states: dict[str, dict[int, ClientState]] = {}
 
     def _rounds(self, client: str) -> list[int]:
@@ -125,8 +133,14 @@ class StateFolder(States):
         Where states that are read are put.
     """
 
-    def __init__(self, path: Path, first_phase: str, device: torch.device | str = "cpu") -> None:
-        super().__init__(first_phase)
+    def __init__(
+        self,
+        path: Path,
+        first_phase: str,
+        device: torch.device | str = "cpu",
+        all_from: int | None = None,
+    ) -> None:
+        super().__init__(first_phase, all_from)
         self.path = path
         self.device = device
 

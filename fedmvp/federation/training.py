@@ -5,7 +5,7 @@ Nothing here reads a test image: images are asked for by the ids of the clients'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,10 @@ from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import RoundReport, run_federation
 from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.federation.workers import Workers
-from fedmvp.methods.banks import SelectClasses, TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.partition.model import Client, Partition
-from fedmvp.results.weights import tensor_name
+from fedmvp.results.weights import round_name, tensor_name
 
 __all__ = ["Progress", "TrainingResult", "client_data", "fold_backend", "train"]
 
@@ -41,7 +41,7 @@ class TrainingResult:
     ----------
     tensors : dict of str to Tensor
         ``<fold>/<name>`` → global tensor after the last round; personal tensors of client c as
-        ``<fold>/<name>@<c>``.
+        ``<fold>/<name>@<c>``; of kept rounds before the last, the same after ``round@<number>/``.
     rows : list of dict
         Of rounds.csv.
     failures : list of dict
@@ -55,7 +55,7 @@ class TrainingResult:
 def train(
     partition: Partition,
     create: Callable[[], Method],
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     federation: FederationParams,
     *,
@@ -88,9 +88,7 @@ def train(
     for fold in partition.folds:
         method = create().to(banks.backbone.device)
         folder = scratch / fold if scratch else None
-        states: States = MemoryStates(method.first_phase)
-        if folder:
-            states = StateFolder(folder / "states", method.first_phase, banks.backbone.device)
+        states = _states(method, federation, folder)
         here = fold_backend(partition, fold, method, banks, load_images, federation, seed, states)
         backend: Backend = workers.backend(fold, states) if workers else here
         initial = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
@@ -104,20 +102,43 @@ def train(
             progress=partial(progress, fold) if progress else None,
             server=method.server(federation.rounds),
         )
-        result.tensors.update({tensor_name(fold, name): t for name, t in outcome.tensors.items()})
-        for client in here.clients:
-            personal = states.before(client, federation.rounds).personal
-            result.tensors.update({tensor_name(fold, k, client): t for k, t in personal.items()})
+        last = {
+            client: states.before(client, federation.rounds).personal for client in here.clients
+        }
+        result.tensors.update(_named(fold, outcome.tensors, last))
+        for index, tensors in outcome.earlier.items():
+            own = {client: states.before(client, index + 1).personal for client in here.clients}
+            named = _named(fold, tensors, own)
+            result.tensors.update({round_name(index, name): t for name, t in named.items()})
         result.rows.extend({"fold": fold, **row} for row in outcome.rows)
         result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
     return result
+
+
+def _states(method: Method, federation: FederationParams, folder: Path | None) -> States:
+    """Return where clients keep what they keep, on disk if the run has a folder."""
+    first_kept = federation.rounds - federation.kept_rounds + 1
+    if folder is None:
+        return MemoryStates(method.first_phase, first_kept)
+    device = method.backbone.device
+    return StateFolder(folder / "states", method.first_phase, device, first_kept)
+
+
+def _named(
+    fold: str, tensors: Mapping[str, Tensor], personal: Mapping[str, Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Return global and clients' tensors under their names in weights.safetensors."""
+    named = {tensor_name(fold, name): tensor for name, tensor in tensors.items()}
+    for client, own in personal.items():
+        named |= {tensor_name(fold, name, client): tensor for name, tensor in own.items()}
+    return named
 
 
 def fold_backend(
     partition: Partition,
     fold: str,
     method: Method,
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     federation: FederationParams,
     seed: int,
@@ -132,7 +153,7 @@ def fold_backend(
     return InProcessBackend(method, load, list(clients), federation, seed, states)
 
 
-def client_data(client: Client, banks: SelectClasses, load_images: LoadImages) -> ClientData:
+def client_data(client: Client, banks: Banks, load_images: LoadImages) -> ClientData:
     """Return a client's training images and the classes it trains among."""
     classes = banks.select(client.dataset, client.domain, client.classes)
     images, labels = load_images(client.dataset, client.train, classes.names)

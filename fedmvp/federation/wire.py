@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import Tensor
 
-from fedmvp.errors import MessageError
+from fedmvp.errors import MessageError, one_line
 from fedmvp.files import parse_json
 from fedmvp.tensor_files import parse_header, parse_tensors
 
@@ -51,7 +51,8 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 UNKNOWN_ROUND = -1
 """Of a failure to read the job itself."""
 
-_VERSION = "fedmvp 1"
+_HEAD = "fedmvp"
+_VERSION = 1
 _HEAD_BYTES = 1 << 20  # a header, and fields, of any method
 _HINT = "let server and sites run the same version of fedmvp"
 
@@ -207,16 +208,15 @@ def encode(message: _Message) -> bytes:
         if field.name not in message.GROUPS
     }
     tensors = {
-        f"{group}/{name}": tensor.detach().cpu().contiguous()
+        # Copies, for two names may be given one tensor, which the format does not take.
+        f"{group}/{name}": tensor.detach().to("cpu", copy=True).contiguous()
         for group in message.GROUPS
         for name, tensor in getattr(message, group).items()
     }
-    head = {
-        "format": _VERSION,
-        "kind": message.KIND,
-        "fields": json.dumps(fields, sort_keys=True, allow_nan=False),
-    }
-    content: bytes = save(tensors, metadata=head)
+    head = {"format": _VERSION, "kind": message.KIND, "fields": fields}
+    # Under one key: the library writes several in any order.
+    text = json.dumps(head, sort_keys=True, allow_nan=False)
+    content: bytes = save(tensors, metadata={_HEAD: text})
     return content
 
 
@@ -250,14 +250,8 @@ def decode(
         )
     try:
         header = parse_header(content)
-        head = header.pop("__metadata__", None)
-        if not isinstance(head, dict) or head.get("format") != _VERSION:
-            raise ValueError("it is not of this version's format")
-        kind = {each.KIND: each for each in kinds}.get(head.get("kind", ""))
-        if kind is None:
-            raise ValueError(f"{head.get('kind')!r} is not what was asked for")
+        kind, fields = _head(header.pop("__metadata__", None), kinds)
         _check_tensors(header, kind, shapes)
-        fields = parse_json(head.get("fields", ""))
         tensors = parse_tensors(content)
         for name, tensor in tensors.items():
             if not bool(tensor.isfinite().all()):
@@ -272,6 +266,18 @@ def decode(
         raise MessageError(f"cannot be read ({what})", where=where, hint=_HINT) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise MessageError(f"cannot be read ({error})", where=where, hint=_HINT) from None
+
+
+def _head(metadata: Any, kinds: tuple[type[_Any], ...]) -> tuple[type[_Any], dict[str, Any]]:
+    """Return which message this is, and its fields."""
+    head = parse_json(metadata[_HEAD]) if isinstance(metadata, dict) and _HEAD in metadata else {}
+    if not isinstance(head, dict) or head.get("format") != _VERSION:
+        raise ValueError("it is not of this version's format")
+    name, fields = head.get("kind"), head.get("fields")
+    kind = next((each for each in kinds if name == each.KIND), None)
+    if kind is None or not isinstance(fields, dict):
+        raise ValueError(f"{one_line(repr(name), 40)} is not what was asked for")
+    return kind, fields
 
 
 def _check_tensors(header: Mapping[str, Any], kind: type[_Message], shapes: Shapes) -> None:

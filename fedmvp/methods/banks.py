@@ -1,8 +1,9 @@
-"""Text banks of datasets, made from their manifests and the attributes stage's files."""
+"""Text banks by dataset: made from manifests and the attributes stage's files, or given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,20 +13,36 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.data.manifest import Manifest
 from fedmvp.methods.classes import ClassSet, TextBank
 
-__all__ = ["SelectClasses", "TextBanks", "text_bank"]
+__all__ = ["Banks", "OneBank", "TextBanks", "text_bank"]
 
 
-class SelectClasses(Protocol):
-    """Selects classes with their texts."""
+class Banks(Protocol):
+    """The texts of the classes of a federation."""
 
     @property
     def backbone(self) -> Backbone:
-        """The CLIP that encodes them."""
+        """What encodes them."""
         ...
 
     def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
         """Return classes of a dataset as seen in a domain."""
         ...
+
+
+@dataclass(frozen=True)
+class OneBank:
+    """The bank of the one dataset there is."""
+
+    bank: TextBank
+
+    @property
+    def backbone(self) -> Backbone:
+        """What encodes its texts."""
+        return self.bank.backbone
+
+    def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
+        """Return some of its classes."""
+        return self.bank.select(names)
 
 
 def text_bank(

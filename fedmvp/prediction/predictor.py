@@ -19,11 +19,17 @@ from fedmvp.methods.base import Method
 from fedmvp.methods.classes import RaggedFeatures, TextBank, Texts
 from fedmvp.prediction.candidates import Candidates
 
-__all__ = ["Attended", "Predictor", "probabilities", "ranked"]
+__all__ = ["Attended", "CandidateBank", "Predictor", "probabilities", "ranked"]
 
 
-class _CandidateBank(TextBank):
-    """Texts of the candidates; attributes may be missing until a method asks for them."""
+class CandidateBank(TextBank):
+    """Texts of the candidates; attributes may be missing until a method asks for them.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    candidates : Candidates
+    """
 
     def __init__(self, backbone: Backbone, candidates: Candidates) -> None:
         lists = {name: candidates.attributes.get(name, ()) for name in candidates.classes}
@@ -33,6 +39,7 @@ class _CandidateBank(TextBank):
         )
 
     def texts(self, kind: str) -> Texts:
+        """Return the texts of a kind; a class without any is an error."""
         texts = super().texts(kind)
         for name, own in zip(self.names, texts, strict=True):
             if not own:
@@ -45,6 +52,7 @@ class _CandidateBank(TextBank):
         return texts
 
     def features(self, kind: str) -> RaggedFeatures:
+        """Return their features; see `texts`."""
         self.texts(kind)
         return super().features(kind)
 
@@ -81,7 +89,7 @@ class Predictor:
     def __init__(self, method: Method, candidates: Candidates) -> None:
         self.method = method
         self.candidates = candidates
-        self.classes = _CandidateBank(method.backbone, candidates).select(candidates.classes)
+        self.classes = CandidateBank(method.backbone, candidates).select(candidates.classes)
         method.enter(None)
 
     @property

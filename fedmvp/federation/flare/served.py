@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedmvp.clip.backbone import load_backbone
 from fedmvp.devices import prepare_device
-from fedmvp.errors import BackboneError, ClientFailure, ConfigError
+from fedmvp.errors import BackboneError, ClientFailure
 from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.flare.events import Events
@@ -95,17 +95,10 @@ class Served:
         """Return why which sites are no part of this job."""
         out = {name: "is not connected" for name in self.plan.clients if name not in present}
         ours = describe(self.plan, self.backbone_sha256)
-        # One after the other: they load at the same time, so the first alone keeps us waiting.
-        for name in present:
-            try:
-                silent = backend.describe(ours, [name])
-            except ConfigError as error:
-                self.events.write("refused", site=name, error=str(error))
-                out[name] = f"was refused: {error.what}"
-                continue
-            if name in silent:
-                self.events.write("refused", site=name, error=silent[name])
-                out[name] = f"did not say what it would train with: {silent[name]}"
+        silent, differing = backend.describe(ours, present)
+        for name, error in {**silent, **differing}.items():
+            self.events.write("refused", site=name, error=error)
+            out[name] = f"was refused: {error}" if name in differing else f"is left out: {error}"
         self.events.write("agreed", sites=[name for name in present if name not in out])
         return out
 

@@ -9,15 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fedmvp.errors import FedMVPError, told
-from fedmvp.federation.failures import Failure
 from fedmvp.federation.flare.connection import greet
 from fedmvp.federation.flare.installed import flare_version, require_flare
 from fedmvp.federation.flare.layout import Kit
 from fedmvp.federation.plan import Plan, describe, load_plan
-from fedmvp.federation.schedule import learning_rate
 from fedmvp.federation.site import Site
 from fedmvp.federation.site_config import SiteConfig, load_site_config
-from fedmvp.federation.wire import TrainJob
 
 __all__ = ["Line", "examine"]
 
@@ -122,22 +119,7 @@ def _dry_round(config: SiteConfig, plan: Plan, states: Path, problems: list[str]
     few = config.model_copy(
         update={"shots": 1, "minimum": config.minimum.model_copy(update={"images": 1})}
     )
-    site = Site.open(few, plan, states, problems.append)
-    params = plan.resolved()
-    server = site.method.server(params.rounds)
-    job = TrainJob(
-        plan.name,
-        config.client,
-        0,
-        0,
-        learning_rate(params.schedule, params.learning_rate, 0, params.rounds),
-        {name: tensor.detach().clone() for name, tensor in site.method.tensors().items()},
-        server.download(config.client),
-    )
-    reply = site.train(job)
-    if isinstance(reply, Failure):
-        yield Line("training", False, reply.error, (problems or [""])[-1].strip().split("\n")[-1])
-        return
+    reply = Site.open(few, plan, states, problems.append).rehearse()
     told_of = {name: round(value, 4) for name, value in reply.metrics.items()}
     yield Line("training", True, f"one image a class: {told_of or 'metrics stay here'}")
 

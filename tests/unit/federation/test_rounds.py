@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -165,5 +166,15 @@ def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
         ):
             pass
         assert half.exists()
+    for number, age_s in enumerate((30, 10)):
+        path = folder.path / f"fold/round-{number + 1:06d}-0123456789abcdef.safetensors"
+        path.write_bytes(b"")
+        os.utime(path, (time.time() - age_s, time.time() - age_s))
+    with (
+        folder.held(),
+        pytest.raises(CheckpointError, match=r"2 of 5 rounds done, about (4\d|50) seconds to go"),
+        CheckpointFolder(folder.path).held(rounds=5, patience_s=0.1),
+    ):
+        pass
     with folder.held():  # the first has gone; what it left half written goes, too
         assert not half.exists()

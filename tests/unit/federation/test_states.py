@@ -106,3 +106,17 @@ def test_a_damaged_state_is_no_older_one(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"state of client a before round 2 is damaged"):
         folder.before("a", 2)
     assert value(folder.before("a", 1)) == 1.0
+
+
+@pytest.mark.parametrize("place", ["memory", "folder"])
+def test_rounds_whose_models_are_kept_stay(tmp_path: Path, place: str) -> None:
+    """The last three of eight, of a client that took part in some of them."""
+    kept = MemoryStates("one", 6) if place == "memory" else StateFolder(tmp_path, "one", "cpu", 6)
+    trained = (0, 1, 2, 5, 6, 7)
+    for index, since in zip(trained, (0, 1, 2, 3, 6, 7), strict=True):
+        kept.keep("a", state(float(index)), since=since, after=index + 1)
+    assert [value(kept.before("a", k)) for k in (6, 7, 8)] == [5.0, 6.0, 7.0]
+    rare = MemoryStates("one", 6) if place == "memory" else StateFolder(tmp_path, "one", "cpu", 6)
+    rare.keep("b", state(1.0), since=0, after=2)
+    rare.keep("b", state(7.0), since=2, after=8)
+    assert [value(rare.before("b", k)) for k in (6, 7, 8)] == [1.0, 1.0, 7.0]
