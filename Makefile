@@ -1,6 +1,6 @@
 # The two commands a user needs are `make repro` and `make test`; `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help env repro test check ui lock docs pretrain clean
+.PHONY: help env repro test check ui lock docs federation-demo pretrain clean
 
 # DVC starts stages with $SHELL; a login shell's start-up files must not change the PATH below.
 SHELL := /bin/sh
@@ -18,7 +18,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-7s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-15s %s\n", $$1, $$2}'
 
 env: ## build .venv from requirements.txt (PYTHON=… chooses the interpreter: 3.11, 3.12 or 3.13)
 	@.ci/env
@@ -66,6 +66,9 @@ docs: env ## build the documents as a site into site/
 	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-docs.txt
 	@mkdocs build --quiet --strict
 	@echo "site: $(CURDIR)/site/index.html (its search needs: python -m http.server --directory site)"
+
+federation-demo: env ## a server and three sites on this machine, over mutual TLS: minutes
+	@python -m benchmarks.federation_demo
 
 pretrain: env ## train PictoCLIP anew, or go on with it: hours on a CPU, see CONTRIBUTING.md
 	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-build.txt

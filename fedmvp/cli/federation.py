@@ -187,8 +187,8 @@ def import_results(folder: _Folder) -> None:
 
 def _params() -> Params:
     """Return this folder's params.yaml, else the default profile."""
-    from fedmvp.cli.profile import profile_params
     from fedmvp.config import load_params
+    from fedmvp.profiles import profile_params
 
     return load_params() if Path("params.yaml").is_file() else profile_params("default")
 

@@ -15,17 +15,22 @@ def federation_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("nvflare")
     from fedmvp.config import load_params
     from fedmvp.federation.flare.kit import create_federation
-    from fedmvp.federation.flare.settings import settings_of
+    from fedmvp.federation.flare.settings import FederationSettings, new_plan
+    from fedmvp.files import read_json
+    from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 
-    settings = settings_of(
-        load_params(ROOT / "fedmvp/profiles/default.yaml"),
+    params = load_params(ROOT / "fedmvp/profiles/default.yaml")
+    backbone = prepare_backbone(BackboneChoice("pictoclip"))
+    spec = read_json(backbone / "spec.json")
+    plan = new_plan(
+        params,
         "promptfl",
-        name="fed",
-        host="localhost",
-        port=8002,
+        name="fedmvp",
         sites=("north", "south", "east"),
         seed=1,
+        backbone_sha256=spec["tower_sha256"],
     )
+    settings = FederationSettings(authority="fed", host="localhost", port=8002)
     folder = tmp_path_factory.mktemp("federation") / "fed"
-    create_federation(folder, settings)
+    create_federation(folder, settings, plan, backbone)
     return folder

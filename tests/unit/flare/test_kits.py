@@ -11,12 +11,21 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from fedmvp.config import load_params
 from fedmvp.errors import ConfigError
 from fedmvp.federation.flare import policy
 from fedmvp.federation.flare.installed import require_flare
 from fedmvp.federation.flare.kit import create_federation, renew_kits
 from fedmvp.federation.flare.layout import Kit, Organiser
-from fedmvp.federation.flare.settings import FederationSettings, read_settings
+from fedmvp.federation.flare.settings import (
+    FederationSettings,
+    new_plan,
+    read_settings,
+    require_site_names,
+)
+from fedmvp.federation.plan import load_plan
+from fedmvp.sections import parse_section
+from tests.paths import ROOT
 
 SITES = ("north", "south", "east")
 
@@ -121,7 +130,7 @@ def test_a_renewed_site_has_a_new_key_and_the_old_ca(
     before = {p: p.read_bytes() for p in folder.rglob("*.crt")} | {
         p: p.read_bytes() for p in kit.local.iterdir()
     }
-    renew_kits(organiser, read_settings(organiser), ["south"])
+    renew_kits(organiser, read_settings(organiser), SITES, ["south"])
     changed = {path.relative_to(folder) for path, old in before.items() if path.read_bytes() != old}
     assert changed == {Path("kits/south/startup/client.crt")}
     assert kit.site.read_text(encoding="utf-8") == "own"
@@ -136,37 +145,60 @@ def test_renewal_needs_the_ca_and_a_known_name(federation_folder: Path, tmp_path
     organiser = Organiser.open(folder)
     settings = read_settings(organiser)
     with pytest.raises(ConfigError, match="neither a site"):
-        renew_kits(organiser, settings, ["west"])
+        renew_kits(organiser, settings, SITES, ["west"])
     shutil.rmtree(organiser.authority)
     with pytest.raises(ConfigError, match="CA is not here"):
-        renew_kits(organiser, settings, ["south"])
+        renew_kits(organiser, settings, SITES, ["south"])
 
 
 def test_a_folder_that_exists_is_left_alone(federation_folder: Path) -> None:
     before = sorted(federation_folder.rglob("*"))
-    settings = read_settings(Organiser.open(federation_folder))
+    organiser = Organiser.open(federation_folder)
+    settings, plan = read_settings(organiser), load_plan(organiser.plan)
     with pytest.raises(ConfigError, match="exists already"):
-        create_federation(federation_folder, settings)
+        create_federation(federation_folder, settings, plan, organiser.backbone)
     assert sorted(federation_folder.rglob("*")) == before
 
 
+def test_each_kit_holds_the_plan(federation_folder: Path) -> None:
+    organiser = Organiser.open(federation_folder)
+    plans = {Kit.open(organiser.kits / site).plan.read_bytes() for site in SITES}
+    assert plans == {organiser.plan.read_bytes()}
+    plan = load_plan(organiser.plan)
+    assert plan.clients == SITES
+    assert (plan.resolved().on_client_failure, plan.resolved().min_clients) == ("skip", 2)
+    assert plan.resolved().participation == 1.0
+
+
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("sites", "told"),
     [
-        ({"sites": ["a", "a"]}, "twice"),
-        ({"sites": ["server"]}, "is the server"),
-        ({"sites": ["A b"]}, "pattern"),
-        ({"minimum_sites": 4}, "more than there are"),
-        ({"port": 0}, "greater than"),
-        ({"host": "a b"}, "pattern"),
+        (("a", "server"), "is the name of the server"),
+        (("a", "localhost"), "is the name of the server"),
+        (("A b",), "pattern"),
+        (("../a",), "pattern"),
     ],
 )
-def test_impossible_settings_are_refused(
-    change: dict[str, Any], told: str, federation_folder: Path
-) -> None:
+def test_impossible_names_of_sites_are_refused(sites: tuple[str, ...], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        require_site_names(sites, "localhost")
+
+
+@pytest.mark.parametrize("change", [{"port": 0}, {"host": "a b"}, {"wait_s": 0}, {"wiat_s": 1}])
+def test_impossible_settings_are_refused(change: dict[str, Any], federation_folder: Path) -> None:
     value = read_settings(Organiser.open(federation_folder)).model_dump(mode="json")
-    with pytest.raises(ValueError, match=told):
-        FederationSettings.model_validate({**value, **change})
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        parse_section(FederationSettings, {**value, **change}, "federation.yaml")
+
+
+def test_the_plan_takes_the_methods_own_rounds_unless_others_are_asked_for() -> None:
+    params = load_params(ROOT / "fedmvp/profiles/default.yaml")
+    made = new_plan(
+        params, "fedmvp", name="x", sites=("a", "b"), seed=1, backbone_sha256="0" * 64, rounds=3
+    )
+    assert made.resolved().rounds == 3
+    with pytest.raises(ConfigError, match="trains nothing"):
+        new_plan(params, "zero_shot", name="x", sites=("a",), seed=1, backbone_sha256="0" * 64)
 
 
 def test_without_the_extra_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
