@@ -1,6 +1,6 @@
-"""Write the reference pages that follow from code: the command line and params.yaml.
+"""Write the reference pages that follow from code: commands, params.yaml, site.yaml.
 
-``python docs/generate.py`` writes ``reference/cli.md`` and ``reference/params.md`` beside it;
+``python docs/generate.py`` writes ``cli.md``, ``params.md`` and ``site.md`` in ``reference/``;
 tests/unit/docs fails where a committed page differs from what is written here.
 """
 
@@ -28,6 +28,8 @@ from fedmvp.config import (
     ReportParams,
     RunParams,
 )
+from fedmvp.federation.plan import Plan, PlanBackbone
+from fedmvp.federation.site_config import Minimum, Share, SiteConfig, SiteImages
 from fedmvp.methods import METHODS
 from fedmvp.methods.build import load_method
 from fedmvp.partition.schemes import SCHEMES
@@ -46,6 +48,14 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "federation.privacy": DifferentialPrivacyParams,
     "evaluation": EvaluationParams,
     "report": ReportParams,
+}
+_SITES: dict[str, type[BaseModel]] = {
+    "plan.json": Plan,
+    "plan.json: backbone": PlanBackbone,
+    "site.yaml": SiteConfig,
+    "site.yaml: images": SiteImages,
+    "site.yaml: minimum": Minimum,
+    "site.yaml: share": Share,
 }
 # Of entries whose models say nothing.
 _MEANINGS = {
@@ -170,6 +180,17 @@ def _params() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _site() -> str:
+    lines = [
+        f"# A federation of sites: plan.json and site.yaml\n\n{_NOTE}",
+        "What everybody has a copy of (`fedmvp/federation/plan.py`), and what stays at a site "
+        "(`fedmvp/federation/site_config.py`). Unknown entries are refused.\n",
+    ]
+    for name, model in _SITES.items():
+        lines += [f"## {name}\n", f"{_summary(model)}\n", _fields(name, model)]
+    return "\n".join(lines) + "\n"
+
+
 def _schemes() -> Iterator[str]:
     """Yield the lines of the partition schemes."""
     yield "## partition.scheme\n"
@@ -210,7 +231,7 @@ def _type(annotation: Any) -> str:
         return "mapping"
     if parts and hasattr(annotation, "__metadata__"):
         return _type(parts[0])
-    words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
     return words.get(annotation, "section")
 
 
@@ -270,7 +291,7 @@ def _flat(text: str) -> str:
     return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in parts)
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": _cli, "params.md": _params}
+PAGES: dict[str, Callable[[], str]] = {"cli.md": _cli, "params.md": _params, "site.md": _site}
 """File in docs/reference → what it holds."""
 
 

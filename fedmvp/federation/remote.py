@@ -226,6 +226,13 @@ class RemoteBackend:
             reply.bytes_down,
         )
         check_update(update, tensors)
+        if reply.phase not in self.method.phases:
+            raise ClientFailure(
+                "is of a phase the method does not have",
+                where=f"update of client {reply.client}",
+                value=reply.phase,
+                hint=f"known: {', '.join(self.method.phases)}",
+            )
         wanted = self.method.communicated(reply.phase)
         if sorted(update.tensors) != sorted(wanted):
             raise ClientFailure(

@@ -70,6 +70,10 @@ def incomplete(reply: TrainReply) -> list[tuple[str, bytes]]:
     return [("beta", encode(replace(reply, tensors={})))]
 
 
+def strange_phase(reply: TrainReply) -> list[tuple[str, bytes]]:
+    return [("beta", encode(replace(reply, phase="fine_tuning")))]
+
+
 def huge(reply: TrainReply) -> list[tuple[str, bytes]]:
     return [("beta", b"\0" * 30_000_000)]
 
@@ -98,6 +102,7 @@ def nothing(reply: TrainReply) -> list[tuple[str, bytes]]:
         (wrong_name, "none of the method's"),
         (double, "of format 'F64', not float32"),
         (incomplete, "ClientFailure: update of client beta: has 0 tensors, phase all sends 1"),
+        (strange_phase, "is of a phase the method does not have; got 'fine_tuning'"),
         (huge, "site beta its reply has 30,000,000 bytes, more than"),
         (another, "reply of site beta: is of another client"),
         (earlier, "site beta gave no reply within 0.5 s"),
