@@ -17,7 +17,7 @@ def test_a_server_and_three_sites_leave_the_bytes_of_one_process(tmp_path: Path)
     from tests.machines.in_process import in_process
 
     entries = {"client_state": "persistent", "weighting": "samples", "participation": 0.7}
-    machines = Machines(tmp_path / "machines", rounds=3, entries=entries)
+    machines = Machines(tmp_path / "machines", method="fedmvp", rounds=3, entries=entries)
     expected = in_process(machines, tmp_path / "here")
     with running(machines):
         for site in ("a", "b", "c"):

@@ -83,7 +83,7 @@ def test_a_site_cannot_come_in_anothers_name(machines: Machines, tmp_path: Path)
     path.write_text(json.dumps(entry), encoding="utf-8")
     process = site_process(kit, tmp_path / "log")
     try:
-        machines.wait(lambda: not process.running, 120)
+        machines.wait(lambda: not process.running)
     finally:
         process.stop()
     assert process.popen.returncode != 0

@@ -15,7 +15,7 @@ from fedmvp.federation.rounds import FederationResult
 from fedmvp.federation.site_evaluation import SiteCounts
 from fedmvp.files import read_json, sha256_json, write_bytes, write_json
 from fedmvp.results.rounds import ROUND_COLUMNS
-from fedmvp.results.weights import tensor_name
+from fedmvp.results.weights import round_name, tensor_name
 
 __all__ = ["FOLD", "is_whole", "write_results"]
 
@@ -29,11 +29,11 @@ def write_results(
 ) -> None:
     """Write the result files; the run's record, written last, says that all are there."""
     folder = organiser.results
-    tensors = {
-        tensor_name(FOLD, name): tensor.cpu().contiguous()
-        for name, tensor in outcome.tensors.items()
-    }
-    write_bytes(folder / "weights.safetensors", save(tensors))
+    tensors = {tensor_name(FOLD, name): tensor for name, tensor in outcome.tensors.items()}
+    for index, kept in outcome.earlier.items():
+        tensors |= {round_name(index, tensor_name(FOLD, name)): t for name, t in kept.items()}
+    content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    write_bytes(folder / "weights.safetensors", content)
     write_csv(folder / "rounds.csv", ROUND_COLUMNS, [{"fold": FOLD, **row} for row in outcome.rows])
     write_json(
         folder / "failures.json", [{"fold": FOLD, **failure} for failure in outcome.failures]

@@ -47,7 +47,7 @@ def organiser(federation_folder: Path, tmp_path: Path) -> Organiser:
 def finish(organiser: Organiser, counts: dict[str, Any] = COUNTS) -> Plan:
     plan = load_plan(organiser.plan)
     tensors = {"context": torch.ones(4, 128)}
-    result = FederationResult(tensors, [ROW], [FAILURE])
+    result = FederationResult(tensors, [ROW], [FAILURE], {})
     sites = {"north": counts} if counts else {}
     write_results(organiser, plan, result, SiteCounts(groups=counts, sites=sites))
     return plan
