@@ -76,7 +76,7 @@ class SiteConfig(Section):
     backbone: Path = Field(description="Folder with spec.json and weights.safetensors.")
     known: Literal["all", "half"] | tuple[str, ...] = Field(
         default="all",
-        description="Classes it trains on; the others are tested as new ones. half: the first half.",
+        description="Classes it trains on, half: the first half; others are tested as new ones.",
     )
     shots: int | None = Field(default=None, ge=1, description="Training images a class at most.")
     minimum: Minimum = Field(default=Minimum(), description="Its section is below.")

@@ -148,7 +148,7 @@ class StateFolder(States):
         # Names of clients are not names of files.
         folder = self.path / sha256_bytes(client.encode())[:24]
         pattern = "*" if number is None else f"{number:06d}"
-        return sorted(folder.glob(f"round-{pattern}-*.safetensors"))
+        return sorted(folder.glob(f"before-{pattern}-*.safetensors"))
 
     def _rounds(self, client: str) -> list[int]:
         return sorted({int(path.name.split("-")[1]) for path in self._files(client)})
@@ -173,7 +173,7 @@ class StateFolder(States):
         stale = self._files(client, number)
         if last is None or digest not in map(_hash_of, self._files(client, last)):
             folder = self.path / sha256_bytes(client.encode())[:24]
-            path = folder / f"round-{number:06d}-{digest}.safetensors"
+            path = folder / f"before-{number:06d}-{digest}.safetensors"
             write_bytes(path, content)
             stale = [old for old in stale if old != path]
         for old in stale:

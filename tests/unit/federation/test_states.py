@@ -80,6 +80,7 @@ def test_another_process_finds_them_under_any_name(tmp_path: Path) -> None:
     again = StateFolder(tmp_path, "one")
     assert [value(again.before(c, 1)) for c in ("dir/a", "../b", "é\n")] == [0.0, 1.0, 2.0]
     assert all(tmp_path in path.parents for path in files(one))
+    assert not list(tmp_path.rglob("round-*"))  # which checkpoints are counted by
 
 
 def test_an_unchanged_state_is_not_written_again(tmp_path: Path) -> None:
