@@ -25,6 +25,8 @@ class SiteProgress:
         Of its last update, counted from 0.
     loss : float or None
     images : int or None
+    silent : bool
+        Whether it said nothing when it was last asked; stands until its next answer.
     missed : int
         Rounds that went on without it.
     note : str
@@ -35,6 +37,7 @@ class SiteProgress:
     round: int | None = None
     loss: float | None = None
     images: int | None = None
+    silent: bool = False
     missed: int = 0
     note: str = ""
 
@@ -106,13 +109,14 @@ def _round(run: Progress, event: Mapping[str, Any]) -> None:
 
 def _update(run: Progress, event: Mapping[str, Any]) -> None:
     site = run.sites[event["site"]]
-    site.state, site.note = "answered", ""
+    site.state, site.note, site.silent = "answered", "", False
     site.round, site.loss, site.images = event["round"], event["loss"], event["images"]
 
 
 def _missed(run: Progress, event: Mapping[str, Any]) -> None:
     site = run.sites[event["site"]]
-    site.state = "failed" if event["heard"] else "silent"
+    site.silent = not event["heard"]
+    site.state = "silent" if site.silent else "failed"
     site.note, site.missed = event["error"], site.missed + 1
 
 

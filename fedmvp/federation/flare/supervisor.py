@@ -227,9 +227,9 @@ class Supervisor:
         Once for each time it fell silent: a site that is there and too slow stays too slow.
         """
         for name, site in self.progress.sites.items():
-            if site.state == "answered":
+            if not site.silent:
                 self.excused.discard(name)
-            elif site.state == "silent" and name in present and name not in self.excused:
+            elif name in present and name not in self.excused:
                 self.excused.add(name)
                 self.organiser.pause.touch()
                 self.events.write("returned", site=name)
