@@ -54,12 +54,12 @@ def create_federation(
 ) -> Organiser:
     """Make the organiser's folder: CA, the server's kit, a kit for each site, settings and plan.
 
+    Nothing stands at `root` until all is made.
+
     Parameters
     ----------
     backbone : Path
         Folder of the frozen CLIP, which is copied.
-
-    Nothing stands at `root` until all is made.
 
     Raises
     ------
@@ -158,7 +158,9 @@ def _issue(
     for subject in wanted:
         target = targets[subject]
         if renewed:
-            shutil.rmtree(target / "startup")
+            shutil.rmtree(
+                target / "startup", ignore_errors=True
+            )  # kits are deleted once handed out
         else:
             (target / "local").mkdir(parents=True, mode=0o700)
             logs = made / subject / "local" / "log_config.json.default"

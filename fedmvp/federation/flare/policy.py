@@ -121,7 +121,7 @@ def server_resources(server: Path) -> dict[str, Any]:
             "args": {"uri_root": "/", "storage": {"path": storage, "args": snapshots}},
         },
         "components": [
-            # Two at once: a stale job that FLARE still thinks is running must not block the next.
+            # So many at once: a stale job that FLARE thinks is running must not block the next.
             {"id": "job_scheduler", "path": scheduler, "args": {"max_jobs": 1000}},
             {"id": "job_manager", "path": manager, "args": jobs},
             {"id": "job_store", "path": storage},

@@ -41,13 +41,12 @@ class Line:
 
 
 def examine(kit: Kit, *, connect: bool) -> Iterator[Line]:
-    """Yield the findings; the first that hides others ends them."""
-    yield from _guarded("engine", lambda: _engine())
+    """Yield the findings; what is wrong with one does not hide the others."""
+    yield from _guarded("engine", _engine)
     yield from _guarded("certificate", lambda: _certificate(kit))
     if connect:
         yield from _guarded("connection", lambda: _connection(kit))
-    lines = list(_guarded("site", lambda: _site(kit)))
-    yield from lines
+    yield from _guarded("site", lambda: _site(kit))
 
 
 def _guarded(check: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:

@@ -19,11 +19,13 @@ from fedmvp.federation.flare.events import Events
 from fedmvp.federation.flare.job import write_job
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.flare.outcome import is_whole
+from fedmvp.federation.flare.policy import server_resources
 from fedmvp.federation.flare.process import Process, server_process
 from fedmvp.federation.flare.progress import Progress
 from fedmvp.federation.flare.session import Session, Unreachable, open_session
 from fedmvp.federation.flare.settings import FederationSettings
 from fedmvp.federation.plan import Plan
+from fedmvp.files import write_json
 from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["Supervisor", "held"]
@@ -131,6 +133,11 @@ class Supervisor:
         if self.server is not None and self.server.running and self._reachable():
             return
         self.close()
+        # Its stores have absolute paths, and the folder may have been moved.
+        write_json(
+            self.organiser.server / "local" / "resources.json",
+            server_resources(self.organiser.server),
+        )
         self.server = server_process(self.organiser, self.organiser.run / "server.log")
         self.events.write("server")
         end = time.monotonic() + _SERVER_S

@@ -139,6 +139,20 @@ def test_a_renewed_site_has_a_new_key_and_the_old_ca(
     )
 
 
+def test_a_kit_that_was_handed_out_and_deleted_can_be_renewed(
+    federation_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fed"
+    shutil.copytree(federation_folder, folder)
+    organiser = Organiser.open(folder)
+    old = certificate(Kit.open(organiser.kits / "east").startup / "client.crt")
+    shutil.rmtree(organiser.kits)
+    renew_kits(organiser, read_settings(organiser), SITES, ["east"])
+    kit = Kit.open(organiser.kits / "east")
+    assert certificate(kit.startup / "client.crt").serial_number != old.serial_number
+    assert mode(kit.startup) == 0o700
+
+
 def test_renewal_needs_the_ca_and_a_known_name(federation_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "fed"
     shutil.copytree(federation_folder, folder)
