@@ -22,7 +22,7 @@ from fedmvp.federation.flare.message import content_of, message_of
 from fedmvp.federation.flare.served import Paused, Served
 from fedmvp.federation.remote import RemoteBackend
 
-__all__ = ["FederationController"]
+__all__ = ["FederationController", "Mail"]
 
 _TASK = "job"
 
@@ -32,7 +32,7 @@ class FederationController(Controller):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._heard: set[str] = set()
+        self.heard: set[str] = set()
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Do nothing: what is needed is loaded when the job has begun."""
@@ -50,13 +50,13 @@ class FederationController(Controller):  # type: ignore[misc]
             backend = RemoteBackend(
                 served.plan,
                 served.method,
-                _Mail(self, fl_ctx),
+                Mail(self, fl_ctx),
                 deadline_s=served.settings.round_deadline_s,
                 stop=lambda: _end_if(abort_signal),
             )
-            self._backend = backend
+            self.backend = backend
             present = [client.name for client in fl_ctx.get_engine().get_clients()]
-            served.run(backend, present, self._heard)
+            served.run(backend, present, self.heard)
         except Paused:
             events.write("paused", job=job)
         except _Aborted:
@@ -72,20 +72,20 @@ class FederationController(Controller):  # type: ignore[misc]
 
     def ask(self) -> None:
         """Begin a new question: nobody has answered it yet."""
-        self._heard.clear()
+        self.heard.clear()
 
     def answered(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         """Take an answer in: FLARE calls this in a thread of its own."""
         content = content_of(client_task.result)
-        self._heard.add(client_task.client.name)
+        self.heard.add(client_task.client.name)
         client_task.result = None  # FLARE would keep it
-        self._backend.deliver(client_task.client.name, content)
+        self.backend.deliver(client_task.client.name, content)
 
     def ended(self, task: Task, fl_ctx: FLContext) -> None:
         """Take note of a site that FLARE lost, so that nobody waits for the deadline."""
         if task.completion_status == TaskCompletionStatus.CLIENT_DEAD:
             for client in task.targets:
-                self._backend.lost(str(client), "is gone: it sends no sign of life")
+                self.backend.lost(str(client), "is gone: it sends no sign of life")
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, ctx: FLContext
@@ -102,7 +102,7 @@ def _end_if(abort_signal: Signal) -> None:
         raise _Aborted
 
 
-class _Mail:
+class Mail:
     """Hands jobs to sites, and takes back those of the round before that were not fetched."""
 
     def __init__(self, controller: FederationController, fl_ctx: FLContext) -> None:
@@ -111,6 +111,7 @@ class _Mail:
         self.standing: list[Task] = []
 
     def __call__(self, jobs: Mapping[str, bytes]) -> None:
+        """Hand each client its job; see `fedmvp.federation.remote.Send`."""
         for old in self.standing:
             self.controller.cancel_task(old)
         self.standing = []

@@ -13,6 +13,7 @@ __all__ = [
     "ADMIN",
     "ALLOWED",
     "POLL_S",
+    "RIGHTS",
     "server_resources",
     "server_rights",
     "site_privacy",
@@ -28,7 +29,7 @@ ALLOWED = ("fedmvp.federation.flare.",)
 """Prefix of the classes a job may name."""
 
 _ROLES = ("project_admin", "org_admin", "lead", "member")
-_RIGHTS = (
+RIGHTS = (
     "submit_job",
     "clone_job",
     "manage_job",
@@ -55,8 +56,8 @@ def site_rights() -> dict[str, Any]:
 
 
 def _policy(granted: set[str]) -> dict[str, Any]:
-    none = dict.fromkeys(_RIGHTS, "none")
-    admin = {right: "any" if right in granted else "none" for right in _RIGHTS}
+    none = dict.fromkeys(RIGHTS, "none")
+    admin = {right: "any" if right in granted else "none" for right in RIGHTS}
     permissions = {role: admin if role == "project_admin" else none for role in _ROLES}
     return {"format_version": "1.0", "permissions": permissions}
 

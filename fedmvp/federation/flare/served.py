@@ -20,7 +20,7 @@ from fedmvp.federation.plan import describe, load_plan, require_possible
 from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
 
-__all__ = ["Paused", "Served"]
+__all__ = ["Paused", "Served", "ToldBackend"]
 
 
 class Paused(Exception):
@@ -82,7 +82,7 @@ class Served:
             When too few sites are left in a round, and whatever else ends a run.
         """
         out = self._agree(backend, [name for name in self.plan.clients if name in present])
-        told = _Told(backend, self.organiser.pause, self.events, out, heard)
+        told = ToldBackend(backend, self.organiser.pause, self.events, out, heard)
         outcome = train_sites(self.plan, self.method, told, self.organiser.checkpoints)
         self.events.write("evaluating")
         asked = [name for name in self.plan.clients if name not in out]
@@ -107,7 +107,7 @@ def _left_out(client: str, round_index: int, out: Mapping[str, str]) -> Failure:
     return Failure(client, round_index, f"site {client} {out[client]}", "")
 
 
-class _Told:
+class ToldBackend:
     """A backend that tells of each round and each site, and knows who is not there.
 
     Parameters

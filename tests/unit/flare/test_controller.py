@@ -14,7 +14,7 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import MessageError
 from fedmvp.federation.flare.events import Events, read_events
 from fedmvp.federation.flare.opening import Answering
-from fedmvp.federation.flare.served import Paused, _Told
+from fedmvp.federation.flare.served import Paused, ToldBackend
 from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
 from fedmvp.federation.wire import Refusal, TrainReply, encode
@@ -55,13 +55,13 @@ class Engine:
             self.controller.answered(answer, ctx)
 
     def backend(self) -> RemoteBackend:
-        from fedmvp.federation.flare.controller import _Mail
+        from fedmvp.federation.flare.controller import Mail
 
         plan = self.loopback.plan
         method = plan.create(self.loopback.backbone)
-        mail = _Mail(self.controller, None)
+        mail = Mail(self.controller, None)
         backend = RemoteBackend(plan, method, mail, deadline_s=60)
-        self.controller._backend = backend
+        self.controller.backend = backend
         return backend
 
 
@@ -74,8 +74,8 @@ def engine(tiny: Backbone, tmp_path: Path) -> Engine:
 def train(engine: Engine, folder: Path, **changes: Any) -> Any:
     backend = engine.backend()
     events = Events(folder / "events.jsonl")
-    told = _Told(
-        backend, folder / "pause", events, changes.get("out", {}), engine.controller._heard
+    told = ToldBackend(
+        backend, folder / "pause", events, changes.get("out", {}), engine.controller.heard
     )
     return train_sites(engine.loopback.plan, backend.method, told, folder / "rounds").result
 
@@ -121,7 +121,7 @@ def test_a_pause_ends_the_job_at_a_rounds_border_and_the_next_goes_on(
     expected, _ = in_process(engine.loopback)
     backend = engine.backend()
     events = Events(tmp_path / "events.jsonl")
-    told = _Told(backend, tmp_path / "pause", events, {}, engine.controller._heard)
+    told = ToldBackend(backend, tmp_path / "pause", events, {}, engine.controller.heard)
     run = told.run
 
     def pausing(*words: Any, **named: Any) -> Any:

@@ -87,7 +87,7 @@ def test_a_site_grants_jobs_of_installed_code_and_nothing_else(
         if who != "none"
     }
     assert granted == {("project_admin", "submit_job"), ("project_admin", "manage_job")}
-    assert all(set(rights) == set(policy._RIGHTS) for rights in permissions.values())
+    assert all(set(rights) == set(policy.RIGHTS) for rights in permissions.values())
     resources = read(local / "resources.json")
     assert resources["allow_log_streaming"] is False
     assert resources["class_allow_list"] == ["fedmvp.federation.flare."]
@@ -105,7 +105,7 @@ def test_the_rights_written_out_are_all_the_engine_knows() -> None:
     pytest.importorskip("nvflare")
     from nvflare.security.security import COMMAND_CATEGORIES
 
-    assert set(COMMAND_CATEGORIES.values()) <= set(policy._RIGHTS)
+    assert set(COMMAND_CATEGORIES.values()) <= set(policy.RIGHTS)
 
 
 def test_the_server_stores_below_its_own_folder(federation_folder: Path) -> None:
