@@ -33,7 +33,7 @@ def test_job_processes_of_a_site_and_of_the_server_may_die(tmp_path: Path) -> No
         machines.wait(lambda: len(machines.events("job")) == 2)
         machines.wait_round(5)
         kill(found(serve.pid, "runner_process"))
-        assert serve.wait(300) == 0, machines.events()
+        assert serve.wait(420) == 0, machines.events()
     assert len(machines.events("job")) == 3
     assert machines.missed() == set()
     results = machines.organiser.results
@@ -53,7 +53,7 @@ def test_a_site_that_dies_is_missed_and_let_in_again(tmp_path: Path) -> None:
         machines.wait_round(2)
         kill_tree(joined["b"].pid)
         machines.join("b", FEDMVP_TEST_FAULTS=SLOW)
-        assert serve.wait(300) == 0, machines.events()
+        assert serve.wait(420) == 0, machines.events()
     missed = machines.missed()
     assert missed
     assert {client for _, client in missed} == {"b"}
