@@ -70,7 +70,7 @@ docs: env ## build the documents as a site into site/
 federation-demo: env ## a server and three sites on this machine, over mutual TLS: minutes
 	@python -m benchmarks.federation_demo
 
-pretrain: env ## train PictoCLIP anew, or go on with it: hours on a CPU, see CONTRIBUTING.md
+pretrain: env ## retrain PictoCLIP, or resume its training: hours on a CPU, see CONTRIBUTING.md
 	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-build.txt
 	@dvc --cd pretrain repro
 

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,37 @@ class States(ABC):
         """
         found = [number for number in self._rounds(client) if number <= round_index]
         return self._read(client, max(found)) if found else ClientState(self.first_phase)
+
+    def has(self, client: str) -> bool:
+        """Tell whether anything is kept of a client: something is, once it took part."""
+        return bool(self._rounds(client))
+
+    def start(
+        self, client: str, round_index: int, since: Mapping[str, int] | None
+    ) -> tuple[int, ClientState]:
+        """Return what a client goes on from, and the round that is the state before.
+
+        Parameters
+        ----------
+        round_index, since
+            See `fedmvp.federation.backend.Backend.run`.
+
+        Raises
+        ------
+        CheckpointError
+            When nothing is kept of a client that took part, or what is kept is damaged.
+        """
+        if since is None:
+            return round_index, self.before(client, round_index)
+        number = since[client]
+        if number > 0 and not self.has(client):
+            raise CheckpointError(
+                "nothing is kept of it, though it took part before",
+                where=f"client {client}, round {round_index}",
+                hint="restore the folder of states, or delete the run's checkpoints, too, to begin "
+                "anew",
+            )
+        return number, self.before(client, number)
 
     def keep(self, client: str, state: ClientState, *, since: int, after: int) -> None:
         """Keep what a client has after round `after` - 1.
@@ -164,7 +196,7 @@ class StateFolder(States):
             raise CheckpointError(
                 f"state of client {client} before round {number} is damaged ({error})",
                 where=path,
-                hint=f"restore the file, or delete {self.path.parent} to begin the run anew",
+                hint="restore the file, or delete the run's checkpoints and states to begin anew",
             ) from None
 
     def _write(self, client: str, number: int, state: ClientState, last: int | None) -> None:

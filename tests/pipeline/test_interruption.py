@@ -136,7 +136,7 @@ def test_stopped_training_says_how_to_go_on(
     assert finish(Victim(fresh, moment, 2 * files + 1, signal=number)) == 128 + number
     lines = (fresh / "log.txt").read_text(encoding="utf-8").splitlines()
     assert number.name in lines[-1]
-    assert "run `dvc repro` to go on" in lines[-1]
+    assert "run `dvc repro` to resume" in lines[-1]
     assert not [line for line in lines if "Traceback" in line]
     assert not list(fresh.rglob("*.partial"))
     assert not (fresh / RESULT).exists()
@@ -172,7 +172,7 @@ def test_outputs_that_cannot_be_written_are_not_lost(fresh: Path) -> None:
         (fresh / "results").unlink()
     message = (fresh / "log.txt").read_text(encoding="utf-8").splitlines()[-1]
     assert message.startswith("error: results/base_to_new")
-    assert "run `dvc repro` again: what is finished is kept" in message
+    assert "run `dvc repro` again: finished work is kept" in message
     assert finish(Victim(fresh)) == 0
     assert "round" not in (fresh / "log.txt").read_text(encoding="utf-8")
     assert_whole(fresh)

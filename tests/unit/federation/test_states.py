@@ -121,3 +121,13 @@ def test_rounds_whose_models_are_kept_stay(tmp_path: Path, place: str) -> None:
     rare.keep("b", state(1.0), since=0, after=2)
     rare.keep("b", state(7.0), since=2, after=8)
     assert [value(rare.before("b", k)) for k in (6, 7, 8)] == [1.0, 1.0, 7.0]
+
+
+def test_a_client_that_took_part_does_not_begin_anew_unseen(states: States) -> None:
+    assert states.start("a", 3, {"a": 0}) == (0, ClientState("one"))
+    with pytest.raises(CheckpointError, match=r"^client a, round 3: nothing is kept of it, though"):
+        states.start("a", 3, {"a": 2})
+    states.keep("a", state(2.0), since=0, after=2)
+    number, found = states.start("a", 3, {"a": 2})
+    assert (number, value(found)) == (2, 2.0)
+    assert states.start("a", 3, None)[0] == 3
