@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def open_session(organiser: Organiser) -> Session:
 
     logging.getLogger("nvflare").setLevel(logging.CRITICAL)
     logging.getLogger().addHandler(logging.NullHandler())
-    with _reaching():
+    # The engine tells of it on stdout, in the middle of our table.
+    with _reaching(), contextlib.redirect_stdout(io.StringIO()):
         return Session(
             new_secure_session(
                 ADMIN, str(organiser.admin), timeout=_CONNECT_S, auto_login_max_tries=1
