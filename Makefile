@@ -23,8 +23,8 @@ help: ## list the targets
 env: ## build .venv from requirements.txt (PYTHON=… chooses the interpreter: 3.11, 3.12 or 3.13)
 	@.ci/env
 
-repro: env ## train and evaluate everything that is not up to date, then print the report's path
-	@dvc repro
+repro: env ## train and evaluate all that is not up to date, print the report's path (JOBS=2: stages at once)
+	@$(if $(JOBS),fedmvp run --jobs $(JOBS),dvc repro)
 	@fedmvp track sync
 	@echo "report: $(CURDIR)/report/index.html"
 

@@ -20,6 +20,7 @@ from fedmvp.cli.import_official import import_official
 from fedmvp.cli.methods import methods
 from fedmvp.cli.predict import predict
 from fedmvp.cli.probe import probe
+from fedmvp.cli.run import run
 from fedmvp.cli.serve import serve
 from fedmvp.cli.settings import settings
 from fedmvp.cli.watch import watch
@@ -59,6 +60,7 @@ def main(
 
 
 app.command()(doctor)
+app.command()(run)
 app.add_typer(profile.app)
 app.add_typer(datasets.app)
 app.add_typer(attributes.app)

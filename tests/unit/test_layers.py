@@ -52,6 +52,8 @@ LAYERS = (
 # Libraries that only these modules may import, and only inside functions: each costs seconds.
 OWNERS = {
     "mlflow": "fedmvp.tracking",
+    "dvc": "pipeline.cluster",
+    "ray": "pipeline.cluster",
     "open_clip": "fedmvp.clip.open_clip_models",
     "transformers": "fedmvp.attributes.providers.local_model",
     "opacus": "fedmvp.federation.aggregation.privacy",
