@@ -1,7 +1,8 @@
 """One atomic checkpoint per round, with everything that affects the rounds to come.
 
-Global tensors, server optimizer, what the method's server keeps, client phases, momenta and
-personal tensors, the log so far. Random draws are derived from (seed, purpose, client, round), so
+Global tensors, server optimizer, what the method's server keeps, the log so far. What clients keep
+is kept where they compute, by round (`fedmvp.federation.states`): a checkpoint's log says which of
+their rounds counted. Random draws are derived from (seed, purpose, client, round), so
 no generator state is needed. A file's name holds the hash of its content: a truncated or altered
 checkpoint is passed over and the round before it taken.
 """
@@ -23,29 +24,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError
-from fedmvp.federation.client import ClientState
 from fedmvp.federation.waiting import time_left
 from fedmvp.files import remove_partial, sha256_bytes, write_bytes
 
-__all__ = ["Checkpoint", "CheckpointFolder", "KeptRound"]
+__all__ = ["Checkpoint", "CheckpointFolder"]
 
 _KEEP = 2
-
-
-@dataclass(frozen=True)
-class KeptRound:
-    """What is evaluated of a round before the last (``federation.kept_rounds``).
-
-    Parameters
-    ----------
-    tensors : mapping of str to Tensor
-        Global tensors.
-    personal : mapping of str to mapping of str to Tensor
-        What each client kept to itself by then.
-    """
-
-    tensors: Mapping[str, Tensor]
-    personal: Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass
@@ -59,63 +43,41 @@ class Checkpoint:
         Global tensors.
     server : dict of str to Tensor
         Server optimizer state.
-    states : dict of str to ClientState
     rows, failures : list of dict
         What was logged so far.
     method : dict of str to Tensor
         State of the method's server (`fedmvp.methods.server`).
-    earlier : dict of int to KeptRound
-        Rounds whose models are kept, by index.
+    earlier : dict of int to dict of str to Tensor
+        Global tensors of rounds whose models are kept, by index.
     """
 
     rounds_done: int
     tensors: dict[str, Tensor]
     server: dict[str, Tensor] = field(default_factory=dict)
-    states: dict[str, ClientState] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     method: dict[str, Tensor] = field(default_factory=dict)
-    earlier: dict[int, KeptRound] = field(default_factory=dict)
+    earlier: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Checkpoint:
         """Return it with all tensors on `device`; files are read to the CPU."""
-        states = {
-            client: ClientState(
-                state.phase, _moved(state.momentum, device), _moved(state.personal, device)
-            )
-            for client, state in self.states.items()
-        }
         tensors, server = _moved(self.tensors, device), _moved(self.server, device)
         method = _moved(self.method, device)
-        earlier = {
-            index: KeptRound(
-                _moved(kept.tensors, device),
-                {client: _moved(own, device) for client, own in kept.personal.items()},
-            )
-            for index, kept in self.earlier.items()
-        }
-        return replace(
-            self, tensors=tensors, server=server, states=states, method=method, earlier=earlier
-        )
+        earlier = {index: _moved(kept, device) for index, kept in self.earlier.items()}
+        return replace(self, tensors=tensors, server=server, method=method, earlier=earlier)
 
     def to_bytes(self) -> bytes:
         """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
         meta = {
             "rounds_done": self.rounds_done,
-            "phases": {client: state.phase for client, state in self.states.items()},
             "rows": self.rows,
             "failures": self.failures,
         }
         flat = {f"global/{name}": tensor for name, tensor in self.tensors.items()}
         flat |= {f"server/{name}": tensor for name, tensor in self.server.items()}
         flat |= {f"method/{name}": tensor for name, tensor in self.method.items()}
-        for client, state in self.states.items():
-            flat |= {f"momentum/{client}\n{name}": t for name, t in state.momentum.items()}
-            flat |= {f"personal/{client}\n{name}": t for name, t in state.personal.items()}
         for index, kept in self.earlier.items():
-            flat |= {f"earlier/{index}\n\n{name}": t for name, t in kept.tensors.items()}
-            for client, own in kept.personal.items():
-                flat |= {f"earlier/{index}\n{client}\n{name}": t for name, t in own.items()}
+            flat |= {f"earlier/{index}/{name}": tensor for name, tensor in kept.items()}
         flat["meta"] = torch.frombuffer(bytearray(json.dumps(meta).encode()), dtype=torch.uint8)
         content: bytes = save({name: t.detach().cpu().contiguous() for name, t in flat.items()})
         return content
@@ -125,16 +87,10 @@ class Checkpoint:
         """Read what `to_bytes` wrote."""
         flat = load(content)
         meta = json.loads(flat.pop("meta").numpy().tobytes())
-        states = {client: ClientState(phase) for client, phase in meta["phases"].items()}
-        for kind in ("momentum", "personal"):
-            for key, tensor in _part(flat, f"{kind}/").items():
-                client, name = key.split("\n", 1)
-                getattr(states[client], kind)[name] = tensor
         return cls(
             rounds_done=meta["rounds_done"],
             tensors=_part(flat, "global/"),
             server=_part(flat, "server/"),
-            states=states,
             rows=meta["rows"],
             failures=meta["failures"],
             method=_part(flat, "method/"),
@@ -142,18 +98,13 @@ class Checkpoint:
         )
 
 
-def _earlier(flat: Mapping[str, Tensor]) -> dict[int, KeptRound]:
-    """Return kept rounds by index; a global tensor's name has no client."""
-    tensors: dict[int, dict[str, Tensor]] = {}
-    personal: dict[int, dict[str, dict[str, Tensor]]] = {}
+def _earlier(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Return kept rounds by index, in their order."""
+    found: dict[int, dict[str, Tensor]] = {}
     for key, tensor in flat.items():
-        number, client, name = key.split("\n", 2)
-        index = int(number)
-        if client:
-            personal.setdefault(index, {}).setdefault(client, {})[name] = tensor
-        else:
-            tensors.setdefault(index, {})[name] = tensor
-    return {index: KeptRound(tensors[index], personal.get(index, {})) for index in sorted(tensors)}
+        number, name = key.split("/", 1)
+        found.setdefault(int(number), {})[name] = tensor
+    return {index: found[index] for index in sorted(found)}
 
 
 def _moved(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

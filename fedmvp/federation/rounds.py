@@ -6,7 +6,7 @@ a resumed run ends in the same bytes as an uninterrupted one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure
 from fedmvp.federation.aggregation.rules import Aggregator, check_global, check_update
 from fedmvp.federation.backend import Backend
-from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder, KeptRound
-from fedmvp.federation.client import ClientState, ClientUpdate
+from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
+from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.schedule import cohort, learning_rate
 from fedmvp.methods.server import MethodServer
@@ -47,14 +47,14 @@ class FederationResult:
         learning_rate, bytes_up, bytes_down.
     failures : list of dict
         Clients that gave no usable update: client, round_index, error, trace.
-    earlier : dict of int to KeptRound
-        The rounds before the last that ``federation.kept_rounds`` asks for, by index.
+    earlier : dict of int to dict of str to Tensor
+        What is evaluated of the rounds before the last that ``federation.kept_rounds`` asks for.
     """
 
     tensors: dict[str, Tensor]
     rows: list[dict[str, Any]]
     failures: list[dict[str, Any]]
-    earlier: dict[int, KeptRound]
+    earlier: dict[int, dict[str, Tensor]]
 
 
 def run_federation(
@@ -67,6 +67,7 @@ def run_federation(
     checkpoints: CheckpointFolder | None = None,
     progress: Callable[[RoundReport], None] | None = None,
     server: MethodServer | None = None,
+    noise_seed: int | None = None,
 ) -> FederationResult:
     """Train for ``federation.rounds`` rounds.
 
@@ -74,6 +75,8 @@ def run_federation(
     ----------
     server : MethodServer, optional
         What the method needs of the server; nothing by default.
+    noise_seed : int, optional
+        Of the noise of differential privacy, for a server whose clients know `seed`.
 
     Raises
     ------
@@ -82,10 +85,10 @@ def run_federation(
         global model is not finite.
     """
     state = _begin(initial, checkpoints)
-    backend.states.update(state.states)
-    aggregator = Aggregator(federation, state.server, seed)
+    aggregator = Aggregator(federation, state.server, seed if noise_seed is None else noise_seed)
     server = server or MethodServer()
     server.state.update(state.method)
+    counted = {row["client"]: row["round"] + 1 for row in state.rows}
     for index in range(state.rounds_done, federation.rounds):
         rate = learning_rate(
             federation.schedule, federation.learning_rate, index, federation.rounds
@@ -93,11 +96,12 @@ def run_federation(
         chosen = cohort(clients, federation.participation, seed, index)
         good = _Collected(state, index, rate, len(chosen), federation, progress, server)
         extra = {client: server.download(client) for client in chosen}
-        updates = good(backend.run(state.tensors, chosen, index, rate, extra))
+        since = {client: counted.get(client, 0) for client in chosen}
+        updates = good(backend.run(state.tensors, chosen, index, rate, extra, since))
         tensors = aggregator(state.tensors, updates, index, len(chosen))
-        if good.count < federation.min_clients:
+        if len(good.counted) < federation.min_clients:
             raise ClientFailure(
-                f"round {index} has {good.count} usable updates of {len(chosen)}",
+                f"round {index} has {len(good.counted)} usable updates of {len(chosen)}",
                 where="federation.min_clients",
                 value=federation.min_clients,
                 hint="see the failed clients above, or lower min_clients",
@@ -107,24 +111,15 @@ def run_federation(
         state.tensors = tensors
         state.method = server.state
         state.server = aggregator.state
-        state.states = backend.states
+        counted |= {client: index + 1 for client in good.counted}
         state.rounds_done = index + 1
         if federation.rounds - federation.kept_rounds <= index < federation.rounds - 1:
-            state.earlier[index] = _kept(server.evaluated(tensors, index), backend.states)
+            kept = server.evaluated(tensors, index)
+            state.earlier[index] = {name: tensor.clone() for name, tensor in kept.items()}
         if checkpoints:
             checkpoints.save(state)
     evaluated = server.evaluated(state.tensors, federation.rounds - 1)
     return FederationResult(evaluated, state.rows, state.failures, state.earlier)
-
-
-def _kept(tensors: Mapping[str, Tensor], states: Mapping[str, ClientState]) -> KeptRound:
-    """Return a copy: training changes what clients keep in place."""
-    personal = {
-        client: {name: tensor.detach().clone() for name, tensor in state.personal.items()}
-        for client, state in states.items()
-        if state.personal
-    }
-    return KeptRound({name: t.detach().clone() for name, t in tensors.items()}, personal)
 
 
 def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> Checkpoint:
@@ -157,7 +152,7 @@ class _Collected:
         self.skip = federation.on_client_failure == "skip"
         self.progress = progress
         self.server = server
-        self.count = 0
+        self.counted: list[str] = []
 
     def __call__(self, results: Iterator[ClientUpdate | Failure]) -> Iterator[ClientUpdate]:
         for number, result in enumerate(results):
@@ -167,7 +162,7 @@ class _Collected:
                 self.progress(RoundReport(self.index, number + 1, self.clients, loss))
             if update is None:
                 continue
-            self.count += 1
+            self.counted.append(update.client)
             self.server.receive(update.client, update.tensors)
             self.state.rows.append(
                 {

@@ -20,6 +20,7 @@ from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import RoundReport, run_federation
+from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.federation.workers import Workers
 from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
@@ -86,28 +87,41 @@ def train(
     result = TrainingResult({}, [], [])
     for fold in partition.folds:
         method = create().to(banks.backbone.device)
-        here = fold_backend(partition, fold, method, banks, load_images, federation, seed)
-        backend: Backend = workers.backend(fold, here.states) if workers else here
-        clients = list(here.states)
+        folder = scratch / fold if scratch else None
+        states = _states(method, federation, folder)
+        here = fold_backend(partition, fold, method, banks, load_images, federation, seed, states)
+        backend: Backend = workers.backend(fold, states) if workers else here
         initial = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
         outcome = run_federation(
             initial,
             backend,
-            clients,
+            here.clients,
             federation,
             seed=seed,
-            checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
+            checkpoints=CheckpointFolder(folder) if folder else None,
             progress=partial(progress, fold) if progress else None,
             server=method.server(federation.rounds),
         )
-        last = {client: state.personal for client, state in backend.states.items()}
+        last = {
+            client: states.before(client, federation.rounds).personal for client in here.clients
+        }
         result.tensors.update(_named(fold, outcome.tensors, last))
-        for index, kept in outcome.earlier.items():
-            named = _named(fold, kept.tensors, kept.personal)
+        for index, tensors in outcome.earlier.items():
+            own = {client: states.before(client, index + 1).personal for client in here.clients}
+            named = _named(fold, tensors, own)
             result.tensors.update({round_name(index, name): t for name, t in named.items()})
         result.rows.extend({"fold": fold, **row} for row in outcome.rows)
         result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
     return result
+
+
+def _states(method: Method, federation: FederationParams, folder: Path | None) -> States:
+    """Return where clients keep what they keep, on disk if the run has a folder."""
+    first_kept = federation.rounds - federation.kept_rounds + 1
+    if folder is None:
+        return MemoryStates(method.first_phase, first_kept)
+    device = method.backbone.device
+    return StateFolder(folder / "states", method.first_phase, device, first_kept)
 
 
 def _named(
@@ -128,6 +142,7 @@ def fold_backend(
     load_images: LoadImages,
     federation: FederationParams,
     seed: int,
+    states: States | None = None,
 ) -> InProcessBackend:
     """Return what trains the clients of one fold in this process."""
     clients = {client.id: client for client in partition.clients_of(fold)}
@@ -135,7 +150,7 @@ def fold_backend(
     def load(name: str) -> ClientData:
         return client_data(clients[name], banks, load_images)
 
-    return InProcessBackend(method, load, list(clients), federation, seed)
+    return InProcessBackend(method, load, list(clients), federation, seed, states)
 
 
 def client_data(client: Client, banks: Banks, load_images: LoadImages) -> ClientData:

@@ -2,7 +2,8 @@
 
 ``model.json`` names method, flags, backbone and candidates; ``weights.safetensors`` holds the
 learned tensors. The frozen backbone stays outside unless it was put into ``backbone/``: else it is
-found by name. Either way it is checked by its hash.
+found by name. Either way it is checked by its hash. Encoded texts may stand beside it
+(`fedmvp.prediction.texts`).
 """
 
 from __future__ import annotations
@@ -23,11 +24,21 @@ from fedmvp.prediction.backbones import stage_spec
 from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.description import Bundle, NamedBackbone, find_backbone
 from fedmvp.prediction.model import Model
+from fedmvp.prediction.texts import read_texts
 from fedmvp.results.learned import read_learned, save_learned
 
-__all__ = ["is_bundle", "load_bundle", "open_model", "save_bundle", "write_bundle"]
+__all__ = [
+    "BACKBONE_FOLDER",
+    "is_bundle",
+    "load_bundle",
+    "open_model",
+    "save_bundle",
+    "write_bundle",
+]
 
-_DESCRIPTION, _WEIGHTS, _BACKBONE = "model.json", "weights.safetensors", "backbone"
+BACKBONE_FOLDER = "backbone"
+"""Where the frozen CLIP stands in a bundle that brings it."""
+_DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 
 
 def is_bundle(folder: Path) -> bool:
@@ -113,7 +124,8 @@ def load_bundle(folder: Path, *, device: torch.device | str = "cpu") -> Model:
             where=path,
             hint="log the model again",
         ) from None
-    backbone = find_backbone(bundle.backbone, device, beside=folder / _BACKBONE)
+    backbone = find_backbone(bundle.backbone, device, beside=folder / BACKBONE_FOLDER)
+    read_texts(folder, backbone)
     method = assemble(
         bundle.method,
         backbone,

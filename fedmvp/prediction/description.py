@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.clip.spec import BackboneSpec
@@ -18,7 +18,7 @@ from fedmvp.paths import BACKBONE
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone, stage_spec
 from fedmvp.prediction.candidates import Candidates
 
-__all__ = ["BACKBONE_VARIABLE", "Bundle", "NamedBackbone", "find_backbone"]
+__all__ = ["BACKBONE_VARIABLE", "Bundle", "NamedBackbone", "backbone_folder", "find_backbone"]
 
 BACKBONE_VARIABLE = "FEDMVP_BACKBONE"
 """Environment variable with the backbone's local weights, where its name does not bring them."""
@@ -65,13 +65,30 @@ def find_backbone(
     Parameters
     ----------
     beside : Path, optional
-        Folder of the backbone's files inside the bundle; where there is none, or nothing in it,
-        the pipeline's is taken, or the one of its name.
+        See `backbone_folder`.
 
     Raises
     ------
     BackboneError
         When it cannot be found, or its hash differs.
+    """
+    folder = backbone_folder(named, beside=beside)
+    return load_backbone(folder, precision=named.precision, linear=named.linear, device=device)
+
+
+def backbone_folder(named: NamedBackbone, *, beside: Path | None = None) -> Path:
+    """Return where the files of the backbone a bundle names are.
+
+    Parameters
+    ----------
+    beside : Path, optional
+        Their folder inside the bundle; where nothing is in it, the pipeline's backbone is taken,
+        or the one of that name.
+
+    Raises
+    ------
+    BackboneError
+        As `find_backbone`.
     """
     spec = stage_spec()
     if beside is not None and (beside / "spec.json").is_file():
@@ -83,7 +100,15 @@ def find_backbone(
         folder = prepare_backbone(
             BackboneChoice(named.name, Path(local) if local else None, named.pretrained)
         )
-    found = BackboneSpec.model_validate(read_json(folder / "spec.json"))
+    path = folder / "spec.json"
+    try:
+        found = BackboneSpec.model_validate(read_json(path))
+    except ValidationError as error:
+        raise BackboneError(
+            f"not a backbone's description ({error.error_count()} faults)",
+            where=path,
+            hint="get the folder again",
+        ) from None
     if found.tower_sha256 != named.tower_sha256:
         raise BackboneError(
             "not the backbone this model was trained on: its hash differs",
@@ -91,4 +116,4 @@ def find_backbone(
             value=found.tower_sha256,
             hint=f"name the right weights of {named.name} in {BACKBONE_VARIABLE}",
         )
-    return load_backbone(folder, precision=named.precision, linear=named.linear, device=device)
+    return folder

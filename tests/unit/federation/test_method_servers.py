@@ -18,6 +18,7 @@ from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientState
 from fedmvp.federation.rounds import FederationResult, run_federation
+from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.methods.fedpromptsrc import FedPromptSRC, round_weights
 from tests.toys import federation
 from tests.unit.baselines.started import create
@@ -52,9 +53,15 @@ def run(
     folder: CheckpointFolder | None = None,
     clients: Sequence[str] = tuple(CLIENTS),
 ) -> tuple[FederationResult, dict[str, ClientState]]:
+    """Return what the server has, and each client, also of kept rounds, as ``<client>@<round>``."""
     method = create(name, tiny, **SECTIONS.get(name, {}))
     start = {key: tensor.detach().clone() for key, tensor in method.tensors().items()}
-    backend = InProcessBackend(method, load, list(CLIENTS), params, 1)
+    first_kept = params.rounds - params.kept_rounds + 1
+    states: States = MemoryStates(method.first_phase, first_kept)
+    if folder:
+        path = folder.path / "states"
+        states = StateFolder(path, method.first_phase, all_from=first_kept)
+    backend = InProcessBackend(method, load, list(CLIENTS), params, 1, states)
     result = run_federation(
         start,
         backend,
@@ -64,7 +71,10 @@ def run(
         checkpoints=folder,
         server=method.server(params.rounds),
     )
-    return result, backend.states
+    kept = {client: states.before(client, params.rounds) for client in CLIENTS}
+    for index in result.earlier:
+        kept |= {f"{client}@{index}": states.before(client, index + 1) for client in CLIENTS}
+    return result, kept
 
 
 def check_same(
@@ -76,10 +86,7 @@ def check_same(
     check_tensors(result.tensors, expected.tensors)
     assert list(result.earlier) == list(expected.earlier)
     for index, before in result.earlier.items():
-        check_tensors(before.tensors, expected.earlier[index].tensors)
-        assert before.personal.keys() == expected.earlier[index].personal.keys()
-        for client, own in before.personal.items():
-            check_tensors(own, expected.earlier[index].personal[client])
+        check_tensors(before, expected.earlier[index])
     check_states(states, kept)
 
 
@@ -188,10 +195,10 @@ def test_kept_rounds_are_what_shorter_runs_end_with(tiny: Backbone, load: Load, 
         return
     for index, kept in result.earlier.items():
         short, own = run(tiny, load, name, federation(rounds=index + 1, schedule="constant"))
-        check_tensors(kept.tensors, short.tensors)
-        for client, personal in kept.personal.items():
-            check_tensors(personal, own[client].personal)
-    assert bool(states["a"].personal) == all(kept.personal for kept in result.earlier.values())
+        check_tensors(kept, short.tensors)
+        for client in CLIENTS:
+            check_tensors(states[f"{client}@{index}"].personal, own[client].personal)
+    assert {bool(state.personal) for state in states.values()} == {name == "fedotp"}
 
 
 def test_a_servers_state_is_in_the_checkpoint() -> None:
