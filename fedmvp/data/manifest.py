@@ -75,7 +75,7 @@ class SplitOrigin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A dataset's images, ordered by label, domain and path; and what prompts need to know.
+    """A dataset's images, ordered by label, domain and path, and the parts of its texts.
 
     No later stage reads the catalog: adding or correcting an entry reruns only what uses it.
 

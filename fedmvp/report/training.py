@@ -24,9 +24,13 @@ CURVES: Mapping[str, Callable[[RoundRow], float | None]] = {
 
 @dataclass(frozen=True)
 class RoundSummary:
-    """A round over all its client updates; a mean is None where nothing was recorded."""
+    """A round over all its client updates; a mean is None where nothing was recorded.
+
+    `lowest` is the training accuracy of the client furthest behind.
+    """
 
     means: Mapping[str, float | None]
+    lowest: float | None
     bytes_up: int
     bytes_down: int
 
@@ -88,6 +92,7 @@ def summarise(run: Run) -> dict[int, RoundSummary]:
     return {
         number: RoundSummary(
             means={name: _mean([pick(row) for row in rows]) for name, pick in CURVES.items()},
+            lowest=min((row.accuracy for row in rows if row.accuracy is not None), default=None),
             bytes_up=sum(row.bytes_up for row in rows),
             bytes_down=sum(row.bytes_down for row in rows),
         )
