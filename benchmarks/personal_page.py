@@ -99,8 +99,8 @@ def _conditions(params: Params, study: Study) -> str:
         f"Clients of {tuned} are tested again after "
         f"{plural(evaluation.fine_tune_epochs, 'epoch')} on their own images. The last round is "
         f"reported; *last rounds* is the mean of the last {federation.kept_rounds}. Columns are "
-        "defined in [personal evaluation](personal_evaluation.md). FedCoCoOp is left out: it "
-        "encodes a text per image and class, and would take as long as all others together."
+        "defined in [personal evaluation](personal_evaluation.md). FedCoCoOp is left out for "
+        "time: it encodes a text per image and class."
     )
 
 
@@ -113,9 +113,8 @@ def _tuned(rates: Mapping[str, Scores], params: Params) -> str:
     return (
         f"One tuning budget for all: {plural(len(names), 'learning rate')} on seed {SEED} alone, "
         "which no row below uses, scored by the accuracy of each client's model on half of its "
-        "training images, held back (`python -m benchmarks.personal_tuning`). FedMVP's other "
-        "knobs are those of the profile `default`, the other methods' those of their papers as "
-        f"far as a small model allows. The best rate is at an end of the range for "
+        "training images, held back (`python -m benchmarks.personal_tuning`). All other "
+        "knobs are those of the profile `default`. The best rate is at an end of the range for "
         f"{', '.join(ends) or 'nobody'}.\n\n"
         + markdown_table(["method", *names, "chosen"], tuning_table(own))
     )

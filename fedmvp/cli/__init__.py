@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import fedmvp
-from fedmvp.cli import attributes, datasets, profile, track
+from fedmvp.cli import attributes, datasets, federation, profile, site, track
 from fedmvp.cli.bench import bench
 from fedmvp.cli.commands import Commands
 from fedmvp.cli.doctor import doctor
@@ -73,4 +73,6 @@ app.command()(probe)
 app.command()(bench)
 app.command()(watch)
 app.command(name="import-official")(import_official)
+app.add_typer(federation.app)
+app.add_typer(site.app)
 app.add_typer(track.app)

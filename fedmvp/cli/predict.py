@@ -23,7 +23,7 @@ def predict(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="weights.safetensors of a result (or its folder), an imported file, or zero_shot."
+            help="Result's folder or weights.safetensors, an export, imported file, or zero_shot."
         ),
     ] = None,
     backbone: Annotated[
@@ -71,8 +71,8 @@ def predict(
 ) -> None:
     """Classify image files.
 
-    With a trained method, imported weights or zero-shot CLIP. What is left out is taken from the
-    run that made the weights, where its run.json stands beside them. All images are decoded before
+    With a trained method, imported weights or zero-shot CLIP. Options left out come from the run
+    that made the weights, if its run.json is beside them. All images are decoded before
     any is classified.
     """
     from fedmvp.cli.output import print_json
