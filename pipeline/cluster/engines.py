@@ -15,7 +15,7 @@ from pipeline.cluster.ray_cluster import cluster_places, connected, folder_there
 from pipeline.cluster.ray_workers import RayWorkers, Site
 from pipeline.cluster.reproduce import open_repository
 from pipeline.cluster.request import Request
-from pipeline.cluster.travel import Remote, source_archive
+from pipeline.cluster.travel import Remote, source_files
 
 __all__ = ["open_workers", "planned_places"]
 
@@ -61,7 +61,7 @@ def open_workers(
     # What prepares and shows runs here, where the images, MLflow's store and the report are.
     here = LocalWorkers(root, [Place("here", only_results=False)])
     travelling = [Place(one.name, one.environment, only_results=True) for one in places]
-    site = Site(folder_there(root), source_archive(root), resources)
+    site = Site(folder_there(root), source_files(root), resources)
     needs = {stage.name: stage.needs for stage in graph.stages}
     workers = RayWorkers(travelling, site, here=here, remote=remote, needs=needs)
     return stack.enter_context(closing(workers))

@@ -40,25 +40,26 @@ def host_class() -> type[Any]:
                 facts[name] = hashlib.sha256(path.read_bytes()).hexdigest() if known else "none"
             return facts
 
-        def settle(self, folder: str, archive: bytes | None, environment: dict[str, str]) -> None:
-            """Choose the folder to work in; unpack the source there, if it has to come along."""
-            import io
+        def settle(
+            self, folder: str, source: dict[str, bytes] | None, environment: dict[str, str]
+        ) -> None:
+            """Choose the folder to work in; write the source there, if it has to come along."""
             import os
             import pathlib
             import shutil
             import sys
-            import tarfile
 
             self.folder = pathlib.Path(folder).expanduser()
             state = self.folder.parent
             path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             self.environment = {**os.environ, "PATH": path, **environment}
             self.environment.pop("OMP_NUM_THREADS", None)  # Ray's own, by the CPUs it was asked for
-            if archive is not None:
+            if source is not None:
                 shutil.rmtree(self.folder, ignore_errors=True)
-                self.folder.mkdir(parents=True)
-                with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-                    tar.extractall(self.folder, filter="data")
+                for name, content in source.items():
+                    file = self.folder / name
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(content)
                 # What machines keep between runs is shared by the places of a machine.
                 for name in ("cache", "data", "scratch"):
                     self.environment.setdefault(f"FEDMVP_{name.upper()}", str(state / name))

@@ -31,14 +31,14 @@ class Site:
     ----------
     folder : str
         The checkout, or what each place's own checkout begins with.
-    archive : bytes, optional
-        The source, where the machines do not have this checkout.
+    source : dict of str to bytes, optional
+        The source by path, where the machines do not have this checkout.
     resources : dict
         What a place asks Ray for.
     """
 
     folder: str
-    archive: bytes | None
+    source: dict[str, bytes] | None
     resources: dict[str, float]
 
 
@@ -80,7 +80,7 @@ class RayWorkers:
 
         self._ray, self._site = ray, site
         self._here, self._remote, self._needs = here, remote, dict(needs or {})
-        self._archive = None if site.archive is None else ray.put(site.archive)
+        self._source = None if site.source is None else ray.put(site.source)
         self._last_s = time.monotonic()
         self._seats = {place.name: self._sit(place) for place in places}
 
@@ -156,9 +156,9 @@ class RayWorkers:
         options = {"max_restarts": 0, "max_task_retries": 0, **self._site.resources}
         actor = self._ray.remote(host_class()).options(**options).remote()
         folder = self._site.folder
-        if self._site.archive is not None:
+        if self._site.source is not None:
             folder = f"{folder}/{place.name.replace(' ', '-')}"
-        settle = actor.settle.remote(folder, self._archive, place.environment)
+        settle = actor.settle.remote(folder, self._source, place.environment)
         return _Seat(place, actor, call=settle)
 
     def _answer(self, seat: _Seat) -> Outcome | None:

@@ -1,14 +1,12 @@
 """Inputs and outputs of a stage that runs where this checkout is not: through a DVC remote.
 
 Files travel as objects of DVC's cache, and what they are, as entries of dvc.lock: as a colleague
-would take them over with `git pull` and `dvc pull`. The source itself is an archive.
+would take them over with `git pull` and `dvc pull`. The source itself goes along as it is.
 """
 
 from __future__ import annotations
 
-import io
 import subprocess
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fedmvp.errors import ConfigError, nearest, one_line
 
-__all__ = ["Remote", "Transfer", "fetch_inputs", "publish_outputs", "source_archive"]
+__all__ = ["Remote", "Transfer", "fetch_inputs", "publish_outputs", "source_files"]
 
 _LOCK = "dvc.lock"
 
@@ -126,8 +124,8 @@ class Remote:
         self._there.add(stage)
 
 
-def source_archive(root: Path) -> bytes:
-    """Return what git has or would add, as a tar: code, params, shipped weights and data."""
+def source_files(root: Path) -> dict[str, bytes]:
+    """Return what git has or would add, by path: code, params, shipped weights and data."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
         cwd=root,
@@ -135,12 +133,8 @@ def source_archive(root: Path) -> bytes:
         check=True,
     ).stdout
     names = sorted({name for name in listed.decode().split("\0") if name} - {_LOCK})
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name in names:
-            if (root / name).is_file():  # a file git knows may have been removed
-                tar.add(root / name, arcname=name)
-    return archive.getvalue()
+    # A file git knows may have been removed.
+    return {name: (root / name).read_bytes() for name in names if (root / name).is_file()}
 
 
 def _locked(root: Path) -> dict[str, Any]:

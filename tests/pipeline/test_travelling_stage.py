@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from fedmvp.errors import ConfigError
 from pipeline.cluster.outcome import Outcome
 from pipeline.cluster.reproduce import open_repository, reproduce
-from pipeline.cluster.travel import Remote, Transfer, source_archive
+from pipeline.cluster.travel import Remote, Transfer, source_files
 from pipeline.cluster.worker import Order
 from tests.paths import ROOT
 from tests.pipeline.tiny import dvc, environment
@@ -57,8 +55,9 @@ def work_elsewhere(folder: Path, *orders: tuple[str, Transfer]) -> list[Outcome]
 
 
 def unpack(root: Path, folder: Path) -> Path:
-    with tarfile.open(fileobj=io.BytesIO(source_archive(root))) as tar:
-        tar.extractall(folder, filter="data")
+    for name, content in source_files(root).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     return folder
 
 
