@@ -90,6 +90,7 @@ def _orders() -> Iterator[Order]:
 
     def read() -> None:
         for line in sys.stdin.buffer:
+            busy.set()
             orders.put(Order.model_validate_json(line))
         orders.put(None)
         if busy.is_set():
@@ -98,7 +99,6 @@ def _orders() -> Iterator[Order]:
     busy = threading.Event()
     threading.Thread(target=read, daemon=True).start()
     while (order := orders.get()) is not None:
-        busy.set()
         yield order
         busy.clear()
 

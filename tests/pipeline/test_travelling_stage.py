@@ -38,20 +38,24 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def work_elsewhere(folder: Path, *orders: tuple[str, Transfer]) -> list[Outcome]:
-    """Run a worker in a folder, as another machine would."""
-    lines = [Order(stage=s, log="log", transfer=t).model_dump_json() for s, t in orders]
-    done = subprocess.run(
+def work_elsewhere(folder: Path, stage: str, transfer: Transfer) -> Outcome:
+    """Run a stage with a worker in a folder, as another machine would."""
+    with subprocess.Popen(
         [sys.executable, "-m", "pipeline.cluster.worker"],
         cwd=folder,
         env=environment(PYTHONPATH=str(ROOT)),
-        input="".join(f"{line}\n" for line in lines),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    assert done.returncode in (0, -15), done.stderr  # its orders end while it works
-    return [Outcome.model_validate_json(line) for line in done.stdout.splitlines()]
+        start_new_session=True,  # where its orders end while it works, it ends its group
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        order = Order(stage=stage, log="log", transfer=transfer)
+        print(order.model_dump_json(), file=worker.stdin, flush=True)
+        answer = worker.stdout.readline()
+        worker.stdin.close()
+    return Outcome.model_validate_json(answer)
 
 
 def unpack(root: Path, folder: Path) -> Path:
@@ -68,7 +72,7 @@ def test_it_comes_back_as_if_it_had_run_here(project: Path, tmp_path: Path) -> N
     with open_repository(project) as repo:
         remote = Remote(repo, "store")
         for stage in ("train-a", "evaluate-a"):
-            (outcome,) = work_elsewhere(there, (stage, remote.transfer(GRAPH[stage])))
+            outcome = work_elsewhere(there, stage, remote.transfer(GRAPH[stage]))
             assert outcome.kind == "ran", (outcome, (there / "log").read_text())
             assert outcome.locked is not None
             remote.bring_back(stage, outcome.locked)
