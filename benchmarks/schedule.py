@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 
-from fedmvp.cli.profile import profile_params
 from fedmvp.config import Params
+from fedmvp.profiles import profile_params
 from fedmvp.profiling.estimate import work_of
 from fedmvp.profiling.planned_partitions import planned_partitions
 from pipeline.cluster.estimates import Estimates, Measured
