@@ -14,15 +14,18 @@ from pydantic import Field, model_validator
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
+from fedmvp.multilabel_config import AnnotationParams, MultiLabelParams
 from fedmvp.sections import Float, Section, parse_section
 from fedmvp.yaml_files import load_yaml
 
 __all__ = [
+    "AnnotationParams",
     "BackboneParams",
     "DataParams",
     "EvaluationParams",
     "FederationParams",
     "Float",
+    "MultiLabelParams",
     "Params",
     "PartitionParams",
     "RunParams",
@@ -104,6 +107,15 @@ class PartitionParams(Section):
         default="own",
         description="Classes a client trains among: those it has images of, or all that its "
         "dataset trains on.",
+    )
+    validation: Float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of a client's images it keeps to choose a threshold (many labels).",
+    )
+    annotations: AnnotationParams | None = Field(
+        default=None, description="`{known: q}` or `{missing: p}`; null: all labels (many labels)."
     )
 
 
@@ -216,6 +228,7 @@ class Params(Section):
     partition: PartitionParams
     federation: FederationParams
     evaluation: EvaluationParams
+    multilabel: MultiLabelParams = MultiLabelParams()
     report: ReportParams
     methods: dict[str, dict[str, Any]]
 

@@ -78,6 +78,7 @@ def rarest_labels(matrix: NDArray[np.int8]) -> NDArray[np.int64]:
     """
     shown = matrix == 1
     counts = shown.sum(axis=0)
-    rarest = np.where(shown, counts, np.iinfo(np.int64).max).argmin(axis=1).astype(np.int64)
+    rank = np.where(shown, counts, np.iinfo(np.int64).max)
+    rarest: NDArray[np.int64] = rank.argmin(axis=1).astype(np.int64)
     rarest[~shown.any(axis=1)] = shown.shape[1]
     return rarest

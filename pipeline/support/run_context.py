@@ -18,7 +18,8 @@ from fedmvp.files import sha256_file, sha256_json
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, method_params, resolved_federation
-from fedmvp.partition.model import Partition, load_partition
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition
 from fedmvp.paths import ATTRIBUTES, BACKBONE, manifest_path, partition_path
 from pipeline.support.resources import decoded_bytes, memory_bytes, tell_resources
 
