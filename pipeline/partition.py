@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from fedmvp.config import load_params
-from fedmvp.data.manifest import load_manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.partition.build import build_partition
 from fedmvp.partition.folds import datasets_of
 from fedmvp.partition.model import save_partition

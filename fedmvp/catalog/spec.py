@@ -131,6 +131,9 @@ class DatasetSpec(Section):
     also: tuple[RelativePath, ...] = Field(
         default=(), description="Other names the folder has where people have the data already."
     )
+    task: Literal["single", "multi"] = Field(
+        default="single", description="Whether an image shows one of the classes, or any number."
+    )
     size_gb: float | None = Field(
         default=None, gt=0, description="To download; twice that is needed while unpacking."
     )
@@ -157,6 +160,7 @@ class DatasetSpec(Section):
         description="By domain, the camera its images are seen through where `data.capture` is on.",
     )
     classes: ClassEntries = Field(description="In label order.")
+    unseen: tuple[Text, ...] = Field(default=(), description="Classes no client trains on.")
     groups: dict[Text, tuple[Text, ...]] = Field(
         default_factory=dict,
         description="Superclasses and their classes, all of them (scheme `pachinko`).",
@@ -187,10 +191,22 @@ class DatasetSpec(Section):
         grouped = [name for names in self.groups.values() for name in names]
         if self.groups and sorted(grouped) != sorted(self.class_names):
             raise ValueError("groups must hold every class once")
+        self._check_task()
         for key in self.unverified:
             if self.fact(key) is None:
                 raise ValueError(f"unverified names {key!r}, which the entry does not have")
         return self
+
+    def _check_task(self) -> None:
+        if not set(self.unseen) < set(self.class_names):
+            raise ValueError("unseen must name some of the classes, not all and no others")
+        if self.task == "single" and self.unseen:
+            raise ValueError("unseen needs task: multi")
+        if self.task == "multi" and (self.split_file or self.split.val):
+            raise ValueError(
+                "validation images of task: multi stay at the clients: no split file, "
+                "no val in split"
+            )
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def data_state(spec: DatasetSpec) -> str:
 
 
 def _summary(spec: DatasetSpec) -> dict[str, Any]:
-    from fedmvp.data.manifest import load_manifest
+    from fedmvp.data.manifest_files import load_manifest
     from fedmvp.paths import manifest_path
 
     path = manifest_path(spec.name)

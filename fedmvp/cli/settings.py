@@ -117,7 +117,7 @@ def _manifest(params: Params, dataset: str) -> Manifest:
     """Return the stage's manifest; one of embedded data is made here if there is none."""
     from fedmvp.catalog.spec import load_spec
     from fedmvp.data.build import build_manifest
-    from fedmvp.data.manifest import load_manifest
+    from fedmvp.data.manifest_files import load_manifest
     from fedmvp.errors import DataError
     from fedmvp.paths import manifest_path
 

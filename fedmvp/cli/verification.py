@@ -12,7 +12,8 @@ from fedmvp.config import DataParams
 from fedmvp.data.build import build_manifest, count_mismatches
 from fedmvp.data.check import of_each
 from fedmvp.data.decode import decode_image
-from fedmvp.data.manifest import Image, Manifest, load_manifest
+from fedmvp.data.manifest import Image, Manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.data.marker import read_marker
 from fedmvp.data.readers.layout import locate, other_files
 from fedmvp.data.sources import SUBSET, ensure_raw
@@ -157,7 +158,7 @@ def _split_problems(manifest: Manifest) -> Iterator[str]:
         if len(names) > 1:
             yield f"{image_id}: is in splits {', '.join(sorted(names))}"
     for split in ("train", "test"):
-        seen = {image.label for image in manifest.images if image.split == split}
+        seen = {k for image in manifest.images if image.split == split for k in image.labels}
         # A dataset may have no train images at all: some are made for testing only.
         for label, name in enumerate(manifest.classes if seen else ()):
             if label not in seen:

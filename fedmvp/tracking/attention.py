@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.data.decode import decode_image
 from fedmvp.data.locations import dataset_folder
-from fedmvp.data.manifest import Manifest, load_manifest
+from fedmvp.data.manifest import Manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.data.readers.layout import locate
 from fedmvp.errors import FedMVPError
 from fedmvp.heat_map import draw_heat_map

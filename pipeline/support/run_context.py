@@ -12,7 +12,8 @@ from typing import Any, Literal
 from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.config import FederationParams, Params, load_params
 from fedmvp.data.image_source import ImageSource
-from fedmvp.data.manifest import Manifest, load_manifest
+from fedmvp.data.manifest import Manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.files import sha256_file, sha256_json
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method, MethodParams

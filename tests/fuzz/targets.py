@@ -72,7 +72,7 @@ def catalog(data: bytes) -> None:
 
 def manifest(data: bytes) -> None:
     """Parse the list of a dataset's images."""
-    from fedmvp.data.manifest import load_manifest, save_manifest
+    from fedmvp.data.manifest_files import load_manifest, save_manifest
 
     with _file("manifest.json", data) as path:
         loaded = load_manifest(path)

@@ -105,7 +105,8 @@ def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
     reader = _READERS[located.layout.reader]
     images = reader.read(spec, located.layout, located.base)
     found = sorted(images, key=lambda image: image.path)
-    empty = set(range(len(spec.classes))) - {image.label for image in found}
+    shown = {label for image in found for label in image.labels}
+    empty = set(range(len(spec.classes))) - shown
     if empty:
         absent, reasons = spec.classes[min(empty)], other_files(spec, located)
         raise DataError(

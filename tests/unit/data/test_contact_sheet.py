@@ -91,7 +91,7 @@ def test_a_train_image_is_preferred(
     monkeypatch.setattr(sheets, "load_images", spy)
     clean, _ = manifests
     splits = ("test", "train", "val", "train", "test", "val")
-    images = tuple(Entry(f"{n}", f"{n}", n // 4, "photo", s) for n, s in enumerate(splits))
+    images = tuple(Entry(f"{n}", f"{n}", (n // 4,), "photo", s) for n, s in enumerate(splits))
     contact_sheet(replace(clean, images=images), replace(clean, images=images))
     assert shown == ["1", "4"]
 

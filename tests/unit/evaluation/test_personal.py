@@ -113,7 +113,7 @@ def test_clients_no_round_selects() -> None:
 def manifest(whole: Partition) -> Manifest:
     """Return the toy images as a manifest says them."""
     ids = {i for c in whole.clients for i in c.train} | {i for t in whole.targets for i in t.images}
-    images = [Image(i, i, NAMES.index(i.rsplit(" ", 1)[0]), "default", "train") for i in ids]
+    images = [Image(i, i, (NAMES.index(i.rsplit(" ", 1)[0]),), "default", "train") for i in ids]
     return Manifest(
         "toys",
         "Toys",
