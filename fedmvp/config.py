@@ -187,6 +187,11 @@ class EvaluationParams(Section):
 
     batch_size: int = Field(ge=1)
     explain_images: int = Field(ge=0, description="Images whose patch attention is kept.")
+    scores: bool = Field(
+        default=False,
+        description="Whether the scores of all classes are kept where images show one; of many "
+        "labels they always are.",
+    )
     personal: bool = Field(
         default=False,
         description="Whether each client's model is tested on every client's images "

@@ -52,3 +52,8 @@ class MultiLabelParams(Section):
     empty_class: Literal["leave_out", "zero"] = Field(
         default="leave_out", description="What a class without positives counts for in the mean."
     )
+
+    @property
+    def grid(self) -> int:
+        """Images are loaded at this multiple of the side that the backbone sees."""
+        return self.tiles if self.head == "tiles" else 1

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +68,24 @@ class Head(nn.Module):
         """Return the text features that classify, [K, e]."""
         return features
 
+    def stitched(self, attention: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Return one image's attention, [V, b, n] → [g²b, n], patches in the image's raster order.
+
+        Parameters
+        ----------
+        grid : (int, int)
+            Rows and columns of patches of a view.
+        """
+        return attention[0]
+
+    @abstractmethod
+    def shown(self, label: Any, names: Sequence[str]) -> str:
+        """Return what an image shows in words, given its row of the labels."""
+
+    @abstractmethod
+    def said(self, logits: Tensor, names: Sequence[str]) -> str:
+        """Return what an image is said to show in words, given its logits [K]."""
+
     @abstractmethod
     def pool(self, scores: Tensor) -> Tensor:
         """Return a logit for each image and class, [B·V, K] → [B, K]."""
@@ -81,6 +101,14 @@ class Head(nn.Module):
 
 class SoftmaxHead(Head):
     """One class an image: cross-entropy and accuracy."""
+
+    def shown(self, label: Any, names: Sequence[str]) -> str:
+        """Return the name of its class."""
+        return names[int(label)]
+
+    def said(self, logits: Tensor, names: Sequence[str]) -> str:
+        """Return the name of the best class."""
+        return names[int(logits.argmax())]
 
     def pool(self, scores: Tensor) -> Tensor:
         """Return the scores, which are logits already."""
@@ -115,7 +143,7 @@ class MultiLabelHead(Head):
         super().__init__()
         self.params = params
         self.scale = scale
-        self.grid = params.tiles if params.head == "tiles" else 1
+        self.grid = params.grid
         self.log_scale = nn.Parameter(torch.tensor([math.log(params.scale)]))
         self.bias = nn.Parameter(torch.zeros(1))
 
@@ -144,6 +172,22 @@ class MultiLabelHead(Head):
             whole = F.avg_pool2d(images, self.grid)
             views = torch.cat([views, whole[:, None]], dim=1)
         return views.flatten(0, 1)
+
+    def stitched(self, attention: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Put the tiles' patches together; the view of the whole image is left out."""
+        g, (rows, columns) = self.grid, grid
+        tiles = attention[: g * g].reshape(g, g, rows, columns, -1)
+        return tiles.permute(0, 2, 1, 3, 4).flatten(0, 3)
+
+    def shown(self, label: Any, names: Sequence[str]) -> str:
+        """Return the names of the classes it shows."""
+        return _listed(
+            name for name, value in zip(names, label.tolist(), strict=True) if value == 1
+        )
+
+    def said(self, logits: Tensor, names: Sequence[str]) -> str:
+        """Return the names of the classes of probability above a half."""
+        return _listed(name for name, x in zip(names, logits.tolist(), strict=True) if x > 0)
 
     def texts(self, features: Tensor) -> Tensor:
         """Return text features of length one.
@@ -198,3 +242,7 @@ class MultiLabelHead(Head):
             π, share of the known (image, class) pairs that are positive, in (0, 1).
         """
         self.bias.fill_(math.log(prior / (1 - prior)) - self.params.scale * similarity)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "; ".join(names) or "nothing"
