@@ -144,9 +144,10 @@ def check(partition: Partition, where: str) -> None:
     if (
         str(partition.protocol) not in GROUPS  # a foreign file may hold anything, a list too
         or partition.split not in {"by_image", "by_domain"}
-        or (partition.task == "multi") != (partition.protocol == "multilabel")
     ):
-        raise _broken("protocol, split or task is unknown", where, partition.protocol)
+        raise _broken("protocol or split is unknown", where, partition.protocol)
+    if partition.task != ("multi" if partition.protocol == "multilabel" else "single"):
+        raise _broken("task is not that of the protocol", where, partition.task)
     if not partition.clients or not partition.targets:
         raise _broken("no clients or no targets", where, None)
     _require_distinct((c.id for c in partition.clients), "client id is used twice", where)

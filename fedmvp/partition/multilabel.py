@@ -73,13 +73,14 @@ class MultiLabelMaker:
             train = self._sample(manifest, _images(manifest, domains, "train"))
             test = _images(manifest, domains, "test")
             groups = self._check(manifest, classes, train)
+            labels, tested_labels = (_matrix(manifest, i, classes) for i in (train, test))
             pool = Pool(
                 train=groups,
-                test=rarest_labels(_matrix(manifest, test, classes)),
+                test=rarest_labels(tested_labels, among=labels),
                 classes=len(classes) + 1,
                 where=f"{self.scheme_key} (setting {self.name}, {dataset})",
-                train_labels=_matrix(manifest, train, classes) == 1,
-                test_labels=_matrix(manifest, test, classes) == 1,
+                train_labels=labels == 1,
+                test_labels=tested_labels == 1,
             )
             draw = numpy_generator(self.seed, "partition", dataset, "")
             for number, share in enumerate(self.scheme.deal(pool, draw)):
