@@ -26,6 +26,7 @@ __all__ = [
     "Part",
     "PartClassFolders",
     "PetsLists",
+    "SceneRecipes",
     "SplitFile",
     "SplitRule",
     "Sun397Lists",
@@ -133,6 +134,12 @@ class CarsMat(_Layout):
     reader: Literal["cars_mat"]
 
 
+class SceneRecipes(_Layout):
+    """``scenes.json`` and ``drawings/<group>/<style>/<class>/*.png``, composed when decoded."""
+
+    reader: Literal["scene_recipes"]
+
+
 Layout = Annotated[
     ClassFolders
     | DomainClassFolders
@@ -142,7 +149,8 @@ Layout = Annotated[
     | Ucf101Lists
     | Sun397Lists
     | FlowersMat
-    | CarsMat,
+    | CarsMat
+    | SceneRecipes,
     Field(discriminator="reader"),
 ]
 Layouts = Annotated[tuple[Layout, ...], BeforeValidator(_as_tuple), Field(min_length=1)]

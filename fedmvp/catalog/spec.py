@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fedmvp.catalog.cameras import Camera
-from fedmvp.catalog.layouts import DomainClassFolders, Layouts, SplitFile, SplitRule
+from fedmvp.catalog.layouts import DomainClassFolders, Layouts, SceneRecipes, SplitFile, SplitRule
 from fedmvp.catalog.sources import RelativePath, Source
 from fedmvp.config import Section, parse_section
 from fedmvp.errors import ConfigError
@@ -34,6 +34,7 @@ __all__ = [
 DEFAULT_DOMAIN = "default"
 """The one domain of a dataset that declares none."""
 
+_WITH_DOMAINS = "domain_class_folders and scene_recipes"
 _SHIPPED = Path(__file__).parent / "datasets"
 
 
@@ -175,8 +176,8 @@ class DatasetSpec(Section):
         if [self.template.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
             raise ValueError("template must hold {} once, for the class")
         for layout in self.layout:
-            if isinstance(layout, DomainClassFolders) != bool(self.domains):
-                raise ValueError("domains must be listed for domain_class_folders, and only for it")
+            if isinstance(layout, DomainClassFolders | SceneRecipes) != bool(self.domains):
+                raise ValueError(f"domains must be listed, and only for {_WITH_DOMAINS}")
         if self.domains and self.split_file is not None:
             raise ValueError("split_file has no domains: it cannot split domain_class_folders")
         renamed = [

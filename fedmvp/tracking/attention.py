@@ -63,8 +63,8 @@ def local_images(root: Path) -> ImageLoader:
             spec = spec_of(dataset)
             folder = root / dataset_folder(dataset, spec.raw_folders)
             path = locate(spec, folder).base / manifest(dataset).image(image_id).path
-            return Image.fromarray(decode_image(path, _CELL_PX)) if path.is_file() else None
-        except FedMVPError:  # another version of the data: the maps are shown without it
+            return Image.fromarray(decode_image(path, _CELL_PX))
+        except FedMVPError:  # no such image here, or another version: the maps are shown without it
             return None
 
     return load

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Layout, PartClassFolders
-from fedmvp.data.readers import folders, lists, matlab
+from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.readers import folders, lists, matlab, scenes
 from fedmvp.data.readers.folders import class_parents, classes_in, has_classes, skipped_folders
 from fedmvp.data.readers.image_files import ImageFile, hint
 from fedmvp.data.readers.left_out import left_out
-from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = ["ResolvedLayout", "locate", "other_files", "read_layout"]
@@ -138,4 +138,5 @@ _READERS: dict[str, _Reader] = {
     "sun397_lists": _Reader(lists.sun397_lists, "SUN397"),
     "flowers_mat": _Reader(matlab.flowers_mat, "jpg"),
     "cars_mat": _Reader(matlab.cars_mat, "cars_train"),
+    "scene_recipes": _Reader(scenes.scene_recipes, "drawings"),
 }
