@@ -71,37 +71,53 @@ class MultiLabelMaker:
             classes = class_part(manifest, fold.train.classes)
             domains = select_domains(fold.train.domains, manifest)
             train = self._sample(manifest, _images(manifest, domains, "train"))
-            test = _images(manifest, domains, "test")
             groups = self._check(manifest, classes, train)
-            labels, tested_labels = (_matrix(manifest, i, classes) for i in (train, test))
-            pool = Pool(
-                train=groups,
-                test=rarest_labels(tested_labels, among=labels),
-                classes=len(classes) + 1,
-                where=f"{self.scheme_key} (setting {self.name}, {dataset})",
-                train_labels=labels == 1,
-                test_labels=tested_labels == 1,
-            )
-            draw = numpy_generator(self.seed, "partition", dataset, "")
-            for number, share in enumerate(self.scheme.deal(pool, draw)):
-                client = f"{prefix}{dataset}-{number:03d}"
-                shuffle = numpy_generator(self.seed, "validation", client)
-                held = validation_places(groups[share.train], self.validation, shuffle)
-                own = [train[i].id for i in share.train]
-                kept = tuple(image for i, image in enumerate(own) if i not in held)
-                validation = tuple(own[i] for i in sorted(held))
-                tested = [] if share.test is None else [test[i].id for i in share.test]
-                self.tests[client] = tuple(tested)
-                yield Client(
-                    client,
-                    fold.name,
-                    dataset,
-                    None,
-                    classes,
-                    kept,
-                    validation,
-                    self._annotations(manifest, (*kept, *validation), classes),
+            apart = self.setting.clients == "per_domain" or self.scheme.per_domain
+            for domain in domains if apart else (None,):
+                own = [place for place, image in enumerate(train) if domain in (None, image.domain)]
+                test = _images(manifest, domains if domain is None else (domain,), "test")
+                source = dataset if domain is None else f"{dataset}-{domain}"
+                found = self._deal(
+                    manifest, domain, classes, [train[i] for i in own], groups[own], test
                 )
+                for number, (images, held, tested) in enumerate(found):
+                    client = f"{prefix}{source}-{number:03d}"
+                    self.tests[client] = tested
+                    kept = tuple(i for i in images if i not in held)
+                    validation = tuple(i for i in images if i in held)
+                    said = self._annotations(manifest, (*kept, *validation), classes)
+                    yield Client(
+                        client, fold.name, dataset, domain, classes, kept, validation, said
+                    )
+
+    def _deal(
+        self,
+        manifest: Manifest,
+        domain: str | None,
+        classes: tuple[str, ...],
+        train: Sequence[Image],
+        groups: NDArray[np.int64],
+        test: Sequence[Image],
+    ) -> Iterator[tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]]:
+        """Yield each client's images, those of them for validation, and its own test images."""
+        labels, tested = (_matrix(manifest, images, classes) for images in (train, test))
+        where = manifest.dataset if domain is None else f"{manifest.dataset}, {domain}"
+        pool = Pool(
+            train=groups,
+            test=rarest_labels(tested, among=labels),
+            classes=len(classes) + 1,
+            where=f"{self.scheme_key} (setting {self.name}, {where})",
+            train_labels=labels == 1,
+            test_labels=tested == 1,
+        )
+        key = (manifest.dataset, domain or "")
+        dealt = self.scheme.deal(pool, numpy_generator(self.seed, "partition", *key))
+        for number, share in enumerate(dealt):
+            draw = numpy_generator(self.seed, "validation", *key, number)
+            images = tuple(train[i].id for i in share.train)
+            held = validation_places(groups[share.train], self.validation, draw)
+            own = () if share.test is None else tuple(test[i].id for i in share.test)
+            yield images, frozenset(images[i] for i in held), own
 
     def targets(self, fold: Fold, rule: TargetRule, clients: Sequence[Client]) -> Iterator[Target]:
         """Return a rule's targets: each client's own test images, or a dataset's."""
@@ -109,7 +125,13 @@ class MultiLabelMaker:
             for client in clients:
                 if own := self.tests[client.id]:
                     yield Target(
-                        client.id, fold.name, rule.group, client.dataset, None, client.classes, own
+                        client.id,
+                        fold.name,
+                        rule.group,
+                        client.dataset,
+                        client.domain,
+                        client.classes,
+                        own,
                     )
             return
         trained = select_datasets(fold.train.datasets, list(self.manifests))
