@@ -14,15 +14,18 @@ from pydantic import Field, model_validator
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
+from fedmvp.multilabel_config import AnnotationParams, MultiLabelParams
 from fedmvp.sections import Float, Section, parse_section
 from fedmvp.yaml_files import load_yaml
 
 __all__ = [
+    "AnnotationParams",
     "BackboneParams",
     "DataParams",
     "EvaluationParams",
     "FederationParams",
     "Float",
+    "MultiLabelParams",
     "Params",
     "PartitionParams",
     "RunParams",
@@ -105,6 +108,15 @@ class PartitionParams(Section):
         description="Classes a client trains among: those it has images of, or all that its "
         "dataset trains on.",
     )
+    validation: Float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of a client's images it keeps to choose a threshold (many labels).",
+    )
+    annotations: AnnotationParams | None = Field(
+        default=None, description="`{known: q}` or `{missing: p}`; null: all labels (many labels)."
+    )
 
 
 class DifferentialPrivacyParams(Section):
@@ -175,6 +187,11 @@ class EvaluationParams(Section):
 
     batch_size: int = Field(ge=1)
     explain_images: int = Field(ge=0, description="Images whose patch attention is kept.")
+    scores: bool = Field(
+        default=False,
+        description="Whether the scores of all classes are kept where images show one; of many "
+        "labels they always are.",
+    )
     personal: bool = Field(
         default=False,
         description="Whether each client's model is tested on every client's images "
@@ -216,6 +233,7 @@ class Params(Section):
     partition: PartitionParams
     federation: FederationParams
     evaluation: EvaluationParams
+    multilabel: MultiLabelParams = MultiLabelParams()
     report: ReportParams
     methods: dict[str, dict[str, Any]]
 

@@ -82,6 +82,8 @@ def _partition(params: Params, name: str) -> Partition:
         seed=params.partition.seed,
         scheme=params.partition.scheme,
         candidates=params.partition.candidates,
+        validation=params.partition.validation,
+        annotations=params.partition.annotations,
     )
 
 

@@ -71,13 +71,21 @@ def label_matrix(
     return np.ascontiguousarray(matrix[:, list(chosen)])
 
 
-def rarest_labels(matrix: NDArray[np.int8]) -> NDArray[np.int64]:
+def rarest_labels(
+    matrix: NDArray[np.int8], among: NDArray[np.int8] | None = None
+) -> NDArray[np.int64]:
     """Return each image's rarest shown class, [N, K] → [N]; K for an image that shows none.
 
-    Rarest among these images; of classes that are equally rare the first.
+    Of classes that are equally rare the first.
+
+    Parameters
+    ----------
+    among : ndarray of int8, shape [M, K], optional
+        The images that say how rare a class is; by default these.
     """
     shown = matrix == 1
-    counts = shown.sum(axis=0)
-    rarest = np.where(shown, counts, np.iinfo(np.int64).max).argmin(axis=1).astype(np.int64)
+    counts = ((matrix if among is None else among) == 1).sum(axis=0)
+    rank = np.where(shown, counts, np.iinfo(np.int64).max)
+    rarest: NDArray[np.int64] = rank.argmin(axis=1).astype(np.int64)
     rarest[~shown.any(axis=1)] = shown.shape[1]
     return rarest

@@ -115,7 +115,7 @@ def accuracy_matrix(
         for dataset in dict.fromkeys(client.dataset for client in partition.clients_of(fold))
     }
     every = [target for found in columns.values() for target in found]
-    images = EvaluationImages(every, load_images, method.backbone, batch_size)
+    images = EvaluationImages(every, load_images, method.backbone, batch_size, method.head)
     scores: list[Score] = []
 
     def row(model: str, targets: Sequence[Target]) -> Iterator[Score]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.config import FederationParams, parse_section
+from fedmvp.config import FederationParams, MultiLabelParams, parse_section
 from fedmvp.errors import ConfigError, nearest
 from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method, MethodParams
+from fedmvp.methods.heads import MultiLabelHead
 
 __all__ = ["build_method", "load_method", "method_params", "resolved_federation"]
 
@@ -78,16 +79,39 @@ def resolved_federation(
     return found
 
 
-def build_method(name: str, backbone: Backbone, params: MethodParams, seed: int) -> Method:
+def build_method(
+    name: str,
+    backbone: Backbone,
+    params: MethodParams,
+    seed: int,
+    multilabel: MultiLabelParams | None = None,
+) -> Method:
     """Create a method with its initial tensors.
+
+    Parameters
+    ----------
+    multilabel : MultiLabelParams, optional
+        Head of images that show many classes; by default they show one.
 
     Raises
     ------
     ConfigError
-        When the section asks for sizes this backbone cannot have.
+        When the section asks for sizes this backbone cannot have, or the method's loss has no form
+        for many labels.
     """
+    if multilabel is not None and not load_method(name).many_labels:
+        able = [known for known in METHODS if load_method(known).many_labels]
+        raise ConfigError(
+            "the method has no loss for images of many labels",
+            where="params.yaml: methods",
+            value=name,
+            hint=f"choose among: {', '.join(able)}",
+        )
     try:
-        return load_method(name)(backbone, params, seed).to(backbone.device)
+        method = load_method(name)(backbone, params, seed)
+        if multilabel is not None:
+            method.head = MultiLabelHead(multilabel, float(backbone.scale))
+        return method.to(backbone.device)
     except (ValueError, RuntimeError, MemoryError, OverflowError) as error:
         raise ConfigError(
             str(error),

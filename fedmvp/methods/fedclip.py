@@ -73,11 +73,12 @@ class FedCLIP(Method):
         """Return the chosen loss.
 
         The contrastive one takes images of the same class for each other's negatives, as the
-        original does, and is zero for a batch of one image, which the original leaves out.
+        original does, and is zero for a batch of one image, which the original leaves out. Images
+        of many labels have no one text of their own: the head's loss takes its place.
         """
         logits = self.logits(batch.images, classes)
-        if self.params.loss == "ce":
-            loss = F.cross_entropy(logits, batch.labels)
+        if self.params.loss == "ce" or self.head.many_labels:
+            loss = self.head.loss(logits, batch.labels)
         else:
             pairs = logits[:, batch.labels]  # [B, B]: image b against the text of label b'
             own = torch.arange(len(pairs), device=pairs.device)

@@ -47,7 +47,10 @@ def partition_panels(
 
 
 def _panel(where: str, clients: Sequence[Client], manifest: Manifest) -> Figure:
-    found = [Counter(manifest.image(image).label for image in client.train) for client in clients]
+    found = [
+        Counter(label for image in client.train for label in manifest.image(image).labels)
+        for client in clients
+    ]
     labels = sorted({label for counts in found for label in counts})
     rows = [[counts[label] for label in labels] for counts in found]
     names = [client.id.removeprefix(f"{client.fold}.") for client in clients]

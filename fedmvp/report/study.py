@@ -18,7 +18,8 @@ from fedmvp.report.estimates import (
 from fedmvp.report.protocols import protocol_of
 from fedmvp.report.published import PublishedTable, published_tables
 from fedmvp.results.runs import Run, read_runs
-from fedmvp.partition.model import Partition, load_partition
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition
 
 __all__ = ["DataRow", "Study", "Subject", "load_study"]
 

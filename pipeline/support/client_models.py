@@ -9,9 +9,9 @@ from torch import Tensor
 
 from fedmvp.evaluation.personal import Models
 from fedmvp.federation.client import load_tensors
+from fedmvp.federation.client_images import client_data
 from fedmvp.federation.fine_tuning import fine_tune
 from fedmvp.federation.schedule import never_selected
-from fedmvp.federation.training import client_data
 from fedmvp.methods.base import Method
 from fedmvp.results.weights import fold_tensors, personal_tensors
 from pipeline.support.personal import personal_record
@@ -50,7 +50,7 @@ def trained_record(
     def tune_client(fold: str, client: str) -> None:
         # Fine-tuning starts at the initial tensors, too, where a client has none of its own.
         load_global(fold)
-        data = client_data(clients[client], context.banks, context.train_images)
+        data = client_data(clients[client], context.banks, context.train_images, method.head)
         fine_tune(
             method,
             client,

@@ -18,7 +18,9 @@ from fedmvp.files import sha256_file, sha256_json
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, method_params, resolved_federation
-from fedmvp.partition.model import Partition, load_partition
+from fedmvp.multilabel_config import MultiLabelParams
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition
 from fedmvp.paths import ATTRIBUTES, BACKBONE, manifest_path, partition_path
 from pipeline.support.resources import decoded_bytes, memory_bytes, tell_resources
 
@@ -95,7 +97,18 @@ class RunContext:
 
     def create(self, seed: int) -> Method:
         """Return the method with its initial tensors."""
-        return build_method(self.method, self.backbone, self.section, seed)
+        return build_method(self.method, self.backbone, self.section, seed, self.multilabel)
+
+    @cached_property
+    def multilabel(self) -> MultiLabelParams | None:
+        """The head of images that show many classes; None where they show one."""
+        return self.params.multilabel if self.partition.task == "multi" else None
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that images are loaded at, in pixels."""
+        grid = 1 if self.multilabel is None else self.multilabel.grid
+        return grid * self.backbone.spec.vision.image_size
 
     @cached_property
     def train_images(self) -> ImageSource:
@@ -108,8 +121,7 @@ class RunContext:
         return self._images(self.partition.test_split)
 
     def _images(self, split: Literal["train", "test", "all"]) -> ImageSource:
-        size_px = self.backbone.spec.vision.image_size
-        return ImageSource(self.manifests, size_px, split)
+        return ImageSource(self.manifests, self.image_size, split)
 
     def tell_resources(self, batch: int, *, training: bool) -> None:
         """Print what this stage will take of memory and disk, before it takes it."""
@@ -120,7 +132,7 @@ class RunContext:
             f"{self.setting} {self.method}",
             decoded_bytes(
                 self.partition.clients if training else self.partition.targets,
-                spec.vision.image_size,
+                self.image_size,
             ),
             memory_bytes(spec, weights, batch, training=training, half=half),
         )
@@ -146,6 +158,8 @@ class RunContext:
             "partition": self.params.partition.model_dump(mode="json", exclude_defaults=True),
             "method": self.section.resolved(),
         }
+        if self.multilabel is not None:
+            params["multilabel"] = self.multilabel.model_dump(mode="json")
         if trained:
             params["federation"] = self.federation.model_dump(mode="json")
         content = {

@@ -83,7 +83,7 @@ def manifest(data: bytes) -> None:
 
 def partition(data: bytes) -> None:
     """Parse clients and targets."""
-    from fedmvp.partition.model import load_partition, save_partition
+    from fedmvp.partition.partition_files import load_partition, save_partition
 
     with _file("partition.json", data) as path:
         loaded = load_partition(path)

@@ -1,0 +1,59 @@
+"""Sections of params.yaml for datasets whose images show many classes (docs/multilabel.md)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from fedmvp.sections import Float, Section
+
+__all__ = ["AnnotationParams", "MultiLabelParams"]
+
+
+class AnnotationParams(Section):
+    """What of the training labels the clients have, where images show many classes."""
+
+    known: Float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Probability that a pair is known; others are left out.",
+    )
+    missing: Float | None = Field(
+        default=None, ge=0, lt=1, description="Share of positives that are taken for negatives."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> AnnotationParams:
+        if (self.known is None) == (self.missing is None):
+            raise ValueError("give either known or missing")
+        return self
+
+
+class MultiLabelParams(Section):
+    """Head, loss and metrics of datasets whose images show many classes (docs/multilabel.md)."""
+
+    head: Literal["image", "tiles"] = Field(
+        default="image",
+        description="What a class is compared with: the whole image, or the nearest of its tiles.",
+    )
+    tiles: int = Field(default=2, ge=2, le=8, description="Tiles along each side of an image.")
+    whole: bool = Field(default=False, description="Whether the whole image is one more tile.")
+    scale: Float = Field(default=20.0, gt=0, description="a at the start; learned from there.")
+    loss: Literal["asl", "bce"] = "asl"
+    gamma_negative: Float = Field(
+        default=2.0, ge=0, description="Focusing where a class is absent."
+    )
+    gamma_positive: Float = Field(default=1.0, ge=0, description="Focusing where it is shown.")
+    clip: Float = Field(default=0.05, ge=0, lt=1, description="Probability taken for 0.")
+    loss_weight: Float = Field(default=1.0, gt=0, description="Of the loss beside a method's own.")
+    average_precision: Literal["step", "voc11", "interpolated"] = "step"
+    empty_class: Literal["leave_out", "zero"] = Field(
+        default="leave_out", description="What a class without positives counts for in the mean."
+    )
+
+    @property
+    def grid(self) -> int:
+        """Images are loaded at this multiple of the side that the backbone sees."""
+        return self.tiles if self.head == "tiles" else 1
