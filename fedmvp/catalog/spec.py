@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fedmvp.catalog.cameras import Camera
+from fedmvp.catalog.counts import Counts
 from fedmvp.catalog.layouts import DomainClassFolders, Layouts, SceneRecipes, SplitFile, SplitRule
 from fedmvp.catalog.sources import RelativePath, Source
 from fedmvp.config import Section, parse_section
@@ -22,7 +23,6 @@ from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 
 __all__ = [
     "DEFAULT_DOMAIN",
-    "Counts",
     "DatasetSpec",
     "Named",
     "SentenceParts",
@@ -109,16 +109,6 @@ class SentenceSpec(SentenceParts):
         return tuple(dict.fromkeys((part.prefix, part.suffix) for part in parts))
 
 
-class Counts(Section):
-    """Declared sizes; each that is given is checked, and enforced unless it is unverified."""
-
-    images: int | None = Field(default=None, ge=1)
-    train: int | None = Field(default=None, ge=1)
-    val: int | None = Field(default=None, ge=0)
-    test: int | None = Field(default=None, ge=1)
-    domains: dict[str, int] = Field(default_factory=dict)
-
-
 class DatasetSpec(Section):
     """A catalog entry."""
 
@@ -189,6 +179,8 @@ class DatasetSpec(Section):
         for key in (*self.sentence.domains, *self.counts.domains, *renamed, *self.capture):
             if key not in self.domain_names:
                 raise ValueError(f"{key!r} is not one of the domains")
+        if stray := sorted(set(self.counts.test_positives) - set(self.class_names)):
+            raise ValueError(f"counts.test_positives names {stray[0]!r}, which is no class")
         grouped = [name for names in self.groups.values() for name in names]
         if self.groups and sorted(grouped) != sorted(self.class_names):
             raise ValueError("groups must hold every class once")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.anchor import anchor
 from fedmvp.cli.output import say
 from fedmvp.cli.own_data import add, remove
 from fedmvp.cli.show import show
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(add)
 app.command()(remove)
 app.command()(show)
+app.command()(anchor)
 
 _REPORTS = Path(".fedmvp/reports")
 _SHOWN = 20

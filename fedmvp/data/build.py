@@ -107,12 +107,15 @@ def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, i
     """Return key, declared and actual number of each count that is not as declared."""
     counts, splits = spec.counts, Counter(image.split for image in manifest.images)
     domains = Counter(image.domain for image in manifest.images)
+    tested = [image for image in manifest.images if image.split == "test"]
+    positives = Counter(manifest.classes[label] for image in tested for label in image.labels)
     rows = [
         ("images", counts.images, len(manifest.images)),
         ("train", counts.train, splits["train"]),
         ("val", counts.val, splits["val"]),
         ("test", counts.test, splits["test"]),
         *((f"domains.{name}", count, domains[name]) for name, count in counts.domains.items()),
+        *((f"test_positives.{n}", count, positives[n]) for n, count in counts.test_positives.items()),
     ]
     return [
         (key, declared, actual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _OF_SYSTEMS = frozenset(
     {"$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX", "lost+found"}
 )
 """Folders that systems and archive programs leave beside what people keep."""
+
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,12 @@ def listed_image(
     for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
         try:
             size = (base / form).stat().st_size
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in it
+        except ValueError:  # a NUL in it
             continue
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                continue
+            raise
         shown = (labels,) if isinstance(labels, int) else labels
         return ImageFile(form, shown, DEFAULT_DOMAIN, size, part, ignored)
     raise missing(spec, base / name, "image")

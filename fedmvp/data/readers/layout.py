@@ -9,7 +9,7 @@ from typing import Any
 
 from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Layout, PartClassFolders
 from fedmvp.catalog.spec import DatasetSpec
-from fedmvp.data.readers import folders, lists, matlab, scenes
+from fedmvp.data.readers import coco, folders, label_tables, lists, matlab, nus_wide, scenes, voc
 from fedmvp.data.readers.folders import class_parents, classes_in, has_classes, skipped_folders
 from fedmvp.data.readers.image_files import ImageFile, hint
 from fedmvp.data.readers.left_out import left_out
@@ -139,4 +139,11 @@ _READERS: dict[str, _Reader] = {
     "flowers_mat": _Reader(matlab.flowers_mat, "jpg"),
     "cars_mat": _Reader(matlab.cars_mat, "cars_train"),
     "scene_recipes": _Reader(scenes.scene_recipes, "drawings"),
+    "voc_lists": _Reader(voc.voc_lists, "ImageSets"),
+    "voc_trees": _Reader(voc.voc_trees, voc.TRAIN_TREE),
+    "coco_instances": _Reader(coco.coco_instances, "annotations"),
+    "nus_wide_lists": _Reader(nus_wide.nus_wide_lists, "ImageList"),
+    "nus_wide_table": _Reader(nus_wide.nus_wide_table, "images"),
+    "multiscene_tables": _Reader(label_tables.multiscene_tables, "images"),
+    "mlrsnet_tables": _Reader(label_tables.mlrsnet_tables, "Images"),
 }

@@ -25,6 +25,8 @@ from fedmvp.evaluation.label_counts import (
 )
 from fedmvp.evaluation.multilabel import generalised_metrics, multilabel_metrics, prevalence
 
+pytestmark = pytest.mark.slow  # imports scikit-learn
+
 SCORES = np.array(
     [[0.9, 0.2, 0.6], [0.8, 0.7, 0.1], [0.4, 0.6, 0.3], [0.3, 0.5, 0.8], [0.1, 0.9, 0.2]]
 )

@@ -21,6 +21,8 @@ from fedmvp.evaluation.multilabel_bootstrap import (
     mean_over_classes,
 )
 
+pytestmark = pytest.mark.slow  # imports scikit-learn
+
 Table = tuple[NDArray[np.float64], NDArray[np.int8]]
 
 
