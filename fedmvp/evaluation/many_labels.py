@@ -73,17 +73,22 @@ def evaluate_many(
     for fold in partition.folds:
         load_fold(fold)
         method.enter(None)
+        known = _Known()
         validated = list(_validation(partition, fold, method, banks, train_images, batch_size))
         threshold = _threshold(validated)
         kept += validated
         seen = {(c.dataset, name) for c in partition.clients_of(fold) for name in c.classes}
         for target in partition.targets_of(fold):
-            load_fold(fold)
-            method.enter(None)
             if method.personal and target.group == "local" and load_personal:
                 load_personal(fold, target.name)
                 method.enter(method.first_phase)
-            found = score_target(method, target, banks, tests, batch_size)
+                found = score_target(method, target, banks, tests, batch_size)
+                load_fold(fold)
+                method.enter(None)
+            else:
+                found = known(target, banks) or known.keep(
+                    score_target(method, target, banks, tests, batch_size), banks
+                )
             trained = np.array([(target.dataset, name) in seen for name in target.classes])
             rows.append(target_row(found, threshold, trained, params))
             kept.append(found)
@@ -111,6 +116,34 @@ def score_target(
             hint="the learned tensors are damaged; train again",
         )
     return TargetScores(target, scores, chosen.labels.astype(np.int8))
+
+
+class _Known:
+    """Logits the global model has given: a local target's images are the global one's, too."""
+
+    def __init__(self) -> None:
+        self._rows: dict[object, dict[str, tuple[NDArray[np.float32], NDArray[np.int8]]]] = {}
+
+    def __call__(self, target: Target, banks: TextBanks) -> TargetScores | None:
+        """Return a target's logits where all of its images and classes are known."""
+        rows = self._rows.get(_texts(target, banks), {})
+        if not all(image in rows for image in target.images):
+            return None
+        scores, labels = zip(*(rows[image] for image in target.images), strict=True)
+        return TargetScores(target, np.stack(scores), np.stack(labels))
+
+    def keep(self, found: TargetScores, banks: TextBanks) -> TargetScores:
+        """Remember a target's logits, and return them."""
+        rows = self._rows.setdefault(_texts(found.target, banks), {})
+        rows |= dict(
+            zip(found.target.images, zip(found.scores, found.labels, strict=True), strict=True)
+        )
+        return found
+
+
+def _texts(target: Target, banks: TextBanks) -> object:
+    """Return what tells whether two targets are of the same classes in the same texts."""
+    return id(banks.select(target.dataset, target.domain, target.classes).bank), target.classes
 
 
 def target_row(

@@ -22,12 +22,12 @@ from fedmvp.federation.client_images import client_data
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method
 from fedmvp.methods.frozen_image import FrozenImageMethod, frozen_batch
-from fedmvp.methods.heads import MultiLabelHead
+from fedmvp.methods.multilabel_head import MultiLabelHead
 from fedmvp.partition.model import Client
 
 __all__ = ["start_head"]
 
-_IMAGES, _BATCH = 64, 16
+_IMAGES, _BATCH = 32, 16
 """Images of a client whose cosines are summed, and how many go through together."""
 
 

@@ -122,6 +122,8 @@ class Method(nn.Module):
 
     #: Whether its loss has a form for images of many labels.
     many_labels: ClassVar[bool] = True
+    #: Whether scores are s · cos of an image feature and one text feature per class.
+    one_text: ClassVar[bool] = True
 
     #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
     last_batch_only: bool = False
