@@ -106,7 +106,7 @@ class VisionTower(nn.Module):
             below the prompts is trained.
         """
         patches = self.conv1(images).flatten(2).transpose(1, 2)
-        cls = self.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        cls = self.class_embedding.to(patches.dtype).expand(images.shape[0], 1, -1)
         return torch.cat([cls, patches], dim=1) + self.positional_embedding.to(patches.dtype)
 
     def forward(
@@ -137,7 +137,8 @@ class VisionTower(nn.Module):
         """
         if self.all_tokens:
             x = self._run(embedded, prompts, deep, after_norm, first_only=False)
-            return (self.ln_post(x[:, : 1 + self.patches]) @ self.proj).flatten(0, 1)
+            tokens: Tensor = self.ln_post(x[:, : 1 + self.patches]) @ self.proj
+            return tokens.flatten(0, 1)
         x = self._run(embedded, prompts, deep, after_norm, first_only=self.cls_only)
         return self.ln_post(x[:, 0]) @ self.proj  # type: ignore[no-any-return]
 
@@ -159,14 +160,14 @@ class VisionTower(nn.Module):
         own: Tensor | None = None
         x = fixed
         if prompts is not None:
-            own = prompts.to(x.dtype).expand(len(x), -1, -1)
+            own = prompts.to(x.dtype).expand(x.shape[0], -1, -1)
             own = own if after_norm else self.ln_pre(own)
             x = torch.cat([fixed, own], dim=1)
         last = len(self.transformer.resblocks) - 1
         for index, block in enumerate(self.transformer.resblocks):
             assert isinstance(block, Block)
             if deep is not None and index in deep:
-                replacement = deep[index].to(x.dtype).expand(len(x), -1, -1)
+                replacement = deep[index].to(x.dtype).expand(x.shape[0], -1, -1)
                 x = torch.cat([x[:, : -replacement.shape[1]], replacement], dim=1)
             elif index == 0 < last and self.prompts_only and own is not None and own.requires_grad:
                 x = block.appended(fixed, own)

@@ -27,7 +27,7 @@ from fedmvp.evaluation.label_counts import (
 )
 from fedmvp.evaluation.multilabel import generalised_metrics, multilabel_metrics
 from fedmvp.evaluation.protocol import batch_scores
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.partition.annotations import read_annotations
@@ -43,7 +43,7 @@ def evaluate_many(
     partition: Partition,
     method: Method,
     load_fold: Callable[[str], None],
-    banks: TextBanks,
+    banks: Banks,
     test_images: LoadImages,
     train_images: LoadImages,
     params: MultiLabelParams,
@@ -96,7 +96,7 @@ def evaluate_many(
 
 
 def score_target(
-    method: Method, target: Target, banks: TextBanks, images: EvaluationImages, batch_size: int
+    method: Method, target: Target, banks: Banks, images: EvaluationImages, batch_size: int
 ) -> TargetScores:
     """Return the logits of a target's images.
 
@@ -124,7 +124,7 @@ class _Known:
     def __init__(self) -> None:
         self._rows: dict[object, dict[str, tuple[NDArray[np.float32], NDArray[np.int8]]]] = {}
 
-    def __call__(self, target: Target, banks: TextBanks) -> TargetScores | None:
+    def __call__(self, target: Target, banks: Banks) -> TargetScores | None:
         """Return a target's logits where all of its images and classes are known."""
         rows = self._rows.get(_texts(target, banks), {})
         if not all(image in rows for image in target.images):
@@ -132,7 +132,7 @@ class _Known:
         scores, labels = zip(*(rows[image] for image in target.images), strict=True)
         return TargetScores(target, np.stack(scores), np.stack(labels))
 
-    def keep(self, found: TargetScores, banks: TextBanks) -> TargetScores:
+    def keep(self, found: TargetScores, banks: Banks) -> TargetScores:
         """Remember a target's logits, and return them."""
         rows = self._rows.setdefault(_texts(found.target, banks), {})
         rows |= dict(
@@ -141,7 +141,7 @@ class _Known:
         return found
 
 
-def _texts(target: Target, banks: TextBanks) -> object:
+def _texts(target: Target, banks: Banks) -> object:
     """Return what tells whether two targets are of the same classes in the same texts."""
     return id(banks.select(target.dataset, target.domain, target.classes).bank), target.classes
 
@@ -187,7 +187,7 @@ def _validation(
     partition: Partition,
     fold: str,
     method: Method,
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     batch_size: int,
 ) -> Iterator[TargetScores]:

@@ -112,6 +112,8 @@ class Method(nn.Module):
     Params: ClassVar[type[MethodParams]] = MethodParams
     trained: ClassVar[bool] = True
     first_phase: ClassVar[str] = "all"
+    #: The phases a client may be in, in a federation.
+    phases: ClassVar[tuple[str, ...]] = ("all",)
     #: Whether a client classifies with tensors it never sends (`ClientState.personal`).
     personal: ClassVar[bool] = False
     #: Whether clients are sent what single other clients sent, as it is, and not averages alone.

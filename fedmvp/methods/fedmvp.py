@@ -156,6 +156,7 @@ class FedMVP(Method):
 
     Params: ClassVar[type[MethodParams]] = FedMVPParams
     first_phase: ClassVar[str] = "promptformer"
+    phases: ClassVar[tuple[str, ...]] = ("promptformer", "lora")
     fine_tuning_phase: ClassVar[str] = "fine_tuning"
     params: FedMVPParams
 
