@@ -112,12 +112,18 @@ class MultiLabelMaker:
         )
         key = (manifest.dataset, domain or "")
         dealt = self.scheme.deal(pool, numpy_generator(self.seed, "partition", *key))
+        given = [share.test for share in dealt if share.test is not None]
+        # Test images that are like no client's (their rarest class is nobody's) go to all alike.
+        rest = np.setdiff1d(np.arange(len(test)), np.concatenate(given) if given else [])
+        drawn = numpy_generator(self.seed, "local", *key).permutation(rest)
+        more = np.array_split(drawn, len(dealt))
         for number, share in enumerate(dealt):
             draw = numpy_generator(self.seed, "validation", *key, number)
             images = tuple(train[i].id for i in share.train)
             held = validation_places(groups[share.train], self.validation, draw)
-            own = () if share.test is None else tuple(test[i].id for i in share.test)
-            yield images, frozenset(images[i] for i in held), own
+            own = [] if share.test is None else [*share.test, *more[number]]
+            tests = tuple(test[i].id for i in sorted(own))
+            yield images, frozenset(images[i] for i in held), tests
 
     def targets(self, fold: Fold, rule: TargetRule, clients: Sequence[Client]) -> Iterator[Target]:
         """Return a rule's targets: each client's own test images, or a dataset's."""
