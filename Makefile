@@ -66,7 +66,7 @@ docs: env ## build the documents as a site into site/
 	@mkdocs build --quiet --strict
 	@echo "site: $(CURDIR)/site/index.html (its search needs: python -m http.server --directory site)"
 
-pretrain: env ## train PictoCLIP anew, or go on with it: hours on a CPU, see CONTRIBUTING.md
+pretrain: env ## retrain PictoCLIP, or resume its training: hours on a CPU, see CONTRIBUTING.md
 	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-build.txt
 	@dvc --cd pretrain repro
 

@@ -19,7 +19,7 @@ from fedmvp.methods import method_title
 from fedmvp.paths import partition_path
 from fedmvp.report.estimates import FOCUS, Estimate
 from fedmvp.report.format import percent, points
-from fedmvp.report.personal import estimates, personal_results
+from fedmvp.report.personal import estimates, model_title, personal_results
 from fedmvp.report.protocols import setting_note, setting_title
 from fedmvp.report.study import Study, Subject, load_study
 from fedmvp.results.personal import FINE_TUNED
@@ -125,15 +125,10 @@ def _setting(setting: str, found: Mapping[Model, Mapping[str, Estimate]]) -> Ite
     yield f"## {setting_title(setting)}"
     yield setting_note(setting)
     rows = [
-        [_title(model), *(_cell(numbers.get(key)) for key in COLUMNS)]
+        [model_title(*model), *(_cell(numbers.get(key)) for key in COLUMNS)]
         for model, numbers in found.items()
     ]
     yield markdown_table(["method", *COLUMNS.values()], rows)
-
-
-def _title(model: Model) -> str:
-    method, kind = model
-    return f"{method_title(method)}, fine-tuned" if kind == FINE_TUNED else method_title(method)
 
 
 def _cell(value: Estimate | None) -> str:
@@ -171,7 +166,7 @@ def _said(setting: str, found: Mapping[Model, Mapping[str, Estimate]]) -> Iterat
         rank = 1 + sum(n["personal"].mean > numbers["personal"].mean for n in found.values())
         new = 1 + sum(n["personal_new"].mean > numbers["personal_new"].mean for n in found.values())
         yield (
-            f"* {_title(model)}: place {rank} of {len(found)} on own images "
+            f"* {model_title(*model)}: place {rank} of {len(found)} on own images "
             f"({points(numbers['personal'].mean - base['personal'].mean)} against fine-tuned "
             f"PromptFL), place {new} on new classes."
         )
@@ -187,7 +182,7 @@ def _gaps(
     base: Mapping[str, Estimate],
     key: str,
 ) -> str:
-    said = [f"{_title(m)} {points(found[m][key].mean - base[key].mean)}" for m in models]
+    said = [f"{model_title(*m)} {points(found[m][key].mean - base[key].mean)}" for m in models]
     return ", ".join(said) or "nobody"
 
 

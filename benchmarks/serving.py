@@ -79,14 +79,16 @@ def bomb(side: int) -> bytes:
     return buffer.getvalue()
 
 
-def form(*files: bytes, dataset: str | None = None) -> bytes:
-    """Return a form with images."""
+def form(*files: bytes, **fields: str | None) -> bytes:
+    """Return a form with images, and with those fields that have a value."""
     parts = [
         f'Content-Disposition: form-data; name="image"; filename="{i}"\r\n\r\n'.encode() + content
         for i, content in enumerate(files)
     ]
-    if dataset is not None:
-        parts.append(f'Content-Disposition: form-data; name="dataset"\r\n\r\n{dataset}'.encode())
+    for name, value in fields.items():
+        if value is not None:
+            head = f'Content-Disposition: form-data; name="{name}"'
+            parts.append(f"{head}\r\n\r\n{value}".encode())
     start = f"--{_BOUNDARY}\r\n".encode()
     body = b"".join(start + part + b"\r\n" for part in parts)
     return body + f"--{_BOUNDARY}--\r\n".encode()

@@ -1,6 +1,6 @@
-"""Write the reference pages that follow from code: the command line and params.yaml.
+"""Write the reference pages that follow from code: commands, params.yaml, site.yaml.
 
-``python docs/generate.py`` writes ``reference/cli.md`` and ``reference/params.md`` beside it;
+``python docs/generate.py`` writes ``cli.md``, ``params.md`` and ``site.md`` in ``reference/``;
 tests/unit/docs fails where a committed page differs from what is written here.
 """
 
@@ -30,6 +30,8 @@ from fedmvp.config import (
     ReportParams,
     RunParams,
 )
+from fedmvp.federation.plan import Plan, PlanBackbone
+from fedmvp.federation.site_config import Minimum, Share, SiteConfig, SiteImages
 from fedmvp.methods import METHODS
 from fedmvp.methods.build import load_method
 from fedmvp.partition.schemes import SCHEMES
@@ -51,7 +53,15 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "multilabel": MultiLabelParams,
     "report": ReportParams,
 }
-# Of entries whose models say nothing.
+_SITES: dict[str, type[BaseModel]] = {
+    "plan.json": Plan,
+    "plan.json: backbone": PlanBackbone,
+    "site.yaml": SiteConfig,
+    "site.yaml: images": SiteImages,
+    "site.yaml: minimum": Minimum,
+    "site.yaml: share": Share,
+}
+# Of entries without a description in their models.
 _MEANINGS = {
     "run.settings": "Settings of the suite: `fedmvp settings` lists them.",
     "run.seeds": "Each trained method is trained once per seed.",
@@ -60,20 +70,20 @@ _MEANINGS = {
     "federation.rounds": "Rounds of the federation.",
     "federation.local_epochs": "Passes of a client over its images in a round.",
     "federation.batch_size": "Images of a client's training step.",
-    "federation.learning_rate": "Of the clients; each method may have its own.",
-    "federation.weight_decay": "Of the clients' optimizer.",
+    "federation.learning_rate": "Learning rate of the clients; each method may have its own.",
+    "federation.weight_decay": "Weight decay of the clients' optimizer.",
     "federation.client_optimizer": "Optimizer of the clients.",
-    "federation.adam_epsilon": "Of Adam and AdamW.",
-    "federation.schedule": "How the learning rate goes from round to round.",
-    "federation.weighting": "Clients count alike, or by their number of images.",
+    "federation.adam_epsilon": "epsilon of Adam and AdamW.",
+    "federation.schedule": "How the learning rate changes from round to round.",
+    "federation.weighting": "Whether clients count equally, or by their number of images.",
     "federation.aggregation": "The server's rule (docs/method.md#aggregation).",
     "federation.aggregation_dtype": "Number format the server sums in.",
-    "federation.privacy": "Its section is below; null: off.",
+    "federation.privacy": "Its entries are below; null: off.",
     "federation.on_client_failure": "End the run, or leave the client out of the round.",
-    "federation.privacy.delta": "delta of the guarantee.",
+    "federation.privacy.delta": "delta of the privacy guarantee.",
     "evaluation.batch_size": "Images classified at once; results do not depend on it.",
     "report.title": "Heading of the page; null: it says what the data are.",
-    "zero_shot_ensemble.templates": "Hand templates besides the dataset's own.",
+    "zero_shot_ensemble.templates": "Hand templates in addition to the dataset's own.",
     "fedmvp.variant": "Sets the entries whose default is null ([ablations](../ablations.md)).",
     "fedmvp.conditioning": "What the PromptFormer attends to ([ablations](../ablations.md)).",
 }
@@ -91,9 +101,9 @@ def _cli() -> str:
     top = get_command(app)
     lines = [
         f"# Command line\n\n{_NOTE}",
-        "`fedmvp COMMAND --help` prints the same. Commands run in the repository's folder; those "
-        "with `--json` print JSON for scripts on stdout. How they end: "
-        "[exit codes](exit_codes.md).\n",
+        "`fedmvp COMMAND --help` prints the same. Run commands in the repository's folder; those "
+        "with `--json` print JSON for scripts on stdout. [Exit codes](exit_codes.md) says how they "
+        "end.\n",
         *_command("fedmvp", top, 2),
     ]
     return "\n".join(lines) + "\n"
@@ -109,7 +119,7 @@ def _command(name: str, command: Any, level: int) -> Iterator[str]:
         yield f"`{' '.join([name, '[OPTIONS]', *words])}`\n"
     rows = [_parameter(p) for p in command.params if p.name != "help"]
     if rows:
-        yield _table(("argument or option", "value", "without it", "meaning"), rows)
+        yield _table(("argument or option", "value", "default", "meaning"), rows)
     for below, own in commands.items():
         yield from _command(f"{name} {below}", own, min(level + 1, 4))
 
@@ -152,9 +162,9 @@ def _params() -> str:
         f"# params.yaml\n\n{_NOTE}",
         "Every section and entry, from the models that validate the file: `fedmvp/config.py`, "
         "`fedmvp/attributes/config.py` and `Params` of each method. An entry without a default "
-        "has to be there. What each profile sets: `fedmvp profile list` and "
-        "[params.yaml](../../params.yaml) itself. Unknown entries are refused.\n",
-        "`profile` is the name results and report go by.\n",
+        "is required. [params.yaml](../../params.yaml) is the default profile; `fedmvp profile "
+        "list` lists the others. Unknown entries are refused.\n",
+        "`profile` is the name shown in the report and in MLflow.\n",
     ]
     for name, model in _SECTIONS.items():
         lines += [f"## {name}\n", f"{_summary(model)}\n", _fields(name, model)]
@@ -171,6 +181,17 @@ def _params() -> str:
         lines += [f"### {name}\n", f"{_summary(kind)}\n"]
         table = _fields(name, kind.Params)
         lines.append(table if table else "No entries.\n")
+    return "\n".join(lines) + "\n"
+
+
+def _site() -> str:
+    lines = [
+        f"# A federation of sites: plan.json and site.yaml\n\n{_NOTE}",
+        "What everybody has a copy of (`fedmvp/federation/plan.py`), and what stays at a site "
+        "(`fedmvp/federation/site_config.py`). Unknown entries are refused.\n",
+    ]
+    for name, model in _SITES.items():
+        lines += [f"## {name}\n", f"{_summary(model)}\n", _fields(name, model)]
     return "\n".join(lines) + "\n"
 
 
@@ -214,7 +235,7 @@ def _type(annotation: Any) -> str:
         return "mapping"
     if parts and hasattr(annotation, "__metadata__"):
         return _type(parts[0])
-    words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
     return words.get(annotation, "section")
 
 
@@ -274,7 +295,7 @@ def _flat(text: str) -> str:
     return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in parts)
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": _cli, "params.md": _params}
+PAGES: dict[str, Callable[[], str]] = {"cli.md": _cli, "params.md": _params, "site.md": _site}
 """File in docs/reference → what it holds."""
 
 

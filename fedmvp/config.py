@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
@@ -29,6 +29,7 @@ __all__ = [
     "Params",
     "PartitionParams",
     "RunParams",
+    "SchemeValue",
     "Section",
     "load_params",
     "parse_section",
@@ -37,6 +38,17 @@ __all__ = [
 # Names become parts of paths and words of commands: nothing else may be in them.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 HyphenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+
+
+def _named(value: object) -> object:
+    """Say what a scheme may be, once for both forms."""
+    if not isinstance(value, str | dict):
+        raise ValueError("give a scheme's name, or {name: …} with its entries")
+    return value
+
+
+SchemeValue = Annotated[str | dict[str, Any], BeforeValidator(_named)]
+"""``partition.scheme``; `fedmvp.partition.schemes` reads the entries."""
 
 
 class RunParams(Section):
@@ -93,12 +105,12 @@ class DataParams(Section):
 class PartitionParams(Section):
     """How clients are made (docs/method.md#clients)."""
 
-    classes_per_client: int = Field(ge=1, description="n of the block rule.")
+    classes_per_client: int = Field(ge=1, description="Classes of a client, n of the class blocks.")
     shots: int | None = Field(
         ge=1, description="Training images per class, drawn before they are dealt; null: all."
     )
     seed: int = Field(ge=0, description="Seed of the few-shot sample and of the dealing.")
-    scheme: str | dict[str, Any] = Field(
+    scheme: SchemeValue = Field(
         default="class_blocks",
         description="The rule that deals images to clients: its name, or `{name: …}` with its "
         "entries; a setting may have its own ([partition schemes](../partition_schemes.md)).",
@@ -135,7 +147,7 @@ class FederationParams(Section):
     local_epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: Float = Field(gt=0)
-    momentum: Float = Field(ge=0, lt=1, description="Of SGD; beta1 of Adam.")
+    momentum: Float = Field(ge=0, lt=1, description="Momentum of SGD; beta1 of Adam.")
     weight_decay: Float = Field(ge=0)
     client_optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     second_momentum: Float = Field(default=0.999, ge=0, lt=1, description="beta2 of Adam.")
@@ -157,15 +169,25 @@ class FederationParams(Section):
         "multi_krum",
     ] = "fedavg"
     aggregation_dtype: Literal["float64", "float32", "float16"] = "float64"
-    proximal_weight: Float = Field(default=0.01, ge=0, description="mu of FedProx.")
-    server_learning_rate: Float | None = Field(default=None, gt=0, description="eta; null: auto.")
-    server_momentum: Float = Field(default=0.9, ge=0, lt=1, description="beta (FedAvgM), beta1.")
-    server_second_momentum: Float = Field(default=0.99, ge=0, lt=1, description="beta2.")
+    proximal_weight: Float = Field(
+        default=0.01, ge=0, description="mu of FedProx: its pull to the global model."
+    )
+    server_learning_rate: Float | None = Field(
+        default=None, gt=0, description="eta of the server; null: by the rule."
+    )
+    server_momentum: Float = Field(
+        default=0.9, ge=0, lt=1, description="beta of FedAvgM, else beta1."
+    )
+    server_second_momentum: Float = Field(
+        default=0.99, ge=0, lt=1, description="beta2 of FedAdam and FedYogi."
+    )
     server_tau: Float = Field(default=1e-3, gt=0, description="tau of FedAdam and FedYogi.")
-    trim_fraction: Float = Field(default=0.1, ge=0, lt=0.5, description="beta of trimmed_mean.")
-    byzantine: int = Field(default=1, ge=0, description="f of robust rules; 0: no promise.")
-    krum_keep: int = Field(default=5, ge=1, description="Clients Multi-Krum averages.")
-    clip_norm: Float | None = Field(default=None, gt=0, description="Norm clipping of updates.")
+    trim_fraction: Float = Field(
+        default=0.1, ge=0, lt=0.5, description="Share trimmed_mean cuts at each end."
+    )
+    byzantine: int = Field(default=1, ge=0, description="f, wrong clients a round to withstand.")
+    krum_keep: int = Field(default=5, ge=1, description="Clients that Multi-Krum averages.")
+    clip_norm: Float | None = Field(default=None, gt=0, description="Bound on an update's L2 norm.")
     privacy: DifferentialPrivacyParams | None = None
     on_client_failure: Literal["fail", "skip"] = "fail"
     min_clients: int = Field(default=1, ge=1, description="Fewest valid updates a round needs.")

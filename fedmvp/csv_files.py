@@ -47,7 +47,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise DataError(
-                "row has not as many cells as the header",
+                "row does not have as many cells as the header",
                 where=path,
                 value=f"row {number}",
                 hint=RESTORE,

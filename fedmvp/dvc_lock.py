@@ -1,4 +1,4 @@
-"""Whether the files DVC's stages wrote still are what dvc.lock recorded of them.
+"""Whether the files that DVC's stages wrote still are as dvc.lock recorded them.
 
 DVC trusts its cache: an object that was edited or damaged there is restored as if it were the
 stage's own output, and everything is called up to date. So whoever publishes numbers, and
@@ -76,11 +76,11 @@ def require_as_recorded(root: Path, folders: Sequence[Path]) -> None:
         concerned = any(path.is_relative_to(one) or one.is_relative_to(path) for one in wanted)
         if concerned and path.exists() and md5_output(path) != output.md5:
             raise DataError(
-                "not what its stage wrote: damaged, changed by hand, or of another commit",
+                "not what its stage wrote: damaged, changed by hand, or from another commit",
                 where=output.path,
                 value=output.stage,
                 hint="`fedmvp doctor --deep` finds what is damaged; `dvc commit` keeps a change, "
-                "`dvc checkout` takes it back",
+                "`dvc checkout` undoes it",
             )
 
 

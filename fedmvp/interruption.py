@@ -51,7 +51,7 @@ def stop_listening() -> None:
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Take both signals meanwhile; see `listen`."""
+    """Take both signals within the context; see `listen`."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     listen()
     try:

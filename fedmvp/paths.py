@@ -1,6 +1,6 @@
-"""Where things stand in the repository; relative to its root, the folder every stage runs in.
+"""Where files are in the repository, relative to its root, the folder every stage runs in.
 
-Where raw images lie on a machine is another matter: `fedmvp.data.locations`.
+Where raw images are on a machine is the business of `fedmvp.data.locations`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = [
     "local_path",
     "manifest_path",
     "partition_path",
+    "scratch_root",
     "state_folder",
 ]
 
@@ -55,6 +56,11 @@ def partition_path(setting: str) -> Path:
 def cache_root() -> Path:
     """Return the folder of decoded images: ``FEDMVP_CACHE``, else ``.fedmvp/cache``."""
     return local_path(os.environ.get("FEDMVP_CACHE") or ".fedmvp/cache")
+
+
+def scratch_root() -> Path:
+    """Return the folder of unfinished trainings' checkpoints: ``FEDMVP_SCRATCH``, or the usual."""
+    return Path(os.environ.get("FEDMVP_SCRATCH") or ".fedmvp/scratch")
 
 
 def state_folder(root: Path = Path()) -> Path:

@@ -10,12 +10,12 @@ __all__ = ["require_free"]
 
 
 def require_free(host: str, port: int, command: str) -> None:
-    """Ask before a server does: theirs say so in a traceback, after seconds.
+    """Check a port before a server does, which would fail with a traceback, after seconds.
 
     Parameters
     ----------
     command : str
-        For the hint: what may run already.
+        For the hint: what may be running already.
 
     Raises
     ------
@@ -39,9 +39,9 @@ def require_free(host: str, port: int, command: str) -> None:
             ) from None
         except OSError as error:
             raise ConfigError(
-                f"port {port} cannot be served on ({error.strerror})",
+                f"port {port} cannot be used ({error.strerror})",
                 where="--port",
                 value=port,
-                hint=f"if `{command}` runs already, open http://{host}:{port}; else choose "
-                f"another port, e.g. --port {port + 1 if 1023 < port < 65535 else 5001}",
+                hint=f"if `{command}` is already running, open http://{host}:{port}; otherwise "
+                f"choose another port, e.g. --port {port + 1 if 1023 < port < 65535 else 5001}",
             ) from None

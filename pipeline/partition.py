@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     lone = [fold for fold in partition.folds if len(partition.clients_of(fold)) == 1]
     if lone:
         print(
-            f"{name}: fold {lone[0]} has one client, which is no federation; lower "
+            f"{name}: fold {lone[0]} has one client, which is not a federation; lower "
             "partition.classes_per_client, or the setting's own"
         )
 

@@ -1,7 +1,7 @@
 """Stage ``train``: partition, texts, train images → results/<setting>/<method>/seed<k>/.
 
 Writes rounds.csv, weights.safetensors, failures.json and run.json. Checkpoints of finished rounds
-stand in git-ignored scratch until then, so an interrupted stage goes on where it was.
+are in git-ignored scratch until then, so an interrupted stage resumes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fedmvp.federation.training import train
 from fedmvp.files import remove_partial, write_bytes, write_json
 from fedmvp.results.key import RunKey
 from fedmvp.results.rounds import MULTI_ROUND_COLUMNS, ROUND_COLUMNS
+from fedmvp.results.running import describe
 from pipeline.support.live import live_view, live_wanted
 from pipeline.support.progress import TrainingDisplay
 from pipeline.support.run_context import RunContext, scratch_folder
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     with checkpoints.held(federation.rounds * len(context.partition.folds)):
         remove_partial(folder)
         title = f"{setting} {method} seed {seed}"
+        describe(checkpoints.path, title, federation.rounds, context.partition.folds)
         with live_view(identity, context.partition.folds, checkpoints.path, wanted=live):
             with (
                 TrainingDisplay(title, context.partition, federation) as display,

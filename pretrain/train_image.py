@@ -1,4 +1,4 @@
-"""First phase: the image tower learns to meet a projection of its captions' embeddings.
+"""First phase: the image tower learns to match a projection of its captions' embeddings.
 
 Sampled softmax over all captions: each image's caption against thousands of others, none of them
 another caption of the same icon or nearly the same sentence.

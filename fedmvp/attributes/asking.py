@@ -19,7 +19,7 @@ _GRACE_S = 1.0
 
 
 class Observer(Protocol):
-    """Told after every class that is done, from the calling thread."""
+    """Called after every class that is done, in the calling thread."""
 
     def __call__(self, class_name: str, usage: Usage) -> None:
         """Take note of one class and what its answer cost."""
@@ -39,7 +39,7 @@ def ask_all(
     Raises
     ------
     ProviderUnusable
-        As soon as one question meets it; answers under way are waited for, as they are recorded.
+        As soon as one question raises it; answers under way are awaited and recorded.
     KeyboardInterrupt
         Within about a second, whatever the provider waits for.
     """
@@ -91,7 +91,7 @@ def _in_threads(
             try:
                 done.put((place, provider.reply(asks[place])))
             except BaseException as error:
-                # Whatever else is waiting would only meet the same wall.
+                # Questions still waiting would only fail in the same way.
                 if not isinstance(error, AttributeTextError) or isinstance(error, ProviderUnusable):
                     stopped.set()
                 done.put((place, error))

@@ -63,7 +63,7 @@ def save_attributes(path: Path, attributes: ClassAttributes) -> None:
 
 
 def load_attributes(path: Path) -> ClassAttributes:
-    """Read what `save_attributes` wrote, validating again.
+    """Read and validate what `save_attributes` wrote.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """One item of a model's list: from ``**Long neck**: seen on most`` to ``Long neck``.
 
-What a reader would take for the attribute is taken; what still looks like formatting, a label or a
-remark afterwards is refused, so that the model is asked again.
+The text a reader would take for the attribute is kept; if it still looks like formatting, a label
+or a remark, it is refused, so that the model is asked again.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def decoration(text: str) -> str | None:
     if any(unicodedata.category(c) == "So" for c in text):
         return "holds a symbol"
     if text.count('"') % 2 or any(text.count(start) != text.count(end) for start, end in _PAIRS):
-        return "has a quote or bracket that is open"
+        return "has an unclosed quote or bracket"
     if text[:1] in "-:,;.)!?/&+_" or text[-1:] in ":：(-/&+_":
         return "begins or ends with punctuation"
     if _LABELLED.fullmatch(text):

@@ -1,6 +1,7 @@
 """Telling that a language model declines to answer, in the languages models are used in.
 
-An apology alone is none: asked again, a model says "Sorry for the mistake, here is the list".
+An apology alone is not a refusal: asked again, a model may say "Sorry for the mistake, here is the
+list".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Texts longer than CLIP reads: its tokenizer cuts them at 77 tokens, whatever is said behind.
+"""Texts longer than CLIP reads: its tokenizer cuts them at 77 tokens, whatever follows.
 
 English attributes are far from it; scripts that CLIP's vocabulary does not know take two or three
 tokens a letter.

@@ -22,6 +22,7 @@ from fedmvp.cli.predict import predict
 from fedmvp.cli.probe import probe
 from fedmvp.cli.serve import serve
 from fedmvp.cli.settings import settings
+from fedmvp.cli.watch import watch
 
 __all__ = ["app"]
 
@@ -68,5 +69,6 @@ app.command()(export)
 app.command()(serve)
 app.command()(probe)
 app.command()(bench)
+app.command()(watch)
 app.command(name="import-official")(import_official)
 app.add_typer(track.app)

@@ -37,7 +37,7 @@ Provider = Annotated[
 Model = Annotated[str | None, typer.Option(help="Model name or path; else params.yaml's.")]
 Template = Annotated[str | None, typer.Option(help="Question template; else params.yaml's.")]
 PerClass = Annotated[int | None, typer.Option(help="Attributes per class; else params.yaml's.")]
-File = Annotated[Path | None, typer.Option(help="JSON of provider file.", dir_okay=False)]
+File = Annotated[Path | None, typer.Option(help="JSON file of provider `file`.", dir_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -119,7 +119,9 @@ def import_list(
 @app.command()
 def show(
     dataset: Dataset,
-    class_name: Annotated[str | None, typer.Argument(metavar="[CLASS]")] = None,
+    class_name: Annotated[
+        str | None, typer.Argument(metavar="[CLASS]", help="One class; else all.")
+    ] = None,
     provider: Provider = None,
     model: Model = None,
     template: Template = None,

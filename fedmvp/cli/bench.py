@@ -26,12 +26,14 @@ def bench(
     precision: Annotated[
         str | None, typer.Option(help="fp32, bf16 or fp16 arithmetic; else params.yaml's.")
     ] = None,
-    repetitions: Annotated[int, typer.Option(min=1, help="Of every part, interleaved.")] = 5,
+    repetitions: Annotated[
+        int, typer.Option(min=1, help="Repetitions of every part, interleaved.")
+    ] = 5,
     naive: Annotated[
         bool,
         typer.Option(
-            help="Time the plain way, too: texts encoded for every batch, the bank "
-            "expanded to it, nothing kept."
+            help="Also time the naive way: texts encoded for every batch, the bank "
+            "expanded to it, nothing cached."
         ),
     ] = False,
     profile: Annotated[
@@ -108,7 +110,7 @@ def _print(result: dict[str, Any]) -> None:
         ],
     )
     say(
-        "ratios: steps that take a gradient to the bare forward + input gradient, the "
+        "ratios: steps with a gradient relative to the bare forward + input gradient, the "
         "others to the bare forward"
     )
     best, share = result["product_gflop_per_second"], result["share_of_product"]

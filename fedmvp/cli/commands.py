@@ -1,4 +1,4 @@
-"""How commands end: errors a user can correct, in one line on stderr, exit code 2."""
+"""How commands end: an error the user can correct is one line on stderr, with exit code 2."""
 
 from __future__ import annotations
 

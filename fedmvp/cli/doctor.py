@@ -21,8 +21,8 @@ def doctor(
     """Check that everything is in place.
 
     Environment, parameters, data, weights, disk and device, each with its hint. The exit code is
-    2 when there is a problem. --deep finds what was damaged or changed since its stage wrote it:
-    DVC restores objects of its cache without reading them again.
+    2 when there is a problem. --deep finds outputs damaged or changed since their stage wrote
+    them: DVC restores objects of its cache without reading them again.
     """
     from dataclasses import asdict
 

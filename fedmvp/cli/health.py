@@ -1,4 +1,4 @@
-"""What `fedmvp doctor` looks at: each check is a function that gives lines with their hint."""
+"""What `fedmvp doctor` checks: each check is a function that yields findings with hints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `fedmvp doctor --deep` looks at besides: every byte DVC keeps and every output it wrote.
+"""What `fedmvp doctor --deep` also checks: every byte DVC keeps and every output it wrote.
 
 DVC restores what its cache holds without reading it again, so a damaged object comes back as a
 result.

@@ -1,4 +1,4 @@
-"""What a user should know of the images of a tree before anything is trained on them."""
+"""What a user should know about the images of a tree before anything is trained on them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def notes_on(tree: ImageTree, folder: Path, shots: int | None) -> list[str]:
 def _too_few(tree: ImageTree, folder: Path, shots: int | None) -> Iterator[str]:
     for name, files in tree.files.items():
         if len(files) < 2:
-            yield f"class {name!r} has one image: it is trained on or tested"
+            yield f"class {name!r} has only one image: it is either trained on or tested"
     if shots is None:
         return
     if tree.kind == "parts":
@@ -56,11 +56,11 @@ def _alike(tree: ImageTree) -> Iterator[str]:
         groups[content_words(name)].append(name)
     for names in groups.values():
         if len(names) > 1:
-            yield f"classes with nearly the same name: {_some(names)}; are they one?"
+            yield f"classes with nearly the same name: {_some(names)}; are they the same class?"
 
 
 def _duplicates(tree: ImageTree, folder: Path) -> Iterator[str]:
-    """Tell of files with the same bytes: a class cannot be learned from what is in two of them."""
+    """Report files with the same bytes: what is in two classes cannot be learned as either."""
     owner = {path: name for name, files in tree.files.items() for path in files}
     across: dict[str, list[list[Path]]] = defaultdict(list)
     for paths in _same_bytes(owner):
@@ -70,7 +70,9 @@ def _duplicates(tree: ImageTree, folder: Path) -> Iterator[str]:
         elif tree.kind == "parts" and len(tops) > 1:
             across["in two parts of the split"].append(paths)
         else:
-            across["there more than once, so one may be trained on and one tested"].append(paths)
+            across[
+                "present more than once, so one copy may be trained on and another tested"
+            ].append(paths)
     for where, groups in across.items():
         first, second = (path.relative_to(folder).as_posix() for path in groups[0][:2])
         yield f"{len(groups)} image(s) are {where}, e.g. {first} and {second}"

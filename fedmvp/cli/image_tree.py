@@ -78,7 +78,7 @@ def survey(folder: Path) -> ImageTree:
         deep = []
     elif flat and not set(flat) < set(deep):
         raise DataError(
-            f"{flat[0].name!r} holds images and {deep[0].name!r} folders of images",
+            f"{flat[0].name!r} holds images, but {deep[0].name!r} holds folders of images",
             where=folder,
             hint=_TREES,
         )
@@ -101,7 +101,7 @@ def survey(folder: Path) -> ImageTree:
         )
     _require_different(folder, places)
     for name in sorted({place.name for place in places} - {*folders.values()} - {*files}):
-        left.append(f"folder {name!r} holds no image: it is no class")
+        left.append(f"folder {name!r} holds no image, so it is not a class")
     files = {name: files[name] for name in sorted(files)}
     classes = {name: folders[name] for name in files}
     parts = {top.name: _PARTS[top.name.lower()] for top in deep if top.name.lower() in _PARTS}
@@ -112,7 +112,7 @@ def survey(folder: Path) -> ImageTree:
     if len(parts) < len(deep):
         stray = next(top.name for top in deep if top.name not in parts)
         raise DataError(
-            "folder is not a part of a split beside others that are",
+            "folder is not a part of a split, but others beside it are",
             where=folder,
             value=stray,
             hint=_TREES,
@@ -132,7 +132,7 @@ def _require_different(folder: Path, places: Sequence[Path]) -> None:
             raise DataError(
                 f"{other.name!r} and {place.name!r} are the same name to a model",
                 where=folder,
-                hint="merge the two folders if they are one class, else rename one",
+                hint="merge the two folders if they are one class; otherwise rename one",
             )
 
 
@@ -140,7 +140,7 @@ def _guess(folder: Path) -> Iterator[str]:
     """Name the folder further down that holds class folders, if there is one."""
     for place in (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(depth))):
         if place.is_dir() and sum(map(bool, map(_images, _folders(place)))) > 1:
-            yield f"is it --images {place}?"
+            yield f"did you mean --images {place}?"
             return
 
 

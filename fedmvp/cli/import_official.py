@@ -55,7 +55,7 @@ def import_official(
         if path is not None:
             check_output(path, [weights_file(checkpoint)])
     if out is not None and export is not None and out.resolve() == export.resolve():
-        raise ConfigError("--out and --export are one file", where=out, hint="name two files")
+        raise ConfigError("--out and --export are the same file", where=out, hint="name two files")
     tensors, note = _read(checkpoint, fold, lora=lora)
     if out is not None:
         save_learned(out, tensors, note)
@@ -78,7 +78,7 @@ def _read(
         learned = read_learned(checkpoint, fold)
         if learned.resolved.get("start", "random") != "random":
             raise CheckpointError(
-                "the official code has no prompts that begin as patches: it would compute others",
+                "the official code has no prompts that start as patches: it would compute others",
                 where=checkpoint,
                 value=f"start: {learned.resolved['start']}",
                 hint="train with methods.fedmvp.start: random",

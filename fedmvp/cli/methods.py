@@ -23,8 +23,8 @@ def methods(
     """List methods and their parameter counts.
 
     How many parameters each trains and sends in a round, for the sections of params.yaml. A method
-    with several phases shows its first, then the others; one with variants of its own shows those
-    that params.yaml does not choose, too.
+    with several phases shows the first, then the others; one with several variants also shows those
+    that params.yaml does not choose.
     """
     from fedmvp.cli.output import print_json, print_table
     from fedmvp.clip.backbone import Backbone

@@ -33,7 +33,7 @@ def add(
         Path,
         typer.Option(help="DIR/<class>/, DIR/<domain>/<class>/ or DIR/{train,test}/<class>/."),
     ],
-    title: Annotated[str | None, typer.Option(help="What people call it; else its name.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title for people; else its name.")] = None,
     template: Annotated[
         str, typer.Option(help="Prompt with {} for the class, e.g. `a photo of a {}, a bird.`.")
     ] = "a photo of a {}.",

@@ -64,7 +64,7 @@ def own_settings(name: str, tree: ImageTree) -> dict[str, dict[str, Any]]:
     settings: dict[str, dict[str, Any]] = {}
     if len(tree.classes) >= 4:
         settings["base_to_new"] = {
-            "title": "Base-to-new generalization",
+            "title": "Base-to-new generalisation",
             "protocol": "base_to_new",
             **fewer,
             "folds": [
@@ -129,7 +129,7 @@ def _per_client(classes: int) -> dict[str, int]:
 def clients_note(classes: int, suite: Mapping[str, Any]) -> list[str]:
     """Say which settings have classes per client of their own, and which have one client.
 
-    One client is no federation.
+    One client is not a federation.
     """
     trained = {"base_to_new": base_count(classes), "all_classes": classes, "ssmt": classes}
     lone = sorted(name for name in suite.keys() & trained.keys() if trained[name] < _CLIENTS)
@@ -141,11 +141,11 @@ def clients_note(classes: int, suite: Mapping[str, Any]) -> list[str]:
     lines = []
     if own:
         lines.append(
-            f"few classes: settings have classes_per_client of their own: {', '.join(own)}"
+            f"few classes: these settings have their own classes_per_client: {', '.join(own)}"
         )
     if lone:
         lines.append(
-            f"{', '.join(lone)}: one client, which is no federation: two need four "
+            f"{', '.join(lone)}: one client, which is not a federation: two need four "
             "classes that are trained on"
         )
     return lines

@@ -82,7 +82,7 @@ class OwnFiles:
         for path in (*self.settings.glob("*.yaml"), *shipped.glob("*.yaml")):
             if not _names_only(load_yaml(path), name):
                 raise ConfigError(
-                    "the suite of this name is of other datasets",
+                    "the suite of this name belongs to other datasets",
                     where=path,
                     value=name,
                     hint="choose another name",

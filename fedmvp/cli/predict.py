@@ -37,10 +37,11 @@ def predict(
         str | None, typer.Option(help="open_clip's tag, to fetch the backbone's weights.")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Gives classes, template, sentences and attributes.")
+        str | None,
+        typer.Option(help="Dataset that gives classes, template, sentences and attributes."),
     ] = None,
     domain: Annotated[
-        str | None, typer.Option(help="Chooses sentences where they differ by domain.")
+        str | None, typer.Option(help="Domain whose sentences are used, where they differ.")
     ] = None,
     classes: Annotated[
         Path | None, typer.Option(help="Candidate classes, one name a line.")
@@ -49,7 +50,8 @@ def predict(
         Path | None, typer.Option(help='JSON of {"class": ["attribute", ...]}.')
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="By default the weights' own; zero_shot without weights.")
+        str | None,
+        typer.Option(help="Method; else the weights' own, or zero_shot without weights."),
     ] = None,
     variant: Annotated[
         str | None, typer.Option(help="fedmvp: paper or official-code; else the run's, or paper.")
@@ -57,20 +59,20 @@ def predict(
     lora: Annotated[
         bool | None, typer.Option("--lora/--no-lora", help="fedmvp: apply LoRA or not.")
     ] = None,
-    fold: Annotated[str | None, typer.Option(help="Fold of weights with several.")] = None,
+    fold: Annotated[str | None, typer.Option(help="Fold, if the weights have several.")] = None,
     logits: Annotated[
         bool, typer.Option("--logits", help="Give logits, not probabilities.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     explain: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Write a PNG of what the patches attend to."),
+        typer.Option(dir_okay=False, help="Write a PNG of the attributes that patches attend to."),
     ] = None,
 ) -> None:
     """Classify image files.
 
-    With a trained method, imported weights or zero-shot CLIP. What is left out is taken from the
-    run that made the weights, where its run.json stands beside them. All images are decoded before
+    With a trained method, imported weights or zero-shot CLIP. Options left out come from the run
+    that made the weights, if its run.json is beside them. All images are decoded before
     any is classified.
     """
     from fedmvp.cli.output import print_json

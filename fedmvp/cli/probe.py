@@ -23,7 +23,7 @@ def probe(
     severity: Annotated[
         float | None,
         typer.Option(
-            help="Probe as the dataset's cameras see it; else as the download stage lists it."
+            help="Probe the images as the dataset's cameras take them; else as they are listed."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,

@@ -56,7 +56,7 @@ def list_profiles(
     if current is None:
         say("params.yaml is missing: `fedmvp profile use default` writes it")
     elif not any(row["in_use"] for row in rows):
-        say("params.yaml is edited: it is none of these")
+        say("params.yaml has been edited: it equals none of these")
 
 
 @app.command()

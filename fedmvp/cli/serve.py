@@ -18,17 +18,18 @@ def serve(
             help="results/<setting>/<method>/seed<k>, or the folder of a logged model.json",
         ),
     ],
-    fold: Annotated[str | None, typer.Option(help="Fold of a setting with several.")] = None,
+    fold: Annotated[str | None, typer.Option(help="Fold, if the setting has several.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Whose classes are the default; else the run's first.")
+        str | None,
+        typer.Option(help="Dataset whose classes are the default; else the run's first."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5001,
 ) -> None:
     """Classify images over HTTP until Ctrl-C: POST /classify, GET /healthz.
 
-    There is no log-in, so it listens to this machine alone unless --host says otherwise. What a
-    request may take is set by the environment (FEDMVP_SERVE_PIXELS and its like).
+    There is no log-in, so it accepts connections from this machine only, unless --host says
+    otherwise. Variables such as FEDMVP_SERVE_PIXELS limit what a request may take.
     """
     from fedmvp.devices import prepare_device
     from fedmvp.ports import require_free

@@ -33,7 +33,7 @@ def show(
     severity: Annotated[
         float | None,
         typer.Option(
-            help="Of the cameras; else data.capture of params.yaml, or 1 where that is 0."
+            help="Severity of the cameras; else data.capture of params.yaml, or 1 where that is 0."
         ),
     ] = None,
     classes: Annotated[int, typer.Option(help="Classes to show, 1 to 50.")] = 4,

@@ -26,7 +26,7 @@ _ROOT = Path()
 
 @app.command()
 def sync(store: Store = None) -> None:
-    """Write one MLflow run per result; what is there already is left alone."""
+    """Write one MLflow run per result; runs that exist already are left alone."""
     from fedmvp.tracking.sync import sync as bring_in_line
 
     say(str(bring_in_line(_ROOT, store)))
@@ -44,7 +44,7 @@ def ui(
     command = ui_command(_ROOT, port=port, uri=store)
     environment = ui_environment(_ROOT, store)
     address = page_address(_ROOT, port=port, uri=store)
-    say(f"MLflow: {address} (Ctrl-C ends it)", err=True)
+    say(f"MLflow: {address} (Ctrl-C stops it)", err=True)
     try:
         done = subprocess.run(command, env=environment, check=False)  # noqa: S603 - ours
         code = done.returncode
@@ -58,9 +58,10 @@ def model(
     result: Annotated[
         Path, typer.Argument(file_okay=False, help="results/<setting>/<method>/seed<k>")
     ],
-    fold: Annotated[str | None, typer.Option(help="Fold of a setting with several.")] = None,
+    fold: Annotated[str | None, typer.Option(help="Fold, if the setting has several.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Whose classes are the default; else the run's first.")
+        str | None,
+        typer.Option(help="Dataset whose classes are the default; else the run's first."),
     ] = None,
     register: Annotated[str | None, typer.Option(help="Name in the model registry.")] = None,
     alias: Annotated[str | None, typer.Option(help="Alias of the registered version.")] = None,
@@ -68,7 +69,8 @@ def model(
 ) -> None:
     """Log a trained method as an MLflow model to its run, for `mlflow models predict` or `serve`.
 
-    The frozen backbone is not inside: it is named, and checked by its hash when the model loads.
+    The model does not contain the frozen backbone, only its name and hash; the hash is checked when
+    the model loads.
     """
     from fedmvp.tracking.model import log_model
 

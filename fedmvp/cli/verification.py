@@ -72,7 +72,7 @@ def verify_dataset(
     data : DataParams
         Seed of the split and severity of the cameras: the stage's manifest must be the same.
     progress : callable
-        Told images decoded and their number.
+        Called with the images decoded so far and their number.
     """
     report = DatasetReport(spec.name, len(spec.classes), len(spec.domain_names))
     report.notes += spec.notes

@@ -177,7 +177,7 @@ def _checked(name: str, model: nn.Module, state: dict[str, Tensor], weights: Pat
     declared = declared_activation(weights, state)
     if declared is not None:
         if declared.quick_gelu != spec.quick_gelu:
-            what = f"the weights want {activation_name(declared.quick_gelu)}: {declared.by}"
+            what = f"the weights need {activation_name(declared.quick_gelu)}: {declared.by}"
             raise _wrong_activation(name, declared.quick_gelu, what, weights)
         return model
     measured = measured_activation(spec, canonical(model))

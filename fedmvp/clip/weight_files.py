@@ -84,7 +84,7 @@ def filled(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> nn.Modu
             raise BackboneError(
                 f"{key} has shape {tuple(tensor.shape)}",
                 where=path,
-                hint=f"the model wants {tuple(expected[key].shape)}: choose the "
+                hint=f"the model needs {tuple(expected[key].shape)}: choose the "
                 "backbone.name the weights were made for",
             )
     model.load_state_dict(state)

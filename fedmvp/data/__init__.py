@@ -1,4 +1,4 @@
-"""Datasets: what they are (catalog), where they come from (sources), and their images.
+"""A dataset's images: how they are fetched, listed, split, photographed and decoded.
 
 Nothing here imports torch: images are numpy arrays.
 """

@@ -141,7 +141,7 @@ def _split(
     parts_given = [image.part for image in found if image.part is not None]
     if len(parts_given) != len(found):
         raise DataError(
-            "layout does not tell train from test images",
+            "layout does not separate train and test images",
             where=located.base,
             hint="give the catalog entry a split by fractions",
         )

@@ -108,7 +108,7 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
         if needs_plugin(path.name):
             raise DataError("HEIC images need a plug-in of Pillow", where=path,
                             hint="`pip install pillow-heif`, or save it as JPEG") from None
-        what = "no image of a format that is read" if isinstance(
+        what = "not an image of a supported format" if isinstance(
             error, UnidentifiedImageError) else f"{error}"
         raise DataError(f"image cannot be decoded ({what})", where=path,
                         hint=_hint(path)) from None

@@ -1,8 +1,8 @@
 """Decoded images as memory-mapped uint8 arrays: each list of images is decoded once per size.
 
 A cache file is named by what determines its content and appears in one rename, so a killed run
-leaves none that is incomplete. Nothing else knows its format: it may be deleted at any time, and
-the least recently used files are where the cache would outgrow its limit (`fedmvp.data.images`).
+leaves none that is incomplete. Nothing else knows its format. A file may be deleted at any time; the
+least recently used ones are, when the cache would outgrow its limit.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def _write_rows(
 
 GIB = 1 << 30
 DEFAULT_LIMIT_GIB = 100.0
-"""Holds every image list of the paper at 224 pixels but all of DomainNet at once."""
+"""Holds every image list of the paper at 224 pixels, except all of DomainNet at once."""
 
 _SPARE_BYTES = 1 << 28
 """Left free on the disk for everything else a run writes."""

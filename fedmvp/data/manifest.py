@@ -49,7 +49,7 @@ class SplitOrigin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A dataset's images, ordered by label (if each has one), domain and path; and its texts.
+    """A dataset's images, ordered by label (if each has one), domain and path, and its texts' parts.
 
     No later stage reads the catalog: adding or correcting an entry reruns only what uses it.
 

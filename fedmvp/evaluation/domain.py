@@ -1,8 +1,8 @@
 """Whether images are of the kind a backbone was made for, as its model card says.
 
 PictoCLIP knows drawings on plain grounds, where a third of all patches are of one tone; in a
-photograph hardly any patch is. That is looked at in pixels alone, without the backbone and without
-torch, so that a report can do it, too.
+photograph hardly any patch is. This is measured from pixels alone, without the backbone and without
+torch, so that a report can do it too.
 
 Shapes: N images of S x S pixels, P pixels a side of a patch.
 """

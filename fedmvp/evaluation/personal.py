@@ -96,8 +96,8 @@ def accuracy_matrix(
 ) -> list[Score]:
     """Return the accuracy of each client's model, and of the global one, on each column.
 
-    A client's model meets the columns of its own fold and dataset. Clients without test images
-    have a row and no column.
+    A client's model is tested on the columns of its own fold and dataset. Clients without test
+    images have a row and no column.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """What a dataset's images give a frozen CLIP, before anything is trained.
 
-Zero-shot accuracy says what the texts read; the linear probe, a centralised logistic regression on
-features of the training split, what the features hold whatever the text side; the shift, how far
-the images lie from what the image tower was trained on. References beside results, not methods of
-the comparison.
+Zero-shot accuracy shows what the texts use; the linear probe, a centralised logistic regression on
+features of the training split, what the features contain whatever the texts are; the shift, how far
+the images are from those the image tower was trained on. All are references for results, not
+methods of the comparison.
 
 Shapes: N images, S pixels a side, K classes, e joint embedding.
 """

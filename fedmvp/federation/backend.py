@@ -51,8 +51,8 @@ class Backend(Protocol):
         extra : mapping of client to mapping of str to Tensor, optional
             What single clients are sent beside them.
         since : mapping of client to int, optional
-            A client goes on from the state it had before this round, the one after the last round
-            whose update of it was used; from its newest where nothing is said.
+            Each client goes on from the state it had before this round, the one after the last
+            round whose update of it was used; 0 for none. By default `round_index` for all.
 
         A client that fails raises, or yields a `Failure` under ``on_client_failure: skip``.
         """
@@ -103,8 +103,7 @@ class InProcessBackend:
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update in turn; see `Backend.run`."""
         for client in clients:
-            start = (since or {}).get(client, round_index)
-            state = self.states.before(client, start)
+            start, state = self.states.start(client, round_index, since)
             own = (extra or {}).get(client, {})
             result = self.train(client, state, tensors, round_index, learning_rate, own)
             # A client that failed goes on from what it had: nothing of its attempt is kept.

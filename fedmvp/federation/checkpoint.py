@@ -146,8 +146,8 @@ class CheckpointFolder:
             holder = path.read_text(encoding="utf-8")
             left = time_left(self.path, rounds) if rounds else None
             raise CheckpointError(
-                f"process {holder or '(unknown)'} trains this very run, as when the `dvc` that "
-                f"started it was killed; waited {patience_s:g} s",
+                f"process {holder or '(unknown)'} is training this run (was the `dvc` that started "
+                f"it killed?); waited {patience_s:g} s",
                 where=self.path,
                 hint=f"wait until it has ended{f' ({left})' if left else ''}, or stop it with "
                 f"`kill {holder}`, and run again: finished rounds are kept",

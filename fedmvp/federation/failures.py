@@ -1,4 +1,4 @@
-"""What is written down of a client that gave no usable update.
+"""The record of a client that gave no usable update.
 
 The record is an output, so it holds nothing of this machine: no absolute path, no memory address.
 """

@@ -1,4 +1,4 @@
-"""Local fine-tuning: a client goes on training the last global model on its own images."""
+"""Local fine-tuning: a client continues to train the last global model on its own images."""
 
 from __future__ import annotations
 

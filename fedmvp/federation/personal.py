@@ -1,4 +1,4 @@
-"""What a client starts a round with, and what is kept of its tensors and optimizer after it."""
+"""Which tensors a client starts a round with, and which of its state is kept after it."""
 
 from __future__ import annotations
 

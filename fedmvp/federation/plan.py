@@ -36,8 +36,12 @@ class PlanBackbone(Section):
     """The frozen CLIP that everybody has."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of weights.safetensors.")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    linear: Literal["matmul", "convolution"] = "matmul"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="As `backbone.precision` of params.yaml."
+    )
+    linear: Literal["matmul", "convolution"] = Field(
+        default="matmul", description="As `backbone.linear` of params.yaml."
+    )
 
 
 class Plan(Section):
@@ -47,12 +51,16 @@ class Plan(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
         description="Of the run: states and checkpoints are kept under it.",
     )
-    method: str = Field(min_length=1)
-    section: dict[str, Any] = Field(default_factory=dict, description="methods.<method>.")
-    federation: FederationParams = Field(description="As in params.yaml.")
+    method: str = Field(min_length=1, description="`fedmvp methods` lists them.")
+    section: dict[str, Any] = Field(
+        default_factory=dict, description="The method's section of params.yaml."
+    )
+    federation: FederationParams = Field(
+        description="The section `federation` of params.yaml, whole."
+    )
     seed: int = Field(ge=0, description="Of initial tensors, cohorts, batches and views.")
     clients: tuple[str, ...] = Field(min_length=1, description="The sites, in the order of sums.")
-    backbone: PlanBackbone
+    backbone: PlanBackbone = Field(description="Its section is below.")
     forwards_updates: bool = Field(
         default=False,
         description="Whether sites agree to be sent what single other sites learned, as it is.",

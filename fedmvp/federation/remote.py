@@ -115,7 +115,7 @@ class RemoteBackend:
                 self.plan.name,
                 client,
                 round_index,
-                (since or {}).get(client, round_index),
+                round_index if since is None else since[client],
                 learning_rate,
                 tensors,
                 (extra or {}).get(client, {}),

@@ -74,7 +74,7 @@ class Replies:
         Parameters
         ----------
         deadline_s : float
-            Seconds from now on, for all together.
+            Seconds for all together, from when the first is asked for.
         read : callable
             Makes of a client and its bytes what is yielded; None for a reply to another question.
         """

@@ -159,7 +159,6 @@ class Site:
                 )
             received = self._on_device(job.tensors)
             extra, since = {client: self._on_device(job.extra)}, {client: job.since}
-            self.kept.path.mkdir(parents=True, exist_ok=True)
             (update,) = self.backend.run(received, [client], index, rate, extra, since)
             return self._reply(update, received, index)
         except Exception as error:  # whatever it is, the federation goes on without this update
@@ -225,7 +224,7 @@ class Site:
                 raise NotAtThisSite(what, where=where, hint="join with this server's kit")
         if job.since > job.round_index:
             raise NotAtThisSite("is of a round to come", where=where, value=job.since, hint=_AGAIN)
-        if job.since and not self.kept.path.is_dir():
+        if job.since and not self.kept.has(self.config.client):
             raise NotAtThisSite(
                 f"this site keeps nothing of the {job.since} rounds it should go on from",
                 where=where,

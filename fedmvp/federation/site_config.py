@@ -22,7 +22,9 @@ class SiteImages(Section):
     tree: Path | None = Field(
         default=None, description="DIR/<class>/ or DIR/{train,test}/<class>/ with images."
     )
-    manifest: Path | None = None
+    manifest: Path | None = Field(
+        default=None, description="File of the pipeline's download stage."
+    )
     root: Path | None = Field(
         default=None,
         description="Folder a manifest's paths start from; the catalog's by default.",
@@ -56,7 +58,9 @@ class Minimum(Section):
 class Share(Section):
     """What may leave beside the update, its phase and the number of training images."""
 
-    metrics: tuple[Metric, ...] = METRICS
+    metrics: tuple[Metric, ...] = Field(
+        default=METRICS, description="Means over its training images that leave each round."
+    )
     evaluation: bool = Field(default=True, description="Counts on held-out images.")
 
 
@@ -67,16 +71,16 @@ class SiteConfig(Section):
     """
 
     client: str = Field(min_length=1, description="The site's name in the federation.")
-    images: SiteImages
+    images: SiteImages = Field(description="Its section is below.")
     attributes: Path = Field(description="Attribute texts of each class, as the stage writes them.")
     backbone: Path = Field(description="Folder with spec.json and weights.safetensors.")
     known: Literal["all", "half"] | tuple[str, ...] = Field(
         default="all",
-        description="Classes it trains on; the others are tested as new ones. half: the first.",
+        description="Classes it trains on, half: the first half; others are tested as new ones.",
     )
     shots: int | None = Field(default=None, ge=1, description="Training images a class at most.")
-    minimum: Minimum = Minimum()
-    share: Share = Share()
+    minimum: Minimum = Field(default=Minimum(), description="Its section is below.")
+    share: Share = Field(default=Share(), description="Its section is below.")
     max_update_norm: Float = Field(
         default=1000.0, gt=0, description="Largest L2 norm of an update that leaves."
     )

@@ -54,23 +54,26 @@ def train_sites(
     ------
     ConfigError
         When the plan is not possible.
+    CheckpointError
+        When another process trains it.
     ClientFailure
         See `run_federation`.
     """
     require_possible(plan)
-    federation = plan.resolved()
-    result = run_federation(
-        {name: tensor.detach().clone() for name, tensor in method.tensors().items()},
-        backend,
-        plan.clients,
-        federation,
-        seed=plan.seed,
-        checkpoints=CheckpointFolder(folder),
-        progress=progress,
-        server=method.server(federation.rounds),
-        # Every site knows the plan's seed: noise drawn from it could be taken off again.
-        noise_seed=None if federation.privacy is None else _noise_seed(folder / _NOISE),
-    )
+    federation, checkpoints = plan.resolved(), CheckpointFolder(folder)
+    with checkpoints.held(federation.rounds):
+        result = run_federation(
+            {name: tensor.detach().clone() for name, tensor in method.tensors().items()},
+            backend,
+            plan.clients,
+            federation,
+            seed=plan.seed,
+            checkpoints=checkpoints,
+            progress=progress,
+            server=method.server(federation.rounds),
+            # Every site knows the plan's seed: noise drawn from it could be taken off again.
+            noise_seed=None if federation.privacy is None else _noise_seed(folder / _NOISE),
+        )
     return SitesResult(result, {row["client"]: row["round"] + 1 for row in result.rows})
 
 

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,37 @@ class States(ABC):
         """
         found = [number for number in self._rounds(client) if number <= round_index]
         return self._read(client, max(found)) if found else ClientState(self.first_phase)
+
+    def has(self, client: str) -> bool:
+        """Tell whether anything is kept of a client: something is, once it took part."""
+        return bool(self._rounds(client))
+
+    def start(
+        self, client: str, round_index: int, since: Mapping[str, int] | None
+    ) -> tuple[int, ClientState]:
+        """Return what a client goes on from, and the round that is the state before.
+
+        Parameters
+        ----------
+        round_index, since
+            See `fedmvp.federation.backend.Backend.run`.
+
+        Raises
+        ------
+        CheckpointError
+            When nothing is kept of a client that took part, or what is kept is damaged.
+        """
+        if since is None:
+            return round_index, self.before(client, round_index)
+        number = since[client]
+        if number > 0 and not self.has(client):
+            raise CheckpointError(
+                "nothing is kept of it, though it took part before",
+                where=f"client {client}, round {round_index}",
+                hint="restore the folder of states, or delete the run's checkpoints, too, to begin "
+                "anew",
+            )
+        return number, self.before(client, number)
 
     def keep(self, client: str, state: ClientState, *, since: int, after: int) -> None:
         """Keep what a client has after round `after` - 1.
@@ -148,7 +180,7 @@ class StateFolder(States):
         # Names of clients are not names of files.
         folder = self.path / sha256_bytes(client.encode())[:24]
         pattern = "*" if number is None else f"{number:06d}"
-        return sorted(folder.glob(f"round-{pattern}-*.safetensors"))
+        return sorted(folder.glob(f"before-{pattern}-*.safetensors"))
 
     def _rounds(self, client: str) -> list[int]:
         return sorted({int(path.name.split("-")[1]) for path in self._files(client)})
@@ -164,7 +196,7 @@ class StateFolder(States):
             raise CheckpointError(
                 f"state of client {client} before round {number} is damaged ({error})",
                 where=path,
-                hint=f"restore the file, or delete {self.path.parent} to begin the run anew",
+                hint="restore the file, or delete the run's checkpoints and states to begin anew",
             ) from None
 
     def _write(self, client: str, number: int, state: ClientState, last: int | None) -> None:
@@ -173,7 +205,7 @@ class StateFolder(States):
         stale = self._files(client, number)
         if last is None or digest not in map(_hash_of, self._files(client, last)):
             folder = self.path / sha256_bytes(client.encode())[:24]
-            path = folder / f"round-{number:06d}-{digest}.safetensors"
+            path = folder / f"before-{number:06d}-{digest}.safetensors"
             write_bytes(path, content)
             stale = [old for old in stale if old != path]
         for old in stale:

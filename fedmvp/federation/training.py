@@ -32,7 +32,7 @@ from fedmvp.results.weights import round_name, tensor_name
 __all__ = ["Progress", "TrainingResult", "fold_backend", "train"]
 
 Progress = Callable[[str, RoundReport], None]
-"""Told the fold and what happened."""
+"""Called with the fold and what happened."""
 
 
 @dataclass(frozen=True)

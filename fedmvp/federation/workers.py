@@ -135,7 +135,7 @@ class Workers:
                 yield done
         except BrokenProcessPool:
             raise ClientFailure(
-                "a worker process ended by itself, most often for lack of memory",
+                "a worker process ended unexpectedly, most often for lack of memory",
                 where="FEDMVP_DEVICE",
                 value=",".join(self.devices),
                 hint="see what it printed above; name fewer devices or free memory, then run "
@@ -163,13 +163,13 @@ class WorkerBackend:
         """Yield each client's update in turn."""
         device = next(iter(tensors.values())).device
         sent = _arrays(tensors)
-        starts = {client: (since or {}).get(client, round_index) for client in clients}
+        starts = {client: self.states.start(client, round_index, since) for client in clients}
         jobs = [
             _Job(
                 self.fold,
                 client,
                 sent,
-                _State.of(self.states.before(client, starts[client])),
+                _State.of(starts[client][1]),
                 round_index,
                 learning_rate,
                 _arrays((extra or {}).get(client, {})),
@@ -180,7 +180,8 @@ class WorkerBackend:
             result = done.result
             if isinstance(result, ClientUpdate):
                 after = done.state.on(device)
-                self.states.keep(client, after, since=starts[client], after=round_index + 1)
+                start, _ = starts[client]
+                self.states.keep(client, after, since=start, after=round_index + 1)
                 result = replace(result, tensors=_tensors(done.tensors, device))
             yield result
 

@@ -209,7 +209,7 @@ def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
         if not isinstance(value, Tensor) or value.dtype not in _FLOATS.values():
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise CheckpointError(
-                f"{key} is not a fp16, bf16 or fp32 tensor", where=path, value=str(kind), hint=hint
+                f"{key} is not an fp16, bf16 or fp32 tensor", where=path, value=str(kind), hint=hint
             )
     for key, shape in _shapes(state).items():
         found = tuple(state[key].shape)

@@ -1,7 +1,7 @@
-"""What some methods need of the server beside the average of what clients send.
+"""What some methods need from the server in addition to the average of the updates.
 
-The round loop asks it four things (docs/method.md#server-hook). All it knows stands in `state`,
-which every checkpoint holds, so a resumed run goes on as if nothing had happened.
+The round loop asks it four things (docs/method.md#server-hook). All it knows is in `state`, which
+every checkpoint holds, so a resumed run continues as if nothing had happened.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fedmvp.config import Float, Section, parse_section
+from fedmvp.config import Float, SchemeValue, Section, parse_section
 from fedmvp.errors import ConfigError, nearest
 from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 
@@ -160,9 +160,7 @@ class Setting(Section):
         default=None, ge=1, description="Instead of partition.classes_per_client."
     )
     shots: int | None = Field(default=None, ge=1, description="Instead of partition.shots.")
-    scheme: str | dict[str, Any] | None = Field(
-        default=None, description="Instead of partition.scheme."
-    )
+    scheme: SchemeValue | None = Field(default=None, description="Instead of partition.scheme.")
     candidates: Literal["own", "all"] | None = Field(
         default=None, description="Instead of partition.candidates."
     )

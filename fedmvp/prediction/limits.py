@@ -49,6 +49,8 @@ class Limits:
         Served at once, waiting ones counted; the next is turned away.
     seconds : float
         From a request's first byte to its answer. It is checked between images and batches.
+    batch : int
+        Images of a pass that several requests share; 1: each request by itself.
     """
 
     pixels: int = 20_000_000
@@ -56,6 +58,7 @@ class Limits:
     request_bytes: int = 16 * _MIB
     requests: int = 8
     seconds: float = 30.0
+    batch: int = 32
 
     @classmethod
     def from_environment(cls) -> Limits:
@@ -71,6 +74,7 @@ class Limits:
             images=int(_positive("FEDMVP_SERVE_IMAGES", cls.images, whole=True)),
             request_bytes=int(_MIB * _positive("FEDMVP_SERVE_MIB", cls.request_bytes / _MIB)),
             requests=int(_positive("FEDMVP_SERVE_REQUESTS", cls.requests, whole=True)),
+            batch=int(_positive("FEDMVP_SERVE_BATCH", cls.batch, whole=True)),
             seconds=_positive("FEDMVP_SERVE_SECONDS", cls.seconds),
         )
 

@@ -131,6 +131,14 @@ class Predictor:
             )
         return logits
 
+    @property
+    def explains(self) -> bool:
+        """Whether `attended` has an answer."""
+        side = self.image_size_px
+        images = self.method.backbone.normalise(np.zeros((1, side, side, 3), dtype=np.uint8))
+        weights = self.method.explain(images, self.classes)
+        return weights is not None and weights.shape[-1] == len(self._texts())
+
     @torch.no_grad()
     def attended(self, image: NDArray[np.uint8]) -> Attended:
         """Return what the patches of one image [S, S, 3] attend to.

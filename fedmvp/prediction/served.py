@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,24 @@ from fedmvp.prediction.bundle import open_model
 from fedmvp.prediction.images import decode_values
 from fedmvp.prediction.limits import Budget
 from fedmvp.prediction.model import Model
+from fedmvp.prediction.overlay import Explained, draw_overlay
 from fedmvp.prediction.predictor import Predictor, independent, probabilities
 
-__all__ = ["ServedModel", "open_served"]
+__all__ = ["Ready", "ServedModel", "open_served"]
 
 _BATCH = 32  # images; time is looked at between batches
+
+
+Run = Callable[[Predictor, NDArray[np.uint8], Any], NDArray[np.float32]]
+"""Classifies images, within a budget."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A request's images, decoded [B, S, S, 3], and what is to classify them."""
+
+    predictor: Predictor
+    pixels: NDArray[np.uint8]
 
 
 class ServedModel:
@@ -40,10 +55,33 @@ class ServedModel:
         """Encode the default's texts, so that the first request does not pay for them."""
         self.predict([np.zeros((8, 8, 3), dtype=np.uint8)])
 
+    def about(self) -> dict[str, Any]:
+        """Return what can be asked for: datasets with their classes, the default, attention."""
+        bundle = self.model.bundle
+        return {
+            "method": bundle.method,
+            "backbone": bundle.backbone.name,
+            "default": bundle.default,
+            "datasets": {name: list(known.classes) for name, known in bundle.candidates.items()},
+            "attention": self.model.predictor().explains,
+        }
+
     def predict(
         self, images: Sequence[Any], dataset: str | None = None, budget: Budget | None = None
     ) -> list[dict[str, Any]]:
-        """Return class, probability and all probabilities of each image.
+        """Return class, probability and all probabilities of each image; see `read`.
+
+        Raises
+        ------
+        FedMVPError
+            As `read` does.
+        """
+        return self.answers(self.read(images, dataset, budget), _in_batches, budget)
+
+    def read(
+        self, images: Sequence[Any], dataset: str | None = None, budget: Budget | None = None
+    ) -> Ready:
+        """Return the images of a request, decoded, with what is to classify them.
 
         Parameters
         ----------
@@ -65,13 +103,46 @@ class ServedModel:
             When the request goes over its limits.
         """
         predictor = self._predictor(dataset)
-        pixels = decode_values(images, predictor.image_size_px, budget)
-        answers = []
-        for start in range(0, len(pixels), _BATCH):
+        return Ready(predictor, decode_values(images, predictor.image_size_px, budget))
+
+    def answers(self, ready: Ready, run: Run, budget: Budget | None) -> list[dict[str, Any]]:
+        """Return class, probability and all probabilities of each image.
+
+        Parameters
+        ----------
+        run : callable
+            Given predictor, images [B, S, S, 3] and budget, returns logits [B, K].
+        """
+        names = ready.predictor.class_names
+        many = ready.predictor.method.head.many_labels
+        shares = independent if many else probabilities
+        return [
+            {
+                "class": names[int(row.argmax())],
+                "probability": float(row.max()),
+                "probabilities": dict(zip(names, map(float, row), strict=True)),
+            }
+            for row in shares(run(ready.predictor, ready.pixels, budget))
+        ]
+
+    def add_pictures(
+        self, ready: Ready, answers: Sequence[dict[str, Any]], budget: Budget | None
+    ) -> None:
+        """Add to each answer a picture of what the image's patches attend to, as a data URL.
+
+        Raises
+        ------
+        DataError
+            When the method's patches do not attend to attributes.
+        TooSlow
+            When the request's time is over.
+        """
+        for number, (image, answer) in enumerate(zip(ready.pixels, answers, strict=True)):
             if budget is not None:
                 budget.require_time()
-            answers += _answers(predictor, pixels[start : start + _BATCH])
-        return answers
+            title = f"image {number}: {answer['class']} ({100 * answer['probability']:.1f} %)"
+            picture = draw_overlay([Explained(image, title, ready.predictor.attended(image))])
+            answer["attention"] = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
     def _predictor(self, dataset: str | None) -> Predictor:
         if dataset is not None and dataset not in self.model.datasets:
@@ -84,17 +155,16 @@ class ServedModel:
         return self.model.predictor(dataset=dataset)
 
 
-def _answers(predictor: Predictor, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
-    many = predictor.method.head.many_labels
-    shares = (independent if many else probabilities)(predictor.predict(pixels))
-    return [
-        {
-            "class": predictor.class_names[int(row.argmax())],
-            "probability": float(row.max()),
-            "probabilities": dict(zip(predictor.class_names, map(float, row), strict=True)),
-        }
-        for row in shares
-    ]
+def _in_batches(
+    predictor: Predictor, pixels: NDArray[np.uint8], budget: Budget | None
+) -> NDArray[np.float32]:
+    logits = np.empty((len(pixels), len(predictor.class_names)), dtype=np.float32)
+    for start in range(0, len(pixels), _BATCH):
+        if budget is not None:
+            budget.require_time()
+        rows = slice(start, start + _BATCH)
+        logits[rows] = predictor.predict(pixels[rows])
+    return logits
 
 
 def open_served(

@@ -1,4 +1,4 @@
-"""One measurement: scene, parts, ratios to the bare tower, and the estimate for params.yaml."""
+"""One measurement: inputs, workloads, ratios to the bare tower, the estimate for params.yaml."""
 
 from __future__ import annotations
 

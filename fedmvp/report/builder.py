@@ -38,9 +38,9 @@ def build(
     Parameters
     ----------
     results_dir : Path
-        Holds ``<setting>/<method>/seed<k>/`` folders.
+        Folder with ``<setting>/<method>/seed<k>/``.
     partitions_dir : Path
-        Holds ``<setting>.json``.
+        Folder with ``<setting>.json``.
     subject : Subject
         Profile, title, suite and backbone.
     settings, methods, seeds : sequence, optional

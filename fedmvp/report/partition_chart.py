@@ -10,9 +10,10 @@ from markupsafe import Markup
 from fedmvp.data.manifest import Manifest
 from fedmvp.report.figures import Figure
 from fedmvp.report.protocols import fold_text
-from fedmvp.report.svg import area_grid
+from fedmvp.report.svg import area_grid, label_width
 from fedmvp.partition.model import Client, Partition
 from fedmvp.partition.setting_spec import MAIN_FOLD
+from fedmvp.wording import plural
 
 __all__ = ["partition_panels", "partition_svg"]
 
@@ -37,26 +38,35 @@ def partition_panels(
         The folds to draw; all by default.
     """
     panels = []
-    for fold in partition.folds if folds is None else folds:
+    chosen = partition.folds if folds is None else folds
+    left = label_width(_label(one) for fold in chosen for one in partition.clients_of(fold))
+    for fold in chosen:
         clients = partition.clients_of(fold)
         for dataset in dict.fromkeys(client.dataset for client in clients):
             own = [client for client in clients if client.dataset == dataset]
             where = dataset if fold == MAIN_FOLD else f"{dataset}, fold {fold_text(fold)}"
-            panels.append(_panel(where, own, manifests[dataset]))
+            panels.append(_panel(where, own, manifests[dataset], left))
     return panels
 
 
-def _panel(where: str, clients: Sequence[Client], manifest: Manifest) -> Figure:
+def _label(client: Client) -> str:
+    return client.id.removeprefix(f"{client.fold}.")
+
+
+def _panel(where: str, clients: Sequence[Client], manifest: Manifest, left: float) -> Figure:
     found = [
         Counter(label for image in client.train for label in manifest.image(image).labels)
         for client in clients
     ]
     labels = sorted({label for counts in found for label in counts})
     rows = [[counts[label] for label in labels] for counts in found]
-    names = [client.id.removeprefix(f"{client.fold}.") for client in clients]
+    names = [_label(client) for client in clients]
     most = max(max(row) for row in rows)
-    title = f"{where}: {len(clients)} clients, {len(labels)} classes, at most {most} images of one"
-    return Figure(title, area_grid(title, names, rows, "classes in label order"))
+    title = (
+        f"{where}: {plural(len(clients), 'client')}, {plural(len(labels), 'class')}, at most "
+        f"{plural(most, 'image')} of one"
+    )
+    return Figure(title, area_grid(title, names, rows, "classes in label order", left))
 
 
 def partition_svg(partition: Partition, manifests: Mapping[str, Manifest]) -> str:
@@ -74,5 +84,6 @@ def partition_svg(partition: Partition, manifests: Mapping[str, Manifest]) -> st
         y, width = y + _HEADING + high + 8, max(width, wide)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {y:.1f}"'
-        f' width="{width:g}" height="{y:.1f}"><style>{_STYLE}</style>' + "".join(parts) + "</svg>\n"
+        f' width="{width:g}" height="{y:.1f}"><style>{_STYLE}</style>'
+        '<rect width="100%" height="100%" fill="#fff"/>' + "".join(parts) + "</svg>\n"
     )

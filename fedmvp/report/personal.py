@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fedmvp.methods import method_title
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed
 from fedmvp.report.study import Study
-from fedmvp.results.personal import STABILITY, PersonalResult
+from fedmvp.results.personal import FINE_TUNED, STABILITY, PersonalResult
 
-__all__ = ["PERSONAL_COLUMNS", "estimates", "personal_results", "personal_rows"]
+__all__ = ["PERSONAL_COLUMNS", "estimates", "model_title", "personal_results", "personal_rows"]
 
 PERSONAL_COLUMNS = ("setting", "method", "model", "fine_tune_epochs", "images", "candidates",
                     "client_mean", "round", "number", "mean", "std", "seeds")
@@ -39,6 +40,12 @@ def personal_results(study: Study, setting: str, method: str) -> list[list[Perso
         for result in run.personal:
             found.setdefault(result.choices["model"], []).append(result)
     return list(found.values())
+
+
+def model_title(method: str, model: str) -> str:
+    """Return how a line of a method's client models is called, e.g. ``PromptFL, fine-tuned``."""
+    title = method_title(method)
+    return f"{title}, fine-tuned" if model == FINE_TUNED else title
 
 
 def estimates(results: list[PersonalResult]) -> dict[str, Estimate]:

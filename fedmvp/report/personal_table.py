@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fedmvp.methods import method_title
 from fedmvp.report.page_tables import Cell, Line, measured_column
 from fedmvp.report.estimates import Estimate
-from fedmvp.report.personal import estimates, personal_results
+from fedmvp.report.personal import estimates, model_title, personal_results
 from fedmvp.report.study import Study
 from fedmvp.results.personal import PersonalResult
 
@@ -58,7 +57,7 @@ def personal_table(study: Study, setting: str) -> PersonalTable | None:
     keys = [key for key in _TITLES if any(key in own for own in numbers.values())]
     columns = [_column(key, {line: own.get(key) for line, own in numbers.items()}) for key in keys]
     lines = tuple(
-        Line(method_title(line[0]), study.styles[line[0]],
+        Line(model_title(*line), study.styles[line[0]],
              tuple(column[line] for column in columns), (_model(results[0]),))
         for line, results in found.items()
     )

@@ -202,20 +202,26 @@ def dot_rows(
 
 
 def area_grid(
-    title: str, labels: Sequence[str], counts: Sequence[Sequence[int]], x_label: str
+    title: str,
+    labels: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    x_label: str,
+    left: float | None = None,
 ) -> Markup:
     """Draw a count per row and column as a disc whose area is the count.
 
     Parameters
     ----------
     labels : sequence of str
-        Of the rows; left out where rows are too thin for text.
+        Of the rows; only the first and the last where rows are too thin for text.
     counts : sequence of sequences of int
         A row each, all of one length.
+    left : float, optional
+        Room for labels, so that several grids stand in line; by default what these need.
     """
     width = 640.0
     row_height = max(3.0, min(14.0, 560 / len(counts)))
-    left = label_width(labels) if row_height >= 9 else _LEFT
+    left = label_width(labels) if left is None else left
     step = (width - left - 10) / max(len(counts[0]), 1)
     bottom = 6 + row_height * len(counts)
     largest = max(max(row) for row in counts) or 1
@@ -229,8 +235,10 @@ def area_grid(
                 size = _n(max(widest * math.sqrt(count / largest), 1.0))
                 discs.setdefault(size, []).append(f"M{_n(left + step * (column + 0.5))} {y}h0")
     parts = [_open(title, width, bottom + 18), _rule(left, bottom, width - 10, bottom)]
-    for index, label in enumerate(labels if row_height >= 9 else ()):
-        parts.append(_text(left - 6, 6 + row_height * (index + 0.5) + 3.5, label, "end", "label"))
+    for index, label in enumerate(labels):
+        if row_height >= 9 or index in (0, len(labels) - 1):
+            baseline = 6 + row_height * (index + 0.5) + 3.5
+            parts.append(_text(left - 6, baseline, label, "end", "label"))
     for size, found in sorted(discs.items(), key=lambda item: float(item[0])):
         parts.append(f'<path class="disc" stroke-width="{size}" d="{"".join(found)}"/>')
     parts.append(_text((left + width) / 2, bottom + 14, x_label, "middle", "axis"))

@@ -80,7 +80,8 @@ def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
     if personal := list(personal_rows(study)):
         write_csv(tables / "personal.csv", PERSONAL_COLUMNS, personal)
     write_csv(plots / "rounds.csv",
-              ["setting", "method", "seed", "round", *curve_names(study.runs), "bytes_up", "bytes_down"],
+              ["setting", "method", "seed", "round", *curve_names(study.runs), "accuracy_lowest",
+               "bytes_up", "bytes_down"],
               _rounds(study))
     write_csv(plots / "scores.csv",
               ["setting", "method", "metric", "seed", "value"], _scores(study))
@@ -194,6 +195,7 @@ def _rounds(study: Study) -> Rows:
         for number, summary in summarise(run).items():
             yield {"setting": run.setting, "method": run.method, "seed": run.seed, "round": number,
                    **{name: fixed(summary.means[name]) for name in names},
+                   "accuracy_lowest": fixed(summary.lowest),
                    "bytes_up": summary.bytes_up, "bytes_down": summary.bytes_down}
 
 

@@ -1,4 +1,4 @@
-"""The heading of the page where nobody chose one: it says what the data are."""
+"""The heading of the page if nobody chose one: it says what the data are."""
 
 from __future__ import annotations
 

@@ -33,9 +33,13 @@ def curve_names(runs: Iterable[Run]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class RoundSummary:
-    """A round over all its client updates; a mean is None where nothing was recorded."""
+    """A round over all its client updates; a mean is None where nothing was recorded.
+
+    `lowest` is the training accuracy of the client furthest behind.
+    """
 
     means: Mapping[str, float | None]
+    lowest: float | None
     bytes_up: int
     bytes_down: int
 
@@ -99,6 +103,7 @@ def summarise(run: Run) -> dict[int, RoundSummary]:
             means={
                 name: _mean([pick(row) for row in rows]) for name, pick in {**CURVES, **_MANY}.items()
             },
+            lowest=min((row.accuracy for row in rows if row.accuracy is not None), default=None),
             bytes_up=sum(row.bytes_up for row in rows),
             bytes_down=sum(row.bytes_down for row in rows),
         )

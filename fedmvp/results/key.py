@@ -1,4 +1,4 @@
-"""Which run a result is of, and where it stands."""
+"""Which run a result belongs to, and where it is stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunKey:
         return f"{self.setting}/{self.method}/seed{self.seed}"
 
     def folder(self, results: Path = RESULTS) -> Path:
-        """Return where the results of this run stand."""
+        """Return where the results of this run are stored."""
         return results / self.setting / self.method / f"seed{self.seed}"
 
 

@@ -105,7 +105,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                               hint=hint) from None
     _require_finite(tensors, path)
     if not isinstance(note, dict) or not isinstance(note.get("params", {}), dict):
-        raise CheckpointError("its note is not ours", where=path, hint=hint)
+        raise CheckpointError("its metadata is not ours", where=path, hint=hint)
     return tensors, note
 
 

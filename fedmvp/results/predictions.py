@@ -168,7 +168,7 @@ def _target(
     fold, group, name, dataset = key = tuple(str(target[column]) for column in _KEY)
     about = " ".join(key)
     if len(rows) != target["images"] or any(len(row) != len(PREDICTION_COLUMNS) for row in rows):
-        raise DataError("a row for each image of a target is wanted", where=path,
+        raise DataError("there must be a row for each image of a target", where=path,
                         value=f"{about}: {target['images']} images", hint=_RERUN)
     *keys, images, labels, predicted = zip(*rows, strict=True)
     if stray := sorted(set(zip(*keys, strict=True)) - {key}):

@@ -2,118 +2,101 @@
 
 Statuses: 400 a bad request, 404 and 405 no such address, 408 a request that is sent too slowly,
 413 more than a limit allows, 415 neither JSON nor a form, 429 too many at once, 503 not done in
-time, 500 a fault of ours.
+time, 500 an internal error.
 """
 
 from __future__ import annotations
 
-import asyncio
-import io
-from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
-from werkzeug.http import parse_options_header
 
 import fedmvp
-from fedmvp.errors import DataError, FedMVPError, TooLarge, one_line
-from fedmvp.files import parse_json
+from fedmvp.errors import FedMVPError, TooLarge, one_line
 from fedmvp.prediction.limits import Budget, Busy, Gate, Limits, TooSlow
 from fedmvp.prediction.served import ServedModel
+from fedmvp.service.batching import Batcher
+from fedmvp.service.metrics import KIND, Measured, Metrics
+from fedmvp.service.pages import HEADERS, PAGES, description_page
+from fedmvp.service.requests import BODY, SentTooSlowly, UnknownKind, parse, read_body, receive
 
 __all__ = ["build_app"]
 
-_JSON, _FORM = "application/json", "multipart/form-data"
-_HINT = 'send JSON {"images": [base64, ...], "dataset": "..."}, or a form with files `image`'
 _STATUS: dict[type[FedMVPError], HTTPStatus] = {
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Busy: HTTPStatus.TOO_MANY_REQUESTS,
     TooSlow: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnknownKind: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    SentTooSlowly: HTTPStatus.REQUEST_TIMEOUT,
 }
 # A connection serves one request, so that the server's bound on a connection bounds a request.
 _CLOSE = {"Connection": "close"}
 
 
-class _UnknownKind(FedMVPError):
-    """The body is in no form the service reads."""
-
-
-class _SentTooSlowly(FedMVPError):
-    """The body did not come in time."""
-
-
-_STATUS |= {
-    _UnknownKind: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    _SentTooSlowly: HTTPStatus.REQUEST_TIMEOUT,
-}
-
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            _JSON: {
-                "schema": {
-                    "type": "object",
-                    "required": ["images"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "images": {
-                            "type": "array",
-                            "items": {},
-                            "description": "base64 of an image file, or pixels [H][W][3].",
-                        },
-                        "dataset": {"type": "string"},
-                    },
-                }
-            },
-            _FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {
-                        "image": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                        "dataset": {"type": "string"},
-                    },
-                }
-            },
-        },
-    }
-}
-
-
 def build_app(served: ServedModel, limits: Limits) -> FastAPI:
     """Return the service.
 
-    ``POST /classify`` classifies images, ``GET /healthz`` says that it runs, ``GET /openapi.json``
-    describes both. There is no page, because FastAPI's fetches its scripts from elsewhere.
+    ``POST /classify`` classifies images, ``GET /model`` says among what, ``GET /healthz`` that it
+    runs, ``GET /metrics`` how it fares. ``GET /`` is a page to drop an image on, ``GET /docs`` one
+    of what ``GET /openapi.json`` says; neither fetches anything from elsewhere, as FastAPI's would.
     """
-    gate = Gate(limits)
+    gate, metrics = Gate(limits), Metrics()
+    batcher = Batcher(limits.batch, metrics.passes.observe)
     app = FastAPI(title="FedMVP", version=fedmvp.__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(Measured, metrics=metrics)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Say that the model is loaded."""
         return {"status": "ok"}
 
-    @app.post("/classify", openapi_extra=_BODY)
+    @app.get("/model")
+    async def model() -> dict[str, Any]:
+        """Say which classes there are, by dataset, and what a request may take."""
+        return {**served.about(), "images": limits.images, "pixels": limits.pixels}
+
+    @app.get("/metrics", include_in_schema=False)
+    async def counts() -> Response:
+        return Response(metrics.text(), media_type=KIND)
+
+    @app.post("/classify", openapi_extra=BODY)
     async def classify(request: Request) -> JSONResponse:
         """Classify the images of a request; answers are in their order."""
         try:
             with gate.admitted() as budget:
-                body = await _read(request, budget)
+                body = await read_body(request, budget)
                 kind = request.headers.get("content-type", "")
-                answers = await run_in_threadpool(_classify, served, gate, budget, kind, body)
+                answers = await run_in_threadpool(
+                    _classify, served, gate, batcher, budget, kind, body
+                )
         except Busy:
-            await _receive(request, Budget(limits), most=0)
+            await receive(request, Budget(limits), most=0)
             raise
         return JSONResponse({"predictions": answers}, headers=_CLOSE)
 
+    for path, (kind, content) in PAGES.items():
+        _add_page(app, path, Response(content, media_type=kind, headers=HEADERS))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(description_page(app.openapi()), media_type="text/html", headers=HEADERS)
+
+    _add_refusals(app)
+    return app
+
+
+def _add_page(app: FastAPI, path: str, page: Response) -> None:
+    async def show() -> Response:
+        return page
+
+    app.get(path, include_in_schema=False)(show)
+
+
+def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(FedMVPError)
     async def refuse(request: Request, error: FedMVPError) -> JSONResponse:
         status = _STATUS.get(type(error), HTTPStatus.BAD_REQUEST)
@@ -128,96 +111,19 @@ def build_app(served: ServedModel, limits: Limits) -> FastAPI:
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> JSONResponse:
         # The traceback goes to the server's log alone.
-        line = "server: a fault of ours; hint: its log says more"
+        line = "server: internal error; hint: its log says more"
         return JSONResponse({"error": line}, HTTPStatus.INTERNAL_SERVER_ERROR, _CLOSE)
-
-    return app
-
-
-async def _read(request: Request, budget: Budget) -> bytes:
-    """Return the body, no further than the limits."""
-    body, count = await _receive(request, budget, most=budget.limits.request_bytes)
-    budget.require_bytes(count)
-    return body
-
-
-async def _receive(request: Request, budget: Budget, most: int) -> tuple[bytes, int]:
-    """Return a body, or nothing of one with more than `most` bytes, and its bytes as far as known.
-
-    What is not kept is received all the same, up to four times the limit: a connection closed on
-    a client that still sends loses the answer.
-    """
-    told = request.headers.get("content-length", "")
-    count = int(told) if told.isdecimal() and len(told) < 20 else 0
-    patience = 4 * budget.limits.request_bytes
-    if count > patience or (count > most and "expect" in request.headers):
-        return b"", count
-    body, received = bytearray(), 0
-    try:
-        async with asyncio.timeout(budget.left_s()):
-            async for part in request.stream():
-                received += len(part)
-                if received <= most:
-                    body += part
-                elif received > patience:
-                    break
-                else:
-                    body.clear()
-    except TimeoutError:
-        raise _SentTooSlowly(
-            f"not sent within {budget.limits.seconds:g} s",
-            where="request",
-            hint="send it faster, or smaller images",
-        ) from None
-    return bytes(body), received
 
 
 def _classify(
-    served: ServedModel, gate: Gate, budget: Budget, kind: str, body: bytes
+    served: ServedModel, gate: Gate, batcher: Batcher, budget: Budget, kind: str, body: bytes
 ) -> list[dict[str, Any]]:
+    # One request's images alone are in memory as decoded; classifying has turns of its own.
     with gate.working(budget):
-        images, dataset = _parse(kind, body)
-        return served.predict(images, dataset, budget)
-
-
-def _parse(kind: str, body: bytes) -> tuple[Sequence[Any], str | None]:
-    """Return the images of a body, and the dataset it asks for."""
-    name, options = parse_options_header(kind)
-    if name == _JSON:
-        return _json(body)
-    if name == _FORM:
-        return _form(body, options)
-    raise _UnknownKind("neither JSON nor a form", where="Content-Type", value=kind, hint=_HINT)
-
-
-def _json(body: bytes) -> tuple[Sequence[Any], str | None]:
-    try:
-        value = parse_json(body.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else one_line(str(error), 80)
-        raise DataError(f"not JSON ({why})", where="request", hint=_HINT) from None
-    if not isinstance(value, dict):
-        raise DataError("not a mapping", where="request", hint=_HINT)
-    if unknown := sorted(value.keys() - {"images", "dataset"}):
-        raise DataError("unknown key", where="request", value=unknown[0], hint=_HINT)
-    images, dataset = value.get("images"), value.get("dataset")
-    if not isinstance(images, list) or not images:
-        raise DataError("images are no list, or an empty one", where="request", hint=_HINT)
-    if dataset is not None and not isinstance(dataset, str):
-        raise DataError("dataset is no text", where="request", value=dataset, hint=_HINT)
-    return images, dataset
-
-
-def _form(body: bytes, options: Mapping[str, str]) -> tuple[Sequence[Any], str | None]:
-    # Bodies are bounded already; parts are, because each takes far more memory than it has bytes.
-    parser = FormDataParser(lambda *_, **__: io.BytesIO(), silent=False, max_form_parts=1000)
-    try:
-        _, fields, files = parser.parse(io.BytesIO(body), _FORM, len(body), dict(options))
-    except (ValueError, RequestEntityTooLarge):
-        raise DataError("not a whole form", where="request", hint=_HINT) from None
-    if unknown := sorted((set(files) - {"image"}) | (set(fields) - {"dataset"})):
-        raise DataError("unknown field", where="request", value=unknown[0], hint=_HINT)
-    images = [file.stream.read() for file in files.getlist("image")]
-    if not images:
-        raise DataError("form has no file `image`", where="request", hint=_HINT)
-    return images, fields.get("dataset")
+        asked = parse(kind, body)
+        ready = served.read(asked.images, asked.dataset, budget)
+    answers = served.answers(ready, batcher, budget)
+    if asked.attention:
+        with gate.working(budget):
+            served.add_pictures(ready, answers, budget)
+    return answers

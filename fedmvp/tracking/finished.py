@@ -6,12 +6,11 @@ checkpoint holds all rounds of its fold, so nothing is lost when some go unread.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from fedmvp.results.rounds import Failure, RoundRow, failure_of
+from fedmvp.results.rounds import Failure, RoundRow
+from fedmvp.results.running import newest_log, read_log
 from fedmvp.tracking.projection import curves
 from fedmvp.tracking.upsert import Point
 
@@ -50,16 +49,15 @@ class FinishedRounds:
 
     def _look(self, fold: str) -> None:
         """Read the newest checkpoint of a fold, if there is one that was not read."""
-        paths = sorted(self._folders[fold].glob("round-*.safetensors"))
-        if not paths or self._read.get(fold) == paths[-1].name:
+        path = newest_log(self._folders[fold])
+        if path is None or self._read.get(fold) == path.name:
             return
         try:
-            log = _log(paths[-1])
+            log = read_log(path, fold)
         except (OSError, ValueError, KeyError):  # two rounds on already, or damaged
             return
-        self._read[fold], self._done[fold] = paths[-1].name, log["rounds_done"]
-        self._failures[fold] = [failure_of(fold, failure) for failure in log["failures"]]
-        self._rows[fold] = [RoundRow(fold=fold, **row) for row in log["rows"]]
+        self._read[fold], self._done[fold] = path.name, log.done
+        self._failures[fold], self._rows[fold] = list(log.failures), list(log.rows)
 
     def _since(self, fold: str | None, done: int) -> Iterator[Point]:
         start = self._told.get(fold, 0)
@@ -70,14 +68,3 @@ class FinishedRounds:
         failures = [failure for some in self._failures.values() for failure in some]
         for key, curve in curves(rows, failures, fold).items():
             yield from ((key, step, value) for step, value in curve.items())
-
-
-def _log(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as tensors:
-            log: dict[str, Any] = json.loads(tensors.get_tensor("meta").tobytes())
-    except SafetensorError as error:
-        raise ValueError(f"no checkpoint ({error})") from None
-    return log

@@ -1,4 +1,4 @@
-"""Live runs whose training is gone without a word, as after a power cut: they end as KILLED.
+"""Live runs whose training disappeared, as after a power cut: they end as KILLED.
 
 A live run is tagged every few minutes with the time. Age alone decides, because the training may be
 on another machine that shares the store.

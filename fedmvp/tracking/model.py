@@ -274,6 +274,6 @@ def _mlflow_errors() -> Iterator[None]:
     except Exception as error:
         traceback.print_exc()  # for the server's log
         raise MlflowException(
-            f"a fault of ours ({type(error).__name__}); hint: the server's log says more",
+            f"internal error ({type(error).__name__}); hint: the server's log says more",
             codes.INTERNAL_ERROR,
         ) from None

@@ -1,4 +1,4 @@
-"""Where and with what a run was first recorded; none of it changes a result."""
+"""Where and with which versions a run was first recorded; none of it changes a result."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def locked(root: Path, uri: str | None = None) -> Iterator[None]:
         raise ConfigError(
             "another process keeps the tracking store locked",
             where=path,
-            hint="let it end, or end it, and run `fedmvp track sync`",
+            hint="wait until it ends, or stop it, then run `fedmvp track sync`",
         ) from None
 
 

@@ -1,6 +1,6 @@
 """Trouble with the tracking store, told in one line: never a traceback, never a password.
 
-Of a bad answer MLflow makes whatever its parser meets: its own exceptions, those of requests,
+On a bad answer MLflow raises whatever its parser does: its own exceptions, those of requests,
 SQLAlchemy and json, or a KeyError. So every call to it, the first and all later ones, is made under
 `store_trouble`; the results are files and are never touched.
 """
@@ -36,7 +36,7 @@ _HINTS: Mapping[str, str] = {
     "the results",
     "unable to open database file": "correct the path (in a URI of sqlite `%` is written %25, `?` "
     "%3F) or its permissions",
-    "database is locked": "let the other process end",
+    "database is locked": "wait until the other process has ended",
     r"\b403\b|PERMISSION_DENIED": "ask for access to the server, or correct the user name and "
     "password",
     r"\b401\b|UNAUTHENTICATED": "correct the user name and password",
@@ -46,7 +46,7 @@ _OTHERWISE = "start the server again or correct the URI"
 
 @contextlib.contextmanager
 def store_trouble(uri: str, what: str = "the tracking store failed") -> Iterator[None]:
-    """Turn whatever MLflow raises meanwhile into one error without a secret.
+    """Turn whatever MLflow raises within the context into one error without a secret.
 
     Parameters
     ----------

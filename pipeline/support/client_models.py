@@ -67,7 +67,8 @@ def trained_record(
                 for kept in rounds
             ]
         )
-    if params.fine_tune_epochs and context.method in (params.fine_tuned or (context.method,)):
+    chosen = params.fine_tuned is None or context.method in params.fine_tuned
+    if params.fine_tune_epochs and chosen:
         record["fine_tuned"] = personal_record(
             context,
             method,

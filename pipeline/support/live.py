@@ -45,7 +45,7 @@ def live_wanted() -> bool:
 def live_view(
     identity: Mapping[str, Any], folds: Iterable[str], scratch: Path, *, wanted: bool
 ) -> Iterator[None]:
-    """Show a training in MLflow meanwhile; whatever goes wrong is one line on stderr.
+    """Show a training in MLflow while the context is open; any trouble is one line on stderr.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ class _Watcher:
         if not self.warned:
             self.warned = True
             print(
-                f"warning: MLflow does not show this training live ({reason}); training goes on, "
-                "and `fedmvp track sync` completes the run",
+                f"warning: MLflow does not show this training live ({reason}); training "
+                "continues, and `fedmvp track sync` completes the run",
                 file=sys.stderr,
                 flush=True,
             )

@@ -1,4 +1,4 @@
-"""What a stage will take of memory and disk, told before it starts; estimates, never limits."""
+"""How much memory and disk a stage will take, printed before it starts: estimates, not limits."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def memory_bytes(
 
 
 def tell_resources(title: str, disk_bytes: int, memory: int) -> None:
-    """Print a stage's needs beside what is free, on stderr."""
+    """Print on stderr what a stage needs and what is free."""
     folder = next(p for p in (cache_root(), *cache_root().absolute().parents) if p.exists())
     free = shutil.disk_usage(folder).free
     print(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,7 @@ from fedmvp.methods.build import build_method, method_params, resolved_federatio
 from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.partition.model import Partition
 from fedmvp.partition.partition_files import load_partition
-from fedmvp.paths import ATTRIBUTES, BACKBONE, manifest_path, partition_path
+from fedmvp.paths import ATTRIBUTES, BACKBONE, manifest_path, partition_path, scratch_root
 from pipeline.support.resources import decoded_bytes, memory_bytes, tell_resources
 
 __all__ = ["RunContext", "scratch_folder"]
@@ -31,7 +30,6 @@ _SCHEMA = 1  # of weights.safetensors, rounds.csv and the checkpoints
 
 def scratch_folder(fingerprint: str) -> Path:
     """Return the checkpoint folder of a run: its fingerprint and the code that is running."""
-    root = Path(os.environ.get("FEDMVP_SCRATCH") or ".fedmvp/scratch")
     files = sorted(
         Path(file)
         for name, module in sys.modules.items()
@@ -39,7 +37,7 @@ def scratch_folder(fingerprint: str) -> Path:
         and (file := getattr(module, "__file__", None))
     )
     code = sha256_json([sha256_file(path) for path in files])
-    return root / f"{fingerprint[:24]}-{code[:8]}"
+    return scratch_root() / f"{fingerprint[:24]}-{code[:8]}"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ __all__ = ["begin", "run_stage", "stage_arguments", "stage_seed"]
 
 _DISK_HINT = (
     "check the path and its permissions, and free disk space, then run `dvc repro` "
-    "again: what is finished is kept"
+    "again: finished work is kept"
 )
 
 
@@ -39,7 +39,7 @@ def begin() -> None:
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main` and end the process.
 
-    Exit codes: 0 done; 2 something the user can hint, named in one line (the traceback too if
+    Exit codes: 0 done; 2 an error the user can correct, told in one line (with the traceback if
     FEDMVP_DEBUG is set); 128 + number when a signal stopped it, also one that got lost on the way:
     130 for SIGINT, 143 for SIGTERM.
     """
@@ -88,7 +88,7 @@ def _end_in_one_line(
 
 def _say_stopped(stopped: Stopped) -> NoReturn:
     print(
-        f"{stopped}; what is finished is kept (training: its rounds): run `dvc repro` to go on",
+        f"{stopped}; finished work is kept (training: rounds): run `dvc repro` to resume",
         file=sys.stderr,
     )
     sys.exit(stopped.exit_code)
@@ -131,7 +131,7 @@ def stage_arguments(arguments: Sequence[str], *names: str) -> tuple[str, ...]:
         arguments = arguments[1::2]
     if len(arguments) != len(names):
         raise ConfigError(
-            "wrong number of words",
+            "wrong number of arguments",
             where="command line",
             value=list(arguments),
             hint=f"give {' '.join(names)}",

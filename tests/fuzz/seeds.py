@@ -234,6 +234,34 @@ def _backbone() -> list[bytes]:
     return [backbone_spec("tiny").model_dump_json().encode()]
 
 
+def _message() -> list[bytes]:
+    import torch
+
+    from fedmvp.federation.wire import EvaluateReply, Refusal, TrainJob, TrainReply, encode
+
+    tensors = {"w": torch.ones(2, 3)}
+    return [
+        encode(TrainJob("run", "a", 1, 0, 0.1, tensors, tensors)),
+        encode(TrainReply("a", 1, 7, "all", {"loss": 0.5}, 24, tensors)),
+        encode(EvaluateReply("a", 2, {"known": {"right": [1], "total": [2]}}, ["new"])),
+        encode(Refusal("a", 1, "OSError: see the site's own log", "site.py:1 in train")),
+    ]
+
+
+def _plan() -> list[bytes]:
+    from tests.toys import FEDERATION
+
+    whole = {"name": "run", "method": "promptfl", "section": {"n_context": 2}, "seed": 1}
+    whole |= {"federation": FEDERATION, "clients": ["a", "b"], "backbone": {"sha256": "0" * 64}}
+    return [_json(whole)]
+
+
+def _site() -> list[bytes]:
+    images = {"tree": "images", "template": "a {}", "test_share": 0.5}
+    whole = {"client": "a", "images": images, "attributes": "a.json", "backbone": "clip"}
+    return [_json({**whole, "known": ["cat"], "shots": 4, "share": {"metrics": ["loss"]}})]
+
+
 _MAKERS: Sequence[Callable[[], list[bytes]]] = (
     _params,
     _setting,
@@ -255,6 +283,9 @@ _MAKERS: Sequence[Callable[[], list[bytes]]] = (
     _official,
     _clip_weights,
     _backbone,
+    _message,
+    _plan,
+    _site,
 )
 
 

@@ -263,6 +263,35 @@ def backbone(data: bytes) -> None:
         load_backbone(_folder())
 
 
+def message(data: bytes) -> None:
+    """Read what a site, or a server, sends."""
+    from fedmvp.federation.wire import EvaluateReply, Refusal, TrainJob, TrainReply, decode, encode
+
+    kinds: tuple[type[TrainJob | TrainReply | EvaluateReply | Refusal], ...]
+    kinds = (TrainJob, TrainReply, EvaluateReply, Refusal)
+    with _file("message", data):
+        found = decode(data, kinds, {"w": (2, 3)}, limit=1 << 20, where="reply of site a")
+        assert encode(found)
+
+
+def plan(data: bytes) -> None:
+    """Read the plan of a federation of sites."""
+    from fedmvp.federation.plan import describe, load_plan, require_possible
+
+    with _file("plan.json", data) as path:
+        found = load_plan(path)
+        require_possible(found)
+        assert describe(found, "0" * 64)
+
+
+def site(data: bytes) -> None:
+    """Read a site's own file."""
+    from fedmvp.federation.site_config import load_site_config
+
+    with _file("site.yaml", data) as path:
+        assert load_site_config(path).attributes.is_absolute()
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
@@ -286,5 +315,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         official,
         clip_weights,
         backbone,
+        message,
+        plan,
+        site,
     )
 }

@@ -52,6 +52,7 @@ def test_two_repros_and_a_report_at_once(tiny_done: Path, tmp_path: Path) -> Non
     assert 0 in refusals.values(), refusals
     for message, code in refusals.items():
         assert code == 0 or "lock" in message, message
+    assert reports
     for report, message in reports:
         assert report.returncode in (0, 2), message
         assert "Traceback" not in message

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fedmvp.csv_files import read_csv
 from tests.paths import ROOT
 from tests.pipeline.tiny import environment
 from tests.pipeline.victims import Victim, start
@@ -92,9 +93,16 @@ def assert_whole(root: Path) -> None:
     assert not [path for path in (root / SCRATCH).rglob("*") if path.suffix != ".lock"]
 
 
+def files_a_round(root: Path) -> int:
+    """Return how many files a round writes: a state of each of its clients, and a checkpoint."""
+    rows = read_csv(root / "whole/rounds.csv")
+    return sum(row["round"] == "0" for row in rows) + 1
+
+
 def test_killed_at_random_moments(bench: Path) -> None:
     """SIGKILL, again and again: at any time, within writes, within aggregations."""
     draw = random.Random(9)
+    files = files_a_round(bench)
     started = time.monotonic()
     assert finish(Victim(bench)) == 0
     length_s = time.monotonic() - started
@@ -105,7 +113,8 @@ def test_killed_at_random_moments(bench: Path) -> None:
         for number in range(KILLS_BEFORE_THE_END):
             moment = ("", "half written", "written", "aggregating")[(trial + number) % 4]
             # Few enough that a training resumed near its end still comes to it.
-            process = start(Victim(bench, moment, draw.randint(1, 4)))
+            most = 4 if moment == "aggregating" else files + 2
+            process = start(Victim(bench, moment, draw.randint(1, most)))
             if not moment:
                 time.sleep(draw.uniform(0, length_s / 2))  # a resumed training is shorter
                 process.kill()
@@ -123,10 +132,11 @@ def test_killed_at_random_moments(bench: Path) -> None:
 def test_stopped_training_says_how_to_go_on(
     fresh: Path, number: signal.Signals, moment: str
 ) -> None:
-    assert finish(Victim(fresh, moment, 3, signal=number)) == 128 + number
+    files = files_a_round(fresh)
+    assert finish(Victim(fresh, moment, 2 * files + 1, signal=number)) == 128 + number
     lines = (fresh / "log.txt").read_text(encoding="utf-8").splitlines()
     assert number.name in lines[-1]
-    assert "run `dvc repro` to go on" in lines[-1]
+    assert "run `dvc repro` to resume" in lines[-1]
     assert not [line for line in lines if "Traceback" in line]
     assert not list(fresh.rglob("*.partial"))
     assert not (fresh / RESULT).exists()
@@ -142,7 +152,8 @@ def test_a_full_disk_costs_nothing_that_was_finished(fresh: Path) -> None:
     assert message.startswith("error: ")
     assert "free disk space" in message
     assert not list(fresh.rglob("*.partial"))
-    assert finish(Victim(fresh, "written", 5)) == -signal.SIGKILL
+    # Each file is a moment before it has its name, and one after.
+    assert finish(Victim(fresh, "written", 4 * files_a_round(fresh) + 1)) == -signal.SIGKILL
     kept = sorted(path.name for path in (fresh / SCRATCH).rglob("round-*"))
     assert len(kept) == 2
     assert finish(Victim(fresh, file_limit=1000)) == 2
@@ -161,7 +172,7 @@ def test_outputs_that_cannot_be_written_are_not_lost(fresh: Path) -> None:
         (fresh / "results").unlink()
     message = (fresh / "log.txt").read_text(encoding="utf-8").splitlines()[-1]
     assert message.startswith("error: results/base_to_new")
-    assert "run `dvc repro` again: what is finished is kept" in message
+    assert "run `dvc repro` again: finished work is kept" in message
     assert finish(Victim(fresh)) == 0
     assert "round" not in (fresh / "log.txt").read_text(encoding="utf-8")
     assert_whole(fresh)
@@ -169,7 +180,7 @@ def test_outputs_that_cannot_be_written_are_not_lost(fresh: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "emptied"])
 def test_a_damaged_checkpoint_is_passed_over(fresh: Path, damage: str) -> None:
-    assert finish(Victim(fresh, "aggregating", 10)) == -signal.SIGKILL
+    assert finish(Victim(fresh, "aggregating", 3 * files_a_round(fresh) - 2)) == -signal.SIGKILL
     *_, newest = sorted((fresh / SCRATCH).rglob("round-*"))
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1

@@ -239,7 +239,7 @@ class OpenAIChat:
             )
         if status == 407:
             return ProviderUnusable(
-                "the proxy wants a name and password (HTTP 407)",
+                "the proxy requires a user name and password (HTTP 407)",
                 where=where,
                 hint=hint("set HTTP_PROXY to http://NAME:PASSWORD@HOST:PORT"),
             )

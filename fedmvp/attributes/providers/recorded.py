@@ -1,4 +1,4 @@
-"""Committed answers: never calls anything. And the memory every live provider sits behind."""
+"""Committed answers, which need no call, and the store that every live provider sits behind."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class RememberingProvider:
         return ProviderUnusable(
             f"answers cannot be recorded ({error.strerror})",
             where=self._store.path,
-            hint="make the file writable and its disk less full",
+            hint="make the file writable, or free disk space",
         )
 
 

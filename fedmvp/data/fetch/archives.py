@@ -1,8 +1,8 @@
 """Safe extraction of zip and tar archives.
 
 An archive may only make regular files and folders below its target: names that leave it, links
-and devices are refused, whatever the archive's checksum says. So is one that swells beyond what
-files of any kind can be compressed to by honest means.
+and devices are refused, whatever the archive's checksum says. So is one that
+expands beyond what any kind of real file can be compressed to.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class _Budget:
         self.left -= count
         if self.left < 0:
             raise SourceError(
-                f"archive swells to more than {_MAX_RATIO} times its size",
+                f"archive expands to more than {_MAX_RATIO} times its size",
                 where=self.archive,
                 hint=_HINT,
             )

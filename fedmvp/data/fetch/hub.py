@@ -110,7 +110,7 @@ def _require_budget(metadata: Any, path: Path) -> None:
     """Refuse a table that a few bytes stand for, as archives are: its columns would be unpacked."""
     groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
     if sum(group.total_byte_size for group in groups) > most_unpacked_bytes(path):
-        raise _refused(path, "swells to many times its size")
+        raise _refused(path, "expands to many times its size")
 
 
 def _images(
@@ -139,7 +139,7 @@ def _images(
         if source.domain is not None:
             key = _plain(domain_name(row[source.domain]))
             if key not in domains:
-                raise _refused(path, f"domain {row[source.domain]!r} is none of {spec.name}")
+                raise _refused(path, f"domain {row[source.domain]!r} is not a domain of {spec.name}")
             folder = f"{spec.domains[domains[key]].folder}/{label}"
         content = row[source.image]
         content = content.get("bytes") if isinstance(content, dict) else content

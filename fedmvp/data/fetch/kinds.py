@@ -130,7 +130,7 @@ def _download(file: HttpFile | DriveFile, work: Fetch, name: str) -> None:
         else:
             download_drive(file.id, path)
     try:
-        verify_file(path, file, hint=f"run again: {origin} is fetched afresh")
+        verify_file(path, file, hint=f"run again: {origin} will be fetched again")
     except SourceError:
         path.unlink(missing_ok=True)
         raise

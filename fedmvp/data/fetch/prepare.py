@@ -1,4 +1,4 @@
-"""What has to be built from fetched files before they are a dataset."""
+"""Steps that turn fetched files into a dataset."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from fedmvp.errors import printable
 __all__ = ["Advance", "tell", "transfer_bar"]
 
 Advance = Callable[[int, int | None], None]
-"""Told the bytes that are there, and their final number if it is known."""
+"""Called with the bytes so far, and with their final number if it is known."""
 
 
 def tell(message: str) -> None:

@@ -1,4 +1,4 @@
-"""What lies among images and is not taken: one line for each reason."""
+"""What is left out of a tree of images: one line for each reason."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def left_out(top: Path, classes: Collection[Path], ignore: Collection[str] = ())
         if paths:
             lines.append(f"{_images(len(paths))} deeper than the class folder {owner.name!r}, e.g. "
                          f"{paths[0].relative_to(owner)}; move them up into it")
-    lines += [f"{_images(count)} in {folder.relative_to(top)}, which is no class folder"
+    lines += [f"{_images(count)} in {folder.relative_to(top)}, which is not a class folder"
               for folder, count in other.items()]
     if unread:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(unread.items()))

@@ -84,7 +84,7 @@ def _load(spec: DatasetSpec, path: Path, key: str) -> Any:
 
 
 def _require_budget(content: bytes) -> None:
-    """Refuse a file whose compressed elements swell beyond all use, before scipy unpacks them.
+    """Refuse a file whose compressed elements expand too far, before scipy unpacks them.
 
     Raises
     ------
@@ -100,5 +100,5 @@ def _require_budget(content: bytes) -> None:
             unpacked = zlib.decompressobj().decompress(content[place : place + length], left + 1)
             left -= len(unpacked)
             if left < 0:
-                raise ValueError(f"swells to more than {_MAX_UNPACKED_BYTES >> 20} MiB")
+                raise ValueError(f"expands to more than {_MAX_UNPACKED_BYTES >> 20} MiB")
         place += length

@@ -90,8 +90,7 @@ def epsilon(privacy: DifferentialPrivacyParams, *, rounds: int, sampling: float)
         raise ConfigError(
             "differential privacy needs Opacus for its accountant",
             where="params.yaml: federation.privacy",
-            hint="install the extra, `pip install 'fedmvp[privacy]'`, or set "
-            "federation.privacy to null",
+            hint="install it with `uv pip install opacus`, or set federation.privacy to null",
         ) from None
     divergences = rdp.compute_rdp(
         q=sampling, noise_multiplier=privacy.noise_multiplier, steps=rounds, orders=_ORDERS

@@ -2,7 +2,7 @@
 
 They ignore the clients' weights and need all updates at once: memory grows with the clients.
 Tensors sent by the same clients form a block, and each block is aggregated over its own senders,
-so clients in different phases never meet. Honest clients of this project hold disjoint
+so clients in different phases are never mixed. Honest clients of this project hold disjoint
 classes of different datasets, so their updates differ strongly: Krum keeps one client's and the
 others discard directions few clients share. Expect a drop where nobody attacks.
 
@@ -119,7 +119,7 @@ def _median_gap(params: FederationParams, count: int) -> str | None:
     wrong = params.byzantine
     if count >= 2 * wrong + 1:
         return None
-    return f"a median needs 2·{wrong} + 1 = {2 * wrong + 1} clients, a majority of them right"
+    return f"a median needs 2·{wrong} + 1 = {2 * wrong + 1} clients, most of them right"
 
 
 def _trimmed_gap(params: FederationParams, count: int) -> str | None:
@@ -227,7 +227,7 @@ def robust_average(
     Parameters
     ----------
     left : callable
-        Told the size of each block that stays, and why (`tolerance_gap`).
+        Called with the size of each block that stays, and why (`tolerance_gap`).
     """
     rule = RULES[federation.aggregation]
     result = dict(current)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,14 +122,25 @@ def test_one_bad_class_loses_no_other(
     assert live.asked.count("kettle") == 2 and len(live.asked) == 4
 
 
-def test_unusable_provider_stops_at_once(tmp_path: Path, params: Params, live: Counting) -> None:
+@pytest.mark.parametrize(("concurrent", "most"), [(False, 1), (True, 4)])
+def test_unusable_provider_stops_at_once(
+    tmp_path: Path,
+    params: Params,
+    live: Counting,
+    monkeypatch: pytest.MonkeyPatch,
+    concurrent: bool,
+    most: int,
+) -> None:
+    entry = generate._Live(lambda _: live, concurrent=concurrent)
+    monkeypatch.setitem(generate._LIVE, "openai", entry)
     many = DatasetClasses("many", "Many", tuple(f"class {n}" for n in range(200)))
     live.fail.update(
         {name: ProviderUnusable("refused", where="server", hint="key") for name in many.classes}
     )
-    with pytest.raises(ProviderUnusable):
-        collect_attributes(many, params(provider="openai"), folder=tmp_path)
-    assert len(live.asked) < 200
+    with pytest.raises(ProviderUnusable, match="refused"):
+        collect_attributes(many, params(provider="openai"), folder=tmp_path, workers=4)
+    time.sleep(0.2)  # enough for a thread that goes on to ask them all
+    assert 1 <= len(live.asked) <= most
 
 
 def test_missing_records_are_counted_and_say_what_to_do(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from fedmvp.attributes.item_text import decoration
 from fedmvp.attributes.parsing import AnswerError, parse_answer
 from fedmvp.attributes.schema import complaint
-from tests.unit.attributes.answers import REFUSED, TAKEN
+from tests.unit.attributes.answers import TAKEN
+from tests.unit.attributes.refused_answers import REFUSED
 
 THREE = ("long beak", "grey neck", "thin legs")
 

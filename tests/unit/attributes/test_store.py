@@ -129,7 +129,8 @@ def test_killed_writer_loses_nothing_it_recorded(tmp_path: Path) -> None:
     said = process.stdout.read().count(b"\n") + 20
     process.stdout.close()
     process.wait()
-    assert len(AnswerStore(path)) >= said
+    # Killed between recording an answer and saying so, it leaves one more.
+    assert said <= len(AnswerStore(path)) <= said + 1
 
 
 def test_lock_is_not_held_while_idle(tmp_path: Path) -> None:

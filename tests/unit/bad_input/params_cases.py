@@ -1,4 +1,4 @@
-"""params.yaml, settings, the environment and the words on the command line."""
+"""params.yaml and settings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from tests.unit.bad_input.cases import Case
 __all__ = ["CASES"]
 
 PARTITION = ("partition", "small")
-SHOW = ("datasets", "show", "toys", "--out", "sheet.png")
-ZERO_SHOT = ("predict", "image0.png", "--dataset", "toys", "--method", "zero_shot")
-WEIGHTS = "results/small/fedmvp/seed1/weights.safetensors"
 TRAIN = ("train", "small", "fedmvp", "1")
+_BOMB = "a: &a [x, x]\n" + "".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(24)
+)
+_FOLD = {"train": {"datasets": "all"}, "targets": [{"group": "base"}]}
 
 
 def entry(name: str, *tells: str, **entries: Any) -> Case:
@@ -31,31 +32,10 @@ def file(name: str, content: str | bytes, *tells: str) -> Case:
     return Case(name, lambda w: w.write("params.yaml", content), PARTITION, ("params.yaml", *tells))
 
 
-def words(name: str, given: tuple[str, ...], *tells: str) -> Case:
-    """Return a case of wrong words."""
-    return Case(name, lambda w: None, given, tells)
-
-
-def variable(name: str, value: str, *tells: str) -> Case:
-    """Return a case of a wrong environment variable."""
-    return Case(
-        f"{name}={value}",
-        lambda w: None,
-        ("zero_shot", "small", "zero_shot"),
-        (name, repr(value), *tells),
-        {name: value},
-    )
-
-
 def setting(name: str, *tells: str, **entries: Any) -> Case:
     """Return a case of a wrong setting."""
     return Case(name, lambda w: w.edit_yaml("settings/own/small.yaml", entries), PARTITION, tells)
 
-
-_BOMB = "a: &a [x, x]\n" + "".join(
-    f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(24)
-)
-_FOLD = {"train": {"datasets": "all"}, "targets": [{"group": "base"}]}
 
 CASES = [
     entry(
@@ -142,6 +122,22 @@ CASES = [
         "fine-tuning that nothing tests",
         "evaluation: fine_tune_epochs needs personal: true",
         evaluation__fine_tune_epochs=2,
+    ),
+    entry(
+        "fine-tuning of what is not trained",
+        "evaluation.fine_tuned lists 'fedclip'",
+        evaluation__personal=True,
+        evaluation__fine_tune_epochs=2,
+        evaluation__fine_tuned=["fedclip"],
+    ),
+    entry(
+        "methods to fine-tune for no epochs",
+        "evaluation: fine_tuned needs fine_tune_epochs",
+        evaluation__fine_tuned=["fedmvp"],
+    ),
+    entry("no round kept", "federation.kept_rounds: ", "got 0", federation__kept_rounds=0),
+    entry(
+        "a list for a scheme", "partition.scheme: give a scheme's name", partition__scheme=["iid"]
     ),
     entry("a negative severity", "data.capture: ", "got -1", data__capture=-1),
     entry("a severity beyond use", "data.capture: ", "got 5", data__capture=5),
@@ -260,105 +256,6 @@ CASES = [
         "methods.fedmvp.federation: roundz: unknown key; got 3",
         federation={"roundz": 3},
     ),
-    words(
-        "an unknown method",
-        ("train", "small", "fedmpv", "1"),
-        "unknown method; got 'fedmpv'",
-        "fedmvp",
-    ),
-    words(
-        "a trained method for zero-shot",
-        ("zero_shot", "small", "fedmvp"),
-        "params.yaml: run.zero_shot",
-        "needs training; got 'fedmvp'",
-    ),
-    words(
-        "an unknown setting",
-        ("partition", "smal"),
-        "unknown setting; got 'smal'",
-        "did you mean 'small'?",
-    ),
-    words(
-        "an unknown dataset",
-        ("download", "toy"),
-        "unknown dataset; got 'toy'",
-        "did you mean 'toys'?",
-    ),
-    words("a dataset that is a path", ("download", "../../x"), "unknown dataset; got '../../x'"),
-    words(
-        "too few words",
-        ("train", "small", "fedmvp"),
-        "command line: wrong number of words",
-        "SETTING METHOD SEED",
-    ),
-    words("a seed in words", ("train", "small", "fedmvp", "one"), "not a seed; got 'one'"),
-    words(
-        "an unknown profile", ("profile", "use", "fast"), "unknown profile; got 'fast'", "default"
-    ),
-    words(
-        "a folder for a sheet of images",
-        ("datasets", "show", "toys", "--out", "data"),
-        "data: is a folder",
-        "name the file",
-    ),
-    words(
-        "attributes of a device that never ends",
-        (*ZERO_SHOT, "--attributes", "/dev/zero"),
-        "/dev/zero: holds more than",
-    ),
-    words(
-        "classes of a device that never ends",
-        ("predict", "image0.png", "--method", "zero_shot", "--classes", "/dev/zero"),
-        "/dev/zero: holds more than 16 MiB",
-    ),
-    words(
-        "attention over an image",
-        (*ZERO_SHOT, "--explain", "image0.png"),
-        "image0.png: is read by this command",
-    ),
-    words(
-        "attention over weights",
-        ("predict", "image0.png", "--weights", WEIGHTS, "--explain", WEIGHTS),
-        "weights.safetensors: is read by this command",
-    ),
-    words(
-        "a checkpoint over itself",
-        ("import-official", WEIGHTS, "--export", WEIGHTS),
-        "is read by this command",
-    ),
-    words(
-        "two files under one name",
-        ("import-official", WEIGHTS, "--export", "x", "--out", "./x"),
-        "--out and --export are one file",
-    ),
-    words(
-        "a sheet over an image",
-        ("datasets", "show", "toys", "--out", ".fedmvp/data/toys/sketch/kite/0.png"),
-        "is read by this command",
-    ),
-    words(
-        "a sheet of another kind",
-        ("datasets", "show", "toys", "--out", "sheet.gif"),
-        "--out: not a kind of image file",
-        "got 'sheet.gif'",
-        ".png, .jpg, .webp",
-    ),
-    words("a sheet of no classes", (*SHOW, "--classes", "0"), "--classes: ", "got 0", "1 to 50"),
-    words("a sheet of huge images", (*SHOW, "--size", "4096"), "--size: ", "got 4096", "8 to 256"),
-    words(
-        "a sheet of nobody's images",
-        ("datasets", "show", "toy", "--out", "sheet.png"),
-        "unknown dataset; got 'toy'",
-        "did you mean 'toys'?",
-    ),
-    words(
-        "an impossible port", ("track", "ui", "--port", "0"), "--port: no such port; got 0", "65535"
-    ),
-    words("a dataset nobody has", ("datasets", "verify", "x" * 10_000), "File name too long"),
-    variable("FEDMVP_DEVICE", "gpu", "unknown device", "use cpu"),
-    variable("FEDMVP_DEVICE", "cpu,gpu", "unknown device", "separated by commas"),
-    variable("FEDMVP_THREADS", "-1", "not a number of threads"),
-    variable("FEDMVP_DETERMINISM", "maybe", "unknown determinism level", "strict or fast"),
     setting("a setting without folds", "small.yaml: ", "exactly one of folds", folds=[]),
     setting(
         "a group of another protocol",

@@ -227,7 +227,7 @@ CASES = [
         "--fold: main, two",
     ),
     note("a note that is not JSON", "{", "not a safetensors file"),
-    note("a note that is a list", "[]", "note is not ours"),
+    note("a note that is a list", "[]", "metadata is not ours"),
     note("a note of an unknown method", json.dumps({"method": ["x"]}), "unknown method; got ['x']"),
     record("a run that is a list", lambda r: [], "not a run record"),
     record("a run without params", lambda r: r.update(params=3), "not a run record"),
@@ -248,7 +248,7 @@ CASES = [
         {k: v for k, v in OFFICIAL.items() if k != "linear.bias"},
         "1 missing key(s): linear.bias",
     ),
-    official("a checkpoint of words", {**OFFICIAL, "linear.bias": "x"}, "is not a fp16"),
+    official("a checkpoint of words", {**OFFICIAL, "linear.bias": "x"}, "is not an fp16"),
     Case(
         "a checkpoint of noise",
         lambda w: w.write("model.pth.tar-9", b"noise" * 99),

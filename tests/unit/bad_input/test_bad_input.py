@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.bad_input import (
+    archive_cases,
     attribute_cases,
+    catalog_cases,
+    command_cases,
     data_cases,
     params_cases,
     partition_cases,
@@ -23,6 +26,9 @@ from tests.unit.bad_input.world import ENVIRONMENT, World, build
 
 CASES = [
     *params_cases.CASES,
+    *command_cases.CASES,
+    *catalog_cases.CASES,
+    *archive_cases.CASES,
     *data_cases.CASES,
     *partition_cases.CASES,
     *attribute_cases.CASES,

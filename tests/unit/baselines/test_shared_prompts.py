@@ -189,7 +189,7 @@ def test_a_method_that_hands_prompts_on_refuses_differential_privacy() -> None:
         resolved_federation("pfedmoap", section, federation())
     assert "\n" not in str(caught.value)
     private = federation(privacy=privacy)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="pfedmoap sends"):
         resolved_federation("pfedmoap", method_params("pfedmoap", {}), private)
     free = method_params("pfedmoap", {"federation": {"privacy": None}})
     assert resolved_federation("pfedmoap", free, private).privacy is None

@@ -141,7 +141,7 @@ def test_shipped_datasets_and_suites_are_left_alone(run: Run, places: Path) -> N
     words = ("datasets", "add", "food", "--images", str(folder), "--force")
     assert "shipped" in run(*words, code=2).stderr
     error = run("datasets", "add", "paper", "--images", str(folder), code=2).stderr
-    assert "suite of this name is of other datasets" in error
+    assert "suite of this name belongs to other datasets" in error
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_trees_that_are_none(tmp_path: Path) -> None:
         survey(fill(tmp_path / "one", classes=("wren",)))
     mixed = fill(tmp_path / "mixed")
     fill(mixed, "ink")
-    with pytest.raises(DataError, match="holds images and 'ink' folders of images"):
+    with pytest.raises(DataError, match="holds images, but 'ink' holds folders of images"):
         survey(mixed)
     with pytest.raises(DataError, match="not one train and one test folder"):
         survey(fill(tmp_path / "train only", "train"))

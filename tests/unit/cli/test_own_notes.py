@@ -34,7 +34,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
         "1 image lies directly in birds; sort them into class folders",
         "2 images lie deeper than the class folder 'robin', e.g. more/a.png; move them up into it",
         "formats that are not read: 1 .cr2, 1 .svg; save them as JPEG or PNG",
-        "folder 'empty' holds no image: it is no class",
+        "folder 'empty' holds no image, so it is not a class",
     ]
     assert tree.images == 16 and "empty" not in tree.classes
 
@@ -61,7 +61,7 @@ def test_heic_images_are_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_images_too_deep_are_found(tmp_path: Path) -> None:
     fill(tmp_path / "a/b/c")
-    with pytest.raises(DataError, match=r"fewer than two classes.*is it --images .*a/b/c\?"):
+    with pytest.raises(DataError, match=r"fewer than two classes.*did you mean --images .*a/b/c\?"):
         survey(tmp_path)
 
 
@@ -97,7 +97,7 @@ def test_notes(tmp_path: Path) -> None:
     (folder / "train/wasps/3.png").unlink()
     assert notes_on(survey(folder), folder, 4) == [
         "1 class(es) have fewer than the 4 training images of partition.shots: wasps 3",
-        "classes with nearly the same name: wasp, wasps; are they one?",
+        "classes with nearly the same name: wasp, wasps; are they the same class?",
         "1 image(s) are in two classes, e.g. train/wasp/0.png and train/wren/9.png",
         "1 image(s) are in two parts of the split, e.g. test/wren/9.png and train/wren/0.png",
     ]

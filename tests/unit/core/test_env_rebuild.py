@@ -51,7 +51,7 @@ def test_a_venv_that_cannot_be_kept_is_built_anew(checkout: Checkout, case: str)
     spoil(checkout)
     checkout.python("python3.11", "3.11.9")
     said = ok(checkout.make())
-    assert "building .venv anew with Python 3.1" in said and reason in said and checkout.synced()
+    assert "rebuilding .venv with Python 3.1" in said and reason in said and checkout.synced()
     # It keeps its interpreter if that can be kept.
     lost = case in ("gone", "broken", "unsupported")
     assert checkout.built() == ("python3.11" if lost else "python3.12")

@@ -34,7 +34,7 @@ def test_json_is_the_same_on_every_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_json_has_no_nan(tmp_path: Path, value: float) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "x.json", {"a": value})
     assert not list(tmp_path.iterdir())
 

@@ -78,7 +78,7 @@ def test_a_swallowed_signal_is_not_lost(tmp_path: Path, work: str, number: signa
     ended = run(tmp_path, "-m", "toy")
     assert (ended.returncode, ended.stdout) == (128 + number, "went on\n")
     assert "Traceback" not in ended.stderr
-    assert ended.stderr.startswith(f"stopped by {number.name}; what is finished is kept")
+    assert ended.stderr.startswith(f"stopped by {number.name}; finished work is kept")
     assert len(ended.stderr.splitlines()) == 1
 
 

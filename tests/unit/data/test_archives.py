@@ -75,7 +75,7 @@ def test_damaged_archives_are_one_clear_error(tmp_path: Path) -> None:
         extract(flipped, tmp_path / "out")
     cut = tmp_path / "cut"
     cut.write_bytes(_tar_of(tmp_path / "t", "a").read_bytes()[:60])
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError, match="damaged"):
         extract(cut, tmp_path / "out")
     text = tmp_path / "text"
     text.write_text("<html>quota exceeded</html>")

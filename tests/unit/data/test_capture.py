@@ -76,10 +76,10 @@ def test_severity_is_in_proportion() -> None:
     for name, value in CHEAP.at(1).model_dump().items():
         np.testing.assert_allclose(value, getattr(CHEAP, name))
     assert CHEAP.at(2).exposure == pytest.approx(0.1)
-    with pytest.raises(ValidationError):
-        CHEAP.at(2.3)  # exposure below 0
-    with pytest.raises(ValidationError):
-        CHEAP.at(-1)  # noise below 0
+    with pytest.raises(ValidationError, match="exposure\n.*greater than 0"):
+        CHEAP.at(2.3)
+    with pytest.raises(ValidationError, match="noise\n.*greater than or equal to 0"):
+        CHEAP.at(-1)
 
 
 def test_less_exposure_is_darker() -> None:

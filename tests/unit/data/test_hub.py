@@ -132,7 +132,7 @@ def test_several_tables_and_words_for_labels(hub: Any) -> None:
     [
         (ROWS, ["dog", "cow"], {}, "label 'cow' is not a class of toy"),
         (ROWS, None, {}, "label '1' is not a class of toy"),
-        ([row(0, "oil"), *ROWS], ["dog", "big cat"], {}, "domain 'oil' is none of toy"),
+        ([row(0, "oil"), *ROWS], ["dog", "big cat"], {}, "domain 'oil' is not a domain of toy"),
         (ROWS[:4], ["dog", "big cat"], {}, "holds 4 rows, not 5"),
         (ROWS, ["dog", "big cat"], {"image": "picture"}, "has no column 'picture'"),
         (ROWS, ["dog", "big cat"], {"image": "domain"}, "holds no image bytes"),

@@ -73,7 +73,7 @@ def test_photographs_are_not_and_the_way_out_is_named() -> None:
     assert "images look like photographs, and pictoclip knows drawings on plain grounds" in found
     assert "ViT-B-16-quickgelu with backbone.pretrained openai" in found
     alone = [foreign_to(image[None], known()) for image in images]
-    assert sum(found is not None for found in alone) >= 0.8 * len(images)
+    assert sum(found is not None for found in alone) >= 0.85 * len(images)
     mixed = np.concatenate([images[:10], drawings("noto")[:10]])
     assert foreign_to(mixed, known()) is None
 

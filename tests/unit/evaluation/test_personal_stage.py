@@ -89,6 +89,9 @@ def test_a_federation_from_scheme_to_personal_numbers(world: World) -> None:
     run(world, "evaluate small promptfl 1", "evaluate small fedotp 1")
     assert read("promptfl") == plain
     assert "fine_tuned" in read("fedotp")
+    world.params(evaluation__fine_tuned=[])
+    run(world, "evaluate small fedotp 1")
+    assert read("fedotp") == own
 
 
 @pytest.mark.parametrize("method", ["promptfl", "fedotp"])

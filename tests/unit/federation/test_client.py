@@ -51,36 +51,6 @@ def data(bank: TextBank) -> ClientData:
     return toy_client(bank, NAMES[:3], per_class=2)
 
 
-def test_frozen_views_equal_direct_computation(tiny: Backbone, data: ClientData) -> None:
-    """The cache of both views, read with a mask, is what the tower gives for each image."""
-    rows = np.array([4, 0, 3])
-    batch = data.batch(rows, torch.Generator())
-    flips = torch.tensor([True, False, True])
-    seen = torch.stack(
-        [image.flip(-1) if flip else image for image, flip in zip(batch.images, flips, strict=True)]
-    )
-    direct = tiny.frozen_features([seen])
-    assert (batch.frozen(flips) - direct).abs().max() <= 1e-6
-    assert not torch.allclose(batch.frozen(flips)[0], batch.frozen(~flips)[0], atol=1e-4)
-    assert batch.labels.tolist() == [2, 0, 1]
-
-
-def test_frozen_views_are_computed_once(
-    tiny: Backbone, bank: TextBank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-    original = Backbone.frozen_features
-
-    def counted(self: Backbone, images: Any) -> Tensor:
-        calls.append(1)
-        return original(self, images)
-
-    monkeypatch.setattr(Backbone, "frozen_features", counted)
-    client = toy_client(bank, NAMES[:2], per_class=3)
-    trained(tiny, client, local_epochs=3, batch_size=2)
-    assert len(calls) == 2  # as they are, and mirrored
-
-
 def test_a_client_is_deterministic(tiny: Backbone, data: ClientData) -> None:
     one, again = trained(tiny, data), trained(tiny, data)
     assert gap(one, again) == 0

@@ -15,6 +15,7 @@ from fedmvp.errors import CheckpointError
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import FederationResult, RoundReport
+from fedmvp.federation.schedule import cohort
 from tests.toys import federation
 from tests.unit.federation.toy_rounds import CLIENTS, Killed, Load, run
 
@@ -131,7 +132,9 @@ def test_partial_participation(tiny: Backbone, load: Load) -> None:
     params = federation(rounds=6, participation=0.4)
     result = run(tiny, load, params)
     assert [row["round"] for row in result.rows] == list(range(6))
-    assert len({row["client"] for row in result.rows}) > 1
+    chosen = [cohort(list(CLIENTS), 0.4, 1, index) for index in range(6)]
+    assert [[row["client"]] for row in result.rows] == chosen
+    assert {name for (name,) in chosen} == set(CLIENTS)
     rates = [row["learning_rate"] for row in result.rows]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == 0.01
@@ -161,7 +164,7 @@ def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
         half = folder.path / "fold/.round-000001.partial"
         half.write_bytes(b"half a checkpoint")
         with (
-            pytest.raises(CheckpointError, match=f"process {os.getpid()} trains this very run"),
+            pytest.raises(CheckpointError, match=f"process {os.getpid()} is training this run"),
             CheckpointFolder(folder.path).held(patience_s=0.1),
         ):
             pass

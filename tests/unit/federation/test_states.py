@@ -80,6 +80,7 @@ def test_another_process_finds_them_under_any_name(tmp_path: Path) -> None:
     again = StateFolder(tmp_path, "one")
     assert [value(again.before(c, 1)) for c in ("dir/a", "../b", "é\n")] == [0.0, 1.0, 2.0]
     assert all(tmp_path in path.parents for path in files(one))
+    assert not list(tmp_path.rglob("round-*"))  # which checkpoints are counted by
 
 
 def test_an_unchanged_state_is_not_written_again(tmp_path: Path) -> None:
@@ -120,3 +121,13 @@ def test_rounds_whose_models_are_kept_stay(tmp_path: Path, place: str) -> None:
     rare.keep("b", state(1.0), since=0, after=2)
     rare.keep("b", state(7.0), since=2, after=8)
     assert [value(rare.before("b", k)) for k in (6, 7, 8)] == [1.0, 1.0, 7.0]
+
+
+def test_a_client_that_took_part_does_not_begin_anew_unseen(states: States) -> None:
+    assert states.start("a", 3, {"a": 0}) == (0, ClientState("one"))
+    with pytest.raises(CheckpointError, match=r"^client a, round 3: nothing is kept of it, though"):
+        states.start("a", 3, {"a": 2})
+    states.keep("a", state(2.0), since=0, after=2)
+    number, found = states.start("a", 3, {"a": 2})
+    assert (number, value(found)) == (2, 2.0)
+    assert states.start("a", 3, None)[0] == 3

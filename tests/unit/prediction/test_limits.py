@@ -14,14 +14,14 @@ from fedmvp.errors import ConfigError, TooLarge
 from fedmvp.prediction.images import decode_values
 from fedmvp.prediction.limits import Budget, Busy, Gate, Limits, TooSlow
 
-VARIABLES = ("PIXELS", "IMAGES", "MIB", "REQUESTS", "SECONDS")
+VARIABLES = ("PIXELS", "IMAGES", "MIB", "REQUESTS", "SECONDS", "BATCH")
 
 
 def test_the_environment_sets_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Limits.from_environment() == Limits()
-    for name, value in zip(VARIABLES, ("1e6", "3", "0.5", "2", "1.5"), strict=True):
+    for name, value in zip(VARIABLES, ("1e6", "3", "0.5", "2", "1.5", "4"), strict=True):
         monkeypatch.setenv(f"FEDMVP_SERVE_{name}", value)
-    assert Limits.from_environment() == Limits(1_000_000, 3, 1 << 19, 2, 1.5)
+    assert Limits.from_environment() == Limits(1_000_000, 3, 1 << 19, 2, 1.5, 4)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "nan", "inf", "1e15"])

@@ -130,7 +130,7 @@ def test_an_extra_key_is_named(tmp_path: Path, extra: str, value: Tensor) -> Non
 )
 def test_what_is_no_float_tensor_is_named(tmp_path: Path, value: Any) -> None:
     state = {**official_state(WIDTH, EMBED_DIM), "linear.bias": value}
-    with pytest.raises(CheckpointError, match=r"linear.bias is not a fp16, bf16 or fp32 tensor"):
+    with pytest.raises(CheckpointError, match=r"linear.bias is not an fp16, bf16 or fp32 tensor"):
         read_official(save_official(tmp_path / "x", state))
 
 

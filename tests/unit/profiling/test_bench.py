@@ -215,4 +215,4 @@ def test_the_command_refuses_what_it_cannot_do(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["bench", "--precision", "fp8"])
-    assert result.exit_code == 2 and "fp8" in result.output
+    assert result.exit_code == 2 and "use fp32, bf16 or fp16" in result.output

@@ -68,7 +68,8 @@ def test_fine_tuned_models_and_the_last_rounds_stand_beside(world: tuple[Path, P
         write_json(folder / f"seed{seed}/personal.json", record)
     build(results, partitions, out, Subject(profile="toy"))
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert "fine-tuned, 3 epochs" in page and "the global one" in page
+    assert "FedMVP, fine-tuned" in page and "fine-tuned, 3 epochs" in page
+    assert "the global one" in page
     assert "“last rounds” is the mean of the last 5" in page
     rows = read_csv(out / "tables/personal.csv")
     found = {(row["model"], row["number"]): (row["round"], row["mean"]) for row in rows}

@@ -87,8 +87,11 @@ def test_curves_for_dvc_are_means_over_clients(built: Path) -> None:
         "base_to_new", "fedmvp", "1", "0")
     path = built.parent / "results/base_to_new/fedmvp/seed1/rounds.csv"
     with path.open(newline="") as file:
-        losses = [float(r["loss"]) for r in csv.DictReader(file) if r["round"] == "0"]
+        first = [r for r in csv.DictReader(file) if r["round"] == "0"]
+    losses = [float(r["loss"]) for r in first]
     assert float(row["loss"]) == pytest.approx(math.fsum(losses) / len(losses), abs=1e-6)
+    lowest = min(float(r["accuracy"]) for r in first)
+    assert float(row["accuracy_lowest"]) == pytest.approx(lowest, abs=1e-6)
 
 
 def test_headline_says_what_the_numbers_say(tmp_path: Path) -> None:

@@ -41,14 +41,16 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.may_end = threading.Event(), threading.Event()
 
-    def predict(self, images: Any, dataset: Any, budget: Any) -> list[dict[str, Any]]:
+    def read(self, images: Any, dataset: Any, budget: Any) -> None:
         self.begun.set()
         assert self.may_end.wait(30)
+
+    def answers(self, ready: Any, run: Any, budget: Any) -> list[dict[str, Any]]:
         return []
 
 
 class Broken:
     """A model with a fault."""
 
-    def predict(self, images: Any, dataset: Any, budget: Any) -> list[dict[str, Any]]:
+    def read(self, images: Any, dataset: Any, budget: Any) -> None:
         raise RuntimeError("/home/ann/secret.py is broken")

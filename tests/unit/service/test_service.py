@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
+import io
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchmarks.serving import FORM, Sent, fault, form, picture, requests_of, send
 from fedmvp.prediction.limits import Limits
@@ -53,9 +57,83 @@ def test_health_and_description(port: int) -> None:
     assert send(port, health) == (200, '{"status":"ok"}')
     status, text = send(port, Sent("", 200, verb="GET", path="/openapi.json", kind=None))
     assert status == 200
-    assert set(json.loads(text)["paths"]) == {"/healthz", "/classify"}
-    # FastAPI's page would have the browser fetch its scripts from elsewhere.
-    assert send(port, Sent("", 404, verb="GET", path="/docs", kind=None))[0] == 404
+    assert set(json.loads(text)["paths"]) == {"/healthz", "/model", "/classify"}
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    return send(port, Sent("", 200, verb="GET", path=path, kind=None))
+
+
+def test_pages_fetch_nothing_from_elsewhere(port: int) -> None:
+    for path in ("/", "/docs", "/page.css", "/page.js"):
+        status, text = get(port, path)
+        assert status == 200
+        assert not re.search(r"https?:|@import|url\(", text), path
+    status, text = get(port, "/docs")
+    assert "POST /classify" in text
+    assert "multipart/form-data" in text
+
+
+def test_a_browser_is_told_to_load_nothing_from_elsewhere(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    policy = answer.getheader("Content-Security-Policy") or ""
+    connection.close()
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+
+
+def test_the_model_says_among_what(port: int, model: ServedModel) -> None:
+    status, text = get(port, "/model")
+    assert status == 200
+    about = json.loads(text)
+    assert about["datasets"] == {"toys": ["red_fox", "teapot", "snow owl", "kite"]}
+    assert (about["method"], about["default"], about["attention"]) == ("fedmvp", "toys", True)
+    assert about["images"] == LIMITS.images
+
+
+def test_attention_is_a_picture(port: int) -> None:
+    for sent in (
+        Sent("form", 200, form(SMALL, attention="true"), FORM),
+        Sent(
+            "json",
+            200,
+            json.dumps({"images": [base64.b64encode(SMALL).decode()], "attention": True}).encode(),
+        ),
+    ):
+        status, text = send(port, sent)
+        assert status == 200, text
+        (answer,) = json.loads(text)["predictions"]
+        head, _, content = answer["attention"].partition(",")
+        assert head == "data:image/png;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(content))).format == "PNG"
+    for sent in (
+        Sent("form", 400, form(SMALL, attention="yes"), FORM),
+        Sent("json", 400, b'{"images": ["AA"], "attention": 1}'),
+    ):
+        status, text = send(port, sent)
+        assert status == 400
+        assert "attention: is neither true nor false" in json.loads(text)["error"]
+
+
+def test_metrics_count_what_was_served(model: ServedModel) -> None:
+    with served(model, LIMITS) as port:
+        send(port, ONE)
+        send(port, Sent("two", 200, form(SMALL, SMALL), FORM))
+        send(port, Sent("bad", 400, b"[]"))
+        get(port, "/healthz")
+        status, text = get(port, "/metrics")
+    assert status == 200
+    for line in (
+        'fedmvp_requests_total{status="200"} 2.0',
+        'fedmvp_requests_total{status="400"} 1.0',
+        "fedmvp_request_seconds_count 3.0",
+        "fedmvp_requests_in_progress 0.0",
+        "fedmvp_pass_images_count 2.0",
+        "fedmvp_pass_images_sum 3.0",
+    ):
+        assert line in text.splitlines(), text
 
 
 def test_the_next_request_is_turned_away_and_later_ones_are_not() -> None:
@@ -89,7 +167,7 @@ def test_a_fault_of_ours_is_one_line_without_paths() -> None:
     with served(Broken(), LIMITS) as port:
         status, text = send(port, ONE)
     assert status == 500
-    assert json.loads(text) == {"error": "server: a fault of ours; hint: its log says more"}
+    assert json.loads(text) == {"error": "server: internal error; hint: its log says more"}
 
 
 @pytest.mark.parametrize("head_is_whole", [True, False])

@@ -34,7 +34,8 @@ def test_a_hundred_mixed_requests(place: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not found.wrong
     assert sum(found.statuses.values()) == 100
     assert not found.turned_away
-    assert found.seconds
+    classified = sum(count for (_, status), count in found.statuses.items() if status == 200)
+    assert len(found.seconds) == classified > 40
     assert found.mib["after"] < found.mib["before"] + 64
 
 
@@ -43,7 +44,7 @@ def test_a_port_that_is_taken_and_a_folder_that_holds_no_model(place: Path) -> N
         taken = server.getsockname()[1]
         result = CliRunner().invoke(app, ["serve", str(place), "--port", str(taken)])
     assert result.exit_code == 2
-    assert f"port {taken} cannot be served on" in result.stderr
+    assert f"port {taken} cannot be used" in result.stderr
     result = CliRunner().invoke(app, ["serve", "catalog"])
     assert result.exit_code == 2
     assert "hint: " in result.stderr.splitlines()[-1]
