@@ -16,10 +16,12 @@ from fedmvp.evaluation.average_precision import (
 )
 from fedmvp.evaluation.label_counts import counts_at, counts_top, f1_metrics
 from fedmvp.evaluation.multilabel_bootstrap import (
-    difference_interval,
     harmonic_of,
     mean_over_classes,
+    paired_interval,
+    resampled_precisions,
 )
+from fedmvp.seeds import numpy_generator
 
 pytestmark = pytest.mark.slow  # imports scikit-learn
 
@@ -94,44 +96,33 @@ def test_top_k_predicts_k_classes_an_image(table: Table, k: int) -> None:
 
 @given(tables())
 def test_resampled_precision_is_that_of_the_repeated_images(table: Table) -> None:
-    """The bootstrap's weighted form against scikit-learn on rows written out again and again: with
-    a single resample, low = high = its difference; the draw is read from a probe of one class."""
+    """The weighted form against scikit-learn on the drawn rows, written out as often as drawn."""
     scores, labels = table
-    other = scores[:, ::-1].copy()
-    interval = difference_interval(labels, [scores], [other], resamples=1)
-    drawn = _drawn(len(labels))
-    once = [mean_or_zero(s[drawn], labels[drawn]) for s in (scores, other)]
-    assert interval.low == interval.high == pytest.approx(once[0] - once[1])
-    exact = [mean_or_zero(s, labels) for s in (scores, other)]
-    assert interval.difference == pytest.approx(exact[0] - exact[1])
-
-
-def mean_or_zero(scores: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
-    """Return mAP; 0 where no class can be judged, so that a difference of two is 0."""
-    return float(np.nan_to_num(mean_average_precision(average_precisions(scores, labels))))
-
-
-def _drawn(images: int) -> NDArray[np.int64]:
-    """Return the images of the first resample."""
-    from fedmvp.seeds import numpy_generator
-
-    return numpy_generator(0, "bootstrap", "scores", "").integers(0, images, size=images)
+    found = resampled_precisions(scores, labels, resamples=2)
+    draws = numpy_generator(0, "bootstrap", "scores", "").integers(0, len(labels), (2, len(labels)))
+    for row, chosen in zip(found, [np.arange(len(labels)), *draws], strict=True):
+        np.testing.assert_allclose(row, average_precisions(scores[chosen], labels[chosen]))
 
 
 def test_a_clear_difference_excludes_zero_and_none_does_not() -> None:
     generator = np.random.default_rng(3)
     labels = (generator.random((200, 6)) < 0.3).astype(np.int8)
     noise = [generator.normal(size=labels.shape) for _ in range(4)]
+
+    def drawn(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return resampled_precisions(scores, labels, dataset="scenes", resamples=300)
+
     good = [labels + 0.8 * n for n in noise[:2]]
     bad = [0.2 * labels + n for n in noise[2:]]
-    interval = difference_interval(labels, good, bad, dataset="scenes", resamples=300)
+    interval = paired_interval([drawn(s) for s in good], [drawn(s) for s in bad])
+    exact = [mean_average_precision(average_precisions(s, labels)) for s in (*good, *bad)]
+    assert interval.difference == pytest.approx((exact[0] + exact[1] - exact[2] - exact[3]) / 2)
     assert 0 < interval.low < interval.difference < interval.high
-    again = difference_interval(labels, good, bad, dataset="scenes", resamples=300)
-    assert again == interval
-    same = difference_interval(labels, good, good, resamples=50)
+    assert paired_interval([drawn(s) for s in good], [drawn(s) for s in bad]) == interval
+    same = paired_interval([drawn(good[0])], [drawn(good[0])])
     assert (same.difference, same.low, same.high) == (0, 0, 0)
     with pytest.raises(ValueError, match="cannot be paired"):
-        difference_interval(labels, good, bad[:1])
+        paired_interval([drawn(good[0])], [])
 
 
 def test_h_in_resamples() -> None:
