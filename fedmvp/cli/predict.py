@@ -83,7 +83,6 @@ def predict(
     from fedmvp.prediction.backbones import BackboneChoice
     from fedmvp.prediction.images import decode_files, image_files
     from fedmvp.prediction.load import PredictionWarning, load_predictor
-    from fedmvp.prediction.predictor import probabilities
     from fedmvp.prediction.request import PredictionRequest
     from fedmvp.results.learned import weights_file
 
@@ -116,7 +115,7 @@ def predict(
     if kind is not None and (unlike := foreign_to(pixels, kind)):
         say(f"warning: {unlike}", err=True)
     scores = predictor.predict(pixels)
-    shares = probabilities(scores)
+    shares = predictor.probabilities(scores)
     if as_json:
         key, values = ("logits", scores) if logits else ("probabilities", shares)
         print_json(_records(images, predictor.class_names, key, values))

@@ -23,13 +23,14 @@ from fedmvp.config import Section
 from fedmvp.errors import BackboneError, CheckpointError, ConfigError
 from fedmvp.files import read_json, write_json
 from fedmvp.methods.build import method_params
+from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.paths import BACKBONE
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone, stage_spec
 from fedmvp.prediction.candidates import Candidates, choose_candidates
 from fedmvp.prediction.images import decode_values
 from fedmvp.prediction.limits import Budget
-from fedmvp.prediction.load import assemble, run_datasets, section_of
-from fedmvp.prediction.predictor import Predictor, probabilities
+from fedmvp.prediction.load import assemble, multilabel_of, run_datasets, section_of
+from fedmvp.prediction.predictor import Predictor
 from fedmvp.results.learned import read_learned, save_learned
 
 __all__ = [
@@ -67,6 +68,9 @@ class Bundle(Section):
     backbone: NamedBackbone
     default: str = Field(description="Dataset whose classes are used if none is asked for.")
     candidates: dict[str, Candidates] = Field(description="By dataset.")
+    multilabel: MultiLabelParams | None = Field(
+        default=None, description="The head, where images show many classes."
+    )
 
 
 def write_bundle(
@@ -116,9 +120,12 @@ def write_bundle(
         ),
         default=default_dataset or names[0],
         candidates={name: choose_candidates(dataset=name) for name in names},
+        multilabel=multilabel_of(learned),
     )
     # Order of classes is label order, so keys are not sorted.
-    write_json(folder / _DESCRIPTION, bundle.model_dump(mode="json"), sort_keys=False)
+    unused = {"multilabel"} if bundle.multilabel is None else set()
+    description = bundle.model_dump(mode="json", exclude=unused)
+    write_json(folder / _DESCRIPTION, description, sort_keys=False)
     save_learned(folder / _WEIGHTS, learned.tensors, {"method": learned.method})
     return bundle
 
@@ -191,7 +198,13 @@ class ServedModel:
         backbone = _find(bundle.backbone, device)
         section = method_params(bundle.method, bundle.section)
         self._method = assemble(
-            bundle.method, backbone, section, tensors, seed=bundle.seed, where=_WEIGHTS
+            bundle.method,
+            backbone,
+            section,
+            tensors,
+            seed=bundle.seed,
+            where=_WEIGHTS,
+            multilabel=bundle.multilabel,
         )
         self._predictors: dict[str, Predictor] = {}
 
@@ -246,13 +259,14 @@ class ServedModel:
 
 
 def _answers(predictor: Predictor, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
+    shares = predictor.probabilities(predictor.predict(pixels))
     return [
         {
             "class": predictor.class_names[int(row.argmax())],
             "probability": float(row.max()),
             "probabilities": dict(zip(predictor.class_names, map(float, row), strict=True)),
         }
-        for row in probabilities(predictor.predict(pixels))
+        for row in shares
     ]
 
 

@@ -16,14 +16,23 @@ from fedmvp.files import sha256_file
 from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, load_method, method_params
+from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.paths import BACKBONE
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.predictor import Predictor
 from fedmvp.prediction.request import PredictionRequest
 from fedmvp.results.learned import Learned, read_learned
+from fedmvp.sections import parse_section
 
-__all__ = ["PredictionWarning", "assemble", "load_predictor", "run_datasets", "section_of"]
+__all__ = [
+    "PredictionWarning",
+    "assemble",
+    "load_predictor",
+    "multilabel_of",
+    "run_datasets",
+    "section_of",
+]
 
 _NOTHING = Learned(None, {})
 _SPEC = "spec.json"
@@ -41,11 +50,11 @@ def load_predictor(request: PredictionRequest, *, device: torch.device | str = "
     FedMVPError
         Naming what is missing or does not fit, and the hint.
     """
-    weights, method, dataset = request.weights, request.method, request.dataset
-    if weights is not None and method is None and _untrained(weights):
-        weights, method = None, str(weights)
+    weights, asked, dataset = request.weights, request.method, request.dataset
+    if weights is not None and asked is None and _untrained(weights):
+        weights, asked = None, str(weights)
     learned = _NOTHING if weights is None else read_learned(weights, request.fold)
-    name = method or learned.method or ("zero_shot" if weights is None else None)
+    name = asked or learned.method or ("zero_shot" if weights is None else None)
     if name is None:
         raise ConfigError(
             "the weights do not name their method", where=weights, hint="give --method NAME"
@@ -76,7 +85,9 @@ def load_predictor(request: PredictionRequest, *, device: torch.device | str = "
     )
     tensors = learned.tensors if trained else {}
     seed = int(learned.run.get("seed", 0))
-    return Predictor(assemble(name, tower, params, tensors, seed=seed, where=weights), candidates)
+    head = multilabel_of(learned) if trained else None
+    method = assemble(name, tower, params, tensors, seed=seed, where=weights, multilabel=head)
+    return Predictor(method, candidates)
 
 
 def _untrained(weights: Path) -> bool:
@@ -114,6 +125,12 @@ def _backbone_folder(choice: BackboneChoice | None, learned: Learned) -> Path:
 
 def _hash(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() else None
+
+
+def multilabel_of(learned: Learned) -> MultiLabelParams | None:
+    """Return the head of a run on images that show many classes; None of one that show one."""
+    section = learned.run.get("params", {}).get("multilabel")
+    return None if section is None else parse_section(MultiLabelParams, section, "run.json: params")
 
 
 def run_datasets(run: Mapping[str, Any]) -> list[str]:
@@ -170,6 +187,7 @@ def assemble(
     *,
     seed: int,
     where: Path | str | None,
+    multilabel: MultiLabelParams | None = None,
 ) -> Method:
     """Return the method with its learned tensors in place.
 
@@ -179,13 +197,15 @@ def assemble(
         Of the run: what a method draws and does not learn (a random bank) depends on it.
     where : Path or str
         For messages.
+    multilabel : MultiLabelParams, optional
+        Head of a run on images that show many classes.
 
     Raises
     ------
     CheckpointError
         Naming the first tensor that is missing, extra or misshapen.
     """
-    method = build_method(name, backbone, params, seed)
+    method = build_method(name, backbone, params, seed, multilabel)
     own = method.tensors()
     hint = f"use the weights of a {name} trained on {backbone.spec.name}, or name their backbone"
     for key in sorted(own.keys() ^ tensors.keys()):

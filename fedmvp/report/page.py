@@ -93,6 +93,7 @@ def render(
         below_chance=[
             (run, target)
             for run in study.runs
+            if study.partitions[run.setting].task == "single"
             for target in below_chance(vars(t) for t in run.targets)
         ],
         failures=[(run, failure) for run in study.runs for failure in run.failures],

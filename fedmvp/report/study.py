@@ -107,6 +107,10 @@ class Study:
         """Return the seeds of one method in one setting."""
         return tuple(r for r in self.runs if (r.setting, r.method) == (setting, method))
 
+    def measure(self, setting: str) -> str:
+        """Return what a target is scored by."""
+        return "mAP" if self.partitions[setting].task == "multi" else "accuracy"
+
     def trained_in(self, setting: str) -> tuple[str, ...]:
         """Return the methods with rounds, in order."""
         scores = self.scores[setting]

@@ -52,7 +52,7 @@ def class_logits(
 
 def pair_loss(x: Tensor, label: int, *, minus: float, plus: float, clip: float) -> Tensor:
     """Return the asymmetric loss of one pair; with plain weights of the focusing factors."""
-    p = 1 / (1 + math.exp(-float(x)))
+    p = 1 / (1 + math.exp(-float(x.detach())))
     if label == SHOWN:
         return float((1 - p) ** plus) * torch.log1p(torch.exp(-x))
     shifted = max(p - clip, 0.0)

@@ -30,7 +30,16 @@ HEADS = {
     "tiles and whole, bce": MultiLabelParams(head="tiles", whole=True, loss="bce", loss_weight=0.6),
 }
 LABELS = [[1, 0, 1], [0, -1, 0], [-1, -1, -1]]
-CHEAP = ("zero_shot", "promptfl", "fedvpt", "fedmaple", "fedtpg", "fedclip", "fedvlp")
+CHEAP = (
+    "zero_shot",
+    "promptfl",
+    "fedvpt",
+    "fedmaple",
+    "fedtpg",
+    "fedclip",
+    "fedvlp",
+    "fed_dualcoop",
+)
 
 
 def create(name: str, backbone: Backbone, params: MultiLabelParams) -> Method:
