@@ -23,7 +23,7 @@ from fedmvp.report.training import traffic
 from fedmvp.wording import plural
 from pipeline.support.stage import run_stage
 
-__all__ = ["page"]
+__all__ = ["markdown_table", "page"]
 
 OUT = Path("docs/results.md")
 COMMAND = "fedmvp profile use {profile}\ndvc repro\npython -m benchmarks.results_page --out {out}"
@@ -97,7 +97,8 @@ def _tuned(tuning: Tuning | None) -> str:
         "scored by HM on images and classes held out of the training images "
         "(`python -m benchmarks.tuning`). The methods with one knob try that many learning rates; "
         "FedMVP's trials also choose its consistency weight, start, number and depth of prompts. "
-        "What won:\n\n" + _table(["method", "trials that converged", "chosen", "held-out HM"], rows)
+        "What won:\n\n"
+        + markdown_table(["method", "trials that converged", "chosen", "held-out HM"], rows)
     )
 
 
@@ -120,7 +121,7 @@ def _setting(study: Study, setting: str) -> Iterator[str]:
         rows.append(
             [f"{ranks[method]:g}", method_title(method), *cells, *_cost(study, setting, method)]
         )
-    yield _table(header, rows)
+    yield markdown_table(header, rows)
     if scores.protocol.primary == "hm":
         yield "Per dataset, HM:"
         yield _parts(scores, "hm")
@@ -155,10 +156,10 @@ def _parts(scores: SettingScores, metric: str) -> str:
         row = scores.table[method]
         cells = (row.get(f"{metric}/{part}" if metric else part) for part in parts)
         rows.append([method_title(method), *("—" if c is None else percent(c.mean) for c in cells)])
-    return _table(["method", *parts], rows)
+    return markdown_table(["method", *parts], rows)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -93,7 +93,6 @@ class Attacked:
 
     def __init__(self, backend: InProcessBackend, wrong: frozenset[str], send: Send) -> None:
         self.backend, self.wrong, self.send = backend, wrong, send
-        self.states = backend.states
 
     def run(
         self,
@@ -102,9 +101,10 @@ class Attacked:
         round_index: int,
         learning_rate: float,
         extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+        since: Mapping[str, int] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update; see `fedmvp.federation.backend.Backend`."""
-        for result in self.backend.run(tensors, clients, round_index, learning_rate, extra):
+        for result in self.backend.run(tensors, clients, round_index, learning_rate, extra, since):
             if isinstance(result, ClientUpdate) and result.client in self.wrong:
                 sent = {n: self.send(tensors[n], tensor) for n, tensor in result.tensors.items()}
                 result = replace(result, tensors=sent)

@@ -169,6 +169,12 @@ class FederationParams(Section):
     privacy: DifferentialPrivacyParams | None = None
     on_client_failure: Literal["fail", "skip"] = "fail"
     min_clients: int = Field(default=1, ge=1, description="Fewest valid updates a round needs.")
+    kept_rounds: int = Field(
+        default=1,
+        ge=1,
+        description="Last rounds whose models are kept; from two on, personal evaluation reports "
+        "their mean beside the last one's ([stability](../personal_evaluation.md#stability)).",
+    )
 
     @model_validator(mode="after")
     def _sound(self) -> FederationParams:
@@ -198,7 +204,13 @@ class EvaluationParams(Section):
         "([personal evaluation](../personal_evaluation.md)).",
     )
     fine_tune_epochs: int = Field(
-        default=0, ge=0, description="Passes over its own images a client's model takes first."
+        default=0,
+        ge=0,
+        description="Passes over its own images a client's model takes, evaluated beside the model "
+        "without them.",
+    )
+    fine_tuned: tuple[Name, ...] | None = Field(
+        default=None, description="Methods whose clients take them; null: all that are trained."
     )
     candidates: Literal["own", "all"] = Field(
         default="own",
@@ -213,6 +225,8 @@ class EvaluationParams(Section):
     def _sound(self) -> EvaluationParams:
         if self.fine_tune_epochs and not self.personal:
             raise ValueError("fine_tune_epochs needs personal: true")
+        if self.fine_tuned is not None and not self.fine_tune_epochs:
+            raise ValueError("fine_tuned needs fine_tune_epochs")
         return self
 
 
@@ -236,6 +250,15 @@ class Params(Section):
     multilabel: MultiLabelParams = MultiLabelParams()
     report: ReportParams
     methods: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _fine_tuned_are_trained(self) -> Params:
+        for name in self.evaluation.fine_tuned or ():
+            if name not in self.run.trained:
+                raise ValueError(
+                    f"evaluation.fine_tuned lists {name!r}, which run.trained does not"
+                )
+        return self
 
     @model_validator(mode="after")
     def _methods_have_sections(self) -> Params:

@@ -14,7 +14,7 @@ import torch
 
 from fedmvp.errors import ConfigError
 
-__all__ = ["device_names", "prepare_device"]
+__all__ = ["device_names", "named_device", "prepare_device"]
 
 _VARIABLE = "FEDMVP_DEVICE"
 
@@ -74,6 +74,17 @@ def prepare_device(name: str | None = None, *, option: str | None = None) -> tor
         # says what it would cost.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return device
+
+
+def named_device(name: str | None) -> torch.device:
+    """Return the device `name`, or the first of the environment's; nothing else is set.
+
+    Raises
+    ------
+    ConfigError
+        When this machine does not have it.
+    """
+    return _device(name or device_names()[0], "device" if name else _VARIABLE, name)
 
 
 def _device(name: str, where: str, value: str | None) -> torch.device:

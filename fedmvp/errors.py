@@ -16,6 +16,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FedMVPError",
+    "MessageError",
     "SourceError",
     "TooLarge",
     "nearest",
@@ -170,3 +171,7 @@ class CheckpointError(FedMVPError):
 
 class ClientFailure(FedMVPError):
     """A client's update cannot be aggregated."""
+
+
+class MessageError(FedMVPError):
+    """What a server or a site was sent is not a message that they agreed on."""

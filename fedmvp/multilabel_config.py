@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fedmvp.sections import Float, Section
 
@@ -34,12 +34,20 @@ class AnnotationParams(Section):
 class MultiLabelParams(Section):
     """Head, loss and metrics of datasets whose images show many classes (docs/multilabel.md)."""
 
-    head: Literal["image", "tiles"] = Field(
+    head: Literal["image", "tiles", "region", "pair"] = Field(
         default="image",
-        description="What a class is compared with: the whole image, or the nearest of its tiles.",
+        description="What a class is compared with: the whole image; the nearest of its tiles; its "
+        "patches' output tokens; or the image with the texts of presence and of absence.",
     )
     tiles: int = Field(default=2, ge=2, le=8, description="Tiles along each side of an image.")
-    whole: bool = Field(default=False, description="Whether the whole image is one more tile.")
+    whole: bool = Field(
+        default=False,
+        description="Whether the whole image is one more tile, or counts as much as all regions.",
+    )
+    region_scale: Float = Field(default=20.0, gt=0, description="Sharpness of regions' weights.")
+    negative_template: str = Field(
+        default="a photo without a {}.", description="Text of a class's absence in head `pair`."
+    )
     scale: Float = Field(default=20.0, gt=0, description="a at the start; learned from there.")
     loss: Literal["asl", "bce"] = "asl"
     gamma_negative: Float = Field(
@@ -52,6 +60,13 @@ class MultiLabelParams(Section):
     empty_class: Literal["leave_out", "zero"] = Field(
         default="leave_out", description="What a class without positives counts for in the mean."
     )
+
+    @field_validator("negative_template")
+    @classmethod
+    def _one_place(cls, text: str) -> str:
+        if [text.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
+            raise ValueError("template must hold {} once, for the class")
+        return text
 
     @property
     def grid(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fedmvp.files import parse_json
 
-__all__ = ["parse_tensors", "read_tensors"]
+__all__ = ["parse_header", "parse_tensors", "read_tensors"]
 
 _MAX_HEADER_BYTES = 100_000_000  # the library's own bound
 _MAX_BYTES = 64 << 30
@@ -45,6 +45,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(str(error)) from None
 
 
+def parse_header(content: bytes) -> dict[str, Any]:
+    """Return what a file's bytes say of its tensors, before any is made, and its metadata.
+
+    Raises
+    ------
+    ValueError
+        When they are not those of such a file.
+    """
+    return _check_header(io.BytesIO(content), len(content))
+
+
 def parse_tensors(content: bytes) -> dict[str, Tensor]:
     """Return the tensors of a file's bytes by name.
 
@@ -61,7 +72,7 @@ def parse_tensors(content: bytes) -> dict[str, Tensor]:
     return found
 
 
-def _check_header(file: IO[bytes], size: int) -> None:
+def _check_header(file: IO[bytes], size: int) -> dict[str, Any]:
     if size > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES >> 30} GiB")
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
@@ -77,3 +88,4 @@ def _check_header(file: IO[bytes], size: int) -> None:
         kind = entry.get("dtype") if isinstance(entry, dict) else None
         if name != "__metadata__" and kind not in _FORMATS:
             raise ValueError(f"tensor {name!r} is of format {kind!r}")
+    return header

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     context.tell_resources(federation.batch_size, training=True)
     checkpoints = CheckpointFolder(scratch_folder(identity["fingerprint"]))
     folder = RunKey(setting, method, seed).folder()
-    with checkpoints.held():
+    with checkpoints.held(federation.rounds * len(context.partition.folds)):
         remove_partial(folder)
         title = f"{setting} {method} seed {seed}"
         with live_view(identity, context.partition.folds, checkpoints.path, wanted=live):

@@ -15,6 +15,7 @@ from fedmvp.cli import attributes, datasets, profile, track
 from fedmvp.cli.bench import bench
 from fedmvp.cli.commands import Commands
 from fedmvp.cli.doctor import doctor
+from fedmvp.cli.export import export
 from fedmvp.cli.import_official import import_official
 from fedmvp.cli.methods import methods
 from fedmvp.cli.predict import predict
@@ -63,6 +64,7 @@ app.add_typer(attributes.app)
 app.command()(settings)
 app.command()(methods)
 app.command()(predict)
+app.command()(export)
 app.command()(serve)
 app.command()(probe)
 app.command()(bench)

@@ -50,10 +50,10 @@ def bench(
     """
     from fedmvp.cli.methods import backbone_spec
     from fedmvp.cli.output import print_json
-    from fedmvp.cli.profile import profile_params
     from fedmvp.config import load_params
     from fedmvp.devices import prepare_device
     from fedmvp.errors import ConfigError
+    from fedmvp.profiles import profile_params
     from fedmvp.profiling.bench import Question, answer
 
     if precision not in (None, "fp32", "bf16", "fp16"):

@@ -11,10 +11,7 @@ import typer
 from fedmvp.cli.output import say
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-
-    from fedmvp.prediction.predictor import Predictor
 
 __all__ = ["predict"]
 
@@ -77,12 +74,12 @@ def predict(
     any is classified.
     """
     from fedmvp.cli.output import print_json
+    from fedmvp.data.inputs import image_files
     from fedmvp.devices import prepare_device
-    from fedmvp.evaluation.domain import domain_of, foreign_to
     from fedmvp.output_files import check_output, write_output
     from fedmvp.prediction.backbones import BackboneChoice
-    from fedmvp.prediction.images import decode_files, image_files
-    from fedmvp.prediction.load import PredictionWarning, load_predictor
+    from fedmvp.prediction.load import load_predictor
+    from fedmvp.prediction.model import PredictionWarning, classify
     from fedmvp.prediction.request import PredictionRequest
     from fedmvp.results.learned import weights_file
 
@@ -107,60 +104,34 @@ def predict(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", PredictionWarning)
         predictor = load_predictor(request, device=prepare_device())
+        found = classify(predictor, images, attention=explain is not None)
     for warning in caught:
         if issubclass(warning.category, PredictionWarning):
             say(f"warning: {warning.message}", err=True)
-    pixels = decode_files(images, predictor.image_size_px)
-    kind = domain_of(predictor.method.backbone.spec)
-    if kind is not None and (unlike := foreign_to(pixels, kind)):
-        say(f"warning: {unlike}", err=True)
-    scores = predictor.predict(pixels)
-    shares = predictor.probabilities(scores)
+    scores = found.logits if logits else found.probabilities
     if as_json:
-        key, values = ("logits", scores) if logits else ("probabilities", shares)
-        print_json(_records(images, predictor.class_names, key, values))
+        key = "logits" if logits else "probabilities"
+        print_json(_records(found.images, found.classes, key, scores))
     else:
-        for path, image_scores, image_shares in zip(images, scores, shares, strict=True):
-            _print_best(
-                path,
-                predictor.class_names,
-                image_scores if logits else image_shares,
-                percent=not logits,
-            )
+        for image, row in zip(found.images, scores, strict=True):
+            _print_best(image, found.classes, row, percent=not logits)
     if explain is not None:
-        write_output(explain, _picture(predictor, images, pixels, shares), read)
+        write_output(explain, found.picture(), read)
         say(f"attention: {explain}", err=True)
 
 
 def _records(
-    images: list[Path], names: tuple[str, ...], key: str, values: NDArray[Any]
+    images: tuple[str, ...], names: tuple[str, ...], key: str, values: NDArray[Any]
 ) -> list[dict[str, Any]]:
     return [
-        {"image": str(path), key: dict(zip(names, map(float, row), strict=True))}
-        for path, row in zip(images, values, strict=True)
+        {"image": image, key: dict(zip(names, map(float, row), strict=True))}
+        for image, row in zip(images, values, strict=True)
     ]
 
 
-def _print_best(path: Path, names: tuple[str, ...], values: NDArray[Any], *, percent: bool) -> None:
+def _print_best(image: str, names: tuple[str, ...], values: NDArray[Any], *, percent: bool) -> None:
     from fedmvp.prediction.predictor import ranked
 
-    say(str(path))
+    say(image)
     for name, value in ranked(names, values, _MOST):
         say(f"  {100 * value:6.2f} %  {name}" if percent else f"  {value:8.4f}  {name}")
-
-
-def _picture(
-    predictor: Predictor,
-    images: list[Path],
-    pixels: NDArray[np.uint8],
-    shares: NDArray[np.float64],
-) -> bytes:
-    from fedmvp.prediction.overlay import Explained, draw_overlay
-    from fedmvp.prediction.predictor import ranked
-
-    rows = []
-    for path, image, row in zip(images, pixels, shares, strict=True):
-        ((name, share),) = ranked(predictor.class_names, row, 1)
-        title = f"{path.name}: {name} ({100 * share:.1f} %)"
-        rows.append(Explained(image, title, predictor.attended(image)))
-    return draw_overlay(rows)

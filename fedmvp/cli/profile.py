@@ -12,9 +12,7 @@ from fedmvp.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from fedmvp.config import Params
-
-__all__ = ["app", "changes", "profile_names", "profile_params", "profile_text"]
+__all__ = ["app", "changes"]
 
 app = typer.Typer(
     name="profile",
@@ -32,6 +30,7 @@ def list_profiles(
 ) -> None:
     """List the shipped profiles; the one params.yaml equals is marked."""
     from fedmvp.cli.output import print_json, print_table
+    from fedmvp.profiles import profile_names
 
     current = _current()
     rows = [_summary(name, current) for name in profile_names()]
@@ -75,6 +74,7 @@ def use(
     from fedmvp.errors import ConfigError
     from fedmvp.files import write_bytes
     from fedmvp.output_files import write_output
+    from fedmvp.profiles import profile_names, profile_text
     from fedmvp.yaml_files import load_yaml
 
     text, current = profile_text(name), _current()
@@ -102,47 +102,6 @@ def use(
     say(f"params.yaml is now profile {name}; `dvc status` shows what will run")
 
 
-def profile_names() -> tuple[str, ...]:
-    """Return the names of the shipped profiles, `default` first."""
-    names = sorted(path.stem for path in _folder().glob("*.yaml"))
-    return tuple(sorted(names, key=lambda name: (name != "default", name)))
-
-
-def profile_text(name: str) -> str:
-    """Return a profile's file.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown name, with the known ones.
-    """
-    from fedmvp.errors import ConfigError
-
-    known = profile_names()
-    if name not in known:
-        raise ConfigError(
-            "unknown profile",
-            where="fedmvp profile",
-            value=name,
-            hint=f"use one of: {', '.join(known)}",
-        )
-    return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def profile_params(name: str) -> Params:
-    """Return a profile, read and validated.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown name, with the known ones.
-    """
-    from fedmvp.config import load_params
-
-    profile_text(name)
-    return load_params(_folder() / f"{name}.yaml")
-
-
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Yield one line per entry that differs.
 
@@ -159,19 +118,15 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") ->
             yield f"{prefix}{key}: {before} → {after}"
 
 
-def _folder() -> Path:
-    return Path(__file__).parent.parent / "profiles"
-
-
 def _current() -> str | None:
     # Whatever bytes an edited file holds, they are kept.
     return _PARAMS.read_text("utf-8", "surrogateescape") if _PARAMS.is_file() else None
 
 
 def _summary(name: str, current: str | None) -> dict[str, Any]:
-    from fedmvp.config import load_params
+    from fedmvp.profiles import profile_params, profile_text
 
-    params = load_params(_folder() / f"{name}.yaml")
+    params = profile_params(name)
     run = params.run
     return {
         "profile": name,

@@ -32,11 +32,11 @@ def serve(
     """
     from fedmvp.devices import prepare_device
     from fedmvp.ports import require_free
-    from fedmvp.prediction.bundle import open_model
     from fedmvp.prediction.limits import Limits
+    from fedmvp.prediction.served import open_served
     from fedmvp.service.server import serve as run
 
     require_free(host, port, "fedmvp serve")
     limits = Limits.from_environment()
-    served = open_model(model, fold=fold, default_dataset=dataset, device=prepare_device())
+    served = open_served(model, fold=fold, default_dataset=dataset, device=prepare_device())
     run(served, limits, host, port)

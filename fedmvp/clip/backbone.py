@@ -57,6 +57,8 @@ class Backbone(nn.Module):
         self.precision = precision
         self.shortcuts = shortcuts or Shortcuts()
         self.compiled = False
+        #: Features of texts, on the CPU, that need not be computed: a bundle brings them.
+        self.known_texts: dict[str, Tensor] = {}
         self.vision = VisionTower(
             spec,
             cls_only=self.shortcuts.last_block,
@@ -156,7 +158,8 @@ class Backbone(nn.Module):
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return L2-normalised features of fixed texts, float32 [T, e].
 
-        They are read from the disk cache if they are there. The key is the hash of the weights, the
+        Those of `known_texts` are taken; they came from the same weights. Others are read from the
+        disk cache if they are there. The key is the hash of the weights, the
         precision and the texts in their order, so a cached result is the computed one bit for bit.
         """
 
@@ -169,6 +172,8 @@ class Backbone(nn.Module):
 
         if not texts:
             return torch.empty(0, self.spec.embed_dim, device=self.device)
+        if all(text in self.known_texts for text in texts):
+            return torch.stack([self.known_texts[text] for text in texts]).to(self.device)
         return self.cached({"texts": list(texts)}, compute).to(self.device)
 
     def cached(self, key: Mapping[str, object], compute: Callable[[], Tensor]) -> Tensor:

@@ -44,6 +44,11 @@ class VisionTower(nn.Module):
         depends on them.
     linear : LinearMap, optional
         What computes the blocks' linear maps.
+
+    Attributes
+    ----------
+    all_tokens : bool
+        Whether `forward` gives the features of all tokens (head `region` of many labels).
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class VisionTower(nn.Module):
         vision = spec.vision
         self.cls_only = cls_only
         self.prompts_only = prompts_only
+        self.all_tokens = False
+        self.patches = vision.patches
         self.patch_size = vision.patch_size
         self.conv1 = nn.Conv2d(
             3, vision.width, vision.patch_size, stride=vision.patch_size, bias=False
@@ -99,7 +106,7 @@ class VisionTower(nn.Module):
             below the prompts is trained.
         """
         patches = self.conv1(images).flatten(2).transpose(1, 2)
-        cls = self.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        cls = self.class_embedding.to(patches.dtype).expand(images.shape[0], 1, -1)
         return torch.cat([cls, patches], dim=1) + self.positional_embedding.to(patches.dtype)
 
     def forward(
@@ -125,7 +132,13 @@ class VisionTower(nn.Module):
         Returns
         -------
         Tensor of shape [B, e]
+            With `all_tokens` the features of CLS and of every patch instead, image by image,
+            [B · (1 + b), e]: what recognises regions.
         """
+        if self.all_tokens:
+            x = self._run(embedded, prompts, deep, after_norm, first_only=False)
+            tokens: Tensor = self.ln_post(x[:, : 1 + self.patches]) @ self.proj
+            return tokens.flatten(0, 1)
         x = self._run(embedded, prompts, deep, after_norm, first_only=self.cls_only)
         return self.ln_post(x[:, 0]) @ self.proj  # type: ignore[no-any-return]
 
@@ -147,14 +160,14 @@ class VisionTower(nn.Module):
         own: Tensor | None = None
         x = fixed
         if prompts is not None:
-            own = prompts.to(x.dtype).expand(len(x), -1, -1)
+            own = prompts.to(x.dtype).expand(x.shape[0], -1, -1)
             own = own if after_norm else self.ln_pre(own)
             x = torch.cat([fixed, own], dim=1)
         last = len(self.transformer.resblocks) - 1
         for index, block in enumerate(self.transformer.resblocks):
             assert isinstance(block, Block)
             if deep is not None and index in deep:
-                replacement = deep[index].to(x.dtype).expand(len(x), -1, -1)
+                replacement = deep[index].to(x.dtype).expand(x.shape[0], -1, -1)
                 x = torch.cat([x[:, : -replacement.shape[1]], replacement], dim=1)
             elif index == 0 < last and self.prompts_only and own is not None and own.requires_grad:
                 x = block.appended(fixed, own)

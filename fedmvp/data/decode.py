@@ -21,7 +21,7 @@ from fedmvp.data.scene_recipes import is_scene
 from fedmvp.data.scenes import compose_at
 from fedmvp.errors import DataError, TooLarge
 
-__all__ = ["MAX_PIXELS", "check_image", "decode_image"]
+__all__ = ["MAX_PIXELS", "check_image", "decode_image", "fit_image"]
 
 MAX_PIXELS = 178_956_970
 """As Pillow has it: half a gigabyte in memory."""
@@ -52,9 +52,20 @@ def decode_image(path: Path, size_px: int, most_pixels: int = MAX_PIXELS) -> NDA
         When the file is missing, truncated, no image or absurdly large or thin.
     """
     with _opened(path, most_pixels) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        image = _centre_crop(_resize(_to_rgb(upright, opened.format), size_px), size_px)
-        return np.asarray(image, dtype=np.uint8)
+        return fit_image(opened, size_px)
+
+
+def fit_image(image: Image.Image, size_px: int) -> NDArray[np.uint8]:
+    """Return an open image as RGB, ``(size_px, size_px, 3)``; see `decode_image`.
+
+    Raises
+    ------
+    OSError, ValueError
+        As Pillow does, when its content is damaged or cut short.
+    """
+    upright = ImageOps.exif_transpose(image)
+    fitted = _centre_crop(_resize(_to_rgb(upright, image.format), size_px), size_px)
+    return np.asarray(fitted, dtype=np.uint8)
 
 
 def check_image(path: Path) -> None:

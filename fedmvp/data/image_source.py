@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -45,15 +46,21 @@ class ImageSource:
         S, side of the square the model sees.
     split : {"train", "val", "test", "all"}
         An image of another split is refused.
+    folder_of : callable
+        From a dataset to the folder its raw images' paths start from.
     """
 
     def __init__(
-        self, manifests: Mapping[str, Manifest], size_px: int, split: Split | Literal["all"]
+        self,
+        manifests: Mapping[str, Manifest],
+        size_px: int,
+        split: Split | Literal["all"],
+        folder_of: Callable[[str], Path] = raw_folder,
     ) -> None:
         self.manifests = manifests
         self.size_px = size_px
         self.split = split
-        self._folder_of = cache(raw_folder)
+        self._folder_of = cache(folder_of)
 
     def __call__(
         self, dataset: str, ids: Sequence[str], classes: Sequence[str]

@@ -30,7 +30,14 @@ from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 from fedmvp.results.predictions import LabelledTarget
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["LEVEL", "RESAMPLES", "Correct", "Interval", "difference_intervals"]
+__all__ = [
+    "LEVEL",
+    "RESAMPLES",
+    "Correct",
+    "Interval",
+    "difference_intervals",
+    "metric_intervals",
+]
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -148,6 +155,14 @@ def difference_intervals(
             difference = fmean((value[mine, 0] - value[theirs, 0]).tolist())
             found.setdefault(name, {})[metric] = Interval(difference, *ends[widest], widest)
     return found
+
+
+def metric_intervals(
+    protocol: str, targets: Sequence[LabelledTarget], correct: Correct
+) -> dict[str, Interval]:
+    """Return the headline metrics of one run: their differences from a run that knows nothing."""
+    nothing = [np.zeros_like(part) for part in correct]
+    return difference_intervals(protocol, targets, {0: correct}, {"": {0: nothing}})[""]
 
 
 def _ends(values: _Floats, mine: Sequence[int], theirs: Sequence[int]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedmvp.data.image_source import LoadImages
 from fedmvp.evaluation.images import EvaluationImages
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.partition.model import Partition
@@ -35,7 +35,7 @@ def explain(
     partition: Partition,
     method: Method,
     load_fold: Callable[[str], None],
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     *,
     images: int,

@@ -27,7 +27,7 @@ from fedmvp.evaluation.label_counts import (
 )
 from fedmvp.evaluation.multilabel import generalised_metrics, multilabel_metrics
 from fedmvp.evaluation.protocol import batch_scores
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.partition.annotations import read_annotations
@@ -43,7 +43,7 @@ def evaluate_many(
     partition: Partition,
     method: Method,
     load_fold: Callable[[str], None],
-    banks: TextBanks,
+    banks: Banks,
     test_images: LoadImages,
     train_images: LoadImages,
     params: MultiLabelParams,
@@ -73,17 +73,22 @@ def evaluate_many(
     for fold in partition.folds:
         load_fold(fold)
         method.enter(None)
+        known = _Known()
         validated = list(_validation(partition, fold, method, banks, train_images, batch_size))
         threshold = _threshold(validated)
         kept += validated
         seen = {(c.dataset, name) for c in partition.clients_of(fold) for name in c.classes}
         for target in partition.targets_of(fold):
-            load_fold(fold)
-            method.enter(None)
             if method.personal and target.group == "local" and load_personal:
                 load_personal(fold, target.name)
                 method.enter(method.first_phase)
-            found = score_target(method, target, banks, tests, batch_size)
+                found = score_target(method, target, banks, tests, batch_size)
+                load_fold(fold)
+                method.enter(None)
+            else:
+                found = known(target, banks) or known.keep(
+                    score_target(method, target, banks, tests, batch_size), banks
+                )
             trained = np.array([(target.dataset, name) in seen for name in target.classes])
             rows.append(target_row(found, threshold, trained, params))
             kept.append(found)
@@ -91,7 +96,7 @@ def evaluate_many(
 
 
 def score_target(
-    method: Method, target: Target, banks: TextBanks, images: EvaluationImages, batch_size: int
+    method: Method, target: Target, banks: Banks, images: EvaluationImages, batch_size: int
 ) -> TargetScores:
     """Return the logits of a target's images.
 
@@ -111,6 +116,34 @@ def score_target(
             hint="the learned tensors are damaged; train again",
         )
     return TargetScores(target, scores, chosen.labels.astype(np.int8))
+
+
+class _Known:
+    """Logits the global model has given: a local target's images are the global one's, too."""
+
+    def __init__(self) -> None:
+        self._rows: dict[object, dict[str, tuple[NDArray[np.float32], NDArray[np.int8]]]] = {}
+
+    def __call__(self, target: Target, banks: Banks) -> TargetScores | None:
+        """Return a target's logits where all of its images and classes are known."""
+        rows = self._rows.get(_texts(target, banks), {})
+        if not all(image in rows for image in target.images):
+            return None
+        scores, labels = zip(*(rows[image] for image in target.images), strict=True)
+        return TargetScores(target, np.stack(scores), np.stack(labels))
+
+    def keep(self, found: TargetScores, banks: Banks) -> TargetScores:
+        """Remember a target's logits, and return them."""
+        rows = self._rows.setdefault(_texts(found.target, banks), {})
+        rows |= dict(
+            zip(found.target.images, zip(found.scores, found.labels, strict=True), strict=True)
+        )
+        return found
+
+
+def _texts(target: Target, banks: Banks) -> object:
+    """Return what tells whether two targets are of the same classes in the same texts."""
+    return id(banks.select(target.dataset, target.domain, target.classes).bank), target.classes
 
 
 def target_row(
@@ -154,7 +187,7 @@ def _validation(
     partition: Partition,
     fold: str,
     method: Method,
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     batch_size: int,
 ) -> Iterator[TargetScores]:

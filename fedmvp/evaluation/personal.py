@@ -18,7 +18,7 @@ from fedmvp.data.image_source import LoadImages
 from fedmvp.data.manifest import Manifest
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.evaluation.protocol import classify
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.partition.model import Client, Partition, Target
 
@@ -87,11 +87,12 @@ def accuracy_matrix(
     manifests: Mapping[str, Manifest],
     method: Method,
     models: Models,
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     *,
     candidates: Literal["own", "all"],
     batch_size: int,
+    diagonal: bool = False,
 ) -> list[Score]:
     """Return the accuracy of each client's model, and of the global one, on each column.
 
@@ -103,6 +104,8 @@ def accuracy_matrix(
     candidates : {"own", "all"}
         Classes a client's images are classified among: those that client has images of, or all that
         the fold's clients of its dataset have images of.
+    diagonal : bool, default=False
+        Leave out all but each client's own images, in its own row and in the global model's.
 
     Raises
     ------
@@ -114,6 +117,8 @@ def accuracy_matrix(
         for fold in partition.folds
         for dataset in dict.fromkeys(client.dataset for client in partition.clients_of(fold))
     }
+    if diagonal:
+        columns = {key: [t for t in own if t.group == "local"] for key, own in columns.items()}
     every = [target for found in columns.values() for target in found]
     images = EvaluationImages(every, load_images, method.backbone, batch_size, method.head)
     scores: list[Score] = []
@@ -133,6 +138,9 @@ def accuracy_matrix(
                 found.correct,
             )
 
+    def met(client: str, target: str) -> bool:
+        return not diagonal or target == client
+
     for fold in partition.folds:
         models.load_global(fold)
         method.enter(None)
@@ -145,10 +153,13 @@ def accuracy_matrix(
         for client in partition.clients_of(fold):
             key = fold, client.dataset
             if models.load_client is None:
-                scores += [replace(score, model=client.id) for score in shared[key]]
+                own = [score for score in shared[key] if met(client.id, score.target)]
+                scores += [replace(score, model=client.id) for score in own]
                 continue
-            models.load_client(fold, client.id)
-            scores += row(client.id, columns[key])
+            chosen = [target for target in columns[key] if met(client.id, target.name)]
+            if chosen:
+                models.load_client(fold, client.id)
+                scores += row(client.id, chosen)
     return scores
 
 

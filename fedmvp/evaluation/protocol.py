@@ -20,7 +20,7 @@ from torch import Tensor
 from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
 from fedmvp.evaluation.images import EvaluationImages, TargetImages
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
 from fedmvp.methods.frozen_image import FrozenImageMethod
@@ -34,7 +34,7 @@ def evaluate(
     partition: Partition,
     method: Method,
     load_fold: Callable[[str], None],
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     *,
     batch_size: int,
@@ -97,7 +97,7 @@ def evaluate(
 def classify(
     method: Method,
     target: Target,
-    banks: TextBanks,
+    banks: Banks,
     images: EvaluationImages,
     batch_size: int,
     keep_scores: bool = False,

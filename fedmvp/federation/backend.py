@@ -1,13 +1,15 @@
 """Who runs a cohort: the seam between the round loop and the place clients compute.
 
+What a client keeps from round to round stays where it computes (`fedmvp.federation.states`): the
+loop says which of its rounds counted, and never sees a momentum or a personal tensor.
+
 The in-process backend trains one client after the other in a shared workspace. Its memory does not
-grow with the number of clients beyond what each client keeps (its phase; its momentum if
-``client_state: persistent``): of the data, that of the clients trained last is held.
+grow with the number of clients: states are on disk where the run has a folder, and of the data,
+that of the clients trained last is held.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -18,6 +20,7 @@ from fedmvp.errors import FedMVPError
 from fedmvp.federation.aggregation.rules import check_update
 from fedmvp.federation.client import ClientData, ClientState, ClientUpdate, train_client
 from fedmvp.federation.failures import Failure
+from fedmvp.federation.states import MemoryStates, States
 from fedmvp.methods.base import Method
 
 __all__ = ["Backend", "InProcessBackend"]
@@ -30,8 +33,6 @@ _HELD = 256
 class Backend(Protocol):
     """Runs the clients of a round."""
 
-    states: dict[str, ClientState]
-
     def run(
         self,
         tensors: Mapping[str, Tensor],
@@ -39,6 +40,7 @@ class Backend(Protocol):
         round_index: int,
         learning_rate: float,
         extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+        since: Mapping[str, int] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update, in the order of `clients`.
 
@@ -48,6 +50,9 @@ class Backend(Protocol):
             The global ones, sent to all.
         extra : mapping of client to mapping of str to Tensor, optional
             What single clients are sent beside them.
+        since : mapping of client to int, optional
+            A client goes on from the state it had before this round, the one after the last round
+            whose update of it was used; from its newest where nothing is said.
 
         A client that fails raises, or yields a `Failure` under ``on_client_failure: skip``.
         """
@@ -66,6 +71,8 @@ class InProcessBackend:
     clients : sequence of str
     federation : FederationParams
     seed : int
+    states : States, optional
+        In memory by default.
     """
 
     def __init__(
@@ -75,12 +82,14 @@ class InProcessBackend:
         clients: Sequence[str],
         federation: FederationParams,
         seed: int,
+        states: States | None = None,
     ) -> None:
         self.method = method
         self.load = load
+        self.clients = tuple(clients)
         self.federation = federation
         self.seed = seed
-        self.states = {client: ClientState(method.first_phase) for client in clients}
+        self.states = states or MemoryStates(method.first_phase)
         self._data: dict[str, ClientData] = {}
 
     def run(
@@ -90,45 +99,53 @@ class InProcessBackend:
         round_index: int,
         learning_rate: float,
         extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+        since: Mapping[str, int] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update in turn; see `Backend.run`."""
-        skip = self.federation.on_client_failure == "skip"
         for client in clients:
-            # Training changes the state's tensors in place: a failed client goes back to a copy.
-            before = copy.deepcopy(self.states[client]) if skip else None
-            try:
-                own = (extra or {}).get(client, {})
-                yield self._train(client, tensors, round_index, learning_rate, own)
-            except (FedMVPError, RuntimeError, ValueError, OSError) as error:
-                if before is None:
-                    error.add_note(f"client {client}, round {round_index}")
-                    raise
-                self.states[client] = before
-                yield Failure.of(client, round_index, error)
+            start = (since or {}).get(client, round_index)
+            state = self.states.before(client, start)
+            own = (extra or {}).get(client, {})
+            result = self.train(client, state, tensors, round_index, learning_rate, own)
+            # A client that failed goes on from what it had: nothing of its attempt is kept.
+            if isinstance(result, ClientUpdate):
+                self.states.keep(client, state, since=start, after=round_index + 1)
+            yield result
 
-    def _train(
+    def train(
         self,
         client: str,
+        state: ClientState,
         tensors: Mapping[str, Tensor],
         round_index: int,
         learning_rate: float,
         extra: Mapping[str, Tensor],
-    ) -> ClientUpdate:
-        data = self._data.pop(client) if client in self._data else self.load(client)
-        self._data[client] = data  # the last entry is the one used last
-        if len(self._data) > _HELD:
-            del self._data[next(iter(self._data))]
-        update = train_client(
-            self.method,
-            client,
-            data,
-            tensors,
-            self.states[client],
-            self.federation,
-            learning_rate=learning_rate,
-            seed=self.seed,
-            round_index=round_index,
-            extra=extra,
-        )
-        check_update(update, tensors)  # here, where a refused client can still go back
-        return update
+    ) -> ClientUpdate | Failure:
+        """Train one client; `state`, which is changed in place, is of use only after an update.
+
+        A client that fails raises, or returns a `Failure` under ``on_client_failure: skip``.
+        """
+        try:
+            data = self._data.pop(client) if client in self._data else self.load(client)
+            self._data[client] = data  # the last entry is the one used last
+            if len(self._data) > _HELD:
+                del self._data[next(iter(self._data))]
+            update = train_client(
+                self.method,
+                client,
+                data,
+                tensors,
+                state,
+                self.federation,
+                learning_rate=learning_rate,
+                seed=self.seed,
+                round_index=round_index,
+                extra=extra,
+            )
+            check_update(update, tensors)  # here, before the state it leaves is kept
+            return update
+        except (FedMVPError, RuntimeError, ValueError, OSError) as error:
+            if self.federation.on_client_failure != "skip":
+                error.add_note(f"client {client}, round {round_index}")
+                raise
+            return Failure.of(client, round_index, error)

@@ -1,7 +1,8 @@
 """One atomic checkpoint per round, with everything that affects the rounds to come.
 
-Global tensors, server optimizer, what the method's server keeps, client phases, momenta and
-personal tensors, the log so far. Random draws are derived from (seed, purpose, client, round), so
+Global tensors, server optimizer, what the method's server keeps, the log so far. What clients keep
+is kept where they compute, by round (`fedmvp.federation.states`): a checkpoint's log says which of
+their rounds counted. Random draws are derived from (seed, purpose, client, round), so
 no generator state is needed. A file's name holds the hash of its content: a truncated or altered
 checkpoint is passed over and the round before it taken.
 """
@@ -12,7 +13,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError
-from fedmvp.federation.client import ClientState
+from fedmvp.federation.waiting import time_left
 from fedmvp.files import remove_partial, sha256_bytes, write_bytes
 
 __all__ = ["Checkpoint", "CheckpointFolder"]
@@ -42,47 +43,41 @@ class Checkpoint:
         Global tensors.
     server : dict of str to Tensor
         Server optimizer state.
-    states : dict of str to ClientState
     rows, failures : list of dict
         What was logged so far.
     method : dict of str to Tensor
         State of the method's server (`fedmvp.methods.server`).
+    earlier : dict of int to dict of str to Tensor
+        Global tensors of rounds whose models are kept, by index.
     """
 
     rounds_done: int
     tensors: dict[str, Tensor]
     server: dict[str, Tensor] = field(default_factory=dict)
-    states: dict[str, ClientState] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     method: dict[str, Tensor] = field(default_factory=dict)
+    earlier: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Checkpoint:
         """Return it with all tensors on `device`; files are read to the CPU."""
-        states = {
-            client: ClientState(
-                state.phase, _moved(state.momentum, device), _moved(state.personal, device)
-            )
-            for client, state in self.states.items()
-        }
         tensors, server = _moved(self.tensors, device), _moved(self.server, device)
         method = _moved(self.method, device)
-        return replace(self, tensors=tensors, server=server, states=states, method=method)
+        earlier = {index: _moved(kept, device) for index, kept in self.earlier.items()}
+        return replace(self, tensors=tensors, server=server, method=method, earlier=earlier)
 
     def to_bytes(self) -> bytes:
         """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
         meta = {
             "rounds_done": self.rounds_done,
-            "phases": {client: state.phase for client, state in self.states.items()},
             "rows": self.rows,
             "failures": self.failures,
         }
         flat = {f"global/{name}": tensor for name, tensor in self.tensors.items()}
         flat |= {f"server/{name}": tensor for name, tensor in self.server.items()}
         flat |= {f"method/{name}": tensor for name, tensor in self.method.items()}
-        for client, state in self.states.items():
-            flat |= {f"momentum/{client}\n{name}": t for name, t in state.momentum.items()}
-            flat |= {f"personal/{client}\n{name}": t for name, t in state.personal.items()}
+        for index, kept in self.earlier.items():
+            flat |= {f"earlier/{index}/{name}": tensor for name, tensor in kept.items()}
         flat["meta"] = torch.frombuffer(bytearray(json.dumps(meta).encode()), dtype=torch.uint8)
         content: bytes = save({name: t.detach().cpu().contiguous() for name, t in flat.items()})
         return content
@@ -92,23 +87,27 @@ class Checkpoint:
         """Read what `to_bytes` wrote."""
         flat = load(content)
         meta = json.loads(flat.pop("meta").numpy().tobytes())
-        states = {client: ClientState(phase) for client, phase in meta["phases"].items()}
-        for kind in ("momentum", "personal"):
-            for key, tensor in _part(flat, f"{kind}/").items():
-                client, name = key.split("\n", 1)
-                getattr(states[client], kind)[name] = tensor
         return cls(
             rounds_done=meta["rounds_done"],
             tensors=_part(flat, "global/"),
             server=_part(flat, "server/"),
-            states=states,
             rows=meta["rows"],
             failures=meta["failures"],
             method=_part(flat, "method/"),
+            earlier=_earlier(_part(flat, "earlier/")),
         )
 
 
-def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+def _earlier(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Return kept rounds by index, in their order."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in flat.items():
+        number, name = key.split("/", 1)
+        found.setdefault(int(number), {})[name] = tensor
+    return {index: found[index] for index in sorted(found)}
+
+
+def _moved(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
@@ -123,11 +122,13 @@ class CheckpointFolder:
         self.path = path
 
     @contextlib.contextmanager
-    def held(self, patience_s: float = 10.0) -> Iterator[None]:
+    def held(self, rounds: int | None = None, patience_s: float = 10.0) -> Iterator[None]:
         """Keep every other process out meanwhile; the system frees what a killed one held.
 
         Parameters
         ----------
+        rounds : int, optional
+            Of all folds; with it the error says how long to wait.
         patience_s : float, default=10.0
             How long to wait for one that may be ending, in seconds.
 
@@ -143,12 +144,13 @@ class CheckpointFolder:
             lock.acquire(timeout=patience_s)
         except Timeout:
             holder = path.read_text(encoding="utf-8")
+            left = time_left(self.path, rounds) if rounds else None
             raise CheckpointError(
                 f"process {holder or '(unknown)'} trains this very run, as when the `dvc` that "
                 f"started it was killed; waited {patience_s:g} s",
                 where=self.path,
-                hint=f"wait until it has ended, or stop it with `kill {holder}`, and run again: "
-                "finished rounds are kept",
+                hint=f"wait until it has ended{f' ({left})' if left else ''}, or stop it with "
+                f"`kill {holder}`, and run again: finished rounds are kept",
             ) from None
         except OSError as error:
             error.add_note("set FEDMVP_SCRATCH to a folder on a disk that has file locks")

@@ -80,7 +80,9 @@ class ClientData:
         seen = self.head.rows(index)
 
         def frozen(flips: Tensor) -> Tensor:
-            mask = flips.to(index.device)[:, None]
+            # Where nothing is mirrored, one entry stands for all: views may be tokens of an image.
+            chosen = flips if bool(flips.any()) else flips[:1]
+            mask = chosen.to(index.device)[:, None]
             if not self.backbone.shortcuts.frozen_views:
                 views = torch.where(mask[:, :, None, None], images.flip(-1), images)
                 return self.backbone.frozen_features([views])

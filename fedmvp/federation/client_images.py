@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedmvp.data.image_source import LoadImages
 from fedmvp.federation.client import ClientData
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.heads import Head
 from fedmvp.partition.annotations import read_annotations
 from fedmvp.partition.model import Client
@@ -13,7 +13,7 @@ __all__ = ["client_data"]
 
 
 def client_data(
-    client: Client, banks: TextBanks, load_images: LoadImages, head: Head | None = None
+    client: Client, banks: Banks, load_images: LoadImages, head: Head | None = None
 ) -> ClientData:
     """Return a client's training images and the classes it trains among.
 

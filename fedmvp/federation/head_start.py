@@ -19,20 +19,20 @@ from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.client_images import client_data
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.methods.frozen_image import FrozenImageMethod, frozen_batch
-from fedmvp.methods.heads import MultiLabelHead
+from fedmvp.methods.multilabel_head import MultiLabelHead
 from fedmvp.partition.model import Client
 
 __all__ = ["start_head"]
 
-_IMAGES, _BATCH = 64, 16
+_IMAGES, _BATCH = 32, 16
 """Images of a client whose cosines are summed, and how many go through together."""
 
 
 def start_head(
-    method: Method, clients: Sequence[Client], banks: TextBanks, load_images: LoadImages
+    method: Method, clients: Sequence[Client], banks: Banks, load_images: LoadImages
 ) -> None:
     """Set the head's b from the clients' label prior and mean cosine; nothing for one class.
 

@@ -47,11 +47,14 @@ class FederationResult:
         learning_rate, bytes_up, bytes_down.
     failures : list of dict
         Clients that gave no usable update: client, round_index, error, trace.
+    earlier : dict of int to dict of str to Tensor
+        What is evaluated of the rounds before the last that ``federation.kept_rounds`` asks for.
     """
 
     tensors: dict[str, Tensor]
     rows: list[dict[str, Any]]
     failures: list[dict[str, Any]]
+    earlier: dict[int, dict[str, Tensor]]
 
 
 def run_federation(
@@ -64,6 +67,7 @@ def run_federation(
     checkpoints: CheckpointFolder | None = None,
     progress: Callable[[RoundReport], None] | None = None,
     server: MethodServer | None = None,
+    noise_seed: int | None = None,
 ) -> FederationResult:
     """Train for ``federation.rounds`` rounds.
 
@@ -71,6 +75,8 @@ def run_federation(
     ----------
     server : MethodServer, optional
         What the method needs of the server; nothing by default.
+    noise_seed : int, optional
+        Of the noise of differential privacy, for a server whose clients know `seed`.
 
     Raises
     ------
@@ -79,10 +85,10 @@ def run_federation(
         global model is not finite.
     """
     state = _begin(initial, checkpoints)
-    backend.states.update(state.states)
-    aggregator = Aggregator(federation, state.server, seed)
+    aggregator = Aggregator(federation, state.server, seed if noise_seed is None else noise_seed)
     server = server or MethodServer()
     server.state.update(state.method)
+    counted = {row["client"]: row["round"] + 1 for row in state.rows}
     for index in range(state.rounds_done, federation.rounds):
         rate = learning_rate(
             federation.schedule, federation.learning_rate, index, federation.rounds
@@ -90,11 +96,12 @@ def run_federation(
         chosen = cohort(clients, federation.participation, seed, index)
         good = _Collected(state, index, rate, len(chosen), federation, progress, server)
         extra = {client: server.download(client) for client in chosen}
-        updates = good(backend.run(state.tensors, chosen, index, rate, extra))
+        since = {client: counted.get(client, 0) for client in chosen}
+        updates = good(backend.run(state.tensors, chosen, index, rate, extra, since))
         tensors = aggregator(state.tensors, updates, index, len(chosen))
-        if good.count < federation.min_clients:
+        if len(good.counted) < federation.min_clients:
             raise ClientFailure(
-                f"round {index} has {good.count} usable updates of {len(chosen)}",
+                f"round {index} has {len(good.counted)} usable updates of {len(chosen)}",
                 where="federation.min_clients",
                 value=federation.min_clients,
                 hint="see the failed clients above, or lower min_clients",
@@ -104,11 +111,15 @@ def run_federation(
         state.tensors = tensors
         state.method = server.state
         state.server = aggregator.state
-        state.states = backend.states
+        counted |= {client: index + 1 for client in good.counted}
         state.rounds_done = index + 1
+        if federation.rounds - federation.kept_rounds <= index < federation.rounds - 1:
+            kept = server.evaluated(tensors, index)
+            state.earlier[index] = {name: tensor.clone() for name, tensor in kept.items()}
         if checkpoints:
             checkpoints.save(state)
-    return FederationResult(server.evaluated(state.tensors), state.rows, state.failures)
+    evaluated = server.evaluated(state.tensors, federation.rounds - 1)
+    return FederationResult(evaluated, state.rows, state.failures, state.earlier)
 
 
 def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> Checkpoint:
@@ -141,7 +152,7 @@ class _Collected:
         self.skip = federation.on_client_failure == "skip"
         self.progress = progress
         self.server = server
-        self.count = 0
+        self.counted: list[str] = []
 
     def __call__(self, results: Iterator[ClientUpdate | Failure]) -> Iterator[ClientUpdate]:
         for number, result in enumerate(results):
@@ -151,7 +162,7 @@ class _Collected:
                 self.progress(RoundReport(self.index, number + 1, self.clients, loss))
             if update is None:
                 continue
-            self.count += 1
+            self.counted.append(update.client)
             self.server.receive(update.client, update.tensors)
             self.state.rows.append(
                 {

@@ -5,7 +5,7 @@ Nothing here reads a test image: images are asked for by the ids of the clients'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,14 @@ from fedmvp.federation.client import ClientData
 from fedmvp.federation.client_images import client_data
 from fedmvp.federation.head_start import start_head
 from fedmvp.federation.rounds import RoundReport, run_federation
+from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.federation.workers import Workers
-from fedmvp.methods.banks import TextBanks
+from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.partition.model import Partition
-from fedmvp.results.weights import tensor_name
+from fedmvp.results.weights import round_name, tensor_name
 
-__all__ = ["Progress", "TrainingResult", "client_data", "fold_backend", "train"]
+__all__ = ["Progress", "TrainingResult", "fold_backend", "train"]
 
 Progress = Callable[[str, RoundReport], None]
 """Told the fold and what happened."""
@@ -42,7 +43,7 @@ class TrainingResult:
     ----------
     tensors : dict of str to Tensor
         ``<fold>/<name>`` → global tensor after the last round; personal tensors of client c as
-        ``<fold>/<name>@<c>``.
+        ``<fold>/<name>@<c>``; of kept rounds before the last, the same after ``round@<number>/``.
     rows : list of dict
         Of rounds.csv.
     failures : list of dict
@@ -56,7 +57,7 @@ class TrainingResult:
 def train(
     partition: Partition,
     create: Callable[[], Method],
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     federation: FederationParams,
     *,
@@ -89,37 +90,62 @@ def train(
     for fold in partition.folds:
         method = create().to(banks.backbone.device)
         start_head(method, partition.clients_of(fold), banks, load_images)
-        here = fold_backend(partition, fold, method, banks, load_images, federation, seed)
-        backend: Backend = workers.backend(fold, here.states) if workers else here
-        clients = list(here.states)
+        folder = scratch / fold if scratch else None
+        states = _states(method, federation, folder)
+        here = fold_backend(partition, fold, method, banks, load_images, federation, seed, states)
+        backend: Backend = workers.backend(fold, states) if workers else here
         initial = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
         outcome = run_federation(
             initial,
             backend,
-            clients,
+            here.clients,
             federation,
             seed=seed,
-            checkpoints=CheckpointFolder(scratch / fold) if scratch else None,
+            checkpoints=CheckpointFolder(folder) if folder else None,
             progress=partial(progress, fold) if progress else None,
             server=method.server(federation.rounds),
         )
-        result.tensors.update({tensor_name(fold, name): t for name, t in outcome.tensors.items()})
-        for client, state in backend.states.items():
-            personal = {tensor_name(fold, name, client): t for name, t in state.personal.items()}
-            result.tensors.update(personal)
+        last = {
+            client: states.before(client, federation.rounds).personal for client in here.clients
+        }
+        result.tensors.update(_named(fold, outcome.tensors, last))
+        for index, tensors in outcome.earlier.items():
+            own = {client: states.before(client, index + 1).personal for client in here.clients}
+            named = _named(fold, tensors, own)
+            result.tensors.update({round_name(index, name): t for name, t in named.items()})
         result.rows.extend({"fold": fold, **row} for row in outcome.rows)
         result.failures.extend({"fold": fold, **failure} for failure in outcome.failures)
     return result
+
+
+def _states(method: Method, federation: FederationParams, folder: Path | None) -> States:
+    """Return where clients keep what they keep, on disk if the run has a folder."""
+    first_kept = federation.rounds - federation.kept_rounds + 1
+    if folder is None:
+        return MemoryStates(method.first_phase, first_kept)
+    device = method.backbone.device
+    return StateFolder(folder / "states", method.first_phase, device, first_kept)
+
+
+def _named(
+    fold: str, tensors: Mapping[str, Tensor], personal: Mapping[str, Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Return global and clients' tensors under their names in weights.safetensors."""
+    named = {tensor_name(fold, name): tensor for name, tensor in tensors.items()}
+    for client, own in personal.items():
+        named |= {tensor_name(fold, name, client): tensor for name, tensor in own.items()}
+    return named
 
 
 def fold_backend(
     partition: Partition,
     fold: str,
     method: Method,
-    banks: TextBanks,
+    banks: Banks,
     load_images: LoadImages,
     federation: FederationParams,
     seed: int,
+    states: States | None = None,
 ) -> InProcessBackend:
     """Return what trains the clients of one fold in this process."""
     clients = {client.id: client for client in partition.clients_of(fold)}
@@ -127,4 +153,4 @@ def fold_backend(
     def load(name: str) -> ClientData:
         return client_data(clients[name], banks, load_images, method.head)
 
-    return InProcessBackend(method, load, list(clients), federation, seed)
+    return InProcessBackend(method, load, list(clients), federation, seed, states)

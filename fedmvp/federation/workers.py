@@ -28,6 +28,7 @@ from fedmvp.errors import ClientFailure
 from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.client import ClientState, ClientUpdate
 from fedmvp.federation.failures import Failure
+from fedmvp.federation.states import States
 from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["Build", "WorkerBackend", "Workers"]
@@ -72,7 +73,10 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """What it sends back; the update's tensors are beside it, as arrays."""
+    """What it sends back; the update's tensors are beside it, as arrays.
+
+    `state` is what an update leaves, of no use after a failure.
+    """
 
     result: ClientUpdate | Failure
     tensors: _Arrays
@@ -113,7 +117,7 @@ class Workers:
             for child in children:
                 child.terminate()
 
-    def backend(self, fold: str, states: dict[str, ClientState]) -> WorkerBackend:
+    def backend(self, fold: str, states: States) -> WorkerBackend:
         """Return the backend of one fold's federation."""
         return WorkerBackend(self, fold, states)
 
@@ -142,7 +146,7 @@ class Workers:
 class WorkerBackend:
     """Trains the clients of one fold in `workers`; see `fedmvp.federation.backend.Backend`."""
 
-    def __init__(self, workers: Workers, fold: str, states: dict[str, ClientState]) -> None:
+    def __init__(self, workers: Workers, fold: str, states: States) -> None:
         self.workers = workers
         self.fold = fold
         self.states = states
@@ -154,16 +158,18 @@ class WorkerBackend:
         round_index: int,
         learning_rate: float,
         extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+        since: Mapping[str, int] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         """Yield each client's update in turn."""
         device = next(iter(tensors.values())).device
         sent = _arrays(tensors)
+        starts = {client: (since or {}).get(client, round_index) for client in clients}
         jobs = [
             _Job(
                 self.fold,
                 client,
                 sent,
-                _State.of(self.states[client]),
+                _State.of(self.states.before(client, starts[client])),
                 round_index,
                 learning_rate,
                 _arrays((extra or {}).get(client, {})),
@@ -171,9 +177,10 @@ class WorkerBackend:
             for client in clients
         ]
         for client, done in zip(clients, self.workers.submit(jobs), strict=True):
-            self.states[client] = done.state.on(device)
             result = done.result
             if isinstance(result, ClientUpdate):
+                after = done.state.on(device)
+                self.states.keep(client, after, since=starts[client], after=round_index + 1)
                 result = replace(result, tensors=_tensors(done.tensors, device))
             yield result
 
@@ -190,14 +197,13 @@ class _Worker:
             self.backends[job.fold] = self.backend_of(job.fold)
         backend = self.backends[job.fold]
         device = next(iter(backend.method.tensors().values())).device
-        backend.states[job.client] = job.state.on(device)
-        sent = _tensors(job.tensors, device)
-        extra = {job.client: _tensors(job.extra, device)}
-        (result,) = backend.run(sent, [job.client], job.round_index, job.learning_rate, extra)
+        state = job.state.on(device)
+        sent, extra = _tensors(job.tensors, device), _tensors(job.extra, device)
+        result = backend.train(job.client, state, sent, job.round_index, job.learning_rate, extra)
         tensors: _Arrays = {}
         if isinstance(result, ClientUpdate):
             tensors, result = _arrays(result.tensors), replace(result, tensors={})
-        return _Done(result, tensors, _State.of(backend.states[job.client]))
+        return _Done(result, tensors, _State.of(state))
 
 
 # A pool's functions find what its initializer made in the module only.

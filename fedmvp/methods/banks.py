@@ -1,9 +1,11 @@
-"""Text banks of datasets, made from their manifests and the attributes stage's files."""
+"""Text banks by dataset: made from manifests and the attributes stage's files, or given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from fedmvp.attributes.class_attributes import load_attributes
 from fedmvp.attributes.sentences import class_sentences
@@ -11,7 +13,36 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.data.manifest import Manifest
 from fedmvp.methods.classes import ClassSet, TextBank
 
-__all__ = ["TextBanks", "text_bank"]
+__all__ = ["Banks", "OneBank", "TextBanks", "text_bank"]
+
+
+class Banks(Protocol):
+    """The texts of the classes of a federation."""
+
+    @property
+    def backbone(self) -> Backbone:
+        """What encodes them."""
+        ...
+
+    def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
+        """Return classes of a dataset as seen in a domain."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneBank:
+    """The bank of the one dataset there is."""
+
+    bank: TextBank
+
+    @property
+    def backbone(self) -> Backbone:
+        """What encodes its texts."""
+        return self.bank.backbone
+
+    def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
+        """Return some of its classes."""
+        return self.bank.select(names)
 
 
 def text_bank(

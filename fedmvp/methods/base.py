@@ -112,6 +112,8 @@ class Method(nn.Module):
     Params: ClassVar[type[MethodParams]] = MethodParams
     trained: ClassVar[bool] = True
     first_phase: ClassVar[str] = "all"
+    #: The phases a client may be in, in a federation.
+    phases: ClassVar[tuple[str, ...]] = ("all",)
     #: Whether a client classifies with tensors it never sends (`ClientState.personal`).
     personal: ClassVar[bool] = False
     #: Whether clients are sent what single other clients sent, as it is, and not averages alone.
@@ -122,6 +124,8 @@ class Method(nn.Module):
 
     #: Whether its loss has a form for images of many labels.
     many_labels: ClassVar[bool] = True
+    #: Whether scores are s · cos of an image feature and one text feature per class.
+    one_text: ClassVar[bool] = True
 
     #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
     last_batch_only: bool = False

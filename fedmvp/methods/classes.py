@@ -135,6 +135,16 @@ class TextBank:
             self._features[kind] = features
         return self._features[kind]
 
+    def encoded(self) -> dict[str, Tensor]:
+        """Return the texts whose features were asked for so far, each with its feature [e]."""
+        return {
+            text: feature
+            for kind, features in self._features.items()
+            for text, feature in zip(
+                (text for part in self._texts[kind] for text in part), features.values, strict=True
+            )
+        }
+
     def select(self, names: Sequence[str]) -> ClassSet:
         """Return the view of some classes, in the order given.
 

@@ -39,6 +39,7 @@ class FedDualCoOp(Method):
     """score_k = s · Σ_r w_rk (cos(f_r, t⁺_k) - cos(f_r, t⁻_k)), w = softmax over r of τ cos⁺."""
 
     Params: ClassVar[type[MethodParams]] = FedDualCoOpParams
+    one_text: ClassVar[bool] = False
     params: FedDualCoOpParams
 
     def __init__(self, backbone: Backbone, params: FedDualCoOpParams, seed: int) -> None:

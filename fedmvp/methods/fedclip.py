@@ -66,7 +66,7 @@ class FedCLIP(Method):
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
         """Return s · cos(v̂, t_k), [B, 3, S, S] → [B, K]."""
-        texts = template_features(classes, self.params.template)
+        texts = self.head.texts(template_features(classes, self.params.template), classes)
         return self.backbone.scale * self._features(images) @ texts.T
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:

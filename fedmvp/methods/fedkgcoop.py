@@ -33,7 +33,7 @@ class FedKgCoOp(PromptFL):
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
         """Return the head's loss and the weighted distance to the hand template's features."""
         texts = self.text_features(classes)
-        logits = self.backbone.scale * frozen_batch(batch) @ texts.T
+        logits = self.backbone.scale * frozen_batch(batch) @ self.head.texts(texts, classes).T
         classification = self.head.loss(logits, batch.labels)
         distance = 1 - (texts * classes.single("template")).sum(dim=-1).mean()
         total = classification + self.params.knowledge_weight * distance

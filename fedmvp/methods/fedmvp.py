@@ -156,6 +156,7 @@ class FedMVP(Method):
 
     Params: ClassVar[type[MethodParams]] = FedMVPParams
     first_phase: ClassVar[str] = "promptformer"
+    phases: ClassVar[tuple[str, ...]] = ("promptformer", "lora")
     fine_tuning_phase: ClassVar[str] = "fine_tuning"
     params: FedMVPParams
 
@@ -271,7 +272,7 @@ class FedMVP(Method):
         weights = classifier_weights(
             classes, self.flags.classifier, self.flags.truncate, self.params.attributes_weight
         )
-        return self.backbone.scale * features @ self.head.texts(weights).T
+        return self.backbone.scale * features @ self.head.texts(weights, classes).T
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
         """Return class scores (docs/method.md#classifier), [B, 3, S, S] → [B, K]."""
@@ -285,7 +286,7 @@ class FedMVP(Method):
         if self.params.consistency_weight == 0:
             return Loss(classification, logits, {"loss_ce": classification})
         count = 1 if self.flags.con_view == "batch_flip" else len(features)
-        flips = torch.rand(count, generator=batch.generator) < 0.5
+        flips = self.head.flips(count, batch.generator)
         target = batch.frozen(flips.expand(len(features)))
         consistency = 1 - (features * target).sum(dim=-1).mean()
         total = classification + self.params.consistency_weight * consistency

@@ -46,6 +46,7 @@ class FedOTP(Method):
     """logit_k = s · Σ T ⊙ sim over image tokens and two prompts; learned with CE."""
 
     Params: ClassVar[type[MethodParams]] = FedOTPParams
+    one_text: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     params: FedOTPParams
 

@@ -9,6 +9,7 @@ embedding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -159,6 +160,8 @@ class GaussianAverage(MethodServer):
             term = self.shares[round_index] * tensor.double()
             self.state[name] = self.state[name] + term if name in self.state else term
 
-    def evaluated(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the average."""
-        return {name: self.state[name].to(tensor.dtype) for name, tensor in tensors.items()}
+    def evaluated(self, tensors: Mapping[str, Tensor], round_index: int) -> dict[str, Tensor]:
+        """Return the average; before the last round, over the rounds there were."""
+        last = round_index + 1 == len(self.shares)
+        seen = 1.0 if last else math.fsum(self.shares[: round_index + 1])
+        return {name: (self.state[name] / seen).to(t.dtype) for name, t in tensors.items()}

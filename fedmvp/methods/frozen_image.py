@@ -51,4 +51,6 @@ class PromptedTextMethod(FrozenImageMethod):
 
     def scores(self, features: Tensor, classes: ClassSet) -> Tensor:
         """Return s · cos(v, t_k), [B, e] → [B, K]."""
-        return self.backbone.scale * features @ self.head.texts(self.text_features(classes)).T
+        return (
+            self.backbone.scale * features @ self.head.texts(self.text_features(classes), classes).T
+        )

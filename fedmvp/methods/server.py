@@ -39,6 +39,6 @@ class MethodServer:
     def end_round(self, tensors: Mapping[str, Tensor], round_index: int) -> None:
         """Take note of the global tensors after round `round_index`, counted from 0."""
 
-    def evaluated(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what is evaluated of the global tensors after the last round."""
+    def evaluated(self, tensors: Mapping[str, Tensor], round_index: int) -> dict[str, Tensor]:
+        """Return what is evaluated of the global tensors after a round, most often the last."""
         return dict(tensors)

@@ -102,8 +102,9 @@ class Partition:
 
     @property
     def folds(self) -> tuple[str, ...]:
-        """Fold names in the setting's order."""
-        return tuple(dict.fromkeys(client.fold for client in self.clients))
+        """Fold names in the setting's order; where nobody trains, those of the targets."""
+        parts: tuple[Client | Target, ...] = self.clients or self.targets
+        return tuple(dict.fromkeys(part.fold for part in parts))
 
     @property
     def datasets(self) -> tuple[str, ...]:

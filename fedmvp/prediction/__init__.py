@@ -1,11 +1,19 @@
 """Classify images with a trained method: without the pipeline, its manifests or MLflow.
 
-`load_predictor` puts backbone, learned tensors and candidate classes together; ``fedmvp predict``
-and the MLflow model are two faces of it.
+`load_model` puts backbone, learned tensors and known classes together in a `Model`;
+``fedmvp.load``, ``fedmvp predict``, ``fedmvp serve`` and the MLflow model are faces of it.
 """
 
-from fedmvp.prediction.load import load_predictor
+from fedmvp.prediction.load import load_model, load_predictor
+from fedmvp.prediction.model import Classification, Model
 from fedmvp.prediction.predictor import Predictor
 from fedmvp.prediction.request import PredictionRequest
 
-__all__ = ["PredictionRequest", "Predictor", "load_predictor"]
+__all__ = [
+    "Classification",
+    "Model",
+    "PredictionRequest",
+    "Predictor",
+    "load_model",
+    "load_predictor",
+]

@@ -18,10 +18,15 @@ from fedmvp.errors import AttributeTextError, ConfigError, DataError, FedMVPErro
 from fedmvp.files import read_json, read_text
 from fedmvp.paths import attributes_path
 
-__all__ = ["Candidates", "choose_candidates", "read_attribute_lists", "read_class_names"]
+__all__ = [
+    "Candidates",
+    "check_class_names",
+    "choose_candidates",
+    "read_attribute_lists",
+    "read_class_names",
+]
 
 _MAX_NAME = 1000
-_TEMPLATE, _PREFIX = "a photo of a {}.", "a photo of a"
 
 
 class Candidates(Section):
@@ -39,12 +44,23 @@ class Candidates(Section):
     attributes: dict[str, tuple[str, ...]] = Field(description="By class name; may be empty.")
 
 
+_PLAIN = Candidates(
+    dataset="custom",
+    classes=("anything",),
+    template="a photo of a {}.",
+    prefix="a photo of a",
+    attributes={},
+)
+"""How a class is spoken of where no dataset says it; its classes are always replaced."""
+
+
 def choose_candidates(
     *,
     dataset: str | None = None,
     domain: str | None = None,
-    classes: Path | None = None,
-    attributes: Path | None = None,
+    classes: Path | Sequence[str] | None = None,
+    attributes: Path | Mapping[str, Sequence[str]] | None = None,
+    like: Candidates | None = None,
 ) -> Candidates:
     """Return the candidates that a dataset, a class list and attribute lists define.
 
@@ -54,11 +70,13 @@ def choose_candidates(
         Catalog name: gives classes, template, sentence style and attributes.
     domain : str, optional
         Chooses sentence parts where the dataset has some per domain.
-    classes : Path, optional
-        Text file with one name a line; its names take the place of the dataset's.
-    attributes : Path, optional
-        JSON of class name to list of texts, taken word for word; in place of the dataset's. Without
-        `dataset` and `classes` its keys are the classes.
+    classes : Path or sequence of str, optional
+        Names, or a text file with one a line; they take the place of the dataset's.
+    attributes : Path or mapping of str to sequence of str, optional
+        Class name to texts, or JSON of that, taken word for word; in place of the dataset's.
+        Without `dataset` and `classes` its keys are the classes.
+    like : Candidates, optional
+        Whose template, sentence style and attributes count where no dataset is named.
 
     Raises
     ------
@@ -69,29 +87,35 @@ def choose_candidates(
     """
     spec = None if dataset is None else load_spec(dataset)
     _check_domain(spec, domain)
-    lists = None if attributes is None else read_attribute_lists(attributes)
+    lists = None if attributes is None else _attribute_lists(attributes)
     if classes is not None:
-        names = read_class_names(classes)
+        names = _class_names(classes)
     elif spec is not None:
         names = spec.class_names
     elif lists is not None:
-        names = tuple(lists)
+        names = check_class_names(list(lists), "attributes")
     else:
         raise ConfigError(
             "no classes to choose among",
             where="candidate classes",
             hint="give --dataset NAME or --classes FILE",
         )
+    home = _style(spec, domain) if spec is not None else like or _PLAIN
     if lists is None:
-        lists = {} if spec is None else _dataset_attributes(spec)
-    parts = None if spec is None else spec.sentence_parts(domain)
+        lists = dict(home.attributes) if spec is None else _dataset_attributes(spec)
+    return home.model_copy(update={"classes": names, "attributes": _select(names, lists)})
+
+
+def _style(spec: DatasetSpec, domain: str | None) -> Candidates:
+    """Return a dataset's candidates, without attributes."""
+    parts = spec.sentence_parts(domain)
     return Candidates(
-        dataset="custom" if spec is None else spec.name,
-        classes=names,
-        template=_TEMPLATE if spec is None else spec.template,
-        prefix=_PREFIX if parts is None else parts.prefix,
-        suffix="" if parts is None else parts.suffix,
-        attributes=_select(names, lists),
+        dataset=spec.name,
+        classes=spec.class_names,
+        template=spec.template,
+        prefix=parts.prefix,
+        suffix=parts.suffix,
+        attributes={},
     )
 
 
@@ -124,20 +148,38 @@ def read_class_names(path: Path) -> tuple[str, ...]:
             where=path,
             hint="give a UTF-8 text file with one class name a line",
         ) from None
-    names = tuple(line.strip() for line in lines if line.strip())
+    return check_class_names([line.strip() for line in lines if line.strip()], path)
+
+
+def _class_names(classes: Path | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(classes, Path):
+        return read_class_names(classes)
+    return check_class_names(classes, "classes")
+
+
+def check_class_names(names: Sequence[str], where: Path | str) -> tuple[str, ...]:
+    """Return class names as they are, in order.
+
+    Raises
+    ------
+    DataError
+        When there is none, one is no short printable text, or one is there twice.
+    """
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise DataError("not a list of class names", where=where, value=names, hint='give ["cat"]')
     if not names:
-        raise DataError("no class in the list", where=path, hint="write one class name a line")
+        raise DataError("no class in the list", where=where, hint="write one class name a line")
     for name, count in Counter(names).items():
         if count > 1:
-            raise DataError("class is listed twice", where=path, value=name, hint="remove one")
-        if len(name) > _MAX_NAME or not name.isprintable():
+            raise DataError("class is listed twice", where=where, value=name, hint="remove one")
+        if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
             raise DataError(
                 "class name is not a short printable text",
-                where=path,
+                where=where,
                 value=name,
                 hint=f"write at most {_MAX_NAME} characters",
             )
-    return names
+    return tuple(names)
 
 
 def read_attribute_lists(path: Path) -> dict[str, tuple[str, ...]]:
@@ -156,12 +198,26 @@ def read_attribute_lists(path: Path) -> dict[str, tuple[str, ...]]:
     value: Any = read_json(path, hint)
     if isinstance(value, dict) and isinstance(value.get("classes"), dict):
         value = value["classes"]
-    if not isinstance(value, dict) or not value:
-        raise AttributeTextError("no attribute lists", where=path, hint=hint)
+    return _checked_lists(value, path, hint)
+
+
+def _attribute_lists(
+    attributes: Path | Mapping[str, Sequence[str]],
+) -> dict[str, tuple[str, ...]]:
+    if isinstance(attributes, Path):
+        return read_attribute_lists(attributes)
+    return _checked_lists(attributes, "attributes", 'give {"class name": ["attribute", ...], ...}')
+
+
+def _checked_lists(value: Any, where: Path | str, hint: str) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping) or not value:
+        raise AttributeTextError("no attribute lists", where=where, hint=hint)
     for name, texts in value.items():
-        if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
+        if not isinstance(texts, list | tuple) or not all(
+            isinstance(text, str) and text.strip() for text in texts
+        ):
             raise AttributeTextError(
-                f"class {name!r} has no list of texts", where=path, value=texts, hint=hint
+                f"class {name!r} has no list of texts", where=where, value=texts, hint=hint
             )
     return {name: tuple(texts) for name, texts in value.items()}
 

@@ -1,14 +1,12 @@
-"""Images of a prediction, decoded as the pipeline decodes its own."""
+"""Images of a request, decoded as the pipeline decodes its own."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,61 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fedmvp.data.decode import MAX_PIXELS, decode_image
-from fedmvp.data.readers.image_files import is_image
 from fedmvp.errors import DataError, TooLarge
 from fedmvp.prediction.limits import Budget
 
-__all__ = ["decode_files", "decode_values", "image_files"]
+__all__ = ["decode_values"]
 
-_GIVE = "give a folder with images, of JPEG or PNG for instance"
 _SEND = "send base64 of an image file, or pixels [H][W][3] in 0..255"
 _DATA_URL = re.compile(r"^data:[\w/+.-]*;base64,")
-
-
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the images named: a file is one whatever its name, a folder all that it holds.
-
-    Folders are searched to their depths, sorted by path; files whose name is no image's are left
-    out, and so is whatever is hidden.
-
-    Raises
-    ------
-    DataError
-        When nothing is there, or a folder holds no image.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            below = [file for file in sorted(path.rglob("*")) if _is_shown_image(path, file)]
-            if not below:
-                raise DataError("no image in this folder", where=path, hint=_GIVE)
-            found += below
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise DataError("no such image file or folder", where=path, hint="correct the path")
-    return found
-
-
-def _is_shown_image(folder: Path, file: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return not hidden and is_image(file.name) and file.is_file()
-
-
-def decode_files(paths: Sequence[Path], size_px: int) -> NDArray[np.uint8]:
-    """Return the images as RGB, ``(len(paths), size_px, size_px, 3)``.
-
-    Raises
-    ------
-    DataError
-        Naming the first file that is missing, truncated or no image, before any is classified.
-    """
-    images = np.empty((len(paths), size_px, size_px, 3), dtype=np.uint8)
-    # Pillow releases the interpreter lock while it decodes and resizes.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for row, image in enumerate(pool.map(lambda path: decode_image(path, size_px), paths)):
-            images[row] = image
-    return images
 
 
 def decode_values(

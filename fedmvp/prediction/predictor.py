@@ -19,11 +19,17 @@ from fedmvp.methods.base import Method
 from fedmvp.methods.classes import RaggedFeatures, TextBank, Texts
 from fedmvp.prediction.candidates import Candidates
 
-__all__ = ["Attended", "Predictor", "probabilities", "ranked"]
+__all__ = ["Attended", "CandidateBank", "Predictor", "independent", "probabilities", "ranked"]
 
 
-class _CandidateBank(TextBank):
-    """Texts of the candidates; attributes may be missing until a method asks for them."""
+class CandidateBank(TextBank):
+    """Texts of the candidates; attributes may be missing until a method asks for them.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    candidates : Candidates
+    """
 
     def __init__(self, backbone: Backbone, candidates: Candidates) -> None:
         lists = {name: candidates.attributes.get(name, ()) for name in candidates.classes}
@@ -33,6 +39,7 @@ class _CandidateBank(TextBank):
         )
 
     def texts(self, kind: str) -> Texts:
+        """Return the texts of a kind; a class without any is an error."""
         texts = super().texts(kind)
         for name, own in zip(self.names, texts, strict=True):
             if not own:
@@ -45,6 +52,7 @@ class _CandidateBank(TextBank):
         return texts
 
     def features(self, kind: str) -> RaggedFeatures:
+        """Return their features; see `texts`."""
         self.texts(kind)
         return super().features(kind)
 
@@ -81,7 +89,7 @@ class Predictor:
     def __init__(self, method: Method, candidates: Candidates) -> None:
         self.method = method
         self.candidates = candidates
-        self.classes = _CandidateBank(method.backbone, candidates).select(candidates.classes)
+        self.classes = CandidateBank(method.backbone, candidates).select(candidates.classes)
         method.enter(None)
 
     @property
@@ -123,16 +131,6 @@ class Predictor:
             )
         return logits
 
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the probability of each class, float64 [B, K].
-
-        Of images that show one class they sum to 1; of many labels each stands for itself.
-        """
-        if not self.method.head.many_labels:
-            return probabilities(logits)
-        shares: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        return shares
-
     @torch.no_grad()
     def attended(self, image: NDArray[np.uint8]) -> Attended:
         """Return what the patches of one image [S, S, 3] attend to.
@@ -164,6 +162,12 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the softmax over the last axis, float64, rows summing to 1."""
     scores = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     shares: NDArray[np.float64] = scores / scores.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def independent(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probability that each class is shown, float64, for images of many labels."""
+    shares: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
     return shares
 
 

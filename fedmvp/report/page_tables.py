@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from fedmvp.report.estimates import Estimate, SettingScores, verdict
 from fedmvp.report.format import bytes_text, percent, points, spread_text
@@ -21,6 +21,7 @@ __all__ = ["Cell", "Line", "communication", "dataset_tables", "main_table", "mea
            "part_rows", "protocol_rows", "summary_table", "target_table",
            "training_notes"]
 
+_Key = TypeVar("_Key")
 _PERCENT = "\N{NO-BREAK SPACE}%"
 
 
@@ -52,7 +53,7 @@ class Line:
     extra: tuple[str, ...] = ()
 
 
-def measured_column(values: Mapping[str, Estimate | None]) -> dict[str, Cell]:
+def measured_column(values: Mapping[_Key, Estimate | None]) -> dict[_Key, Cell]:
     """Return the measured cells of one column or row, those that print highest marked as best."""
     shown = {key: percent(value.mean) for key, value in values.items() if value is not None}
     top = max((float(text) for text in shown.values()), default=None)

@@ -8,7 +8,7 @@ from typing import Any
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed
 from fedmvp.report.study import Study
-from fedmvp.results.personal import PersonalResult
+from fedmvp.results.personal import STABILITY, PersonalResult
 
 __all__ = ["PERSONAL_COLUMNS", "estimates", "personal_results", "personal_rows"]
 
@@ -20,16 +20,25 @@ def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
     """Yield the rows of tables/personal.csv: every number beside the choices it depends on."""
     for setting, scores in study.scores.items():
         for method in scores.methods:
-            results = personal_results(study, setting, method)
-            for name, value in (estimates(results) if results else {}).items():
-                yield {"setting": setting, "method": method, **results[0].choices, "number": name,
-                       "mean": fixed(value.mean), "std": fixed(value.std),
-                       "seeds": value.seeds}
+            for results in personal_results(study, setting, method):
+                choices = results[0].choices
+                known = {key: choices[key] for key in PERSONAL_COLUMNS if key in choices}
+                for name, value in estimates(results).items():
+                    row = {"setting": setting, "method": method, **known, "number": name,
+                           "mean": fixed(value.mean), "std": fixed(value.std),
+                           "seeds": value.seeds}
+                    if name.startswith(f"{STABILITY}/"):
+                        row["round"] = f"mean of the last {choices['stability_rounds']}"
+                    yield row
 
 
-def personal_results(study: Study, setting: str, method: str) -> list[PersonalResult]:
-    """Return what the seeds of a method found; empty without personal evaluation."""
-    return [run.personal for run in study.runs_of(setting, method) if run.personal]
+def personal_results(study: Study, setting: str, method: str) -> list[list[PersonalResult]]:
+    """Return what the seeds of a method found, for each kind of client's model."""
+    found: dict[str, list[PersonalResult]] = {}
+    for run in study.runs_of(setting, method):
+        for result in run.personal:
+            found.setdefault(result.choices["model"], []).append(result)
+    return list(found.values())
 
 
 def estimates(results: list[PersonalResult]) -> dict[str, Estimate]:

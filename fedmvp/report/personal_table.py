@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedmvp.methods import method_title
-from fedmvp.report.page_tables import Line, measured_column
+from fedmvp.report.page_tables import Cell, Line, measured_column
+from fedmvp.report.estimates import Estimate
 from fedmvp.report.personal import estimates, personal_results
 from fedmvp.report.study import Study
 from fedmvp.results.personal import PersonalResult
@@ -24,7 +25,10 @@ _TITLES = {
     "personal/worst": "Worst 10 %",
     "personal/best": "Best 10 %",
     "personal/minimum": "Minimum",
+    "stability/global": "Global, last rounds",
+    "stability/personal": "Personal, last rounds",
 }
+_LOWER_IS_BETTER = ("personal/std",)
 _MODELS = {
     "untrained": "untrained",
     "aggregated": "the global one",
@@ -43,20 +47,30 @@ class PersonalTable:
 
 def personal_table(study: Study, setting: str) -> PersonalTable | None:
     """Return the table of a setting; None where nothing was evaluated so."""
-    found = {m: personal_results(study, setting, m) for m in study.scores[setting].methods}
-    found = {method: results for method, results in found.items() if results}
+    found = {
+        (method, results[0].choices["model"]): results
+        for method in study.scores[setting].methods
+        for results in personal_results(study, setting, method)
+    }
     if not found:
         return None
-    numbers = {method: estimates(results) for method, results in found.items()}
+    numbers = {line: estimates(results) for line, results in found.items()}
     keys = [key for key in _TITLES if any(key in own for own in numbers.values())]
-    columns = [measured_column({m: own.get(key) for m, own in numbers.items()}) for key in keys]
+    columns = [_column(key, {line: own.get(key) for line, own in numbers.items()}) for key in keys]
     lines = tuple(
-        Line(method_title(method), study.styles[method],
-             tuple(column[method] for column in columns), (_model(results[0]),))
-        for method, results in found.items()
+        Line(method_title(line[0]), study.styles[line[0]],
+             tuple(column[line] for column in columns), (_model(results[0]),))
+        for line, results in found.items()
     )
     return PersonalTable(tuple(_TITLES[key] for key in keys), lines,
                          _note([result for own in found.values() for result in own]))
+
+
+def _column(key: str, values: dict[tuple[str, str], Estimate | None]) -> dict[tuple[str, str], Cell]:
+    cells = measured_column(values)
+    if key in _LOWER_IS_BETTER:
+        return {line: replace(cell, best=False) for line, cell in cells.items()}
+    return cells
 
 
 def _model(result: PersonalResult) -> str:
@@ -67,13 +81,15 @@ def _model(result: PersonalResult) -> str:
 def _note(results: list[PersonalResult]) -> str:
     choices = results[0].choices
     clients = results[0].clients
+    stable = choices.get("stability_rounds")
     idle = max(result.clients["never_selected"] for result in results)
     among = "the classes its client has images of" if choices["candidates"] == "own" else (
         "all classes its dataset trains on")
     mean = "weighted by test images" if choices["client_mean"] == "weighted" else "each counts alike"
+    rounds = f"; “last rounds” is the mean of the last {stable}" if stable else ""
     return (
         f"Test images of each client ({choices['images']}), classified among {among}. Mean over "
-        f"clients: {mean}. After the last round. {clients['all']} clients, "
+        f"clients: {mean}. After the last round{rounds}. {clients['all']} clients, "
         f"{clients['without_test_images']} without test images (left out), at most {idle} never "
         "selected (counted)."
     )

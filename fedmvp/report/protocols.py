@@ -65,7 +65,7 @@ class Protocol:
 _BASE_TO_NEW = Protocol(
     name="base_to_new",
     metrics=(
-        Metric("local", "Local", "test images of each client's own classes, among these classes"),
+        Metric("local", "Local", "each client's test images, among the classes it trains among"),
         Metric("base", "Base", "test images of all trained classes of a dataset, among them"),
         Metric("new", "New", "test images of the other classes, unseen in training, among them"),
         Metric("hm", "HM", "harmonic mean of Local, Base and New"),
@@ -125,6 +125,26 @@ _SETTINGS = {
         "Base to new",
         "base-to-new",
         "Clients hold disjoint base classes; tested on their own, on all base, on unseen classes.",
+    ),
+    "dirichlet_01": (
+        "Label skew, Dirichlet 0.1",
+        "Dirichlet-0.1",
+        "Every class dealt to clients in proportions ~ Dir(0.1): few classes a client.",
+    ),
+    "dirichlet_05": (
+        "Label skew, Dirichlet 0.5",
+        "Dirichlet-0.5",
+        "Every class dealt to clients in proportions ~ Dir(0.5).",
+    ),
+    "few_shot_disjoint": (
+        "Few shots of disjoint classes",
+        "disjoint-classes",
+        "Clients hold classes that no other has, a few images of each.",
+    ),
+    "few_shot": (
+        "Few shots",
+        "few-shot",
+        "Clients hold classes that no other has, a few images of each.",
     ),
     "msst": (
         "Multi-source domains",

@@ -11,7 +11,13 @@ from fedmvp.errors import DataError
 from fedmvp.files import read_json
 from fedmvp.results.cells import RERUN
 
-__all__ = ["PersonalResult", "read_personal"]
+__all__ = ["FINE_TUNED", "STABILITY", "PersonalResult", "read_personal"]
+
+FINE_TUNED = "fine_tuned"
+"""The model of `PersonalResult.choices` that went on training on its client's images."""
+
+STABILITY = "stability"
+"""Prefix of the numbers that are means over the last rounds."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,9 @@ class PersonalResult:
     clients : mapping of str to int
         All, those without test images, those no round selected.
     numbers : mapping of str to float
-        ``global``, ``personal``, ``neighbour``, ``personal_base``, … and the fairness numbers as
-        ``personal/std``, ``global/worst``, …; fractions.
+        ``global``, ``personal``, ``neighbour``, ``personal_base``, …; the fairness numbers as
+        ``personal/std``, ``global/worst``, …; means over the kept rounds as ``stability/global`` and
+        ``stability/personal``. Fractions.
     """
 
     choices: Mapping[str, str]
@@ -34,8 +41,8 @@ class PersonalResult:
     numbers: Mapping[str, float]
 
 
-def read_personal(path: Path) -> PersonalResult | None:
-    """Read personal.json; None where there is none, or nothing was evaluated.
+def read_personal(path: Path) -> tuple[PersonalResult, ...]:
+    """Read personal.json: a result for each kind of model; none where nothing was evaluated.
 
     Raises
     ------
@@ -44,19 +51,27 @@ def read_personal(path: Path) -> PersonalResult | None:
     """
     value: Any = read_json(path) if path.is_file() else {}
     if value == {} or (isinstance(value, dict) and "numbers" not in value):
-        return None
+        return ()
     try:
-        fairness = {
-            f"{kind}/{name}": number
-            for kind, found in value["fairness"].items()
-            for name, number in found.items()
-        }
-        numbers = {name: _fraction(n) for name, n in {**value["numbers"], **fairness}.items()}
-        choices = {str(key): str(choice) for key, choice in value["choices"].items()}
-        clients = {str(key): int(count) for key, count in value["clients"].items()}
+        return tuple(_result(one) for one in (value, value.get(FINE_TUNED)) if one is not None)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"not a personal evaluation ({type(error).__name__}: {error})", where=path,
                         hint=RERUN) from None
+
+
+def _result(value: Mapping[str, Any]) -> PersonalResult:
+    flat = {
+        f"{kind}/{name}": number
+        for kind, found in value["fairness"].items()
+        for name, number in found.items()
+    }
+    stable = value.get(STABILITY, {})
+    flat |= {f"{STABILITY}/{name}": n for name, n in stable.get("numbers", {}).items()}
+    numbers = {name: _fraction(n) for name, n in {**value["numbers"], **flat}.items()}
+    choices = {str(key): str(choice) for key, choice in value["choices"].items()}
+    if stable:
+        choices["stability_rounds"] = str(int(stable["rounds"]))
+    clients = {str(key): int(count) for key, count in value["clients"].items()}
     return PersonalResult(choices, clients, numbers)
 
 

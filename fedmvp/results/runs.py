@@ -29,8 +29,8 @@ class Run:
         Empty for methods without training; numbers that are not finite are None.
     metrics_path : str
         Path of metrics.json from the folder that holds the results folder.
-    personal : PersonalResult or None
-        None without ``evaluation.personal``.
+    personal : tuple of PersonalResult
+        One for each kind of client's model; empty without ``evaluation.personal``.
     """
 
     setting: str
@@ -45,7 +45,7 @@ class Run:
     fingerprint: str
     metrics_path: str
     metrics_sha256: str
-    personal: PersonalResult | None = None
+    personal: tuple[PersonalResult, ...] = ()
 
     @property
     def trained(self) -> bool:

@@ -1,7 +1,8 @@
 """weights.safetensors: which tensor of which fold, and of which client, has which name.
 
 ``<fold>/<name>`` is a global tensor after the last round; ``<fold>/<name>@<client>`` is one that a
-client kept to itself.
+client kept to itself. Under ``federation.kept_rounds`` the same names after ``round@<number>/``, the
+number counted from 0, are those of rounds before the last.
 """
 
 from __future__ import annotations
@@ -15,12 +16,29 @@ from fedmvp.errors import CheckpointError
 from fedmvp.methods.base import Method
 from fedmvp.tensor_files import read_tensors
 
-__all__ = ["fold_tensors", "personal_tensors", "read_weights", "tensor_name"]
+__all__ = ["earlier_rounds", "fold_tensors", "personal_tensors", "read_weights", "round_name", "tensor_name"]
+
+_ROUND = "round@"  # no fold's name has this sign
 
 
 def tensor_name(fold: str, name: str, client: str | None = None) -> str:
     """Return the name in weights.safetensors of a method's tensor."""
     return f"{fold}/{name}" if client is None else f"{fold}/{name}@{client}"
+
+
+def round_name(round_index: int, name: str) -> str:
+    """Return the name in weights.safetensors of what `name` was after a round before the last."""
+    return f"{_ROUND}{round_index}/{name}"
+
+
+def earlier_rounds(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return the tensors of each kept round before the last, in order, named as the last one's."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(_ROUND):
+            number, _, name = key.removeprefix(_ROUND).partition("/")
+            found.setdefault(int(number), {})[name] = tensor
+    return [found[number] for number in sorted(found)]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

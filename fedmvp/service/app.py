@@ -24,8 +24,8 @@ from werkzeug.http import parse_options_header
 import fedmvp
 from fedmvp.errors import DataError, FedMVPError, TooLarge, one_line
 from fedmvp.files import parse_json
-from fedmvp.prediction.bundle import ServedModel
 from fedmvp.prediction.limits import Budget, Busy, Gate, Limits, TooSlow
+from fedmvp.prediction.served import ServedModel
 
 __all__ = ["build_app"]
 

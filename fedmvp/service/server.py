@@ -10,8 +10,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fedmvp.prediction.bundle import ServedModel
 from fedmvp.prediction.limits import Limits
+from fedmvp.prediction.served import ServedModel
 from fedmvp.service.app import build_app
 
 __all__ = ["Connection", "serve"]

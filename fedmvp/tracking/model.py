@@ -29,8 +29,9 @@ from fedmvp.tracking.trouble import store_trouble
 from fedmvp.tracking.upsert import find_run
 
 if TYPE_CHECKING:
-    from fedmvp.prediction.bundle import Bundle, ServedModel
+    from fedmvp.prediction.description import Bundle
     from fedmvp.prediction.limits import Gate
+    from fedmvp.prediction.served import ServedModel
 
 __all__ = ["LoggedModel", "log_model", "pyfunc_model"]
 
@@ -230,12 +231,12 @@ def pyfunc_model() -> Any:
         gate: Gate
 
         def load_context(self, context: Any) -> None:
-            from fedmvp.prediction.bundle import load_bundle
             from fedmvp.prediction.limits import Gate, Limits
+            from fedmvp.prediction.served import open_served
 
             folder = Path(context.artifacts["description"]).parent
             self.gate = Gate(Limits.from_environment())
-            self.served = load_bundle(folder, device=device_names()[0])
+            self.served = open_served(folder, device=device_names()[0])
             self.served.prepare()
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]

@@ -17,7 +17,7 @@ from typing import Any
 
 from fedmvp.files import sha256_file, sha256_json
 from fedmvp.results.key import RunKey, run_name
-from fedmvp.results.personal import PersonalResult, read_personal
+from fedmvp.results.personal import FINE_TUNED, PersonalResult, read_personal
 from fedmvp.results.record import read_metrics, read_record
 from fedmvp.results.rounds import Failure, RoundRow, read_failures, read_rounds
 
@@ -102,10 +102,11 @@ def project(folder: Path) -> Projection:
     key, rounds = record.key, folder / "rounds.csv"
     trained = rounds.is_file()
     files = {f"result/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
-    personal = read_personal(folder / "personal.json")
+    results = read_personal(folder / "personal.json")
+    personal = dict(zip((_PERSONAL, f"{_PERSONAL}/{FINE_TUNED}"), results, strict=False))
     metrics = read_metrics(folder / "metrics.json")
-    if personal:  # under names of their own: none of them can be taken for a setting's metric
-        metrics |= {f"{_PERSONAL}/{name}": value for name, value in personal.numbers.items()}
+    for place, found in personal.items():  # none of them can be taken for a setting's metric
+        metrics |= {f"{place}/{name}": value for name, value in found.numbers.items()}
     identity = {"setting": key.setting, "method": key.method, "seed": str(key.seed)}
     return Projection(
         folder=folder,
@@ -128,9 +129,12 @@ def project(folder: Path) -> Projection:
     )
 
 
-def _personal_choices(personal: PersonalResult | None) -> dict[str, dict[str, Any]]:
+def _personal_choices(personal: Mapping[str, PersonalResult]) -> dict[str, dict[str, Any]]:
     """Return what the personal numbers depend on, as parameters of the run."""
-    return {_PERSONAL: {**personal.choices, "clients": dict(personal.clients)}} if personal else {}
+    return {
+        place: {**found.choices, "clients": dict(found.clients)}
+        for place, found in personal.items()
+    }
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from torch import Tensor
@@ -13,8 +15,8 @@ from fedmvp.federation.client_images import client_data
 from fedmvp.federation.fine_tuning import fine_tune
 from fedmvp.federation.schedule import never_selected
 from fedmvp.methods.base import Method
-from fedmvp.results.weights import fold_tensors, personal_tensors
-from pipeline.support.personal import personal_record
+from fedmvp.results.weights import earlier_rounds, fold_tensors, personal_tensors
+from pipeline.support.personal import own_numbers, personal_record
 from pipeline.support.run_context import RunContext
 
 __all__ = ["trained_record"]
@@ -25,60 +27,101 @@ def trained_record(
 ) -> dict[str, Any]:
     """Return personal.json of a trained run; empty without ``evaluation.personal``.
 
-    A client's model is the global one with what the client kept to itself; under
-    ``evaluation.fine_tune_epochs`` it goes on training on its own images first.
+    A client's model is the global one with what the client kept to itself. Under
+    ``evaluation.fine_tune_epochs`` the record ``fine_tuned`` is of models that went on training on
+    their client's images. ``stability`` is the mean over kept rounds of the first model's scores.
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
         Of weights.safetensors.
     """
-    if not context.params.evaluation.personal:
+    params, federation = context.params.evaluation, context.federation
+    if not params.personal:
         return {}
-    epochs, partition = context.params.evaluation.fine_tune_epochs, context.partition
-    clients = {client.id: client for client in partition.clients}
-
-    def load_global(fold: str) -> None:
-        load_tensors(method, fold_tensors(method, tensors, fold))
-
-    def load_client(fold: str, client: str) -> None:
-        # A client that was never selected has the initial tensors.
-        load_global(fold)
-        load_tensors(method, personal_tensors(tensors, fold, client))
-        method.enter(method.first_phase)
-
-    def tune_client(fold: str, client: str) -> None:
-        # Fine-tuning starts at the initial tensors, too, where a client has none of its own.
-        load_global(fold)
-        data = client_data(clients[client], context.banks, context.train_images, method.head)
-        fine_tune(
-            method,
-            client,
-            data,
-            fold_tensors(method, tensors, fold),
-            personal_tensors(tensors, fold, client),
-            context.federation,
-            epochs=epochs,
-            seed=seed,
-        )
-
-    load = load_client if method.personal else None
-    words = "aggregated_and_own" if method.personal else "aggregated"
-    federation = context.federation
-    idle = (
-        never_selected(
-            [client.id for client in partition.clients_of(fold)],
-            federation.participation,
-            seed,
-            federation.rounds,
+    partition = context.partition
+    idle = sum(
+        len(
+            never_selected(
+                [client.id for client in partition.clients_of(fold)],
+                federation.participation,
+                seed,
+                federation.rounds,
+            )
         )
         for fold in partition.folds
     )
-    return personal_record(
+    last = _Trained(context, method, tensors, seed)
+    record = personal_record(
         context,
         method,
-        Models(load_global, tune_client if epochs else load),
-        model="fine_tuned" if epochs else words,
-        fine_tune_epochs=epochs,
-        never_selected=sum(map(len, idle)),
+        last.models(),
+        model="aggregated_and_own" if method.personal else "aggregated",
+        never_selected=idle,
     )
+    if federation.kept_rounds > 1:
+        rounds = [*earlier_rounds(tensors), tensors]
+        record["stability"] = _stability(
+            [
+                own_numbers(context, method, _Trained(context, method, kept, seed).models())
+                for kept in rounds
+            ]
+        )
+    if params.fine_tune_epochs and context.method in (params.fine_tuned or (context.method,)):
+        record["fine_tuned"] = personal_record(
+            context,
+            method,
+            last.models(params.fine_tune_epochs),
+            model="fine_tuned",
+            fine_tune_epochs=params.fine_tune_epochs,
+            never_selected=idle,
+        )
+    return record
+
+
+def _stability(numbers: list[dict[str, float]]) -> dict[str, Any]:
+    """Return the mean of each number over rounds, all of them counted alike."""
+    return {
+        "rounds": len(numbers),
+        "numbers": {name: fmean(found[name] for found in numbers) for name in numbers[-1]},
+    }
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What one round left: global tensors and the clients' own."""
+
+    context: RunContext
+    method: Method
+    tensors: Mapping[str, Tensor]
+    seed: int
+
+    def models(self, epochs: int = 0) -> Models:
+        """Return the clients' models, fine-tuned where `epochs` are given."""
+        if epochs:
+            return Models(self._load_global, lambda fold, name: self._tune(fold, name, epochs))
+        return Models(self._load_global, self._load_client if self.method.personal else None)
+
+    def _load_global(self, fold: str) -> None:
+        load_tensors(self.method, fold_tensors(self.method, self.tensors, fold))
+
+    def _load_client(self, fold: str, client: str) -> None:
+        # A client that was never selected has the initial tensors.
+        self._load_global(fold)
+        load_tensors(self.method, personal_tensors(self.tensors, fold, client))
+        self.method.enter(self.method.first_phase)
+
+    def _tune(self, fold: str, name: str, epochs: int) -> None:
+        # Fine-tuning starts at the initial tensors, too, where a client has none of its own.
+        self._load_global(fold)
+        client = next(one for one in self.context.partition.clients if one.id == name)
+        fine_tune(
+            self.method,
+            name,
+            client_data(client, self.context.banks, self.context.train_images, self.method.head),
+            fold_tensors(self.method, self.tensors, fold),
+            personal_tensors(self.tensors, fold, name),
+            self.context.federation,
+            epochs=epochs,
+            seed=self.seed,
+        )

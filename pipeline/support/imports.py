@@ -1,7 +1,8 @@
 """Who imports whom in this repository, read from the source with `ast`: nothing is imported.
 
 Imports inside functions count, because a stage runs them; imports under ``if TYPE_CHECKING`` do
-not. ``import_module(f"package.{name}")`` stands for the modules of that package, or for those of
+not, nor do those of a package's own ``__getattr__``: they are made for whoever asks it for a name.
+``import_module(f"package.{name}")`` stands for the modules of that package, or for those of
 `chosen` where the caller knows which are asked for.
 """
 
@@ -139,6 +140,8 @@ class Sources:
     def _imports(self, node: ast.AST, module: str, eager: bool) -> Iterator[str]:
         for child in ast.iter_child_nodes(node):
             if eager and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                continue
+            if isinstance(node, ast.Module) and getattr(child, "name", "") == "__getattr__":
                 continue
             if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
                 for statement in child.orelse:

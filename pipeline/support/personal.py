@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fedmvp.evaluation.personal import Models, accuracy_matrix, personal_numbers
+from fedmvp.evaluation.personal import Models, Score, accuracy_matrix, personal_numbers
 from fedmvp.methods.base import Method
 from pipeline.support.run_context import RunContext
 
-__all__ = ["personal_record"]
+__all__ = ["own_numbers", "personal_record"]
 
 
 def personal_record(
@@ -30,16 +30,7 @@ def personal_record(
         Clients that no round of their fold trained.
     """
     params, partition = context.params.evaluation, context.partition
-    scores = accuracy_matrix(
-        partition,
-        context.manifests,
-        method,
-        models,
-        context.banks,
-        context.test_images,
-        candidates=params.candidates,
-        batch_size=params.batch_size,
-    )
+    scores = _scores(context, method, models)
     tested = {score.target for score in scores if score.kind == "client"}
     return {
         "choices": {
@@ -58,3 +49,28 @@ def personal_record(
         **personal_numbers(scores, params.client_mean),
         "matrix": [score.record() for score in scores],
     }
+
+
+def own_numbers(context: RunContext, method: Method, models: Models) -> dict[str, float]:
+    """Return the numbers on each client's own images; empty where none has test images."""
+    scores = _scores(context, method, models, diagonal=True)
+    found = personal_numbers(scores, context.params.evaluation.client_mean)
+    numbers: dict[str, float] = found.get("numbers", {})
+    return numbers
+
+
+def _scores(
+    context: RunContext, method: Method, models: Models, *, diagonal: bool = False
+) -> list[Score]:
+    params = context.params.evaluation
+    return accuracy_matrix(
+        context.partition,
+        context.manifests,
+        method,
+        models,
+        context.banks,
+        context.test_images,
+        candidates=params.candidates,
+        batch_size=params.batch_size,
+        diagonal=diagonal,
+    )

@@ -161,7 +161,9 @@ class RunContext:
         if self.multilabel is not None:
             params["multilabel"] = self.multilabel.model_dump(mode="json")
         if trained:
-            params["federation"] = self.federation.model_dump(mode="json")
+            # Kept rounds, too, are named only where they are asked for.
+            usual = {"kept_rounds"} if self.federation.kept_rounds == 1 else None
+            params["federation"] = self.federation.model_dump(mode="json", exclude=usual)
         content = {
             "schema": _SCHEMA,
             "setting": self.setting,

@@ -62,6 +62,7 @@ class Case:
         found = [method.first_phase]
         while (later := method.next_phase(found[-1], RoundLosses(-1e9, -1e9))) != found[-1]:
             found.append(later)
+        assert set(found) <= set(method.phases), "phases names all that clients come to"
         return found
 
     def train(

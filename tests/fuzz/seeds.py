@@ -193,14 +193,12 @@ def _checkpoint() -> list[bytes]:
     import torch
 
     from fedmvp.federation.checkpoint import Checkpoint
-    from fedmvp.federation.client import ClientState
 
     def ones() -> dict[str, torch.Tensor]:
         return {"x": torch.ones(2)}
 
-    state = ClientState("all", momentum=ones(), personal=ones())
     row = {"client": "a", "loss": 0.5}
-    whole = Checkpoint(1, ones(), ones(), {"a": state}, [row], [], ones())
+    whole = Checkpoint(1, ones(), ones(), [row], [], ones())
     return [whole.to_bytes()]
 
 

@@ -1,11 +1,12 @@
 """Miniatures of the paper's 20 datasets: their true layouts and class names, tiny images.
 
-``python -m tests.miniatures .`` writes them below ``.fedmvp`` of a folder, for profile
-`paper-mini`. Every class has an image to train on and one to test on, no more.
+``python -m tests.miniatures .`` writes them below ``.fedmvp`` of a folder, for the profiles
+`paper-mini` and `few-shot-mini`. Every class has an image to train on and one to test on, no more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from fedmvp.catalog.spec import load_spec
@@ -23,9 +24,9 @@ LAYOUTS = {**COOP, **IMAGENET, **DOMAINS}
 """Dataset to its folder below the data root and the function that fills it."""
 
 
-def build_miniatures(root: Path) -> None:
-    """Write all datasets and their attribute lists where profile `paper-mini` looks."""
-    for name in LAYOUTS:
+def build_miniatures(root: Path, datasets: Iterable[str] = tuple(LAYOUTS)) -> None:
+    """Write datasets and their attribute lists where the profiles of miniatures look."""
+    for name in datasets:
         build_dataset(name, root / ".fedmvp/data")
         lists = {
             entry: [f"sign {label % 97}", f"mark {label % 89}"]

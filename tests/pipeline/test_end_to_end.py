@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 
 from tests.paths import ROOT
-from tests.unit.docs.blocks import blocks, pages, runnable
+from tests.unit.docs.blocks import blocks, pages, runnable, script
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -144,7 +144,7 @@ def documented(project: Path) -> Path:
     return project
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
+@pytest.mark.parametrize("page", [page for page in pages() if runnable(page) or script(page)])
 def test_commands_of_a_page(documented: Path, page: str) -> None:
     """In order, as a reader types them after a first run; every page begins at the same state."""
     run(documented, "git", "reset", "--quiet", "--hard", "small")
@@ -153,6 +153,8 @@ def test_commands_of_a_page(documented: Path, page: str) -> None:
     run(documented, "dvc", "checkout", "--force", "--quiet")
     for command in runnable(page):
         run(documented, "sh", "-c", command)
+    if code := script(page):
+        run(documented, sys.executable, "-W", "ignore::UserWarning", "-c", code)
 
 
 def test_first_commands_are_in_ci() -> None:

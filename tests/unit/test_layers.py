@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import fedmvp
 from pipeline.support.imports import OURS
 from tests.paths import ROOT, SOURCES
 
@@ -35,14 +36,16 @@ LAYERS = (
     ),
     # The schema of a section may live with the package it configures.
     ("fedmvp.config", "fedmvp.attributes.config"),
+    ("fedmvp.profiles",),
     ("fedmvp.catalog",),
     ("fedmvp.clip", "fedmvp.attributes", "fedmvp.data"),
     ("fedmvp.partition",),
     ("fedmvp.methods",),
     ("fedmvp.results",),
     ("fedmvp.federation", "fedmvp.evaluation", "fedmvp.prediction", "fedmvp.report"),
-    ("fedmvp.tracking", "fedmvp.profiling", "fedmvp.service"),
-    ("fedmvp.cli", "fedmvp.profiles"),
+    ("fedmvp.api",),
+    ("fedmvp.export", "fedmvp.tracking", "fedmvp.profiling", "fedmvp.service"),
+    ("fedmvp.cli",),
     ("pipeline.support",),
     ("pipeline",),
 )
@@ -131,6 +134,19 @@ def test_stages_without_tensors_load_no_heavy_library(stage: str) -> None:
         for name in loaded
         if SOURCES.third_party([name], eager=True) & heavy
     }
+
+
+def test_nobody_here_asks_the_package_for_its_api() -> None:
+    """What ``fedmvp.__getattr__`` imports is in no stage's closure: ask the modules themselves."""
+    asked = {
+        module: sorted(names)
+        for module in ALL
+        for node in ast.walk(SOURCES.tree(module))
+        if isinstance(node, ast.ImportFrom) and node.module == "fedmvp"
+        if (names := {alias.name for alias in node.names} & (set(fedmvp.__all__) - {"__version__"}))
+    }
+    assert set(asked) <= {"fedmvp"}
+    assert "fedmvp.api" not in SOURCES.closure("pipeline.train")
 
 
 def test_no_import_cycles() -> None:

@@ -223,7 +223,7 @@ def test_photographs_on_a_backbone_of_drawings_are_told(
     run: Run, place: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = Domain(backbone="tiny", images="toys", image_size=32, patch_size=8, plain_patches=0.9)
-    monkeypatch.setattr("fedmvp.evaluation.domain.domain_of", lambda spec: kind)
+    monkeypatch.setattr("fedmvp.prediction.model.domain_of", lambda spec: kind)
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(noise).save("noise.png")
     Image.new("RGB", (32, 32), "white").save("plain.png")

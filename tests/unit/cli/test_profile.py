@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fedmvp.cli.profile import changes, profile_names, profile_text
+from fedmvp.cli.profile import changes
 from fedmvp.config import load_params
+from fedmvp.profiles import profile_names, profile_text
 from tests.unit.cli.conftest import ROOT, Run
 
 PARAMS = Path("params.yaml")

@@ -1,5 +1,7 @@
 """The commands in documents: every ``sh`` block, and why it is not run where it is marked so.
 
+``python`` blocks of how-to pages are run, too: those of a page are one script.
+
 ``<!-- not run: REASON -->`` stands in the line above such a block.
 """
 
@@ -74,3 +76,10 @@ def commands(body: str) -> tuple[str, ...]:
 def runnable(page: str) -> list[str]:
     """Return the commands of a page that are run, in order."""
     return [line for block in blocks(page) if block.reason is None for line in block.commands]
+
+
+def script(page: str) -> str | None:
+    """Return the Python of a how-to page; None where there is none."""
+    text = (ROOT / page).read_text(encoding="utf-8") if "/howto/" in page else ""
+    found = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return "\n".join(found) or None

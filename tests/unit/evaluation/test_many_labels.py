@@ -24,7 +24,7 @@ from fedmvp.federation.head_start import start_head
 from fedmvp.federation.training import train
 from fedmvp.methods.base import Method
 from fedmvp.methods.build import build_method, method_params
-from fedmvp.methods.heads import MultiLabelHead
+from fedmvp.methods.multilabel_head import MultiLabelHead
 from fedmvp.multilabel_config import AnnotationParams, MultiLabelParams
 from fedmvp.partition.model import Partition
 from fedmvp.results.predictions import write_label_sets

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+from fedmvp.results.learned import read_learned
 from tests.unit.bad_input.world import ENVIRONMENT, World, build
 
 pytestmark = pytest.mark.usefixtures("words")
@@ -73,12 +76,53 @@ def test_a_federation_from_scheme_to_personal_numbers(world: World) -> None:
     world.params(evaluation__fine_tune_epochs=2)
     run(world, "evaluate small promptfl 1", "evaluate small fedotp 1")
     tuned = read("promptfl")
+    assert {key: tuned[key] for key in plain} == plain
+    assert "fine_tuned" in read("fedotp")
+    tuned = tuned["fine_tuned"]
     assert (tuned["choices"]["model"], tuned["choices"]["fine_tune_epochs"]) == ("fine_tuned", 2)
     assert read("promptfl", "metrics.json") == metrics  # the settings' metrics stay as they were
     shared = [row for row in tuned["matrix"] if row["model"] == "global"]
     assert shared == [row for row in plain["matrix"] if row["model"] == "global"]
     run(world, "evaluate small promptfl 1")
-    assert read("promptfl") == tuned
+    assert read("promptfl")["fine_tuned"] == tuned
+    world.params(evaluation__fine_tuned=["fedotp"])
+    run(world, "evaluate small promptfl 1", "evaluate small fedotp 1")
+    assert read("promptfl") == plain
+    assert "fine_tuned" in read("fedotp")
+
+
+@pytest.mark.parametrize("method", ["promptfl", "fedotp"])
+def test_the_mean_of_the_last_rounds(world: World, method: str) -> None:
+    """Tensors of earlier rounds change neither the others nor what is reported of the last."""
+    world.params(
+        partition__scheme=DIRICHLET,
+        partition__candidates="all",
+        federation__rounds=3,
+        evaluation__personal=True,
+        run__trained=["promptfl", "fedotp"],
+    )
+    stages = (f"train small {method} 1", f"evaluate small {method} 1")
+    run(world, "partition small", *stages)
+    plain, weights = read(method), load_file(f"results/small/{method}/seed1/weights.safetensors")
+    assert "kept_rounds" not in read(method, "run.json")["params"]["federation"]
+    world.params(federation__kept_rounds=3)
+    run(world, *stages)
+    more = load_file(f"results/small/{method}/seed1/weights.safetensors")
+    assert all(torch.equal(tensor, more[name]) for name, tensor in weights.items())
+    assert {name.split("/")[0] for name in more.keys() - weights.keys()} == {"round@0", "round@1"}
+    assert read_learned(Path(f"results/small/{method}/seed1")).tensors.keys() == {
+        name.removeprefix("main/") for name in weights if "@" not in name
+    }
+    found = read(method)
+    stable = found.pop("stability")
+    assert found == plain
+    assert (stable["rounds"], set(stable["numbers"])) == (3, {"global", "personal"})
+    # The last round, three times over, has the last round's mean.
+    same = {f"round@{i}/{name}": t.clone() for i in (0, 1) for name, t in weights.items()}
+    save_file({**weights, **same}, f"results/small/{method}/seed1/weights.safetensors")
+    run(world, stages[1])
+    for name, value in read(method)["stability"]["numbers"].items():
+        assert value == pytest.approx(plain["numbers"][name])
 
 
 def test_off_it_is_empty(world: World) -> None:

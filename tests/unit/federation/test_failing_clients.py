@@ -117,8 +117,9 @@ class Poisoned(InProcessBackend):
         round_index: int,
         learning_rate: float,
         extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+        since: Mapping[str, int] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
-        for result in super().run(tensors, clients, round_index, learning_rate, extra):
+        for result in super().run(tensors, clients, round_index, learning_rate, extra, since):
             if isinstance(result, ClientUpdate) and result.client == "b":
                 name = next(iter(result.tensors))
                 bad = torch.full_like(result.tensors[name], self.value)
@@ -165,12 +166,12 @@ def test_a_failed_client_goes_back_to_the_state_it_had(tiny: Backbone, load: Loa
     backend = InProcessBackend(method, load, ["a"], params, 1)
     [update] = backend.run(start, ["a"], 0, 0.01)
     assert isinstance(update, ClientUpdate)
-    before = {name: buffer.clone() for name, buffer in backend.states["a"].momentum.items()}
+    before = backend.states.before("a", 1).momentum
     [failure] = backend.run(start, ["a"], 1, 1e20)  # diverges after its first step
     assert isinstance(failure, Failure)
-    after = backend.states["a"].momentum
+    after = backend.states.before("a", 2).momentum
     assert all(torch.equal(after[name], before[name]) for name in before)
-    assert backend.states["a"].phase == "promptformer"
+    assert backend.states.before("a", 2).phase == "promptformer"
 
 
 def test_weights_that_diverge_in_the_last_step_fail_too(tiny: Backbone, load: Load) -> None:
@@ -182,4 +183,4 @@ def test_weights_that_diverge_in_the_last_step_fail_too(tiny: Backbone, load: Lo
     [failure] = backend.run(start, ["a"], 0, float("inf"))
     assert isinstance(failure, Failure)
     assert "not finite" in failure.error
-    assert not backend.states["a"].momentum
+    assert not backend.states.before("a", 1).momentum

@@ -5,7 +5,7 @@ Interrupted after any round they end in the same bytes, and no client's result d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientState
 from fedmvp.federation.rounds import FederationResult, run_federation
+from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.methods.fedpromptsrc import FedPromptSRC, round_weights
 from tests.toys import federation
 from tests.unit.baselines.started import create
@@ -52,9 +53,15 @@ def run(
     folder: CheckpointFolder | None = None,
     clients: Sequence[str] = tuple(CLIENTS),
 ) -> tuple[FederationResult, dict[str, ClientState]]:
+    """Return what the server has, and each client, also of kept rounds, as ``<client>@<round>``."""
     method = create(name, tiny, **SECTIONS.get(name, {}))
     start = {key: tensor.detach().clone() for key, tensor in method.tensors().items()}
-    backend = InProcessBackend(method, load, list(CLIENTS), params, 1)
+    first_kept = params.rounds - params.kept_rounds + 1
+    states: States = MemoryStates(method.first_phase, first_kept)
+    if folder:
+        path = folder.path / "states"
+        states = StateFolder(path, method.first_phase, all_from=first_kept)
+    backend = InProcessBackend(method, load, list(CLIENTS), params, 1, states)
     result = run_federation(
         start,
         backend,
@@ -64,7 +71,10 @@ def run(
         checkpoints=folder,
         server=method.server(params.rounds),
     )
-    return result, backend.states
+    kept = {client: states.before(client, params.rounds) for client in CLIENTS}
+    for index in result.earlier:
+        kept |= {f"{client}@{index}": states.before(client, index + 1) for client in CLIENTS}
+    return result, kept
 
 
 def check_same(
@@ -73,10 +83,17 @@ def check_same(
 ) -> None:
     (result, states), (expected, kept) = one, other
     assert result.rows == expected.rows
-    assert list(result.tensors) == list(expected.tensors)
-    for key, tensor in result.tensors.items():
-        assert torch.equal(tensor, expected.tensors[key]), key
+    check_tensors(result.tensors, expected.tensors)
+    assert list(result.earlier) == list(expected.earlier)
+    for index, before in result.earlier.items():
+        check_tensors(before, expected.earlier[index])
     check_states(states, kept)
+
+
+def check_tensors(tensors: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor]) -> None:
+    assert set(tensors) == set(others)
+    for key, tensor in tensors.items():
+        assert torch.equal(tensor, others[key]), key
 
 
 def check_states(states: dict[str, ClientState], kept: dict[str, ClientState]) -> None:
@@ -93,7 +110,7 @@ def check_states(states: dict[str, ClientState], kept: dict[str, ClientState]) -
 def test_a_killed_run_resumes_to_the_same_bytes(
     tiny: Backbone, load: Load, tmp_path: Path, name: str
 ) -> None:
-    params = federation(rounds=3, client_state="persistent", participation=0.7)
+    params = federation(rounds=3, client_state="persistent", participation=0.7, kept_rounds=3)
     whole = run(tiny, load, name, params)
     for stop in (1, 2):
         with pytest.raises(Killed):
@@ -163,6 +180,25 @@ def test_what_is_evaluated_is_the_average_and_training_goes_on_from_the_last(
         expected = sum(share * one[key].double() for share, one in zip(shares, last, strict=True))
         assert torch.equal(tensor, torch.as_tensor(expected).float())
         assert not torch.equal(tensor, last[3][key])
+
+
+@pytest.mark.parametrize("name", ["fedotp", "fedpromptsrc", "fedprograd"])
+def test_kept_rounds_are_what_shorter_runs_end_with(tiny: Backbone, load: Load, name: str) -> None:
+    """The rate is constant, so a run of two rounds is the first two of one of four."""
+    params = federation(rounds=4, schedule="constant", kept_rounds=3)
+    result, states = run(tiny, load, name, params)
+    assert list(result.earlier) == [1, 2]
+    plain, _ = run(tiny, load, name, federation(rounds=4, schedule="constant"))
+    assert plain.earlier == {}
+    check_tensors(result.tensors, plain.tensors)
+    if name == "fedpromptsrc":  # its average is one over the rounds there were
+        return
+    for index, kept in result.earlier.items():
+        short, own = run(tiny, load, name, federation(rounds=index + 1, schedule="constant"))
+        check_tensors(kept, short.tensors)
+        for client in CLIENTS:
+            check_tensors(states[f"{client}@{index}"].personal, own[client].personal)
+    assert {bool(state.personal) for state in states.values()} == {name == "fedotp"}
 
 
 def test_a_servers_state_is_in_the_checkpoint() -> None:

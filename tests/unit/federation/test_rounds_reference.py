@@ -165,11 +165,12 @@ class Recording(InProcessBackend):
         round_index: int,
         learning_rate: float,
         extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+        since: Mapping[str, int] | None = None,
     ) -> Iterator[ClientUpdate | Failure]:
         self.received.append({name: tensor.clone() for name, tensor in tensors.items()})
-        lora = {name: state.phase == "lora" for name, state in self.states.items()}
-        self.phases.append("".join("L" if lora[name] else "p" for name in lora))
-        return super().run(tensors, clients, round_index, learning_rate, extra)
+        phases = [self.states.before(name, round_index).phase for name in self.clients]
+        self.phases.append("".join("L" if phase == "lora" else "p" for phase in phases))
+        return super().run(tensors, clients, round_index, learning_rate, extra, since)
 
 
 def test_half_precision_mean_of_the_official_code() -> None:

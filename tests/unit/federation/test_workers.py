@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from fedmvp.config import FederationParams
 from fedmvp.errors import ClientFailure, ConfigError, DataError
 from fedmvp.federation.backend import Backend, InProcessBackend
-from fedmvp.federation.client import ClientData, ClientState
+from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import FederationResult, run_federation
+from fedmvp.federation.states import MemoryStates, States
 from fedmvp.federation.workers import Workers
 from fedmvp.methods.base import Batch, Loss, Method, RoundLosses
 from fedmvp.methods.classes import ClassSet
@@ -111,18 +112,19 @@ def federate(runner: Backend, params: FederationParams) -> FederationResult:
     return run_federation(start(), runner, list(CLIENTS), params, seed=7)
 
 
-def states() -> dict[str, ClientState]:
-    return {client: ClientState("first") for client in CLIENTS}
+def states() -> States:
+    return MemoryStates("first")
 
 
-def plain(states: Mapping[str, ClientState]) -> Any:
+def plain(states: States, rounds: int) -> Any:
+    kept = {client: states.before(client, rounds) for client in CLIENTS}
     return {
         client: (
             s.phase,
             {n: t.tolist() for n, t in s.momentum.items()},
             {n: t.tolist() for n, t in s.personal.items()},
         )
-        for client, s in states.items()
+        for client, s in kept.items()
     }
 
 
@@ -145,14 +147,14 @@ def test_any_number_of_workers_gives_the_bytes_of_none(count: int) -> None:
     )
     here = backend(params, "b")
     expected = federate(here, params)
-    assert {s.phase for s in here.states.values()} == {"first", "second"}
+    assert {phase for phase, *_ in plain(here.states, 4).values()} == {"first", "second"}
     assert expected.failures
     with Workers(partial(build, params, "b"), [f"place{k}" for k in range(count)]) as workers:
         there = workers.backend("all", states())
         found = federate(there, params)
     assert (found.rows, found.failures) == (expected.rows, expected.failures)
     assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in start())
-    assert plain(there.states) == plain(here.states)
+    assert plain(there.states, 4) == plain(here.states, 4)
 
 
 def test_what_one_client_is_sent_reaches_it_and_no_other() -> None:
@@ -164,7 +166,7 @@ def test_what_one_client_is_sent_reaches_it_and_no_other() -> None:
     with Workers(partial(build, params, ""), ["place0", "place1"]) as workers:
         there = workers.backend("all", states())
         found = list(there.run(start(), list(CLIENTS), 0, 0.1, extra))
-    assert plain(there.states) == plain(here.states)
+    assert plain(there.states, 1) == plain(here.states, 1)
     for client, mine, theirs, other in zip(CLIENTS, found, expected, without, strict=True):
         assert mine.metrics == theirs.metrics  # type: ignore[union-attr]
         assert (theirs.metrics == other.metrics) == (client != "b")  # type: ignore[union-attr]
@@ -205,6 +207,7 @@ import multiprocessing, os, signal
 from functools import partial
 from tests.toys import federation
 from tests.unit.federation.test_workers import build, start, states
+from fedmvp.federation.states import MemoryStates, States
 from fedmvp.federation.workers import Workers
 if __name__ == "__main__":
     workers = Workers(partial(build, federation(), ""), ["place", "place"])

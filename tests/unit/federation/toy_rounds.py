@@ -12,6 +12,7 @@ from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.checkpoint import Checkpoint, CheckpointFolder
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.rounds import FederationResult, RoundReport, run_federation
+from fedmvp.federation.states import StateFolder
 from tests.toys import NAMES, fedmvp
 
 CLIENTS = {"a": NAMES[:2], "b": NAMES[2:5], "c": NAMES[5:7]}
@@ -34,7 +35,8 @@ def run(
 ) -> FederationResult:
     method = fedmvp(tiny, **method_params)
     start = {name: tensor.detach().clone() for name, tensor in method.tensors().items()}
-    backend = InProcessBackend(method, load, list(CLIENTS), params, 1)
+    states = StateFolder(folder / "states", method.first_phase) if folder else None
+    backend = InProcessBackend(method, load, list(CLIENTS), params, 1, states)
     checkpoints = None
     if folder:
         checkpoints = killing(folder, kill_after) if kill_after else CheckpointFolder(folder)

@@ -13,7 +13,7 @@ from fedmvp.errors import ConfigError
 from fedmvp.federation.client import ClientData, ClientState, train_client
 from fedmvp.methods import METHODS
 from fedmvp.methods.build import build_method, load_method, method_params
-from fedmvp.methods.heads import MultiLabelHead
+from fedmvp.methods.multilabel_head import MultiLabelHead
 from fedmvp.methods.multilabel_losses import (
     asymmetric_loss,
     binary_cross_entropy,

@@ -10,14 +10,25 @@ import torch
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
+from fedmvp.errors import ConfigError
 from fedmvp.federation.client import ClientData
 from fedmvp.methods.base import Method
 from fedmvp.methods.build import build_method, method_params
 from fedmvp.multilabel_config import MultiLabelParams
 from tests.bridge import official_state, reference_classes, reference_clip
+from tests.random_clip import random_backbone
+from tests.reference.arithmetic import normalise
 from tests.reference.fedmvp import PAPER, class_scores, feature
 from tests.reference.many_labels import class_logits, mean_loss, pair_loss, plain_loss, tiles
-from tests.reference_baselines.methods import LOGITS, fedotp_global
+from tests.reference_baselines.methods import (
+    LOGITS,
+    fedotp_global,
+    fixed,
+    frozen,
+    gated_feature,
+)
+from tests.reference_baselines.methods import scores as class_cosines
+from tests.reference_baselines.towers import image_tokens
 from tests.toys import NAMES, shake, toy_bank
 from tests.unit.baselines.test_reference import plain, spoken
 
@@ -30,6 +41,8 @@ HEADS = {
     "tiles and whole, bce": MultiLabelParams(head="tiles", whole=True, loss="bce", loss_weight=0.6),
 }
 LABELS = [[1, 0, 1], [0, -1, 0], [-1, -1, -1]]
+PAIR = MultiLabelParams(head="pair")
+REGION = MultiLabelParams(head="region")
 CHEAP = (
     "zero_shot",
     "promptfl",
@@ -147,3 +160,79 @@ def test_fedotp_as_the_server(tiny: Backbone) -> None:
             state["head.bias"][0],
         )
         assert float((logits.detach().double() - torch.stack(expected)).abs().max()) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["zero_shot", "promptfl", "fedvpt", "fedclip", "fedvlp"])
+def test_pairs_of_texts(tiny: Backbone, name: str) -> None:
+    """The same score of the text of absence is taken off."""
+    method = create(name, tiny, PAIR)
+    data = client(tiny, method)
+    loss = method.loss(data.batch(np.arange(3), torch.Generator()), data.classes).total
+    state = {k: t.detach().double() for k, t in method.tensors().items()}
+    names, model = spoken(data.classes.names), plain(tiny)
+    texts = [fixed("a photo without a {}.", n, model) for n in names]
+    features = {
+        "fedvpt": lambda view: normalise(
+            image_tokens(view, model, before_norm=state["prompt"][0])[0]
+        ),
+        "fedclip": lambda view: gated_feature(view, state, model),
+        "fedvlp": lambda view: normalise(
+            image_tokens(view, model, after_norm=state["visual_prompt"][0])[0]
+        ),
+    }
+    feature_of = features.get(name, lambda view: frozen(view, model))
+
+    def difference(view: Tensor) -> Tensor:
+        shown = LOGITS[name](view, state, names, model)
+        return shown - class_cosines(feature_of(view), texts, model)
+
+    expected = reference_loss(data, PAIR, state, float(tiny.scale), difference)
+    assert abs(float(loss.detach()) - float(expected)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("name", ["zero_shot", "fedvpt"])
+def test_regions(name: str, whole: bool) -> None:
+    """Patches' tokens, weighted by the softmax of their own similarity; CLS on request."""
+    backbone = random_backbone("tiny")  # it is told to give all tokens
+    params = REGION.model_copy(update={"whole": whole})
+    method = create(name, backbone, params)
+    data = client(backbone, method)
+    batch = data.batch(np.arange(3), torch.Generator())
+    loss = method.loss(batch, data.classes).total
+    state = {k: t.detach().double() for k, t in method.tensors().items()}
+    names, model = spoken(data.classes.names), plain(backbone)
+    texts = [fixed("a photo of a {}.", n, model) for n in names]
+    count = 1 + backbone.spec.vision.patches
+
+    def pooled(view: Tensor) -> Tensor:
+        prompt = state["prompt"][0] if name == "fedvpt" else None
+        tokens = image_tokens(view, model, before_norm=prompt)[:count]
+        rows = [class_cosines(normalise(t), texts, model) / model.scale for t in tokens]
+        found = []
+        for k in range(len(texts)):
+            weights = [torch.exp(20.0 * row[k]) for row in rows[1:]]
+            terms = [w * row[k] for w, row in zip(weights, rows[1:], strict=True)]
+            region = sum(terms[1:], terms[0]) / sum(weights[1:], weights[0])
+            found.append((region + rows[0][k]) / 2 if whole else region)
+        return torch.stack(found) * model.scale
+
+    expected = reference_loss(data, params, state, float(backbone.scale), pooled)
+    assert abs(float(loss.detach()) - float(expected)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("head", ["region", "pair"])
+@pytest.mark.parametrize("name", ["fedotp", "fedcocoop", "fed_dualcoop"])
+def test_a_head_that_needs_one_text_is_refused(tiny: Backbone, name: str, head: str) -> None:
+    with pytest.raises(ConfigError, match=f"one text for each class, which {name}"):
+        create(name, tiny, MultiLabelParams(head=head))  # type: ignore[arg-type]
+
+
+def test_fedmvp_learns_from_regions_with_its_consistency() -> None:
+    backbone = random_backbone("tiny")
+    method = create("fedmvp", backbone, REGION)
+    method.enter("promptformer")
+    data = client(backbone, method)
+    loss = method.loss(data.batch(np.arange(3), torch.Generator().manual_seed(1)), data.classes)
+    assert bool(loss.total.isfinite()) and 0 < float(loss.parts["loss_con"].detach()) < 2
+    assert len(loss.logits) == 3 * (1 + backbone.spec.vision.patches)

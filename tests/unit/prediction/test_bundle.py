@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from fedmvp.clip.backbone import Backbone
+from fedmvp.data.inputs import read_images
 from fedmvp.errors import BackboneError, CheckpointError, ConfigError
 from fedmvp.files import read_json, write_json
 from fedmvp.prediction import PredictionRequest, load_predictor
 from fedmvp.prediction.bundle import load_bundle, write_bundle
-from fedmvp.prediction.images import decode_files
 from fedmvp.prediction.predictor import probabilities
+from fedmvp.prediction.served import open_served
 from tests.unit.prediction.places import trained, write_result
 
 OUT = Path("bundle")
@@ -28,11 +29,11 @@ def result(tower: Backbone) -> Path:
 def test_a_served_model_predicts_as_the_command_does(result: Path) -> None:
     write_bundle(OUT, result)
     assert {path.name for path in OUT.iterdir()} == {"model.json", "weights.safetensors"}
-    served = load_bundle(OUT)
+    served = open_served(OUT)
     text = base64.b64encode(Path("image0.png").read_bytes()).decode()
     answer, other = served.predict([text, Path("image1.png").read_bytes()])
     predictor = load_predictor(PredictionRequest(result))
-    images = decode_files([Path("image0.png"), Path("image1.png")], predictor.image_size_px)
+    images = read_images([Path("image0.png"), Path("image1.png")], predictor.image_size_px).pixels
     expected = probabilities(predictor.predict(images))
     np.testing.assert_array_equal(list(answer["probabilities"].values()), expected[0])
     np.testing.assert_array_equal(list(other["probabilities"].values()), expected[1])
@@ -45,10 +46,10 @@ def test_a_served_model_predicts_as_the_command_does(result: Path) -> None:
 def test_texts_are_inside(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle needs neither catalog nor attributes where it is served."""
     write_bundle(OUT, result)
-    expected = load_bundle(OUT).predict([Path("image0.png").read_bytes()])
+    expected = open_served(OUT).predict([Path("image0.png").read_bytes()])
     monkeypatch.delenv("FEDMVP_CATALOG")
     Path("data/attributes/toys.json").unlink()
-    assert load_bundle(OUT).predict([Path("image0.png").read_bytes()], "toys") == expected
+    assert open_served(OUT).predict([Path("image0.png").read_bytes()], "toys") == expected
 
 
 def test_the_backbone_is_checked_by_its_hash(result: Path) -> None:
@@ -64,7 +65,7 @@ def test_faulty_requests_and_bundles(result: Path) -> None:
         write_bundle(OUT, result, default_dataset="food")
     write_bundle(OUT, result)
     with pytest.raises(ConfigError, match=r"unknown dataset.*toys"):
-        load_bundle(OUT).predict([], "food")
+        open_served(OUT).predict([], "food")
     write_json(OUT / "model.json", {**read_json(OUT / "model.json"), "more": 1})
     with pytest.raises(CheckpointError, match=r"not a model description"):
         load_bundle(OUT)

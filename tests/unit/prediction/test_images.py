@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedmvp.data.inputs import image_files, read_images
 from fedmvp.errors import DataError
-from fedmvp.prediction.images import decode_files, decode_values, image_files
+from fedmvp.prediction.images import decode_values
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (20, 30, 3), dtype=np.uint8)
 
@@ -36,7 +37,7 @@ def test_every_form_of_an_image_is_the_same_image(tmp_path: Path) -> None:
         PIXELS.astype(float).tolist(),
         np.array([list(row) for row in PIXELS.tolist()], dtype=object),
     ]
-    (expected,) = decode_files([path], 16)
+    (expected,) = read_images([path], 16).pixels
     assert expected.shape == (16, 16, 3)
     for image in decode_values(values, 16):
         np.testing.assert_array_equal(image, expected)
@@ -47,7 +48,7 @@ def test_order_is_kept(tmp_path: Path) -> None:
     for number in range(20):
         paths.append(tmp_path / f"{number}.png")
         Image.new("RGB", (4, 4), (number, 0, 0)).save(paths[-1])
-    assert decode_files(paths, 4)[:, 0, 0, 0].tolist() == list(range(20))
+    assert read_images(paths, 4).pixels[:, 0, 0, 0].tolist() == list(range(20))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no image", png()[:60]])
@@ -55,13 +56,13 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes | None)
     path = tmp_path / "bad.png"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"bad\.png.*hint: replace the file"):
-        decode_files([path], 8)
+    with pytest.raises(DataError, match=r"bad\.png.*hint: (replace the file|correct the path)"):
+        read_images([path], 8)
 
 
-def test_a_folder_is_no_image(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot be decoded"):
-        decode_files([tmp_path], 8)
+def test_a_folder_without_images_is_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no image in this folder"):
+        read_images([tmp_path], 8)
 
 
 @pytest.mark.parametrize(

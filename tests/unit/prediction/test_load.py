@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from fedmvp.clip.backbone import Backbone
+from fedmvp.data.inputs import read_images
 from fedmvp.errors import AttributeTextError, BackboneError, CheckpointError, ConfigError
 from fedmvp.files import read_json, write_json
 from fedmvp.methods.base import Method
 from fedmvp.methods.official_checkpoint import from_official
 from fedmvp.prediction import PredictionRequest, load_predictor
+from fedmvp.prediction.assembly import section_of
 from fedmvp.prediction.backbones import BackboneChoice
-from fedmvp.prediction.images import decode_files
-from fedmvp.prediction.load import PredictionWarning, section_of
+from fedmvp.prediction.model import PredictionWarning
 from fedmvp.prediction.predictor import Predictor, probabilities, ranked
 from fedmvp.results.learned import read_learned, save_learned
 from tests.unit.prediction.places import official_state, trained, write_result
@@ -26,13 +27,13 @@ Write = Callable[..., Path]
 
 
 def logits(predictor: Predictor) -> np.ndarray:
-    images = decode_files([Path("image0.png"), Path("image1.png")], predictor.image_size_px)
+    images = read_images([Path("image0.png"), Path("image1.png")], predictor.image_size_px).pixels
     return predictor.predict(images)
 
 
 def direct(method: Method, predictor: Predictor) -> np.ndarray:
     """Compute the same without the predictor."""
-    images = decode_files([Path("image0.png"), Path("image1.png")], predictor.image_size_px)
+    images = read_images([Path("image0.png"), Path("image1.png")], predictor.image_size_px).pixels
     method.enter(None)
     with torch.no_grad():
         return method.logits(method.backbone.normalise(images), predictor.classes).numpy()
@@ -129,7 +130,7 @@ def test_zero_shot_needs_no_weights_and_no_attributes(tower: Backbone) -> None:
     Path("classes.txt").write_text("sea star\ntram\n", encoding="utf-8")
     predictor = load_predictor(PredictionRequest(classes=Path("classes.txt")))
     features = tower.encode_texts(["a photo of a sea star.", "a photo of a tram."])
-    images = decode_files([Path("image0.png"), Path("image1.png")], 32)
+    images = read_images([Path("image0.png"), Path("image1.png")], 32).pixels
     with torch.no_grad():
         seen = tower.vision.features(tower.normalise(images))
         expected = tower.scale * seen @ features.T

@@ -11,6 +11,8 @@ from fedmvp.errors import DataError
 from fedmvp.files import write_json
 from fedmvp.csv_files import read_csv
 from fedmvp.report import Subject, build
+from fedmvp.report.personal_table import personal_table
+from fedmvp.report.study import load_study
 from fedmvp.results.personal import read_personal
 from fedmvp.tracking.projection import project
 from tests.unit.report.synthetic import World
@@ -53,6 +55,44 @@ def test_page_and_table(world: tuple[Path, Path, Path]) -> None:
     assert {"global", "personal_new", "personal/std", "global/worst"} <= {r["number"] for r in rows}
     summary = {row["metric"] for row in read_csv(out / "tables/summary.csv")}
     assert not summary & {"personal", "global"}
+
+
+def test_fine_tuned_models_and_the_last_rounds_stand_beside(world: tuple[Path, Path, Path]) -> None:
+    results, partitions, out = world
+    folder = results / "base_to_new/fedmvp"
+    plain = {**RECORD, "choices": {**RECORD["choices"], "model": "aggregated",
+                                   "fine_tune_epochs": 0}}
+    stable = {"rounds": 5, "numbers": {"global": 0.4, "personal": 0.6}}
+    for seed in (1, 2):
+        record = {**plain, "stability": stable, "fine_tuned": RECORD}
+        write_json(folder / f"seed{seed}/personal.json", record)
+    build(results, partitions, out, Subject(profile="toy"))
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "fine-tuned, 3 epochs" in page and "the global one" in page
+    assert "“last rounds” is the mean of the last 5" in page
+    rows = read_csv(out / "tables/personal.csv")
+    found = {(row["model"], row["number"]): (row["round"], row["mean"]) for row in rows}
+    assert found["aggregated", "personal"] == ("last", "0.750000")
+    assert found["aggregated", "stability/personal"] == ("mean of the last 5", "0.600000")
+    assert found["fine_tuned", "personal"] == ("last", "0.750000")
+    assert ("fine_tuned", "stability/personal") not in found
+    metrics = project(folder / "seed1").metrics
+    assert metrics["personal_evaluation/stability/personal"] == 0.6
+    assert metrics["personal_evaluation/fine_tuned/personal"] == 0.75
+
+
+def test_an_even_spread_is_not_marked_as_worst(world: tuple[Path, Path, Path]) -> None:
+    results, partitions, out = world
+    for seed in (1, 2):
+        even = {**RECORD, "fairness": {kind: {**RECORD["fairness"][kind], "std": 0.01}
+                                       for kind in ("global", "personal")}}
+        write_json(results / f"base_to_new/zero_shot/seed{seed}/personal.json", even)
+    study = load_study(results, partitions, Subject(profile="toy"), settings=None, methods=None, seeds=None)
+    table = personal_table(study, "base_to_new")
+    assert table is not None
+    spread = table.titles.index("Std over clients")
+    assert not any(line.cells[spread].best for line in table.lines)
+    assert any(line.cells[table.titles.index("Personal")].best for line in table.lines)
 
 
 def test_without_it_nothing_is_shown(world: tuple[Path, Path, Path]) -> None:

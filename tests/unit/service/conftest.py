@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmvp.prediction.bundle import ServedModel, open_model
+from fedmvp.prediction.served import ServedModel, open_served
 
 
 @pytest.fixture(scope="module")
@@ -22,4 +22,4 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedModel]:
         patch.setenv("FEDMVP_CATALOG", "catalog")
         result = write_result(Path(), trained(furnish(Path())))
         tokenize_words(patch)
-        yield open_model(result)
+        yield open_served(result)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from benchmarks.serving import FORM, Sent, fault, form, picture, requests_of, send
-from fedmvp.prediction.bundle import ServedModel
 from fedmvp.prediction.limits import Limits
+from fedmvp.prediction.served import ServedModel
 from tests.unit.service.serving import Broken, Slow, served
 
 LIMITS = Limits(pixels=400_000, images=4, request_bytes=1 << 20, requests=2, seconds=20)

@@ -1,0 +1,184 @@
+"""The model card of an exported run, from the run's own files: README.md as hubs show it.
+
+Nothing in it is a promise of ours: what a file does not say is left out, or said to be unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fedmvp.catalog.spec import dataset_names, load_spec
+from fedmvp.clip.spec import BackboneSpec
+from fedmvp.errors import printable
+from fedmvp.evaluation.bootstrap import Interval, metric_intervals
+from fedmvp.evaluation.domain import domain_of
+from fedmvp.methods import method_title
+from fedmvp.prediction.description import Bundle
+from fedmvp.results.predictions import read_predictions
+from fedmvp.results.record import read_metrics, read_record
+from fedmvp.results.rounds import read_rounds
+from fedmvp.results.targets import TargetScore, read_targets
+from fedmvp.wording import count_text, plural
+
+__all__ = ["model_card"]
+
+_HEAD = """---
+library_name: fedmvp
+license: other
+pipeline_tag: zero-shot-image-classification
+tags: [federated-learning, prompt-learning, clip, {method}]
+---
+# {title} on {backbone}
+
+{what}
+
+```python
+import fedmvp
+model = fedmvp.load("{folder}")
+print(model.classify("photo.png").top(3))
+```
+
+`{folder}` is this folder; `classes=[…]` and `attributes={{…}}` choose other classes. The package
+fedmvp {version} wrote it.
+"""
+
+
+def model_card(bundle: Bundle, spec: BackboneSpec, result: Path, *, fold: str | None = None) -> str:
+    """Return the card of a result.
+
+    Parameters
+    ----------
+    result : Path
+        Folder with run.json; metrics.json, targets.csv, predictions.csv and rounds.csv are read
+        where they are there.
+    fold : str, optional
+        The fold whose tensors are exported; rows of the others are left out.
+
+    Raises
+    ------
+    DataError
+        When one of these files is damaged.
+    """
+    import fedmvp
+
+    record = read_record(result / "run.json")
+    title = method_title(bundle.method)
+    head = _HEAD.format(
+        method=bundle.method,
+        title=title,
+        backbone=spec.name,
+        folder=".",
+        version=fedmvp.__version__,
+        what=f"{title}, trained by a federation in the setting `{record.key.setting}` with seed "
+        f"{record.key.seed}: what it learned, the classes it knows with their texts encoded, and "
+        "how an image is prepared. Images never left their clients; what they sent was averaged.",
+    )
+    parts = (
+        ("Data", _data(bundle)),
+        ("Training", _training(result, bundle, fold)),
+        ("Accuracy", _accuracy(result, fold)),
+        ("Backbone", _backbone(bundle, spec)),
+        ("Limits", _limits(spec)),
+        ("Licences", _licences(bundle)),
+    )
+    sections = ["\n".join([f"\n## {name}\n", *lines]) for name, lines in parts]
+    return head + "\n".join(sections) + "\n"
+
+
+def _data(bundle: Bundle) -> Iterator[str]:
+    yield "| dataset | classes | attributes | template |"
+    yield "|---|---|---|---|"
+    for name, known in bundle.candidates.items():
+        texts = sum(map(len, known.attributes.values()))
+        yield _row(name, len(known.classes), texts, known.template)
+    yield f"\nWithout a word, the classes of `{bundle.default}` are chosen among."
+
+
+def _training(result: Path, bundle: Bundle, fold: str | None) -> Iterator[str]:
+    path = result / "rounds.csv"
+    if path.is_file():
+        rows = [row for row in read_rounds(path) if fold is None or row.fold == fold]
+        images = {(row.fold, row.client): row.images for row in rows}
+        rounds = 1 + max((row.round for row in rows), default=-1)
+        sent = sum(row.bytes_up for row in rows) / max(len(rows), 1)
+        yield (
+            f"{plural(len(images), 'client')} with {plural(sum(images.values()), 'image')} took "
+            f"part in {plural(rounds, 'round')}; a client sent {count_text(sent)} bytes a round "
+            "on average."
+        )
+    else:
+        yield "The log of its rounds was not there."
+    params = read_record(result / "run.json").params
+    chosen = {**params.get("federation", {}), **bundle.section}
+    yield "\n| parameter | value |\n|---|---|"
+    for key, value in sorted(chosen.items()):
+        if value not in (None, {}):
+            yield _row(f"`{key}`", value)
+
+
+def _accuracy(result: Path, fold: str | None) -> Iterator[str]:
+    if not (result / "metrics.json").is_file() or not (result / "targets.csv").is_file():
+        yield "It was not evaluated."
+        return
+    metrics = read_metrics(result / "metrics.json")
+    targets = read_targets(result / "targets.csv")
+    intervals = _intervals(result, targets)
+    yield (
+        "Top-1 accuracy on the setting's test images in percent, of one run"
+        + ("" if fold is None else f" over all folds (these are the tensors of fold `{fold}`)")
+        + (
+            "; with the middle 95 % of a bootstrap over test images and classes, which says "
+            "nothing of other training seeds.\n"
+            if intervals
+            else ". Predictions of single images were not there, so there are no intervals.\n"
+        )
+    )
+    yield "| metric | accuracy | interval |\n|---|---|---|"
+    for name, value in metrics.items():
+        found = intervals.get(name)
+        ends = "" if found is None else f"{100 * found.low:.1f} to {100 * found.high:.1f}"
+        yield _row(name, f"{100 * value:.1f}", ends)
+
+
+def _intervals(result: Path, targets: Sequence[TargetScore]) -> dict[str, Interval]:
+    path = result / "predictions.csv"
+    if not path.is_file():
+        return {}
+    answers = read_predictions(path, [vars(target) for target in targets])
+    base_to_new = any(target.group == "base" for target in targets)
+    protocol = "base_to_new" if base_to_new else "transfer"
+    return metric_intervals(protocol, answers.targets, answers.correct)
+
+
+def _backbone(bundle: Bundle, spec: BackboneSpec) -> Iterator[str]:
+    weights = "" if spec.pretrained is None else f" with the weights `{spec.pretrained}`"
+    yield (
+        f"`{spec.name}`{weights}, frozen, {spec.vision.image_size} px, "
+        f"in {bundle.backbone.precision}. SHA-256 of its tensors: `{spec.tower_sha256}`. Where "
+        "there is a folder `backbone/` it is in there; else it is found by its name, or in the "
+        "file that `FEDMVP_BACKBONE` names."
+    )
+
+
+def _limits(spec: BackboneSpec) -> Iterator[str]:
+    kind = domain_of(spec)
+    if kind is not None:
+        yield f"* The backbone knows {kind.images}; other images are out of its domain."
+    yield "* It always answers with one of the classes it is given, whatever the image shows."
+    yield "* Probabilities are a softmax over these classes; they were not calibrated."
+    yield "* Averaging alone guarantees no privacy; `privacy` above says whether anything did."
+
+
+def _licences(bundle: Bundle) -> Iterator[str]:
+    known = set(dataset_names())
+    for name in bundle.candidates:
+        spec = load_spec(name) if name in known else None
+        licence = spec.licence if spec is not None and spec.licence else "unknown"
+        yield f"* Images of {name}: {printable(licence)}"
+    yield "* Attribute texts were written by a language model or by the dataset's owner."
+    yield "* The backbone's weights keep their own terms; the code is under the Apache License 2.0."
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(printable(str(cell)).replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,30 @@
+"""What is done to an image before the image tower sees it, as others read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedmvp.clip.spec import BackboneSpec
+
+__all__ = ["preprocessing"]
+
+_BICUBIC = 3  # Pillow's number
+
+
+def preprocessing(spec: BackboneSpec) -> dict[str, Any]:
+    """Return what is done to an image, as Hugging Face's ``CLIPImageProcessor`` reads it."""
+    side = spec.vision.image_size
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": side},
+        "resample": _BICUBIC,
+        "do_center_crop": True,
+        "crop_size": {"height": side, "width": side},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(spec.mean),
+        "image_std": list(spec.std),
+    }

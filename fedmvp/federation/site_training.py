@@ -1,0 +1,91 @@
+"""The server's side of a federation of sites: the round loop over a `RemoteBackend`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedmvp.errors import CheckpointError
+from fedmvp.federation.backend import Backend
+from fedmvp.federation.checkpoint import CheckpointFolder
+from fedmvp.federation.plan import Plan, require_possible
+from fedmvp.federation.rounds import FederationResult, RoundReport, run_federation
+from fedmvp.methods.base import Method
+
+__all__ = ["SitesResult", "train_sites"]
+
+_NOISE = "noise_seed"
+_HINT = "restore the file, or delete the folder to begin the federation anew"
+
+
+@dataclass(frozen=True)
+class SitesResult:
+    """What a federation of sites leaves at the server.
+
+    Parameters
+    ----------
+    since : dict of str to int
+        For `RemoteBackend.evaluate`: the state of each client after its last counted round.
+    """
+
+    result: FederationResult
+    since: dict[str, int]
+
+
+def train_sites(
+    plan: Plan,
+    method: Method,
+    backend: Backend,
+    folder: Path,
+    progress: Callable[[RoundReport], None] | None = None,
+) -> SitesResult:
+    """Train the plan's rounds, or what is left of them.
+
+    Parameters
+    ----------
+    method : Method
+        As `Plan.create` makes it.
+    folder : Path
+        Checkpoints of this federation, and the secret of its noise; nobody else's to read.
+
+    Raises
+    ------
+    ConfigError
+        When the plan is not possible.
+    ClientFailure
+        See `run_federation`.
+    """
+    require_possible(plan)
+    federation = plan.resolved()
+    result = run_federation(
+        {name: tensor.detach().clone() for name, tensor in method.tensors().items()},
+        backend,
+        plan.clients,
+        federation,
+        seed=plan.seed,
+        checkpoints=CheckpointFolder(folder),
+        progress=progress,
+        server=method.server(federation.rounds),
+        # Every site knows the plan's seed: noise drawn from it could be taken off again.
+        noise_seed=None if federation.privacy is None else _noise_seed(folder / _NOISE),
+    )
+    return SitesResult(result, {row["client"]: row["round"] + 1 for row in result.rows})
+
+
+def _noise_seed(path: Path) -> int:
+    """Return the secret number that noise is derived from, the same whenever a run resumes."""
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        number = secrets.randbits(62)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = path.with_name(f".{path.name}.partial")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)  # nobody else's, before anything is in it
+        new.write_text(str(number), encoding="ascii")
+        new.replace(path)
+        return number
+    except ValueError:
+        raise CheckpointError("is not a number", where=path, hint=_HINT) from None
