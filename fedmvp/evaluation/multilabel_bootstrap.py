@@ -123,13 +123,19 @@ def _precisions(scores: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.
         ranked, shown = scores[order, k], labels[order, k] == 1
         if not shown.any():
             continue
-        ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(order) - 1)
+        last = np.append(ranked[1:] != ranked[:-1], True)  # of the images with this score
+        ends = np.flatnonzero(last)
+        step = np.cumsum(last) - last
+        hit = np.flatnonzero(shown)
         times = weights[order]
-        # Whole numbers: their sums are exact in any order.
-        total = np.cumsum(times, axis=0, dtype=np.int32)[ends]
-        hits = np.cumsum(np.where(shown[:, np.newaxis], times, 0), axis=0, dtype=np.int32)[ends]
-        gained = np.diff(hits, axis=0, prepend=0)
-        precision = hits / np.maximum(total, 1)
+        # Whole numbers: their sums are exact in any order. Only steps with a positive count.
+        total = np.cumsum(times, axis=0, dtype=np.int32)[ends[step[hit]]]
+        gained = times[hit]
+        hits = np.cumsum(gained, axis=0, dtype=np.int32)
+        # Positives of equal scores are one step: each counts all of them.
+        precision = hits[np.searchsorted(step[hit], step[hit], side="right") - 1] / np.maximum(
+            total, 1
+        )
         positives = hits[-1]
         area = (gained * precision).sum(axis=0)
         found[:, k] = np.where(positives > 0, area / np.maximum(positives, 1), np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
@@ -24,6 +24,7 @@ from fedmvp.evaluation.multilabel_bootstrap import (
 from fedmvp.seeds import numpy_generator
 
 pytestmark = pytest.mark.slow  # imports scikit-learn
+bounded = settings(max_examples=40, deadline=None)
 
 Table = tuple[NDArray[np.float64], NDArray[np.int8]]
 
@@ -39,6 +40,7 @@ def tables(draw: st.DrawFn, ignored: bool = True) -> Table:
     return np.array(scores, float).reshape(shape) / 8, np.array(labels, np.int8).reshape(shape)
 
 
+@bounded
 @given(tables(), st.integers(0, 2**32 - 1))
 def test_neither_order_of_images_nor_scale_of_scores_counts(table: Table, seed: int) -> None:
     scores, labels = table
@@ -49,6 +51,7 @@ def test_neither_order_of_images_nor_scale_of_scores_counts(table: Table, seed: 
     np.testing.assert_allclose(average_precisions(scaled, labels), found, atol=1e-12)
 
 
+@bounded
 @given(tables())
 def test_ignored_pairs_may_as_well_not_be_there(table: Table) -> None:
     scores, labels = table
@@ -59,6 +62,7 @@ def test_ignored_pairs_may_as_well_not_be_there(table: Table) -> None:
             assert average_precisions(scores, labels)[k] == alone
 
 
+@bounded
 @given(tables())
 def test_forms_are_ordered_and_within_bounds(table: Table) -> None:
     step, upper = (average_precisions(*table, form) for form in ("step", "interpolated"))
@@ -70,6 +74,7 @@ def test_forms_are_ordered_and_within_bounds(table: Table) -> None:
     assert ((eleven > 0) & (eleven <= 1)).all()
 
 
+@bounded
 @given(tables(ignored=False))
 def test_f1_is_that_of_scikit_learn(table: Table) -> None:
     scores, labels = table
@@ -85,6 +90,7 @@ def test_f1_is_that_of_scikit_learn(table: Table) -> None:
         assert [ours[name] for name in names] == pytest.approx(theirs[:3])
 
 
+@bounded
 @given(tables(), st.integers(1, 6))
 def test_top_k_predicts_k_classes_an_image(table: Table, k: int) -> None:
     scores, labels = table
@@ -94,6 +100,7 @@ def test_top_k_predicts_k_classes_an_image(table: Table, k: int) -> None:
     assert (counts.hits <= np.minimum(counts.predicted, counts.positives)).all()
 
 
+@bounded
 @given(tables())
 def test_resampled_precision_is_that_of_the_repeated_images(table: Table) -> None:
     """The weighted form against scikit-learn on the drawn rows, written out as often as drawn."""
