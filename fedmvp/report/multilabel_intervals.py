@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmvp.errors import DataError
+from fedmvp.evaluation.average_precision import check_scores
 from fedmvp.evaluation.bootstrap import Interval
 from fedmvp.evaluation.multilabel_bootstrap import (
     ClassMean,
@@ -77,6 +78,7 @@ def multilabel_intervals(
 
 def _resampled(found: Sequence[TargetScores], target: Target) -> NDArray[np.float64]:
     part = _part(found, target)
+    check_scores(part.scores, part.labels, f"{_FILE}: {part.part}")
     return resampled_precisions(part.scores, part.labels, dataset=target.dataset)
 
 

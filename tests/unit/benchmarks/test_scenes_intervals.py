@@ -76,6 +76,15 @@ def test_differences_are_those_of_the_metrics(runs: dict[str, dict[int, Path]]) 
     assert {(i.difference, i.low, i.high) for i in own.values()} == {(0, 0, 0)}
 
 
+def test_damaged_scores_are_told(runs: dict[str, dict[int, Path]]) -> None:
+    damaged = scores(1.0, 1)
+    damaged[1].labels[3, 2] = 7
+    write_scores(runs["fedmvp"][1] / "scores.safetensors", damaged)
+    with pytest.raises(DataError, match="a label is not 0, 1 or ignored; got 7") as caught:
+        multilabel_intervals(partition(), runs["fedmvp"], runs)
+    assert caught.value.where == "scores.safetensors: main/gzsl/toys/gzsl"
+
+
 def test_the_table_has_a_row_for_each_seed_and_all(
     runs: dict[str, dict[int, Path]],
     monkeypatch: pytest.MonkeyPatch,
