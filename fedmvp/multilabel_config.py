@@ -49,14 +49,19 @@ class MultiLabelParams(Section):
         default="a photo without a {}.", description="Text of a class's absence in head `pair`."
     )
     scale: Float = Field(default=20.0, gt=0, description="a at the start; learned from there.")
-    loss: Literal["asl", "bce"] = "asl"
+    loss: Literal["asl", "bce"] = Field(
+        default="asl", description="The asymmetric loss, or binary cross-entropy."
+    )
     gamma_negative: Float = Field(
         default=2.0, ge=0, description="Focusing where a class is absent."
     )
     gamma_positive: Float = Field(default=1.0, ge=0, description="Focusing where it is shown.")
     clip: Float = Field(default=0.05, ge=0, lt=1, description="Probability taken for 0.")
     loss_weight: Float = Field(default=1.0, gt=0, description="Of the loss beside a method's own.")
-    average_precision: Literal["step", "voc11", "interpolated"] = "step"
+    average_precision: Literal["step", "voc11", "interpolated"] = Field(
+        default="step",
+        description="scikit-learn's form; VOC's of 11 recalls; the area under the envelope.",
+    )
     empty_class: Literal["leave_out", "zero"] = Field(
         default="leave_out", description="What a class without positives counts for in the mean."
     )

@@ -25,7 +25,6 @@ from fedmvp.methods.text_prompts import gaussian
 
 __all__ = ["BUNDLES", "FedMVP", "FedMVPFlags", "FedMVPParams"]
 
-
 Depth = Literal["all"] | Annotated[int, Field(ge=1)]
 Classifier = Literal["per_attribute_mean", "concat", "template", "template_and_attributes"]
 
@@ -216,23 +215,19 @@ class FedMVP(Method):
         """
         if phase == "fine_tuning" and self._evaluates_lora:
             return list(self.tensors())
-        if phase == "fine_tuning":
-            return self._names("promptformer")
-        if phase == "promptformer":
+        if phase in ("fine_tuning", "promptformer"):
             return self._names("promptformer")
         return self._names("lora") + (self._names("bank") if self.flags.lora_trains_linear else [])
 
     def communicated(self, phase: str) -> list[str]:
         """Return what the phase trains; everything in the official code."""
-        if self.flags.lora_payload == "full":
-            return list(self.tensors())
-        return self.trainable(phase)
+        whole = self.flags.lora_payload == "full"
+        return list(self.tensors()) if whole else self.trainable(phase)
 
     def downloaded(self, phase: str) -> list[str]:
         """Return the PromptFormer, and LoRA if used; everything in the official code."""
-        if self.flags.lora_payload == "full" or phase == "lora":
-            return list(self.tensors())
-        return self._names("promptformer")
+        whole = self.flags.lora_payload == "full" or phase == "lora"
+        return list(self.tensors()) if whole else self._names("promptformer")
 
     def enter(self, phase: str | None) -> None:
         """Switch LoRA on for its phase; for the server as ``lora_eval`` says, if it is trained."""

@@ -17,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
-
 from fedmvp.errors import DataError
 from fedmvp.files import write_bytes
 from fedmvp.partition.model import Target
@@ -59,6 +57,8 @@ class TargetScores:
 
 def write_scores(path: Path, found: Iterable[TargetScores]) -> None:
     """Write scores.safetensors, the same bytes for the same scores."""
+    from safetensors.numpy import save
+
     arrays, names = {}, {}
     for part in found:
         arrays[f"{part.part}/scores"] = np.ascontiguousarray(part.scores)
@@ -76,6 +76,8 @@ def read_scores(path: Path) -> tuple[TargetScores, ...]:
     DataError
         When the file is damaged, or arrays and names do not belong together.
     """
+    from safetensors.numpy import load
+
     try:
         content = path.read_bytes()
         arrays = load(content)
