@@ -1,4 +1,4 @@
-"""Intervals of differences in mAP and H, by a paired bootstrap over the images of scores.safetensors.
+"""Intervals of differences in mAP and H: a paired bootstrap over images of scores.safetensors.
 
 Only where a setting's global and generalised targets are one dataset each: a mean over datasets
 would need a resample of each.
