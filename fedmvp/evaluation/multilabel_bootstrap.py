@@ -20,7 +20,13 @@ from fedmvp.evaluation.average_precision import IGNORED
 from fedmvp.evaluation.bootstrap import LEVEL, RESAMPLES, Interval
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["ClassMean", "difference_interval", "harmonic_of", "mean_over_classes"]
+__all__ = [
+    "ClassMean",
+    "harmonic_of",
+    "mean_over_classes",
+    "paired_interval",
+    "resampled_precisions",
+]
 
 _Floats = NDArray[np.float64]
 _SEED = 0
@@ -50,25 +56,37 @@ def harmonic_of(seen: NDArray[np.bool_]) -> ClassMean:
     return metric
 
 
-def difference_interval(
-    labels: NDArray[Any],
-    ours: Sequence[NDArray[Any]],
-    theirs: Sequence[NDArray[Any]],
-    metric: ClassMean = mean_over_classes,
-    *,
-    dataset: str = "",
-    resamples: int = RESAMPLES,
+def resampled_precisions(
+    scores: NDArray[Any], labels: NDArray[Any], *, dataset: str = "", resamples: int = RESAMPLES
+) -> _Floats:
+    """Return each class's average precision on the images as they are, then in each resample.
+
+    Parameters
+    ----------
+    scores, labels : ndarray, shape [N, K]
+    dataset : str
+        Names the draw: the same name and number of images give the same resamples, so that runs
+        are paired.
+
+    Returns
+    -------
+    ndarray of float64, shape [1 + R, K]
+        NaN where no image that was drawn shows the class.
+    """
+    once = np.ones((len(labels), 1), dtype=np.int32)
+    drawn = _weights(len(labels), dataset, resamples)
+    return np.concatenate([_precisions(scores, labels, part) for part in (once, *drawn)])
+
+
+def paired_interval(
+    ours: Sequence[_Floats], theirs: Sequence[_Floats], metric: ClassMean = mean_over_classes
 ) -> Interval:
     """Return ours minus theirs, averaged over seeds, with its 95 % percentile interval.
 
     Parameters
     ----------
-    labels : ndarray, shape [N, K]
-    ours, theirs : sequences of ndarray, shape [N, K]
-        Scores of each method, one table a seed; runs are paired by place.
-    metric : callable
-    dataset : str
-        Names the draw, so that equal input gives equal numbers.
+    ours, theirs : sequences of ndarray, shape [1 + R, K]
+        From `resampled_precisions`, one a seed; runs are paired by place.
 
     Raises
     ------
@@ -77,31 +95,11 @@ def difference_interval(
     """
     if len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} and {len(theirs)} runs cannot be paired")
-    once = np.ones((len(labels), 1), dtype=np.int32)
-    observed = _difference(labels, ours, theirs, metric, once)
-    drawn = np.concatenate(
-        [
-            _difference(labels, ours, theirs, metric, weights)
-            for weights in _weights(len(labels), dataset, resamples)
-        ]
+    differences = np.mean(
+        [metric(a) - metric(b) for a, b in zip(ours, theirs, strict=True)], axis=0
     )
-    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Interval(float(observed[0]), float(low), float(high), "images")
-
-
-def _difference(
-    labels: NDArray[Any],
-    ours: Sequence[NDArray[Any]],
-    theirs: Sequence[NDArray[Any]],
-    metric: ClassMean,
-    weights: NDArray[np.int32],
-) -> _Floats:
-    parts = [
-        metric(_precisions(a, labels, weights)) - metric(_precisions(b, labels, weights))
-        for a, b in zip(ours, theirs, strict=True)
-    ]
-    mean: _Floats = np.mean(parts, axis=0)
-    return mean
+    low, high = np.quantile(differences[1:], ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Interval(float(differences[0]), float(low), float(high), "images")
 
 
 def _weights(images: int, dataset: str, resamples: int) -> Iterator[NDArray[np.int32]]:
@@ -125,13 +123,19 @@ def _precisions(scores: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.
         ranked, shown = scores[order, k], labels[order, k] == 1
         if not shown.any():
             continue
-        ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(order) - 1)
+        last = np.append(ranked[1:] != ranked[:-1], True)  # of the images with this score
+        ends = np.flatnonzero(last)
+        step = np.cumsum(last) - last
+        hit = np.flatnonzero(shown)
         times = weights[order]
-        # Whole numbers: their sums are exact in any order.
-        total = np.cumsum(times, axis=0, dtype=np.int32)[ends]
-        hits = np.cumsum(np.where(shown[:, np.newaxis], times, 0), axis=0, dtype=np.int32)[ends]
-        gained = np.diff(hits, axis=0, prepend=0)
-        precision = hits / np.maximum(total, 1)
+        # Whole numbers: their sums are exact in any order. Only steps with a positive count.
+        total = np.cumsum(times, axis=0, dtype=np.int32)[ends[step[hit]]]
+        gained = times[hit]
+        hits = np.cumsum(gained, axis=0, dtype=np.int32)
+        # Positives of equal scores are one step: each counts all of them.
+        precision = hits[np.searchsorted(step[hit], step[hit], side="right") - 1] / np.maximum(
+            total, 1
+        )
         positives = hits[-1]
         area = (gained * precision).sum(axis=0)
         found[:, k] = np.where(positives > 0, area / np.maximum(positives, 1), np.nan)

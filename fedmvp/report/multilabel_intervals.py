@@ -1,4 +1,4 @@
-"""Intervals of differences in mAP and H, by a paired bootstrap over the images of scores.safetensors.
+"""Intervals of differences in mAP and H: a paired bootstrap over images of scores.safetensors.
 
 Only where a setting's global and generalised targets are one dataset each: a mean over datasets
 would need a resample of each.
@@ -12,14 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedmvp.errors import DataError
+from fedmvp.evaluation.average_precision import check_scores
 from fedmvp.evaluation.bootstrap import Interval
 from fedmvp.evaluation.multilabel_bootstrap import (
     ClassMean,
-    difference_interval,
     harmonic_of,
     mean_over_classes,
+    paired_interval,
+    resampled_precisions,
 )
 from fedmvp.partition.model import Partition, Target
 from fedmvp.results.cells import RERUN
@@ -51,21 +54,32 @@ def multilabel_intervals(
     trained = {name for client in partition.clients for name in client.classes}
     mine = _read(ours)
     found: dict[str, dict[str, Interval]] = {}
+    drawn: dict[tuple[int, str], NDArray[np.float64]] = {}
+
+    def of_mine(seed: int, target: Target) -> NDArray[np.float64]:
+        """Return what every other method is compared with, resampled once."""
+        if (seed, target.group) not in drawn:
+            drawn[seed, target.group] = _resampled(mine[seed], target)
+        return drawn[seed, target.group]
+
     for method, folders in others.items():
         theirs = _read(folders)
         seeds = sorted(mine.keys() & theirs.keys())
-        for metric, target in targets.items() if seeds else ():
+        for target in dict.fromkeys(targets.values()) if seeds else ():
             if target is None:
                 continue
-            pairs = [(_part(mine[s], target), _part(theirs[s], target)) for s in seeds]
-            found.setdefault(method, {})[metric] = difference_interval(
-                pairs[0][0].labels,
-                [one.scores for one, _ in pairs],
-                [other.scores for _, other in pairs],
-                _class_mean(metric, target, trained),
-                dataset=target.dataset,
-            )
+            rows = [_resampled(theirs[seed], target) for seed in seeds]
+            own = [of_mine(seed, target) for seed in seeds]
+            for metric in (name for name, tested in targets.items() if tested == target):
+                mean = _class_mean(metric, target, trained)
+                found.setdefault(method, {})[metric] = paired_interval(own, rows, mean)
     return found
+
+
+def _resampled(found: Sequence[TargetScores], target: Target) -> NDArray[np.float64]:
+    part = _part(found, target)
+    check_scores(part.scores, part.labels, f"{_FILE}: {part.part}")
+    return resampled_precisions(part.scores, part.labels, dataset=target.dataset)
 
 
 def _class_mean(metric: str, target: Target, trained: set[str]) -> ClassMean:

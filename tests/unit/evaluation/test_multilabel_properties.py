@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
@@ -16,12 +16,15 @@ from fedmvp.evaluation.average_precision import (
 )
 from fedmvp.evaluation.label_counts import counts_at, counts_top, f1_metrics
 from fedmvp.evaluation.multilabel_bootstrap import (
-    difference_interval,
     harmonic_of,
     mean_over_classes,
+    paired_interval,
+    resampled_precisions,
 )
+from fedmvp.seeds import numpy_generator
 
 pytestmark = pytest.mark.slow  # imports scikit-learn
+bounded = settings(max_examples=40, deadline=None)
 
 Table = tuple[NDArray[np.float64], NDArray[np.int8]]
 
@@ -37,6 +40,7 @@ def tables(draw: st.DrawFn, ignored: bool = True) -> Table:
     return np.array(scores, float).reshape(shape) / 8, np.array(labels, np.int8).reshape(shape)
 
 
+@bounded
 @given(tables(), st.integers(0, 2**32 - 1))
 def test_neither_order_of_images_nor_scale_of_scores_counts(table: Table, seed: int) -> None:
     scores, labels = table
@@ -47,6 +51,7 @@ def test_neither_order_of_images_nor_scale_of_scores_counts(table: Table, seed: 
     np.testing.assert_allclose(average_precisions(scaled, labels), found, atol=1e-12)
 
 
+@bounded
 @given(tables())
 def test_ignored_pairs_may_as_well_not_be_there(table: Table) -> None:
     scores, labels = table
@@ -57,6 +62,7 @@ def test_ignored_pairs_may_as_well_not_be_there(table: Table) -> None:
             assert average_precisions(scores, labels)[k] == alone
 
 
+@bounded
 @given(tables())
 def test_forms_are_ordered_and_within_bounds(table: Table) -> None:
     step, upper = (average_precisions(*table, form) for form in ("step", "interpolated"))
@@ -68,6 +74,7 @@ def test_forms_are_ordered_and_within_bounds(table: Table) -> None:
     assert ((eleven > 0) & (eleven <= 1)).all()
 
 
+@bounded
 @given(tables(ignored=False))
 def test_f1_is_that_of_scikit_learn(table: Table) -> None:
     scores, labels = table
@@ -83,6 +90,7 @@ def test_f1_is_that_of_scikit_learn(table: Table) -> None:
         assert [ours[name] for name in names] == pytest.approx(theirs[:3])
 
 
+@bounded
 @given(tables(), st.integers(1, 6))
 def test_top_k_predicts_k_classes_an_image(table: Table, k: int) -> None:
     scores, labels = table
@@ -92,46 +100,36 @@ def test_top_k_predicts_k_classes_an_image(table: Table, k: int) -> None:
     assert (counts.hits <= np.minimum(counts.predicted, counts.positives)).all()
 
 
+@bounded
 @given(tables())
 def test_resampled_precision_is_that_of_the_repeated_images(table: Table) -> None:
-    """The bootstrap's weighted form against scikit-learn on rows written out again and again: with
-    a single resample, low = high = its difference; the draw is read from a probe of one class."""
+    """The weighted form against scikit-learn on the drawn rows, written out as often as drawn."""
     scores, labels = table
-    other = scores[:, ::-1].copy()
-    interval = difference_interval(labels, [scores], [other], resamples=1)
-    drawn = _drawn(len(labels))
-    once = [mean_or_zero(s[drawn], labels[drawn]) for s in (scores, other)]
-    assert interval.low == interval.high == pytest.approx(once[0] - once[1])
-    exact = [mean_or_zero(s, labels) for s in (scores, other)]
-    assert interval.difference == pytest.approx(exact[0] - exact[1])
-
-
-def mean_or_zero(scores: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
-    """Return mAP; 0 where no class can be judged, so that a difference of two is 0."""
-    return float(np.nan_to_num(mean_average_precision(average_precisions(scores, labels))))
-
-
-def _drawn(images: int) -> NDArray[np.int64]:
-    """Return the images of the first resample."""
-    from fedmvp.seeds import numpy_generator
-
-    return numpy_generator(0, "bootstrap", "scores", "").integers(0, images, size=images)
+    found = resampled_precisions(scores, labels, resamples=2)
+    draws = numpy_generator(0, "bootstrap", "scores", "").integers(0, len(labels), (2, len(labels)))
+    for row, chosen in zip(found, [np.arange(len(labels)), *draws], strict=True):
+        np.testing.assert_allclose(row, average_precisions(scores[chosen], labels[chosen]))
 
 
 def test_a_clear_difference_excludes_zero_and_none_does_not() -> None:
     generator = np.random.default_rng(3)
     labels = (generator.random((200, 6)) < 0.3).astype(np.int8)
     noise = [generator.normal(size=labels.shape) for _ in range(4)]
+
+    def drawn(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return resampled_precisions(scores, labels, dataset="scenes", resamples=300)
+
     good = [labels + 0.8 * n for n in noise[:2]]
     bad = [0.2 * labels + n for n in noise[2:]]
-    interval = difference_interval(labels, good, bad, dataset="scenes", resamples=300)
+    interval = paired_interval([drawn(s) for s in good], [drawn(s) for s in bad])
+    exact = [mean_average_precision(average_precisions(s, labels)) for s in (*good, *bad)]
+    assert interval.difference == pytest.approx((exact[0] + exact[1] - exact[2] - exact[3]) / 2)
     assert 0 < interval.low < interval.difference < interval.high
-    again = difference_interval(labels, good, bad, dataset="scenes", resamples=300)
-    assert again == interval
-    same = difference_interval(labels, good, good, resamples=50)
+    assert paired_interval([drawn(s) for s in good], [drawn(s) for s in bad]) == interval
+    same = paired_interval([drawn(good[0])], [drawn(good[0])])
     assert (same.difference, same.low, same.high) == (0, 0, 0)
     with pytest.raises(ValueError, match="cannot be paired"):
-        difference_interval(labels, good, bad[:1])
+        paired_interval([drawn(good[0])], [])
 
 
 def test_h_in_resamples() -> None:
