@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
-from fedmvp.multilabel_config import AnnotationParams, MultiLabelParams
+from fedmvp.multilabel_config import MultiLabelParams
+from fedmvp.partition_config import AnnotationParams, PartitionParams, SchemeValue
 from fedmvp.sections import Float, Section, parse_section
 from fedmvp.yaml_files import load_yaml
 
@@ -40,14 +41,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 HyphenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 
-def _named(value: object) -> object:
-    """Say what a scheme may be, once for both forms."""
-    if not isinstance(value, str | dict):
-        raise ValueError("give a scheme's name, or {name: …} with its entries")
-    return value
-
-
-SchemeValue = Annotated[str | dict[str, Any], BeforeValidator(_named)]
 """``partition.scheme``; `fedmvp.partition.schemes` reads the entries."""
 
 
@@ -99,35 +92,6 @@ class DataParams(Section):
         ge=0,
         le=4,
         description="Severity of the cameras the catalog entries declare; 0: images as they are.",
-    )
-
-
-class PartitionParams(Section):
-    """How clients are made (docs/method.md#clients)."""
-
-    classes_per_client: int = Field(ge=1, description="Classes of a client, n of the class blocks.")
-    shots: int | None = Field(
-        ge=1, description="Training images per class, drawn before they are dealt; null: all."
-    )
-    seed: int = Field(ge=0, description="Seed of the few-shot sample and of the dealing.")
-    scheme: SchemeValue = Field(
-        default="class_blocks",
-        description="The rule that deals images to clients: its name, or `{name: …}` with its "
-        "entries; a setting may have its own ([partition schemes](../partition_schemes.md)).",
-    )
-    candidates: Literal["own", "all"] = Field(
-        default="own",
-        description="Classes a client trains among: those it has images of, or all that its "
-        "dataset trains on.",
-    )
-    validation: Float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description="Share of a client's images it keeps to choose a threshold (many labels).",
-    )
-    annotations: AnnotationParams | None = Field(
-        default=None, description="`{known: q}` or `{missing: p}`; null: all labels (many labels)."
     )
 
 

@@ -1,34 +1,14 @@
-"""Sections of params.yaml for datasets whose images show many classes (docs/multilabel.md)."""
+"""The section of params.yaml for datasets whose images show many classes (docs/multilabel.md)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from fedmvp.sections import Float, Section
 
-__all__ = ["AnnotationParams", "MultiLabelParams"]
-
-
-class AnnotationParams(Section):
-    """What of the training labels the clients have, where images show many classes."""
-
-    known: Float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Probability that a pair is known; others are left out.",
-    )
-    missing: Float | None = Field(
-        default=None, ge=0, lt=1, description="Share of positives that are taken for negatives."
-    )
-
-    @model_validator(mode="after")
-    def _one(self) -> AnnotationParams:
-        if (self.known is None) == (self.missing is None):
-            raise ValueError("give either known or missing")
-        return self
+__all__ = ["MultiLabelParams"]
 
 
 class MultiLabelParams(Section):

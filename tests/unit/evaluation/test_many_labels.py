@@ -25,8 +25,9 @@ from fedmvp.federation.training import train
 from fedmvp.methods.base import Method
 from fedmvp.methods.build import build_method, method_params
 from fedmvp.methods.multilabel_head import MultiLabelHead
-from fedmvp.multilabel_config import AnnotationParams, MultiLabelParams
+from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.partition.model import Partition
+from fedmvp.partition_config import AnnotationParams
 from fedmvp.results.predictions import write_label_sets
 from fedmvp.results.scores import VALIDATION, TargetScores, read_scores, write_scores
 from fedmvp.results.targets import MULTI_TARGET_COLUMNS, read_targets

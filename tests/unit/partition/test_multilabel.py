@@ -13,7 +13,6 @@ import pytest
 from fedmvp.data.image import Image
 from fedmvp.data.manifest import Manifest
 from fedmvp.errors import DataError, FedMVPError
-from fedmvp.multilabel_config import AnnotationParams
 from fedmvp.partition.annotations import annotate, read_annotations
 from fedmvp.partition.build import build_partition
 from fedmvp.partition.model import Partition, check
@@ -22,6 +21,7 @@ from fedmvp.partition.partition_files import load_partition, save_partition
 from fedmvp.partition.schemes import Pool
 from fedmvp.partition.schemes.label_clusters import LabelClusters, weighted_rows
 from fedmvp.partition.setting_spec import Setting
+from fedmvp.partition_config import AnnotationParams
 from tests.multi_toys import SEEN, UNSEEN, multi_manifest
 from tests.toys import NAMES
 
