@@ -1,6 +1,6 @@
 # The two commands a user needs are `make repro` and `make test`; `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help env repro test check ui lock docs pretrain clean
+.PHONY: help env repro test check ui lock docs federation-demo pretrain clean
 
 # DVC starts stages with $SHELL; a login shell's start-up files must not change the PATH below.
 SHELL := /bin/sh
@@ -18,13 +18,13 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-7s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-15s %s\n", $$1, $$2}'
 
 env: ## build .venv from requirements.txt (PYTHON=… chooses the interpreter: 3.11, 3.12 or 3.13)
 	@.ci/env
 
-repro: env ## train and evaluate everything that is not up to date, then print the report's path
-	@dvc repro
+repro: env ## train and evaluate all that is not up to date, print the report's path (JOBS=2: stages at once)
+	@$(if $(JOBS),fedmvp run --jobs $(JOBS),dvc repro)
 	@fedmvp track sync
 	@echo "report: $(CURDIR)/report/index.html"
 
@@ -48,7 +48,7 @@ ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… chang
 	@fedmvp track sync
 	@fedmvp track ui --port $(or $(PORT),5000)
 
-# Then it is checked that every pin has a wheel for every version; antlr4 alone has none for any.
+# Then it is checked that every pin has a wheel for every version; antlr4 and pyhocon have none for any.
 lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
 	@uv pip compile --quiet --upgrade --python-version 3.11 --extra dev pyproject.toml --output-file requirements.txt
 	@for group in build docs; do \
@@ -58,13 +58,17 @@ lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
 	@for version in 3.11 3.12 3.13; do \
 		echo "requirements.txt on Python $$version"; \
 		uv pip sync --quiet --dry-run --python-version $$version --target .fedmvp/lock --require-hashes \
-			--only-binary :all: --no-binary antlr4-python3-runtime requirements.txt || exit; \
+			--only-binary :all: --no-binary antlr4-python3-runtime \
+			--no-binary pyhocon requirements.txt || exit; \
 	done
 
 docs: env ## build the documents as a site into site/
 	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-docs.txt
 	@mkdocs build --quiet --strict
 	@echo "site: $(CURDIR)/site/index.html (its search needs: python -m http.server --directory site)"
+
+federation-demo: env ## a server and three sites on this machine, over mutual TLS: minutes
+	@python -m benchmarks.federation_demo
 
 pretrain: env ## retrain PictoCLIP, or resume its training: hours on a CPU, see CONTRIBUTING.md
 	@uv pip install --quiet --python .venv/bin/python --require-hashes --requirement requirements-build.txt

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import fedmvp
-from fedmvp.cli import attributes, datasets, profile, track
+from fedmvp.cli import attributes, datasets, federation, profile, site, track
 from fedmvp.cli.bench import bench
 from fedmvp.cli.commands import Commands
 from fedmvp.cli.doctor import doctor
@@ -20,6 +20,7 @@ from fedmvp.cli.import_official import import_official
 from fedmvp.cli.methods import methods
 from fedmvp.cli.predict import predict
 from fedmvp.cli.probe import probe
+from fedmvp.cli.run import run
 from fedmvp.cli.serve import serve
 from fedmvp.cli.settings import settings
 from fedmvp.cli.watch import watch
@@ -59,6 +60,7 @@ def main(
 
 
 app.command()(doctor)
+app.command()(run)
 app.add_typer(profile.app)
 app.add_typer(datasets.app)
 app.add_typer(attributes.app)
@@ -71,4 +73,6 @@ app.command()(probe)
 app.command()(bench)
 app.command()(watch)
 app.command(name="import-official")(import_official)
+app.add_typer(federation.app)
+app.add_typer(site.app)
 app.add_typer(track.app)

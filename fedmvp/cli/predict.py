@@ -23,7 +23,7 @@ def predict(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="weights.safetensors of a result (or its folder), an imported file, or zero_shot."
+            help="Result's folder or weights.safetensors, an export, imported file, or zero_shot."
         ),
     ] = None,
     backbone: Annotated[

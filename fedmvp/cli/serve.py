@@ -15,7 +15,7 @@ def serve(
         Path,
         typer.Argument(
             file_okay=False,
-            help="results/<setting>/<method>/seed<k>, or the folder of a logged model.json",
+            help="results/<setting>/<method>/seed<k>, an export, or a logged model's folder",
         ),
     ],
     fold: Annotated[str | None, typer.Option(help="Fold, if the setting has several.")] = None,
@@ -26,7 +26,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5001,
 ) -> None:
-    """Classify images over HTTP until Ctrl-C: POST /classify, GET /healthz.
+    """Classify images over HTTP until Ctrl-C: a page to drop one on, and POST /classify.
 
     There is no log-in, so it accepts connections from this machine only, unless --host says
     otherwise. Variables such as FEDMVP_SERVE_PIXELS limit what a request may take.

@@ -113,7 +113,8 @@ def _training(result: Path, bundle: Bundle, fold: str | None) -> Iterator[str]:
     chosen = {**params.get("federation", {}), **bundle.section}
     yield "\n| parameter | value |\n|---|---|"
     for key, value in sorted(chosen.items()):
-        if value not in (None, {}):
+        # The method's own entries of the federation section are among those of the run already.
+        if value is not None and key != "federation":
             yield _row(f"`{key}`", value)
 
 

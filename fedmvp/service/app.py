@@ -55,7 +55,7 @@ def build_app(served: ServedModel, limits: Limits) -> FastAPI:
         return {"status": "ok"}
 
     @app.get("/model")
-    async def model() -> dict[str, Any]:
+    def model() -> dict[str, Any]:
         """Say which classes there are, by dataset, and what a request may take."""
         return {**served.about(), "images": limits.images, "pixels": limits.pixels}
 

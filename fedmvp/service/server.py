@@ -39,7 +39,7 @@ class Connection(H11Protocol):
 def serve(served: ServedModel, limits: Limits, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM, on a port that is free (`fedmvp.ports.require_free`)."""
     served.prepare()
-    print(f"serving http://{host}:{port}/classify (Ctrl-C stops it)", file=sys.stderr, flush=True)
+    print(f"serving http://{host}:{port}/ (Ctrl-C stops it)", file=sys.stderr, flush=True)
     connection: Any = partial(Connection, seconds=limits.seconds)
     uvicorn.run(
         build_app(served, limits),

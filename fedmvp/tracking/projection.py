@@ -18,7 +18,7 @@ from typing import Any
 from fedmvp.files import sha256_file, sha256_json
 from fedmvp.results.key import RunKey, run_name
 from fedmvp.results.personal import FINE_TUNED, PersonalResult, read_personal
-from fedmvp.results.record import read_metrics, read_record
+from fedmvp.results.record import RunRecord, read_metrics, read_record
 from fedmvp.results.rounds import Failure, RoundRow, read_failures, read_rounds
 
 __all__ = ["Projection", "curves", "flatten", "project"]
@@ -119,14 +119,22 @@ def project(folder: Path) -> Projection:
         else {},
         tags={
             **identity,
-            "dvc.stage": f"train@{key.setting}-{key.method}-{key.seed}"
-            if trained
-            else f"zero_shot@{key.setting}-{key.method}",
+            **_maker(record, trained),
             **{f"sha256.{path.name}": sha256_file(path) for path in files.values()},
         },
         inputs=dict(sorted(record.inputs.items())),
         files=files,
     )
+
+
+def _maker(record: RunRecord, trained: bool) -> dict[str, str]:
+    """Return what made the result: a stage, or a federation over an engine."""
+    key, engine = record.key, record.content.get("engine")
+    if isinstance(engine, str):
+        return {"engine": engine}
+    if trained:
+        return {"dvc.stage": f"train@{key.setting}-{key.method}-{key.seed}"}
+    return {"dvc.stage": f"zero_shot@{key.setting}-{key.method}"}
 
 
 def _personal_choices(personal: Mapping[str, PersonalResult]) -> dict[str, dict[str, Any]]:

@@ -36,6 +36,7 @@ FEDERATION: dict[str, Any] = {
     "aggregation": "fedadam",
     "server_learning_rate": 0.01,
 }
+FILES_AT_THE_START = 1  # training.json, for those who watch
 SWITCH_LOSS = 2.9  # some clients reach it, some do not
 
 
@@ -132,8 +133,8 @@ def test_killed_at_random_moments(bench: Path) -> None:
 def test_stopped_training_says_how_to_go_on(
     fresh: Path, number: signal.Signals, moment: str
 ) -> None:
-    files = files_a_round(fresh)
-    assert finish(Victim(fresh, moment, 2 * files + 1, signal=number)) == 128 + number
+    count = 2 * files_a_round(fresh) + 1 + FILES_AT_THE_START
+    assert finish(Victim(fresh, moment, count, signal=number)) == 128 + number
     lines = (fresh / "log.txt").read_text(encoding="utf-8").splitlines()
     assert number.name in lines[-1]
     assert "run `dvc repro` to resume" in lines[-1]
@@ -153,7 +154,8 @@ def test_a_full_disk_costs_nothing_that_was_finished(fresh: Path) -> None:
     assert "free disk space" in message
     assert not list(fresh.rglob("*.partial"))
     # Each file is a moment before it has its name, and one after.
-    assert finish(Victim(fresh, "written", 4 * files_a_round(fresh) + 1)) == -signal.SIGKILL
+    moments = 2 * (2 * files_a_round(fresh) + FILES_AT_THE_START)
+    assert finish(Victim(fresh, "written", moments + 1)) == -signal.SIGKILL
     kept = sorted(path.name for path in (fresh / SCRATCH).rglob("round-*"))
     assert len(kept) == 2
     assert finish(Victim(fresh, file_limit=1000)) == 2

@@ -70,6 +70,29 @@ def test_clients_in_several_processes_give_the_same_bytes(tiny_done: Path, tmp_p
     assert found == {name: (tiny_done / folder / name).read_bytes() for name in found}
 
 
+def test_two_stages_at_once_leave_the_same_bytes(
+    tiny_done: Path, tiny_project: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / tiny_project.name
+    shutil.copytree(tiny_project, root, symlinks=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cluster", '{"jobs": 2}'],
+        cwd=root,
+        env=environment(PYTHONPATH=str(root)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {path.relative_to(root): path.read_bytes() for path in files(root)}
+    assert found == {path.relative_to(tiny_done): path.read_bytes() for path in files(tiny_done)}
+    assert (root / "dvc.lock").read_bytes() == (tiny_done / "dvc.lock").read_bytes()
+    assert json.loads(dvc(root, "status", "--json").stdout) == {}
+    # The stage `track` has synced them.
+    runs = recorded_runs(tracking_uri(root)) or {}
+    assert len(runs) == 2
+
+
 def test_a_second_repro_runs_nothing(tiny_done: Path) -> None:
     again = dvc(tiny_done, "repro")
     assert again.returncode == 0

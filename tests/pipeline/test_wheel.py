@@ -58,6 +58,30 @@ def test_the_package_classifies_without_the_repository(installed: Path, tmp_path
     assert "apple" in done.stdout
 
 
+PYTHON = """
+import sys, fedmvp
+model = fedmvp.load("zero_shot", backbone="pictoclip")
+found = model.classify("red.png", classes=["apple", "tram"])
+print(found.classes, len(found.names), sorted({"dvc", "mlflow"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.slow
+def test_the_package_is_used_from_python(installed: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(tmp_path / "red.png")
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON],
+        cwd=tmp_path,
+        env={"PATH": "", "PYTHONPATH": str(installed), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "('apple', 'tram') 1 []\n"
+    for name in ("export/classify.py.txt", "service/static/index.html", "py.typed"):
+        assert (installed / "fedmvp" / name).is_file()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["methods"], ["datasets", "list"], ["profile", "list"]])
 def test_commands_that_look_need_no_repository(

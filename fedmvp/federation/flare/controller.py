@@ -1,0 +1,127 @@
+"""The server's job process: the round loop over FLARE's messages.
+
+A job holds no argument: what is trained stands in the organiser's folder. The loop resumes from its
+checkpoints, so a job that ended in any way is taken up by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nvflare.apis.client import Client
+from nvflare.apis.controller_spec import ClientTask, Task, TaskCompletionStatus
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from fedmvp.errors import FedMVPError
+from fedmvp.federation.flare.events import Events
+from fedmvp.federation.flare.layout import Organiser
+from fedmvp.federation.flare.message import content_of, message_of
+from fedmvp.federation.flare.served import Paused, Served
+from fedmvp.federation.remote import RemoteBackend
+
+__all__ = ["FederationController", "Mail"]
+
+_TASK = "job"
+
+
+class FederationController(Controller):  # type: ignore[misc]
+    """Runs a federation from its newest checkpoint to its result files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: set[str] = set()
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Do nothing: what is needed is loaded when the job has begun."""
+
+    def stop_controller(self, fl_ctx: FLContext) -> None:
+        """Do nothing: nothing is open."""
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        """Train, evaluate, and write the result files; end the job with its error otherwise."""
+        organiser = Organiser.of_process()
+        events = Events(organiser.events)
+        job = str(fl_ctx.get_job_id())
+        try:
+            served = Served(organiser, events)
+            backend = RemoteBackend(
+                served.plan,
+                served.method,
+                Mail(self, fl_ctx),
+                deadline_s=served.settings.round_deadline_s,
+                stop=lambda: _end_if(abort_signal),
+            )
+            self.backend = backend
+            present = [client.name for client in fl_ctx.get_engine().get_clients()]
+            served.run(backend, present, self.heard)
+        except Paused:
+            events.write("paused", job=job)
+        except _Aborted:
+            events.write("aborted", job=job)
+        except FedMVPError as error:
+            kind = type(error).__name__
+            events.write("stopped", job=job, kind=kind, error=str(error))
+            self.system_panic(kind, fl_ctx)
+        except Exception as error:
+            self.logger.exception("the federation stopped")
+            events.write("stopped", job=job, kind=type(error).__name__, error=str(error))
+            self.system_panic(type(error).__name__, fl_ctx)
+
+    def ask(self) -> None:
+        """Begin a new question: nobody has answered it yet."""
+        self.heard.clear()
+
+    def answered(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        """Take an answer in: FLARE calls this in a thread of its own."""
+        content = content_of(client_task.result)
+        self.heard.add(client_task.client.name)
+        client_task.result = None  # FLARE would keep it
+        self.backend.deliver(client_task.client.name, content)
+
+    def ended(self, task: Task, fl_ctx: FLContext) -> None:
+        """Take note of a site that FLARE lost, so that nobody waits for the deadline."""
+        if task.completion_status == TaskCompletionStatus.CLIENT_DEAD:
+            for client in task.targets:
+                self.backend.lost(str(client), "is gone: it sends no sign of life")
+
+    def process_result_of_unknown_task(
+        self, client: Client, task_name: str, client_task_id: str, result: Shareable, ctx: FLContext
+    ) -> None:
+        """Drop an answer that nobody waits for any more."""
+
+
+class _Aborted(Exception):
+    """FLARE ends the job."""
+
+
+def _end_if(abort_signal: Signal) -> None:
+    if abort_signal.triggered:
+        raise _Aborted
+
+
+class Mail:
+    """Hands jobs to sites, and takes back those of the round before that were not fetched."""
+
+    def __init__(self, controller: FederationController, fl_ctx: FLContext) -> None:
+        self.controller = controller
+        self.fl_ctx = fl_ctx
+        self.standing: list[Task] = []
+
+    def __call__(self, jobs: Mapping[str, bytes]) -> None:
+        """Hand each client its job; see `fedmvp.federation.remote.Send`."""
+        for old in self.standing:
+            self.controller.cancel_task(old)
+        self.standing = []
+        self.controller.ask()
+        for client, content in jobs.items():
+            task = Task(
+                _TASK,
+                message_of(content),
+                result_received_cb=self.controller.answered,
+                task_done_cb=self.controller.ended,
+            )
+            self.controller.broadcast(task, self.fl_ctx, targets=[client], min_responses=1)
+            self.standing.append(task)

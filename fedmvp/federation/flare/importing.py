@@ -1,0 +1,133 @@
+"""``fedmvp federation import``: a federation's files where the pipeline keeps its results.
+
+They become a run like any other, under a setting of the federation's name: MLflow and `predict`
+read what they read of a trained stage.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fedmvp.clip.spec import BackboneSpec
+from fedmvp.csv_files import write_csv
+from fedmvp.errors import ConfigError, DataError
+from fedmvp.federation.flare.layout import Organiser
+from fedmvp.federation.flare.outcome import FOLD, is_whole
+from fedmvp.federation.plan import Plan
+from fedmvp.files import read_json, sha256_file, write_bytes, write_json
+from fedmvp.paths import BACKBONE, RESULTS
+from fedmvp.results.key import RunKey
+from fedmvp.results.targets import TARGET_COLUMNS
+
+__all__ = ["import_results"]
+
+_COPIED = ("weights.safetensors", "rounds.csv", "failures.json", "counts.json")
+
+
+def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) -> RunKey:
+    """Write the run's folder, its record last.
+
+    Returns
+    -------
+    RunKey
+        ``federation_<name>``, the method and the seed.
+
+    Raises
+    ------
+    ConfigError
+        When the federation is not finished, no site let its counts out, or another federation of
+        this name was imported before.
+    """
+    if not is_whole(organiser, plan):
+        raise ConfigError(
+            "is not finished",
+            where=organiser.root,
+            hint="run `fedmvp federation serve` to its end first",
+        )
+    counts = read_json(organiser.results / "counts.json")
+    if not counts["accuracies"]:
+        raise ConfigError(
+            "no site let counts of held-out images out, so there is nothing to compare",
+            where=organiser.results / "counts.json",
+            hint="use the weights as they are: `fedmvp predict --weights`",
+        )
+    key = RunKey(f"federation_{plan.name}", plan.method, plan.seed)
+    folder = key.folder(results)
+    record = _record(organiser, plan, key)
+    _require_own(folder / "run.json", record["fingerprint"])
+    for name in _COPIED:
+        write_bytes(folder / name, (organiser.results / name).read_bytes())
+    write_csv(folder / "targets.csv", TARGET_COLUMNS, _targets(counts, plan))
+    write_json(folder / "explain.json", {"images": []})
+    write_json(folder / "metrics.json", counts["accuracies"])
+    write_json(folder / "run.json", record)
+    return key
+
+
+def _require_own(path: Path, fingerprint: str) -> None:
+    """Refuse to write over another federation's run."""
+    try:
+        before = read_json(path) if path.is_file() else {}
+    except DataError:
+        return
+    if before.get("fingerprint", fingerprint) != fingerprint:
+        raise ConfigError(
+            "another federation of this name was imported",
+            where=path.parent,
+            hint="move the folder away first",
+        )
+
+
+def _record(organiser: Organiser, plan: Plan, key: RunKey) -> dict[str, Any]:
+    own = read_json(organiser.results / "run.json")
+    spec = BackboneSpec.model_validate(read_json(organiser.backbone / "spec.json"))
+    backbone = {
+        "name": spec.name,
+        "pretrained": spec.pretrained,
+        "weights": None,
+        "precision": plan.backbone.precision,
+        "linear": plan.backbone.linear,
+    }
+    return {
+        "fingerprint": own["fingerprint"],
+        "schema": own["schema"],
+        "engine": own["engine"],
+        "setting": key.setting,
+        "method": key.method,
+        "seed": key.seed,
+        "params": {
+            "engine": own["engine"],
+            "sites": list(plan.clients),
+            "backbone": backbone,
+            "method": plan.params().resolved(),
+            "federation": plan.resolved().model_dump(mode="json"),
+        },
+        "inputs": {
+            (BACKBONE / "spec.json").as_posix(): sha256_file(organiser.backbone / "spec.json"),
+            organiser.plan.name: sha256_file(organiser.plan),
+        },
+    }
+
+
+def _targets(counts: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
+    """Return a row for each site and group; how many classes there are, no site says."""
+    rows = []
+    for site in plan.clients:
+        for group, numbers in counts["sites"].get(site, {}).items():
+            if numbers.keys() != {"right", "total"}:
+                continue
+            right, total = numbers["right"][0], numbers["total"][0]
+            rows.append(
+                {
+                    "fold": FOLD,
+                    "group": group,
+                    "name": f"{site} {group}",
+                    "dataset": site,
+                    "domain": "",
+                    "classes": 0,
+                    "images": total,
+                    "accuracy": right / total,
+                }
+            )
+    return rows

@@ -1,0 +1,62 @@
+"""``fedmvp site join``: a site that stays, and comes back after whatever ends its process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fedmvp.errors import ConfigError
+from fedmvp.federation.flare.layout import Kit
+from fedmvp.federation.flare.process import Process, site_process
+from fedmvp.interruption import raise_if_stopped
+
+__all__ = ["stay"]
+
+_POLL_S = 0.5
+_FIRST_S, _LONGEST_S = 1.0, 60.0
+_STEADY_S = 120.0
+
+
+def stay(kit: Kit, say: Callable[[str], None]) -> None:
+    """Run the site until a signal comes; a process that ends is started again.
+
+    The pause before it doubles from 1 s to a minute, and is 1 s again after two quiet minutes.
+
+    Raises
+    ------
+    ConfigError
+        When the site has no site.yaml yet.
+    Stopped
+        When a signal came.
+    """
+    if not kit.site.is_file():
+        raise ConfigError(
+            "the site has no site.yaml",
+            where=kit.root,
+            hint=f"write it: `fedmvp site init {kit.root} --images TREE --attributes FILE`",
+        )
+    output = kit.root / "flare.log"
+    say(f"{kit.name}: joined; Ctrl-C ends it; {output} and {kit.log} tell more")
+    wait = _FIRST_S
+    while True:
+        began = time.monotonic()
+        process = site_process(kit, output)
+        try:
+            _watch(process)
+        finally:
+            process.stop()
+        wait = _FIRST_S if time.monotonic() - began > _STEADY_S else min(2 * wait, _LONGEST_S)
+        say(f"{kit.name}: its process ended with {process.popen.returncode}; again in {wait:g} s")
+        _sleep(wait)
+
+
+def _watch(process: Process) -> None:
+    while process.running:
+        _sleep(_POLL_S)
+
+
+def _sleep(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        raise_if_stopped()
+        time.sleep(min(left, _POLL_S))

@@ -1,0 +1,117 @@
+"""Opening the site of a kit; one that cannot be opened still answers, and says so."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fedmvp.errors import MessageError
+from fedmvp.federation.flare.layout import Kit
+from fedmvp.federation.plan import load_plan
+from fedmvp.federation.site import Site
+from fedmvp.federation.site_config import load_site_config
+from fedmvp.federation.site_errors import scrubbed
+from fedmvp.federation.wire import (
+    UNKNOWN_ROUND,
+    Description,
+    EvaluateReply,
+    Refusal,
+    Shapes,
+    TrainReply,
+    decode,
+    encode,
+    reply_limit,
+)
+from fedmvp.files import parse_json
+from fedmvp.tensor_files import parse_header
+
+__all__ = ["Answering", "open_site", "site_log"]
+
+_REPLIES = (TrainReply, EvaluateReply, Description, Refusal)
+
+
+class Answering:
+    """A site, or what is left of one: answers messages, and looks at what leaves.
+
+    Parameters
+    ----------
+    client : str
+        The site's name.
+    handle : callable
+        Message to reply, both bytes; does not raise.
+    shapes : mapping of str to tuple of int
+        Of the tensors that may leave.
+    """
+
+    def __init__(self, client: str, handle: Callable[[bytes], bytes], shapes: Shapes) -> None:
+        self.client = client
+        self.handle = handle
+        self.shapes = shapes
+
+    def check_reply(self, content: bytes) -> None:
+        """Refuse what is none of the replies that may leave.
+
+        Raises
+        ------
+        MessageError
+            For another kind, name, shape or format, values that are not finite, too many bytes,
+            or another client's name.
+        """
+        limit = reply_limit(self.shapes)
+        where = "outgoing message"
+        reply: Any = decode(content, _REPLIES, self.shapes, limit=limit, where=where)
+        if reply.client != self.client:
+            raise MessageError(
+                "bears another client's name",
+                where=where,
+                value=reply.client,
+                hint="this is a fault of the program: report it",
+            )
+
+
+def open_site(kit: Kit) -> Answering:
+    """Load CLIP, images and texts of a kit's site."""
+    log = site_log(kit.log)
+    try:
+        config = load_site_config(kit.site)
+        site = Site.open(config, load_plan(kit.plan), kit.state, log)
+    except Exception as error:  # a job whose process ends takes the whole federation down
+        log("".join(traceback.format_exception(error)))
+        return _closed(kit.name, error)
+    return Answering(config.client, site.handle, site.shapes)
+
+
+def site_log(path: Path) -> Callable[[str], None]:
+    """Return what appends a text to the site's own log; a full disk costs the text alone."""
+
+    def log(text: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{now} {text.rstrip()}\n")
+        except OSError:
+            return
+
+    return log
+
+
+def _closed(client: str, error: Exception) -> Answering:
+    """Return a site that answers everything with why it could not be opened."""
+
+    def handle(content: bytes) -> bytes:
+        failure = scrubbed(client, _round(content), error)
+        return encode(Refusal(client, failure.round_index, failure.error, failure.trace))
+
+    return Answering(client, handle, {})
+
+
+def _round(content: bytes) -> int:
+    """Return the round a message is of, if it says so."""
+    try:
+        fields = parse_json(parse_header(content)["__metadata__"]["fields"])
+        return int(fields["round_index"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return UNKNOWN_ROUND

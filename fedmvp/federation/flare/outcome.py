@@ -1,0 +1,70 @@
+"""What a federation leaves: the files of a trained run, and the sites' own counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safetensors.torch import save
+
+import fedmvp
+from fedmvp.csv_files import write_csv
+from fedmvp.errors import DataError
+from fedmvp.federation.flare.layout import Organiser
+from fedmvp.federation.plan import Plan
+from fedmvp.federation.rounds import FederationResult
+from fedmvp.federation.site_evaluation import SiteCounts
+from fedmvp.files import read_json, sha256_json, write_bytes, write_json
+from fedmvp.results.rounds import ROUND_COLUMNS
+from fedmvp.results.weights import round_name, tensor_name
+
+__all__ = ["FOLD", "is_whole", "write_results"]
+
+FOLD = "all"
+"""The one fold of a federation: classes are the sites' own affair."""
+_RECORD = "run.json"
+
+
+def write_results(
+    organiser: Organiser, plan: Plan, outcome: FederationResult, counts: SiteCounts
+) -> None:
+    """Write the result files; the run's record, written last, says that all are there."""
+    folder = organiser.results
+    tensors = {tensor_name(FOLD, name): tensor for name, tensor in outcome.tensors.items()}
+    for index, kept in outcome.earlier.items():
+        tensors |= {round_name(index, tensor_name(FOLD, name)): t for name, t in kept.items()}
+    content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    write_bytes(folder / "weights.safetensors", content)
+    write_csv(folder / "rounds.csv", ROUND_COLUMNS, [{"fold": FOLD, **row} for row in outcome.rows])
+    write_json(
+        folder / "failures.json", [{"fold": FOLD, **failure} for failure in outcome.failures]
+    )
+    write_json(folder / "counts.json", _counts(counts))
+    write_json(folder / _RECORD, _record(plan))
+
+
+def _counts(counts: SiteCounts) -> dict[str, Any]:
+    return {
+        "groups": counts.groups,
+        "accuracies": counts.accuracies(),
+        "sites": counts.sites,
+        "withheld": counts.withheld,
+        "failures": [{"client": each.client, "error": each.error} for each in counts.failures],
+    }
+
+
+def _record(plan: Plan) -> dict[str, Any]:
+    content = {
+        "schema": 1,
+        "engine": "flare",
+        "package": fedmvp.__version__,
+        "plan": plan.model_dump(mode="json"),
+    }
+    return {"fingerprint": sha256_json(content), **content}
+
+
+def is_whole(organiser: Organiser, plan: Plan) -> bool:
+    """Tell whether the results of this plan are there."""
+    try:
+        return bool(read_json(organiser.results / _RECORD) == _record(plan))
+    except (OSError, DataError):
+        return False

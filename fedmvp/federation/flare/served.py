@@ -1,0 +1,187 @@
+"""The server's part of one job: who takes part, the rounds, the sites' counts, the result files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from fedmvp.clip.backbone import load_backbone
+from fedmvp.devices import prepare_device
+from fedmvp.errors import BackboneError, ClientFailure
+from fedmvp.federation.client import ClientUpdate
+from fedmvp.federation.failures import Failure
+from fedmvp.federation.flare.events import Events
+from fedmvp.federation.flare.layout import Organiser
+from fedmvp.federation.flare.outcome import write_results
+from fedmvp.federation.flare.settings import read_settings
+from fedmvp.federation.plan import describe, load_plan, require_possible
+from fedmvp.federation.remote import RemoteBackend
+from fedmvp.federation.site_training import train_sites
+
+__all__ = ["Paused", "Served", "ToldBackend"]
+
+
+class Paused(Exception):
+    """The job is to end at a round's border: the next one takes returned sites in."""
+
+
+class Served:
+    """A federation at the server.
+
+    Parameters
+    ----------
+    organiser : Organiser
+    events : Events
+
+    Raises
+    ------
+    FedMVPError
+        When the plan is impossible, or the backbone is another than the plan's.
+    """
+
+    def __init__(self, organiser: Organiser, events: Events) -> None:
+        self.organiser = organiser
+        self.events = events
+        self.settings = read_settings(organiser)
+        self.plan = load_plan(organiser.plan)
+        require_possible(self.plan)
+        wanted = self.plan.backbone
+        backbone = load_backbone(
+            organiser.backbone,
+            precision=wanted.precision,
+            linear=wanted.linear,
+            device=prepare_device(),
+        )
+        self.backbone_sha256 = backbone.spec.tower_sha256
+        if self.backbone_sha256 != wanted.sha256:
+            raise BackboneError(
+                f"is another CLIP model than the plan's, {wanted.sha256[:12]}…",
+                where=organiser.backbone,
+                value=self.backbone_sha256,
+                hint="put the model back that was there at `fedmvp federation init`",
+            )
+        self.method = self.plan.create(backbone)
+
+    def run(self, backend: RemoteBackend, present: Sequence[str], heard: Collection[str]) -> None:
+        """Train from the newest checkpoint on, let the sites evaluate, write the result files.
+
+        Parameters
+        ----------
+        present : sequence of str
+            Sites that are in this job.
+        heard : collection of str
+            Those that answered what they were asked last; it changes.
+
+        Raises
+        ------
+        Paused
+            At a round's border, when the supervisor asks for it.
+        FedMVPError
+            When too few sites are left in a round, and whatever else ends a run.
+        """
+        out = self._agree(backend, [name for name in self.plan.clients if name in present])
+        told = ToldBackend(backend, self.organiser.pause, self.events, out, heard)
+        outcome = train_sites(self.plan, self.method, told, self.organiser.checkpoints)
+        self.events.write("evaluating")
+        asked = [name for name in self.plan.clients if name not in out]
+        counts = backend.evaluate(outcome.result.tensors, asked, outcome.since)
+        counts.failures.extend(_left_out(name, self.plan.resolved().rounds, out) for name in out)
+        write_results(self.organiser, self.plan, outcome.result, counts)
+        self.events.write("finished", accuracies=counts.accuracies())
+
+    def _agree(self, backend: RemoteBackend, present: Sequence[str]) -> dict[str, str]:
+        """Return why which sites are no part of this job."""
+        out = {name: "is not connected" for name in self.plan.clients if name not in present}
+        ours = describe(self.plan, self.backbone_sha256)
+        silent, differing = backend.describe(ours, present)
+        for name, error in {**silent, **differing}.items():
+            self.events.write("refused", site=name, error=error)
+            out[name] = f"was refused: {error}" if name in differing else f"is left out: {error}"
+        self.events.write("agreed", sites=[name for name in present if name not in out])
+        return out
+
+
+def _left_out(client: str, round_index: int, out: Mapping[str, str]) -> Failure:
+    return Failure(client, round_index, f"site {client} {out[client]}", "")
+
+
+class ToldBackend:
+    """A backend that tells of each round and each site, and knows who is not there.
+
+    Parameters
+    ----------
+    pause : Path
+        See `Organiser.pause`.
+    out : mapping of str to str
+        Site to the reason for which it is not asked.
+    heard : collection of str
+        See `Served.run`.
+    """
+
+    def __init__(
+        self,
+        backend: RemoteBackend,
+        pause: Path,
+        events: Events,
+        out: Mapping[str, str],
+        heard: Collection[str],
+    ) -> None:
+        self.backend = backend
+        self.pause = pause
+        self.events = events
+        self.out = out
+        self.heard = heard
+
+    def run(
+        self,
+        tensors: Mapping[str, Tensor],
+        clients: Sequence[str],
+        round_index: int,
+        learning_rate: float,
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+        since: Mapping[str, int] | None = None,
+    ) -> Iterator[ClientUpdate | Failure]:
+        """Yield each client's update in turn; see `Backend.run`.
+
+        Raises
+        ------
+        Paused
+            When the supervisor asks for it; what was trained so far is in the checkpoints.
+        """
+        if self.pause.exists():
+            raise Paused
+        self.events.write("round", round=round_index, sites=list(clients))
+        asked = [name for name in clients if name not in self.out]
+        replies = self.backend.run(tensors, asked, round_index, learning_rate, extra, since)
+        for client in clients:
+            out = client in self.out
+            result = self._without(client, round_index) if out else next(replies)
+            self._tell(result, round_index)
+            yield result
+
+    def _without(self, client: str, round_index: int) -> Failure:
+        failure = _left_out(client, round_index, self.out)
+        if self.backend.federation.on_client_failure != "skip":
+            raise ClientFailure(
+                failure.error,
+                where=f"round {round_index}",
+                hint="let the site join, or set federation.on_client_failure: skip",
+            )
+        return failure
+
+    def _tell(self, result: ClientUpdate | Failure, round_index: int) -> None:
+        if isinstance(result, Failure):
+            heard = result.client in self.heard
+            self.events.write(
+                "missed", round=round_index, site=result.client, heard=heard, error=result.error
+            )
+            return
+        self.events.write(
+            "update",
+            round=round_index,
+            site=result.client,
+            images=result.images,
+            loss=result.metrics.get("loss"),
+        )

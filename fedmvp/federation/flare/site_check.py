@@ -1,0 +1,147 @@
+"""``fedmvp site check``: what a site's administrator wants to know before joining."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fedmvp.errors import FedMVPError, told
+from fedmvp.federation.flare.connection import greet
+from fedmvp.federation.flare.installed import flare_version, require_flare
+from fedmvp.federation.flare.layout import Kit
+from fedmvp.federation.plan import Plan, describe, load_plan
+from fedmvp.federation.site import Site
+from fedmvp.federation.site_config import SiteConfig, load_site_config
+
+__all__ = ["Line", "examine"]
+
+_SOON_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding.
+
+    Parameters
+    ----------
+    check, detail : str
+        What was looked at, and what was found.
+    ok : bool
+    hint : str
+        What to do; empty when nothing is.
+    """
+
+    check: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+def examine(kit: Kit, *, connect: bool) -> Iterator[Line]:
+    """Yield the findings; what is wrong with one does not hide the others."""
+    yield from _guarded("engine", _engine)
+    yield from _guarded("certificate", lambda: _certificate(kit))
+    if connect:
+        yield from _guarded("connection", lambda: _connection(kit))
+    yield from _guarded("site", lambda: _site(kit))
+
+
+def _guarded(check: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    """Turn an error the user can correct into a finding."""
+    try:
+        yield from look()
+    except FedMVPError as error:
+        yield Line(check, False, f"{error.where}: {error.what}", error.hint)
+    except OSError as error:
+        yield Line(check, False, told(error, "check the path and its permissions") or str(error))
+
+
+def _engine() -> Iterator[Line]:
+    require_flare()
+    yield Line("engine", True, f"nvflare {flare_version()}")
+
+
+def _certificate(kit: Kit) -> Iterator[Line]:
+    """Look at the clock by the certificate: both sides refuse one that is not valid now."""
+    from cryptography import x509
+
+    own = x509.load_pem_x509_certificate((kit.startup / "client.crt").read_bytes())
+    now = datetime.now(UTC)
+    if now < own.not_valid_before_utc:
+        yield Line(
+            "clock",
+            False,
+            f"it is {now:%Y-%m-%d %H:%M} UTC here, before the kit was made",
+            "set the clock: certificates are not valid yet",
+        )
+        return
+    days = (own.not_valid_after_utc - now).days
+    hint = "ask the organiser for `fedmvp federation renew`" if days < _SOON_DAYS else ""
+    detail = f"{kit.name}, {max(days, 0)} days left; clock {now:%Y-%m-%d %H:%M} UTC"
+    yield Line("certificate", days >= 0, detail, hint)
+
+
+def _connection(kit: Kit) -> Iterator[Line]:
+    greeting = greet(kit)
+    yield Line("connection", True, f"{greeting.server} accepts this certificate, {greeting.cipher}")
+    skew = greeting.skew_s
+    if skew is not None and skew > 0:
+        yield Line("clock", False, f"{skew:.0f} s before the server's certificate", "set the clock")
+
+
+def _site(kit: Kit) -> Iterator[Line]:
+    """Open the site as a job does, train a little, and say what would leave."""
+    plan, config = load_plan(kit.plan), load_site_config(kit.site)
+    with tempfile.TemporaryDirectory(prefix="fedmvp-check.") as scratch:
+        problems: list[str] = []
+        site = Site.open(config, plan, Path(scratch), problems.append)
+        client = site.data.client
+        yield Line(
+            "data",
+            True,
+            f"{len(client.train)} training images of {len(client.classes)} classes; held out: "
+            + (", ".join(f"{len(t.images)} {t.group}" for t in site.data.targets) or "none"),
+        )
+        yield Line("attributes", True, f"texts for {len(site.data.manifest.classes)} classes")
+        yield Line("backbone", True, f"{plan.backbone.sha256[:12]}…, the federation's")
+        agreed = describe(plan, site.backbone.spec.tower_sha256)
+        yield Line("agreement", True, ", ".join(f"{k} {v[:12]}" for k, v in agreed.items()))
+        yield from _dry_round(config, plan, Path(scratch) / "dry", problems)
+        yield from _leaving(site, config)
+
+
+def _dry_round(config: SiteConfig, plan: Plan, states: Path, problems: list[str]) -> Iterator[Line]:
+    """Train one round on one image a class; nothing of it is kept."""
+    few = config.model_copy(
+        update={"shots": 1, "minimum": config.minimum.model_copy(update={"images": 1})}
+    )
+    reply = Site.open(few, plan, states, problems.append).rehearse()
+    told_of = {name: round(value, 4) for name, value in reply.metrics.items()}
+    yield Line("training", True, f"one image a class: {told_of or 'metrics stay here'}")
+
+
+def _leaving(site: Site, config: SiteConfig) -> Iterator[Line]:
+    """Say what would leave, of each kind."""
+    tensors = [f"{name} {tuple(shape)}" for name, shape in site.shapes.items()]
+    size = sum(tensor.numel() * 4 for tensor in site.method.tensors().values())
+    yield Line(
+        "would leave",
+        True,
+        f"each round, of these tensors those that travel, float32, at most "
+        f"{size:,} bytes: {', '.join(tensors)}",
+    )
+    metrics = ", ".join(site.metrics) or "no metric"
+    yield Line("would leave", True, f"each round: {metrics}, the phase, the number of images")
+    counts = (
+        f"counts of right and all held-out images, of groups of {config.minimum.group} and more"
+        if site.evaluates
+        else "no counts"
+    )
+    yield Line("would leave", True, f"after the last round: {counts}")
+    yield Line("would leave", True, "before the first: hashes of the plan, and fedmvp's version")
+    yield Line(
+        "stays here", True, "images, class names, attribute texts, paths, texts of errors, logs"
+    )

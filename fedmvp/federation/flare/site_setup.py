@@ -1,0 +1,107 @@
+"""``fedmvp site init``: site.yaml, and the frozen CLIP beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from fedmvp.attributes.class_attributes import (
+    ClassAttributes,
+    load_attributes,
+    save_attributes,
+)
+from fedmvp.attributes.schema import check_list
+from fedmvp.clip.spec import BackboneSpec
+from fedmvp.errors import BackboneError, ConfigError
+from fedmvp.federation.flare.layout import Kit
+from fedmvp.federation.plan import load_plan
+from fedmvp.federation.site_config import SiteConfig
+from fedmvp.files import read_json, write_text
+from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
+from fedmvp.sections import parse_section
+
+__all__ = ["write_site"]
+
+_ATTRIBUTES = "attributes.json"
+_HEAD = """\
+# This site's own settings. Nothing of this file is ever sent; what may leave stands below `share`.
+"""
+
+
+def write_site(
+    kit: Kit,
+    images: Path,
+    attributes: Path,
+    choice: BackboneChoice,
+    *,
+    template: str,
+    known: str,
+) -> None:
+    """Write site.yaml, once all it names is there.
+
+    Raises
+    ------
+    ConfigError
+        When the images or the attributes are not there, or an entry is impossible.
+    BackboneError
+        When the CLIP model is not the federation's.
+    """
+    if not images.is_dir():
+        raise ConfigError(
+            "no folder of images", where="--images", value=images, hint="correct the path"
+        )
+    if not attributes.is_file():
+        raise ConfigError(
+            "no file of attributes", where="--attributes", value=attributes, hint="correct the path"
+        )
+    plan = load_plan(kit.plan)
+    value = {
+        "client": kit.name,
+        "images": {"tree": str(images.absolute()), "template": template},
+        "attributes": _ATTRIBUTES,
+        "backbone": kit.backbone.name,
+        "known": known,
+    }
+    config = parse_section(SiteConfig, value, "fedmvp site init")
+    texts = _texts(attributes)
+    folder = prepare_backbone(choice)
+    spec = BackboneSpec.model_validate(read_json(folder / "spec.json"))
+    if spec.tower_sha256 != plan.backbone.sha256:
+        raise BackboneError(
+            f"is another CLIP model than the federation's, {plan.backbone.sha256[:12]}…",
+            where="--backbone",
+            value=f"{choice.name} {spec.tower_sha256[:12]}…",
+            hint="ask the organiser for the model's name and weights",
+        )
+    shutil.rmtree(kit.backbone, ignore_errors=True)
+    shutil.copytree(folder, kit.backbone)
+    save_attributes(kit.root / _ATTRIBUTES, texts)
+    written = {
+        **value,
+        "minimum": config.minimum.model_dump(mode="json"),
+        "share": config.share.model_dump(mode="json"),
+        "max_update_norm": config.max_update_norm,
+    }
+    text: str = yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100)
+    write_text(kit.site, _HEAD + text)
+    kit.site.chmod(0o600)
+
+
+def _texts(path: Path) -> ClassAttributes:
+    """Read attributes: as the stage writes them, or plainly, a list of texts for each class.
+
+    Raises
+    ------
+    FedMVPError
+        When they are neither.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or "classes" in value:
+        return load_attributes(path)
+    classes = {
+        str(name): check_list(texts, dataset="images", class_name=str(name), may_name_class=True)
+        for name, texts in value.items()
+    }
+    return ClassAttributes("images", "file", path.name, "", classes)

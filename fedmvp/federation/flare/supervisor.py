@@ -1,0 +1,248 @@
+"""``serve``: keeps a server and a job running until the result files are there.
+
+FLARE takes up no job again: not one whose server was killed, nor one that a site's process took
+down, and a site that returns is given no part in a running one. All three are cured by a new job,
+which goes on from our checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from filelock import FileLock, Timeout
+
+from fedmvp.errors import ClientFailure, ConfigError
+from fedmvp.federation.flare.events import Events
+from fedmvp.federation.flare.job import write_job
+from fedmvp.federation.flare.layout import Organiser
+from fedmvp.federation.flare.outcome import is_whole
+from fedmvp.federation.flare.policy import server_resources
+from fedmvp.federation.flare.process import Process, server_process
+from fedmvp.federation.flare.progress import Progress
+from fedmvp.federation.flare.session import Session, Unreachable, open_session
+from fedmvp.federation.flare.settings import FederationSettings
+from fedmvp.federation.plan import Plan
+from fedmvp.files import write_json
+from fedmvp.interruption import raise_if_stopped
+
+__all__ = ["Supervisor", "held"]
+
+_POLL_S = 0.5
+_SERVER_S = 180.0
+_TRIES = 5
+# What another job cannot cure. Whatever else a job ends with, the next one may get further.
+_LASTING = ("ConfigError", "BackboneError", "CheckpointError", "DataError")
+
+
+@contextmanager
+def held(organiser: Organiser) -> Iterator[None]:
+    """Keep a second `serve` of the same folder out meanwhile.
+
+    Raises
+    ------
+    ConfigError
+        When there is one.
+    """
+    organiser.run.mkdir(exist_ok=True, mode=0o700)
+    lock = FileLock(organiser.run / "serve.lock")
+    try:
+        lock.acquire(timeout=2.0)
+    except Timeout:
+        raise ConfigError(
+            "is being served already", where=organiser.root, hint="stop the other `serve` first"
+        ) from None
+    with lock:
+        yield
+
+
+@dataclass
+class Supervisor:
+    """Runs one federation to its end.
+
+    Parameters
+    ----------
+    organiser : Organiser
+    plan : Plan
+    settings : FederationSettings
+    show : callable
+        Told the progress and the connected sites, twice a second.
+    """
+
+    organiser: Organiser
+    plan: Plan
+    settings: FederationSettings
+    show: Callable[[Progress, list[str]], None]
+    server: Process | None = None
+    session: Session | None = None
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress.of(self.plan.clients)
+        self.events = Events(self.organiser.events)
+        self.minimum = self.plan.resolved().min_clients
+        self.excused: set[str] = set()
+
+    def run(self) -> None:
+        """Return when the result files are there.
+
+        Raises
+        ------
+        FedMVPError
+            When too few sites come, or jobs end again and again without getting further.
+        """
+        try:
+            tries, furthest = 0, -1
+            while not is_whole(self.organiser, self.plan):
+                self._serve()
+                self._wait_for_sites(self._patience())
+                self._follow(self._submit())
+                self.progress.read(self.organiser.events)
+                reached = -1 if self.progress.round is None else self.progress.round
+                tries = 0 if reached > furthest or self.progress.ending == "paused" else tries + 1
+                furthest = max(furthest, reached)
+                self._judge(tries)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the session and the server."""
+        if self.session is not None:
+            self.session.close()
+        if self.server is not None:
+            self.server.stop()
+        self.session = self.server = None
+
+    def _judge(self, tries: int) -> None:
+        """Give up where another job would end like the last one."""
+        run = self.progress
+        if run.ending == "finished":
+            return
+        if run.kind in _LASTING or tries >= _TRIES:
+            raise ClientFailure(
+                run.error or "the engine ended the job and did not say why",
+                where=f"round {run.round}" if run.round is not None else "before the first round",
+                hint=f"see {self.organiser.events} and {self.organiser.server}; "
+                "run again to go on: finished rounds are kept",
+            )
+
+    def _serve(self) -> None:
+        """Have a server that answers, starting it if need be."""
+        if self.server is not None and self.server.running and self._reachable():
+            return
+        self.close()
+        # Its stores have absolute paths, and the folder may have been moved.
+        write_json(
+            self.organiser.server / "local" / "resources.json",
+            server_resources(self.organiser.server),
+        )
+        self.server = server_process(self.organiser, self.organiser.run / "server.log")
+        self.events.write("server")
+        end = time.monotonic() + _SERVER_S
+        while not self._reachable():
+            self._pause()
+            if not self.server.running or time.monotonic() > end:
+                raise ConfigError(
+                    "the server did not start",
+                    where=self.organiser.run / "server.log",
+                    hint=f"see its last lines; is port {self.settings.port} free?",
+                )
+
+    def _reachable(self) -> bool:
+        try:
+            if self.session is None:
+                self.session = open_session(self.organiser)
+            self.session.sites()
+        except Unreachable:
+            if self.session is not None:
+                self.session.close()
+            self.session = None
+        return self.session is not None
+
+    def _connected(self) -> list[str]:
+        """Return the agreed sites that are connected."""
+        assert self.session is not None
+        present = set(self.session.sites())
+        return [name for name in self.plan.clients if name in present]
+
+    def _patience(self) -> float:
+        """Return for how many seconds agreed sites are waited for."""
+        settings = self.settings
+        return settings.rejoin_s if self.progress.round is not None else settings.wait_s
+
+    def _wait_for_sites(self, wait_s: float) -> None:
+        """Wait for all agreed sites, and after `wait_s` go on if the minimum of them is there."""
+        end = time.monotonic() + wait_s
+        present: list[str] = []
+        while len(present) < len(self.plan.clients) and time.monotonic() < end:
+            try:
+                present = self._connected()
+            except Unreachable:
+                self._serve()
+            self._pause(present)
+        missing = [name for name in self.plan.clients if name not in present]
+        self.events.write("waited", present=present, missing=missing)
+        if len(present) < self.minimum:
+            raise ClientFailure(
+                f"{len(present)} of {len(self.plan.clients)} sites came in "
+                f"{wait_s:g} s, {self.minimum} are needed; missing: "
+                f"{', '.join(missing)}",
+                where="federation.yaml: wait_s",
+                hint="let these sites run `fedmvp site join KIT`, then run this again",
+            )
+
+    def _submit(self) -> str:
+        assert self.session is not None
+        self.organiser.pause.unlink(missing_ok=True)
+        job = self.session.submit(write_job(self.organiser.run / "job"))
+        self.events.write("job", job=job)
+        return job
+
+    def _follow(self, job: str) -> None:
+        """Return when the job is over: by the engine's word, or since its server is gone."""
+        heard = time.monotonic()
+        # A round's deadline, and as much again for starting: whoever says nothing longer is stale.
+        patience = 2 * self.settings.round_deadline_s + _SERVER_S
+        while self._runs(job):
+            if self.progress.read(self.organiser.events):
+                heard = time.monotonic()
+            if time.monotonic() - heard > patience:
+                self.events.write("stale", job=job)
+                if self.session is not None:
+                    self.session.abort(job)
+                return
+            self._pause()
+
+    def _runs(self, job: str) -> bool:
+        """Tell whether the job may still get further; a server that is slow to answer counts."""
+        if self.server is None or not self.server.running:
+            return False
+        if not self._reachable():
+            return True
+        assert self.session is not None
+        try:
+            self._let_in(self._connected())
+            return not self.session.status(job).startswith("FINISHED")
+        except Unreachable:
+            return True
+
+    def _let_in(self, present: list[str]) -> None:
+        """Ask the job to end at the next border when a site that said nothing is there.
+
+        Once for each time it fell silent: a site that is there and too slow stays too slow.
+        """
+        for name, site in self.progress.sites.items():
+            if not site.silent:
+                self.excused.discard(name)
+            elif name in present and name not in self.excused:
+                self.excused.add(name)
+                self.organiser.pause.touch()
+                self.events.write("returned", site=name)
+
+    def _pause(self, present: list[str] | None = None) -> None:
+        self.progress.read(self.organiser.events)
+        self.show(self.progress, present or [])
+        raise_if_stopped()
+        time.sleep(_POLL_S)

@@ -1,0 +1,121 @@
+"""A process on a machine of a Ray cluster, which runs a worker there and passes its words on.
+
+The class stands inside a function, so Ray sends its source along instead of importing it: a machine
+without this checkout has no module of that name. It therefore uses the standard library alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["host_class"]
+
+
+def host_class() -> type[Any]:
+    """Return the class of which Ray makes an actor for each place."""
+
+    class Host:
+        """Runs ``python -m pipeline.cluster.worker``; every call returns within seconds."""
+
+        def __init__(self) -> None:
+            self.process: Any = None
+            self.log: Any = None
+
+        def facts(self, files: list[str], modules: list[str]) -> dict[str, str]:
+            """Return versions, and the SHA-256 of files that are there."""
+            import hashlib
+            import importlib.metadata
+            import pathlib
+            import platform
+
+            facts = {"python": platform.python_version()}
+            for name in modules:
+                try:
+                    facts[name] = importlib.metadata.version(name)
+                except importlib.metadata.PackageNotFoundError:
+                    facts[name] = "none"
+            for name in files:
+                path = pathlib.Path(name)
+                known = path.is_file()
+                facts[name] = hashlib.sha256(path.read_bytes()).hexdigest() if known else "none"
+            return facts
+
+        def settle(self, folder: str, archive: bytes | None, environment: dict[str, str]) -> None:
+            """Choose the folder to work in; unpack the source there, if it has to come along."""
+            import io
+            import os
+            import pathlib
+            import shutil
+            import sys
+            import tarfile
+
+            self.folder = pathlib.Path(folder).expanduser()
+            state = self.folder.parent
+            path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+            self.environment = {**os.environ, "PATH": path, **environment}
+            self.environment.pop("OMP_NUM_THREADS", None)  # Ray's own, by the CPUs it was asked for
+            if archive is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self.folder.mkdir(parents=True)
+                with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                    tar.extractall(self.folder, filter="data")
+                # What machines keep between runs is shared by the places of a machine.
+                for name in ("cache", "data", "scratch"):
+                    self.environment.setdefault(f"FEDMVP_{name.upper()}", str(state / name))
+
+        def start(self, line: str) -> None:
+            """Hand an order on, to a worker that is started when there is none."""
+            import subprocess
+            import sys
+            import tempfile
+
+            if self.process is None or self.process.poll() is not None:
+                self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the worker
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "pipeline.cluster.worker"],
+                    cwd=self.folder,
+                    env=self.environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self.errors,
+                    start_new_session=True,
+                )
+            self.log = None
+            self.process.stdin.write(f"{line}\n".encode())
+            self.process.stdin.flush()
+
+        def poll(self, log: str, seconds: float) -> tuple[bytes, bytes | None]:
+            """Return what was logged since the last call, and the answer once there is one.
+
+            An empty answer: the worker is gone.
+            """
+            import contextlib
+            import os
+            import selectors
+            import signal
+
+            answer = None
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.process.stdout, selectors.EVENT_READ)
+                if selector.select(seconds):
+                    answer = self.process.stdout.readline()
+            if answer == b"":
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+            if self.log is None and (self.folder / log).exists():
+                self.log = (self.folder / log).open("rb")
+            logged = self.log.read() if self.log else b""
+            if answer == b"":
+                self.errors.seek(0)
+                logged += self.errors.read()
+            return logged, answer
+
+        def signal(self, number: int) -> None:
+            """Send a signal to the stage."""
+            import os
+
+            if self.process is not None and self.process.poll() is None:
+                os.killpg(self.process.pid, number)
+
+    return Host

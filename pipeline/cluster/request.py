@@ -1,0 +1,76 @@
+"""What `fedmvp run` was asked for, as the command line hands it on."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from fedmvp.errors import ConfigError
+
+__all__ = ["Request", "gpu_numbers"]
+
+
+class Request(BaseModel):
+    """The options of `fedmvp run`; see there.
+
+    Parameters
+    ----------
+    targets : list of str
+        Empty: everything.
+    memory_gib : float, optional
+        None: what the machine has.
+    address : str, optional
+        Of a Ray cluster; None: this machine.
+    remote : str, optional
+        DVC remote through which inputs and outputs travel; None: the machines share this disk.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: list[str] = []
+    jobs: int | None = None
+    gpus: str | None = None
+    threads: int | None = None
+    memory_gib: float | None = None
+    dry_run: bool = False
+    address: str | None = None
+    remote: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Request:
+        if self.address is None and self.remote is not None:
+            raise ConfigError(
+                "on this machine nothing travels",
+                where="--remote",
+                value=self.remote,
+                hint="it goes with --address",
+            )
+        for option, value in (("--gpus", self.gpus), ("--memory", self.memory_gib)):
+            if self.address is not None and value is not None:
+                raise ConfigError(
+                    "Ray shares out the GPUs and the memory of a cluster",
+                    where=option,
+                    value=value,
+                    hint="leave it out; more --jobs than GPUs share them",
+                )
+        return self
+
+
+def gpu_numbers(text: str | None) -> list[int]:
+    """Return the numbers in ``0,1,3``; none of None.
+
+    Raises
+    ------
+    ConfigError
+        When it is anything else.
+    """
+    if text is None:
+        return []
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and len(word) < 5 for word in words):
+        raise ConfigError(
+            "not a list of GPUs",
+            where="--gpus",
+            value=text,
+            hint="give their numbers, separated by commas: --gpus 0,1",
+        )
+    return [int(word) for word in words]

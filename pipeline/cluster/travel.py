@@ -1,0 +1,151 @@
+"""Inputs and outputs of a stage that runs where this checkout is not: through a DVC remote.
+
+Files travel as objects of DVC's cache, and what they are, as entries of dvc.lock: as a colleague
+would take them over with `git pull` and `dvc pull`. The source itself is an archive.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from fedmvp.errors import ConfigError, nearest, one_line
+
+__all__ = ["Remote", "Transfer", "fetch_inputs", "publish_outputs", "source_archive"]
+
+_LOCK = "dvc.lock"
+
+
+class Transfer(BaseModel):
+    """What a worker with a checkout of its own needs to know beside a stage's name.
+
+    Parameters
+    ----------
+    remote : dict
+        DVC's configuration of the remote.
+    needs : list of str
+        Stages whose outputs the stage reads.
+    lock : dict
+        Their entries of dvc.lock.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    remote: dict[str, Any]
+    needs: list[str]
+    lock: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Configuration of the worker's repository, which is no git checkout."""
+        return {"core": {"no_scm": True, "remote": "run"}, "remote": {"run": self.remote}}
+
+
+def fetch_inputs(repo: Any, transfer: Transfer) -> None:
+    """Bring a worker's checkout into the state in which its stage can run."""
+    from dvc.utils.serialize import dump_yaml
+
+    dump_yaml(str(Path(repo.root_dir) / _LOCK), {"schema": "2.0", "stages": transfer.lock})
+    repo.pull(targets=transfer.needs)
+
+
+def publish_outputs(repo: Any, stage: str) -> dict[str, Any]:
+    """Send a stage's outputs to the remote; return its entry of dvc.lock."""
+    repo.push(targets=[stage])
+    return dict(_locked(Path(repo.root_dir))[stage])
+
+
+class Remote:
+    """The remote of a run, seen from where the run was started.
+
+    Parameters
+    ----------
+    repo : dvc.repo.Repo
+        See `pipeline.cluster.reproduce.open_repository`.
+    name : str
+        A remote of this project.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such remote, or it cannot be reached.
+    """
+
+    def __init__(self, repo: Any, name: str) -> None:
+        from dvc.exceptions import DvcException
+
+        self._repo, self._name = repo, name
+        known = repo.config["remote"]
+        if name not in known:
+            raise ConfigError(
+                "unknown remote", where="--remote", value=name, hint=nearest(name, known)
+            )
+        try:
+            odb = repo.cloud.get_remote_odb(name)
+            odb.fs.makedirs(odb.path, exist_ok=True)
+        except (DvcException, OSError, ImportError) as error:
+            raise ConfigError(
+                f"the remote cannot be used ({one_line(str(error))})",
+                where="--remote",
+                value=name,
+                hint="`dvc push -r NAME` has to work first",
+            ) from error
+        self._config = dict(known[name])
+        if odb.fs.protocol == "local":  # relative paths are those of this machine
+            self._config["url"] = repo.cloud.get_remote(name).path
+        self._there: set[str] = set()
+
+    def transfer(self, needs: Sequence[str]) -> Transfer:
+        """Send what a stage needs, unless it is there, and return what its worker has to know."""
+        missing = [name for name in needs if name not in self._there]
+        if missing:
+            self._repo.push(targets=missing, remote=self._name)
+            self._there.update(missing)
+        lock = _locked(Path(self._repo.root_dir))
+        entries = {name: lock[name] for name in needs}
+        return Transfer(remote=self._config, needs=list(needs), lock=entries)
+
+    def bring_back(self, stage: str, entry: Mapping[str, Any]) -> None:
+        """Take over what a worker made: entry, cache, run cache, files."""
+        from dvc.repo import lock_repo
+        from dvc.utils.serialize import modify_yaml
+
+        repo = self._repo
+        with lock_repo(repo), modify_yaml(str(Path(repo.root_dir) / _LOCK)) as data:
+            data.setdefault("schema", "2.0")
+            data.setdefault("stages", {})[stage] = dict(entry)
+        repo.pull(targets=[stage], remote=self._name, force=True)
+        with lock_repo(repo):
+            repo.stage_cache.save(repo.stage.load_one(name=stage))
+        self._there.add(stage)
+
+
+def source_archive(root: Path) -> bytes:
+    """Return what git has or would add, as a tar: code, params, shipped weights and data."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=root,
+        capture_output=True,
+        check=True,
+    ).stdout
+    names = sorted({name for name in listed.decode().split("\0") if name} - {_LOCK})
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name in names:
+            if (root / name).is_file():  # a file git knows may have been removed
+                tar.add(root / name, arcname=name)
+    return archive.getvalue()
+
+
+def _locked(root: Path) -> dict[str, Any]:
+    """Return the stages of dvc.lock."""
+    from dvc.utils.serialize import load_yaml
+
+    path = root / _LOCK
+    return dict(load_yaml(path).get("stages", {})) if path.is_file() else {}

@@ -1,0 +1,107 @@
+"""``python -m pipeline.cluster.worker``: reproduces stages in this checkout, one after the other.
+
+A line on standard input names a stage and the file for what it prints; a line on standard output
+says how it ended. The process leads a group of its own, so that Ctrl-C in a terminal reaches only
+the one that started it. When that one is gone, standard input ends: the stage is told to stop, and
+keeps its finished rounds, and the worker ends with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.cluster.outcome import Outcome
+from pipeline.cluster.reproduce import open_repository, reproduce
+from pipeline.cluster.travel import Transfer, fetch_inputs, publish_outputs
+
+__all__ = ["Order"]
+
+
+class Order(BaseModel):
+    """What a worker is to do.
+
+    Parameters
+    ----------
+    log : str
+        File for what the stage prints.
+    fresh : bool
+        Whether the log begins anew.
+    transfer : Transfer, optional
+        For a worker with a checkout of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    log: str
+    fresh: bool = False
+    transfer: Transfer | None = None
+
+
+def main() -> None:
+    """Work until standard input ends."""
+    gc.enable()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Meant for the stage, which is of this group; how it ended is still to be told.
+        signal.signal(number, lambda *_: None)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    repo = None
+    for order in _orders():
+        Path(order.log).parent.mkdir(parents=True, exist_ok=True)
+        with Path(order.log).open("w" if order.fresh else "a", encoding="utf-8") as log:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+                os.dup2(log.fileno(), stream.fileno())
+        try:
+            config = None if order.transfer is None else order.transfer.config
+            repo = repo or open_repository(Path(), config)
+            outcome = _work(repo, order)
+        except Exception as error:  # a fault of ours or of DVC's; its traceback is in the log
+            traceback.print_exc()
+            outcome = Outcome(kind="failed", message=f"{type(error).__name__}: {error}")
+        print(outcome.model_dump_json(), file=answers)
+
+
+def _work(repo: Any, order: Order) -> Outcome:
+    """Reproduce a stage, between taking its inputs over and handing its outputs on."""
+    if order.transfer is None:
+        return reproduce(repo, order.stage)
+    fetch_inputs(repo, order.transfer)
+    outcome = reproduce(repo, order.stage)
+    if not outcome.good:
+        return outcome
+    return outcome.model_copy(update={"locked": publish_outputs(repo, order.stage)})
+
+
+def _orders() -> Iterator[Order]:
+    """Yield the orders that come in; another thread reads, and so sees the end meanwhile."""
+    orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            orders.put(Order.model_validate_json(line))
+        orders.put(None)
+        if busy.is_set():
+            os.killpg(0, signal.SIGTERM)
+
+    busy = threading.Event()
+    threading.Thread(target=read, daemon=True).start()
+    while (order := orders.get()) is not None:
+        busy.set()
+        yield order
+        busy.clear()
+
+
+if __name__ == "__main__":
+    main()

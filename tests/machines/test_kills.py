@@ -1,0 +1,93 @@
+"""kill -9 of whatever runs, at any moment: the run goes on, and ends in the same bytes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.machines.machines import Machines, found, kill, kill_tree, running
+
+pytest.importorskip("nvflare")
+
+pytestmark = pytest.mark.slow
+
+SLOW = '{"all": "slow"}'
+KILLS = 10
+
+
+def test_job_processes_of_a_site_and_of_the_server_may_die(tmp_path: Path) -> None:
+    from tests.machines.in_process import in_process
+
+    machines = Machines(
+        tmp_path / "machines", rounds=8, entries={"client_state": "persistent"}, deadline_s=60.0
+    )
+    expected = in_process(machines, tmp_path / "here")
+    with running(machines):
+        joined = {site: machines.join(site, FEDMVP_TEST_FAULTS=SLOW) for site in ("a", "b", "c")}
+        serve = machines.serve()
+        machines.wait_round(2)
+        kill(found(joined["b"].pid, "worker_process"))
+        machines.wait(lambda: len(machines.events("job")) == 2)
+        machines.wait_round(5)
+        kill(found(serve.pid, "runner_process"))
+        assert serve.wait(420) == 0, machines.events()
+    assert len(machines.events("job")) == 3
+    assert machines.missed() == set()
+    results = machines.organiser.results
+    assert (results / "weights.safetensors").read_bytes() == expected.weights
+    assert (results / "rounds.csv").read_bytes() == expected.rounds
+
+
+def test_a_site_that_dies_is_missed_and_let_in_again(tmp_path: Path) -> None:
+    from tests.machines.in_process import in_process
+
+    machines = Machines(
+        tmp_path / "machines", rounds=8, entries={"client_state": "persistent"}, deadline_s=40.0
+    )
+    with running(machines):
+        joined = {site: machines.join(site, FEDMVP_TEST_FAULTS=SLOW) for site in ("a", "b", "c")}
+        serve = machines.serve()
+        machines.wait_round(2)
+        kill_tree(joined["b"].pid)
+        machines.join("b", FEDMVP_TEST_FAULTS=SLOW)
+        assert serve.wait(420) == 0, machines.events()
+    missed = machines.missed()
+    assert missed
+    assert {client for _, client in missed} == {"b"}
+    assert [event["site"] for event in machines.events("returned")] == ["b"]
+    last = max(event["round"] for event in machines.events("update") if event["site"] == "b")
+    assert last == 7  # it took part again
+    assert {(e["round"], e["site"]) for e in machines.events("missed")} == missed
+    expected = in_process(machines, tmp_path / "here", missed)
+    assert (machines.organiser.results / "weights.safetensors").read_bytes() == expected.weights
+
+
+def test_a_server_killed_at_ten_random_moments_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """The whole of `serve`: supervisor, server and job; half the moments are in a round."""
+    from tests.machines.in_process import in_process
+
+    machines = Machines(
+        tmp_path / "machines", rounds=30, entries={"client_state": "persistent"}, deadline_s=60.0
+    )
+    expected = in_process(machines, tmp_path / "here")
+    draw = np.random.default_rng(20)
+    with running(machines):
+        for site in ("a", "b", "c"):
+            machines.join(site, FEDMVP_TEST_FAULTS=SLOW)
+        for number in range(KILLS):
+            serve = machines.serve()
+            if number % 2:
+                begun = len(machines.events("round"))
+                machines.wait(lambda begun=begun: len(machines.events("round")) > begun)
+            time.sleep(float(draw.uniform(0.0, 4.0)))
+            assert serve.poll() is None, "it came to its end before it was killed"
+            kill_tree(serve.pid)
+            serve.wait()
+        assert machines.serve().wait(400) == 0, machines.events()
+    assert machines.missed() == set()
+    results = machines.organiser.results
+    assert (results / "weights.safetensors").read_bytes() == expected.weights
+    assert (results / "rounds.csv").read_bytes() == expected.rounds

@@ -1,0 +1,106 @@
+"""`fedmvp site check` and `federation status`, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from fedmvp.cli import app
+from tests.machines.machines import CANARIES, Machines
+
+pytest.importorskip("nvflare")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Machines:
+    return Machines(tmp_path_factory.mktemp("check"), method="fedmvp")
+
+
+def command(*words: str | Path) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def check(machines: Machines, site: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    result = command("site", "check", machines.organiser.kits / site, "--offline", "--json")
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for line in json.loads(result.stdout):
+        lines.setdefault(line["check"], []).append(line)
+    return result.exit_code, lines
+
+
+def change(machines: Machines, site: str, **entries: Any) -> None:
+    path = machines.kit(site).site
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**value, **entries}), encoding="utf-8")
+
+
+def test_a_site_that_is_ready_says_what_would_leave(machines: Machines) -> None:
+    before = sorted(machines.kit("a").root.rglob("*"))
+    code, lines = check(machines, "a")
+    assert code == 0, lines
+    assert "9 training images of 3 classes; held out: 12 known" in lines["data"][0]["detail"]
+    assert "loss" in lines["training"][0]["detail"]
+    leaving = " ".join(line["detail"] for line in lines["would leave"])
+    assert "float32" in leaving
+    assert "counts of right" in leaving
+    assert not [word for word in CANARIES if word in leaving]
+    assert [p for p in sorted(machines.kit("a").root.rglob("*")) if p not in before] == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"backbone": "nowhere"}, "nowhere"),
+        ({"attributes": "nowhere.json"}, "nowhere.json"),
+        ({"minimum": {"images": 99}}, "too few images"),
+        ({"client": "z"}, "no site of this federation"),
+        ({"shar": {}}, "unknown key"),
+    ],
+)
+def test_what_is_wrong_is_told_with_a_hint(
+    machines: Machines, entries: dict[str, Any], told: str
+) -> None:
+    path = machines.kit("b").site
+    before = path.read_bytes()
+    change(machines, "b", **entries)
+    code, lines = check(machines, "b")
+    path.write_bytes(before)
+    assert code == 2
+    (line,) = lines["site"]
+    assert not line["ok"]
+    assert told in line["detail"]
+    assert line["hint"]
+
+
+def test_a_connection_that_is_not_there_is_told(machines: Machines) -> None:
+    result = command("site", "check", machines.organiser.kits / "c")
+    assert result.exit_code == 2
+    assert "cannot be reached" in result.stdout
+    assert "fedmvp federation serve" in result.stdout
+
+
+def test_status_of_a_federation_that_has_not_begun(machines: Machines) -> None:
+    result = command("federation", "status", machines.organiser.root, "--json")
+    value = json.loads(result.stdout)
+    assert (result.exit_code, value["finished"], value["round"]) == (0, False, None)
+    assert {site["state"] for site in value["sites"].values()} == {"waiting"}
+
+
+def test_folders_that_are_none_are_refused(tmp_path: Path) -> None:
+    for words in (
+        ("federation", "serve", tmp_path),
+        ("federation", "status", tmp_path),
+        ("federation", "import", tmp_path),
+        ("site", "check", tmp_path),
+        ("site", "join", tmp_path),
+    ):
+        result = command(*words)
+        assert result.exit_code == 2, words
+        assert "hint" in result.output

@@ -1,0 +1,159 @@
+"""Who may not in: certificates of another CA, expired ones, another site's, and jobs with code."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedmvp.errors import ConfigError
+from fedmvp.federation.flare.connection import greet
+from fedmvp.federation.flare.job import write_job
+from fedmvp.federation.flare.layout import Kit
+from fedmvp.federation.flare.process import server_process, site_process
+from fedmvp.federation.flare.session import Session, Unreachable, open_session
+from tests.machines.machines import Machines, running
+
+pytest.importorskip("nvflare")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """A server that answers, and site a."""
+    made = Machines(tmp_path_factory.mktemp("strangers"))
+    server = server_process(made.organiser, made.root / "server.log")
+    try:
+        with running(made):
+            made.join("a")
+            made.session = session_of(made)  # type: ignore[attr-defined]
+            made.wait(lambda: made.session.sites() == ["a"])  # type: ignore[attr-defined]
+            yield made
+            made.session.close()  # type: ignore[attr-defined]
+    finally:
+        server.stop()
+
+
+def session_of(machines: Machines) -> Session:
+    end = time.monotonic() + 120
+    while True:
+        try:
+            return open_session(machines.organiser)
+        except Unreachable:
+            assert time.monotonic() < end
+            time.sleep(0.5)
+
+
+def copied(machines: Machines, tmp_path: Path, site: str) -> Kit:
+    shutil.copytree(machines.organiser.kits / site, tmp_path / "kit")
+    return Kit.open(tmp_path / "kit")
+
+
+def test_a_site_of_the_federation_is_greeted(machines: Machines) -> None:
+    assert greet(machines.kit("b")).server.startswith("localhost:")
+
+
+def test_a_certificate_of_another_ca_is_not_taken(machines: Machines, tmp_path: Path) -> None:
+    kit = copied(machines, tmp_path, "b")
+    sign_anew(machines, kit, own_ca=True, days_ago=0)
+    with pytest.raises(ConfigError, match="does not take this site's certificate"):
+        greet(kit)
+
+
+def test_an_expired_certificate_is_not_taken(machines: Machines, tmp_path: Path) -> None:
+    kit = copied(machines, tmp_path, "b")
+    sign_anew(machines, kit, own_ca=False, days_ago=400)
+    with pytest.raises(ConfigError, match="does not take this site's certificate"):
+        greet(kit)
+    sign_anew(machines, kit, own_ca=False, days_ago=0)
+    assert greet(kit).cipher  # the same hand made a valid one
+
+
+def test_a_site_cannot_come_in_anothers_name(machines: Machines, tmp_path: Path) -> None:
+    kit = copied(machines, tmp_path, "c")
+    path = kit.startup / "fed_client.json"
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    entry["client"]["fqsn"] = "b"
+    path.write_text(json.dumps(entry), encoding="utf-8")
+    process = site_process(kit, tmp_path / "log")
+    try:
+        machines.wait(lambda: not process.running)
+    finally:
+        process.stop()
+    assert process.popen.returncode != 0
+    assert machines.session.sites() == ["a"]  # type: ignore[attr-defined]
+
+
+def test_a_job_that_brings_code_runs_nowhere(machines: Machines, tmp_path: Path) -> None:
+    job = write_job(tmp_path / "job")
+    mark = tmp_path / "ran"
+    code = job / "app" / "custom" / "theirs.py"
+    code.parent.mkdir()
+    code.write_text(f"open({str(mark)!r}, 'w').close()\n", encoding="utf-8")
+    config = job / "app" / "config" / "config_fed_client.json"
+    value = json.loads(config.read_text(encoding="utf-8"))
+    value["components"] = [{"id": "theirs", "path": "theirs.Anything", "args": {}}]
+    config.write_text(json.dumps(value), encoding="utf-8")
+    refused(machines, job)
+    assert not mark.exists()
+
+
+def test_a_job_of_classes_that_are_not_ours_runs_nowhere(
+    machines: Machines, tmp_path: Path
+) -> None:
+    job = write_job(tmp_path / "job")
+    config = job / "app" / "config" / "config_fed_client.json"
+    value = json.loads(config.read_text(encoding="utf-8"))
+    mark = tmp_path / "ran"
+    value["executors"][0]["executor"] = {
+        "path": "subprocess.Popen",
+        "args": {"args": ["touch", str(mark)]},
+    }
+    config.write_text(json.dumps(value), encoding="utf-8")
+    refused(machines, job)
+    assert not mark.exists()
+
+
+def refused(machines: Machines, job: Path) -> None:
+    """Submit a job, and see that it comes to nothing."""
+    session: Session = machines.session  # type: ignore[attr-defined]
+    try:
+        number = session.submit(job)
+    except Unreachable:
+        return  # the server would not even take it
+    machines.wait(lambda: session.status(number).startswith("FINISHED"))
+    assert session.status(number) != "FINISHED:COMPLETED"
+
+
+def sign_anew(machines: Machines, kit: Kit, *, own_ca: bool, days_ago: int) -> None:
+    """Give a kit a certificate of its own name, made `days_ago`, valid for 360 days."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from nvflare.lighter.utils import (
+        Identity,
+        generate_cert,
+        generate_keys,
+        serialize_cert,
+        serialize_pri_key,
+    )
+
+    book = machines.organiser.authority / "test" / "state" / "cert.json"
+    theirs = json.loads(book.read_text(encoding="utf-8"))["root_pri_key"].encode()
+    signing = generate_keys()[0] if own_ca else load_pem_private_key(theirs, None)
+    private, public = generate_keys()
+    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days_ago)
+    made = generate_cert(
+        Identity(kit.name, kit.name),
+        Identity("test"),
+        signing,
+        public,
+        not_valid_before=begin,
+        not_valid_after=begin + datetime.timedelta(days=360),
+    )
+    (kit.startup / "client.crt").write_bytes(serialize_cert(made))
+    (kit.startup / "client.key").write_bytes(serialize_pri_key(private))
