@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from fedmvp.clip.backbone import load_backbone
-from fedmvp.data.manifest import load_manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.devices import prepare_device
 from fedmvp.federation.client import ClientData
 from fedmvp.linear import LINEAR

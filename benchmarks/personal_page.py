@@ -1,4 +1,4 @@
-"""docs/results_personal.md from the results of `dvc repro`: every number and what follows from it.
+"""A page of the personal results of `dvc repro`: every number and what follows from it.
 
 ``python -m benchmarks.personal_page --took "one hour on two cores"``, after
 ``fedmvp profile use personal && dvc repro``.
@@ -28,7 +28,7 @@ from pipeline.support.stage import run_stage
 
 __all__ = ["Model", "models_of", "page"]
 
-OUT = Path("docs/results_personal.md")
+OUT = Path("docs") / "results_personal.md"
 COMMAND = "fedmvp profile use personal\ndvc repro\npython -m benchmarks.personal_page --took …"
 COLUMNS = {
     "global": "Global",

@@ -19,11 +19,13 @@ from typer.main import get_command
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.cli import app
 from fedmvp.config import (
+    AnnotationParams,
     BackboneParams,
     DataParams,
     DifferentialPrivacyParams,
     EvaluationParams,
     FederationParams,
+    MultiLabelParams,
     PartitionParams,
     ReportParams,
     RunParams,
@@ -44,9 +46,11 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "data": DataParams,
     "attributes": AttributeParams,
     "partition": PartitionParams,
+    "partition.annotations": AnnotationParams,
     "federation": FederationParams,
     "federation.privacy": DifferentialPrivacyParams,
     "evaluation": EvaluationParams,
+    "multilabel": MultiLabelParams,
     "report": ReportParams,
 }
 _SITES: dict[str, type[BaseModel]] = {

@@ -10,19 +10,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from fedmvp.attributes.config import AttributeParams
 from fedmvp.errors import ConfigError
+from fedmvp.multilabel_config import MultiLabelParams
+from fedmvp.partition_config import AnnotationParams, PartitionParams, SchemeValue
 from fedmvp.sections import Float, Section, parse_section
 from fedmvp.yaml_files import load_yaml
 
 __all__ = [
+    "AnnotationParams",
     "BackboneParams",
     "DataParams",
     "EvaluationParams",
     "FederationParams",
     "Float",
+    "MultiLabelParams",
     "Params",
     "PartitionParams",
     "RunParams",
@@ -37,14 +41,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 HyphenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 
-def _named(value: object) -> object:
-    """Say what a scheme may be, once for both forms."""
-    if not isinstance(value, str | dict):
-        raise ValueError("give a scheme's name, or {name: …} with its entries")
-    return value
-
-
-SchemeValue = Annotated[str | dict[str, Any], BeforeValidator(_named)]
 """``partition.scheme``; `fedmvp.partition.schemes` reads the entries."""
 
 
@@ -96,26 +92,6 @@ class DataParams(Section):
         ge=0,
         le=4,
         description="Severity of the cameras the catalog entries declare; 0: images as they are.",
-    )
-
-
-class PartitionParams(Section):
-    """How clients are made (docs/method.md#clients)."""
-
-    classes_per_client: int = Field(ge=1, description="Classes of a client, n of the class blocks.")
-    shots: int | None = Field(
-        ge=1, description="Training images per class, drawn before they are dealt; null: all."
-    )
-    seed: int = Field(ge=0, description="Seed of the few-shot sample and of the dealing.")
-    scheme: SchemeValue = Field(
-        default="class_blocks",
-        description="The rule that deals images to clients: its name, or `{name: …}` with its "
-        "entries; a setting may have its own ([partition schemes](../partition_schemes.md)).",
-    )
-    candidates: Literal["own", "all"] = Field(
-        default="own",
-        description="Classes a client trains among: those it has images of, or all that its "
-        "dataset trains on.",
     )
 
 
@@ -203,6 +179,11 @@ class EvaluationParams(Section):
 
     batch_size: int = Field(ge=1)
     explain_images: int = Field(ge=0, description="Images whose patch attention is kept.")
+    scores: bool = Field(
+        default=False,
+        description="Whether the scores of all classes are kept where images show one; of many "
+        "labels they always are.",
+    )
     personal: bool = Field(
         default=False,
         description="Whether each client's model is tested on every client's images "
@@ -252,6 +233,7 @@ class Params(Section):
     partition: PartitionParams
     federation: FederationParams
     evaluation: EvaluationParams
+    multilabel: MultiLabelParams = MultiLabelParams()
     report: ReportParams
     methods: dict[str, dict[str, Any]]
 

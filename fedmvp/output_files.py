@@ -44,7 +44,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     if stat.S_ISBLK(found.st_mode) or stat.S_ISSOCK(found.st_mode):
         raise _refused(path, "is a disk or a socket, not a file", "name a file")
     for each in inputs:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # a scene is no file
             if os.path.samestat(found, each.stat()):
                 raise _refused(
                     path, "is read by this command, and would be overwritten", "name another file"

@@ -15,7 +15,7 @@ from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
 from fedmvp.data.check import check_images
-from fedmvp.data.manifest import save_manifest
+from fedmvp.data.manifest_files import save_manifest
 from fedmvp.data.readers.layout import locate, other_files
 from fedmvp.data.sources import ensure_raw
 from fedmvp.paths import manifest_path

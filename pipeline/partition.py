@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from fedmvp.config import load_params
-from fedmvp.data.manifest import load_manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.partition.build import build_partition
 from fedmvp.partition.folds import datasets_of
-from fedmvp.partition.model import save_partition
+from fedmvp.partition.partition_files import save_partition
 from fedmvp.partition.setting_spec import load_setting
 from fedmvp.paths import manifest_path, partition_path
 from fedmvp.wording import plural
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         seed=params.partition.seed,
         scheme=params.partition.scheme,
         candidates=params.partition.candidates,
+        validation=params.partition.validation,
+        annotations=params.partition.annotations,
     )
     save_partition(partition, partition_path(name))
     images = sum(len(client.train) for client in partition.clients)

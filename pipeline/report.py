@@ -9,7 +9,8 @@ from PIL import Image
 
 from fedmvp.config import load_params
 from fedmvp.data.images import load_images, raw_folder
-from fedmvp.data.manifest import Manifest, load_manifest
+from fedmvp.data.manifest import Manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.dvc_lock import require_as_recorded
 from fedmvp.paths import PARTITIONS, REPORT, RESULTS, manifest_path
 from fedmvp.report import build

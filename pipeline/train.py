@@ -18,7 +18,7 @@ from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.training import train
 from fedmvp.files import remove_partial, write_bytes, write_json
 from fedmvp.results.key import RunKey
-from fedmvp.results.rounds import ROUND_COLUMNS
+from fedmvp.results.rounds import MULTI_ROUND_COLUMNS, ROUND_COLUMNS
 from fedmvp.results.running import describe
 from pipeline.support.live import live_view, live_wanted
 from pipeline.support.progress import TrainingDisplay
@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
                 )
             tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
             write_bytes(folder / "weights.safetensors", save(tensors))
-            write_csv(folder / "rounds.csv", ROUND_COLUMNS, result.rows)
+            many = context.partition.task == "multi"
+            columns = MULTI_ROUND_COLUMNS if many else ROUND_COLUMNS
+            write_csv(folder / "rounds.csv", columns, result.rows)
             write_json(folder / "failures.json", result.failures)
             write_json(folder / "run.json", {**identity, **privacy})
         checkpoints.remove()

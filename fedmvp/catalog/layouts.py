@@ -17,19 +17,27 @@ __all__ = [
     "AircraftLists",
     "CarsMat",
     "ClassFolders",
+    "CocoInstances",
     "DomainClassFolders",
     "FlowersMat",
     "FractionsRule",
     "Layout",
     "Layouts",
+    "MlrsnetTables",
+    "MultisceneTables",
+    "NusWideLists",
+    "NusWideTable",
     "OfficialRule",
     "Part",
     "PartClassFolders",
     "PetsLists",
+    "SceneRecipes",
     "SplitFile",
     "SplitRule",
     "Sun397Lists",
     "Ucf101Lists",
+    "VocLists",
+    "VocTrees",
 ]
 
 Part = Literal["train", "val", "trainval", "test"]
@@ -133,6 +141,82 @@ class CarsMat(_Layout):
     reader: Literal["cars_mat"]
 
 
+class SceneRecipes(_Layout):
+    """``scenes.json`` and ``drawings/<group>/<style>/<class>/*.png``, composed when decoded."""
+
+    reader: Literal["scene_recipes"]
+
+
+class VocLists(_Layout):
+    """``JPEGImages/*.jpg`` and ``ImageSets/Main/*.txt``, both archives in one tree."""
+
+    reader: Literal["voc_lists"]
+    difficult: Literal["ignore", "negative", "positive"] = Field(
+        default="ignore",
+        description="What a class counts as in an image all of whose objects of it are marked as "
+        "difficult; papers on prompts take negative.",
+    )
+
+
+class VocTrees(VocLists):
+    """The same, each archive in a tree of its own."""
+
+    reader: Literal["voc_trees"]  # type: ignore[assignment]
+
+
+class CocoInstances(_Layout):
+    """``{train2014,val2014}/*.jpg`` and ``annotations/instances_{train2014,val2014}.json``."""
+
+    reader: Literal["coco_instances"]
+    crowd: Literal["present", "absent"] = Field(
+        default="present", description="What a class counts as that only a crowd's box shows."
+    )
+    other_categories: Literal["refuse", "skip"] = Field(
+        default="refuse", description="What a category is that is no class of the entry."
+    )
+
+
+class NusWideLists(_Layout):
+    """``ImageList/*.txt`` and ``TrainTestLabels/*.txt``."""
+
+    reader: Literal["nus_wide_lists"]
+    images: tuple[RelativePath, ...] = Field(
+        default=("Flickr", "raw/Flickr", "images"),
+        min_length=1,
+        description="Folder of the images; the first that is there counts.",
+    )
+    population: Literal["all", "labelled"] = Field(
+        default="all", description="Whether images without any label are kept."
+    )
+
+
+class NusWideTable(_Layout):
+    """``nus_wid_data.csv`` and ``images``: the part ASL's authors use."""
+
+    reader: Literal["nus_wide_table"]
+
+
+class MultisceneTables(_Layout):
+    """``{Tra,Test}.csv`` and ``images/*.jpg``."""
+
+    reader: Literal["multiscene_tables"]
+
+
+class MlrsnetTables(_Layout):
+    """``Images/<category>`` and ``labels/<category>.csv``."""
+
+    reader: Literal["mlrsnet_tables"]
+    labels: tuple[RelativePath, ...] = Field(
+        default=("labels", "Labels"),
+        min_length=1,
+        description="Folder of the tables; the first that is there counts.",
+    )
+    most_labels: int = Field(default=13, ge=1, description="No image has more (the paper).")
+    damaged: Literal["refuse", "drop"] = Field(
+        default="refuse", description="What happens to rows with more labels."
+    )
+
+
 Layout = Annotated[
     ClassFolders
     | DomainClassFolders
@@ -142,7 +226,15 @@ Layout = Annotated[
     | Ucf101Lists
     | Sun397Lists
     | FlowersMat
-    | CarsMat,
+    | CarsMat
+    | SceneRecipes
+    | VocLists
+    | VocTrees
+    | CocoInstances
+    | NusWideLists
+    | NusWideTable
+    | MultisceneTables
+    | MlrsnetTables,
     Field(discriminator="reader"),
 ]
 Layouts = Annotated[tuple[Layout, ...], BeforeValidator(_as_tuple), Field(min_length=1)]

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fedmvp.catalog.cameras import Camera
-from fedmvp.catalog.layouts import DomainClassFolders, Layouts, SplitFile, SplitRule
+from fedmvp.catalog.counts import Counts
+from fedmvp.catalog.layouts import DomainClassFolders, Layouts, SceneRecipes, SplitFile, SplitRule
 from fedmvp.catalog.sources import RelativePath, Source
 from fedmvp.config import Section, parse_section
 from fedmvp.errors import ConfigError
@@ -22,7 +23,6 @@ from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 
 __all__ = [
     "DEFAULT_DOMAIN",
-    "Counts",
     "DatasetSpec",
     "Named",
     "SentenceParts",
@@ -34,6 +34,7 @@ __all__ = [
 DEFAULT_DOMAIN = "default"
 """The one domain of a dataset that declares none."""
 
+_WITH_DOMAINS = "domain_class_folders and scene_recipes"
 _SHIPPED = Path(__file__).parent / "datasets"
 
 
@@ -108,16 +109,6 @@ class SentenceSpec(SentenceParts):
         return tuple(dict.fromkeys((part.prefix, part.suffix) for part in parts))
 
 
-class Counts(Section):
-    """Declared sizes; each that is given is checked, and enforced unless it is unverified."""
-
-    images: int | None = Field(default=None, ge=1)
-    train: int | None = Field(default=None, ge=1)
-    val: int | None = Field(default=None, ge=0)
-    test: int | None = Field(default=None, ge=1)
-    domains: dict[str, int] = Field(default_factory=dict)
-
-
 class DatasetSpec(Section):
     """A catalog entry."""
 
@@ -130,6 +121,9 @@ class DatasetSpec(Section):
     )
     also: tuple[RelativePath, ...] = Field(
         default=(), description="Other names the folder has where people have the data already."
+    )
+    task: Literal["single", "multi"] = Field(
+        default="single", description="Whether an image shows one of the classes, or any number."
     )
     size_gb: float | None = Field(
         default=None, gt=0, description="To download; twice that is needed while unpacking."
@@ -157,6 +151,7 @@ class DatasetSpec(Section):
         description="By domain, the camera its images are seen through where `data.capture` is on.",
     )
     classes: ClassEntries = Field(description="In label order.")
+    unseen: tuple[Text, ...] = Field(default=(), description="Classes no client trains on.")
     groups: dict[Text, tuple[Text, ...]] = Field(
         default_factory=dict,
         description="Superclasses and their classes, all of them (scheme `pachinko`).",
@@ -171,8 +166,8 @@ class DatasetSpec(Section):
         if [self.template.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
             raise ValueError("template must hold {} once, for the class")
         for layout in self.layout:
-            if isinstance(layout, DomainClassFolders) != bool(self.domains):
-                raise ValueError("domains must be listed for domain_class_folders, and only for it")
+            if isinstance(layout, DomainClassFolders | SceneRecipes) != bool(self.domains):
+                raise ValueError(f"domains must be listed, and only for {_WITH_DOMAINS}")
         if self.domains and self.split_file is not None:
             raise ValueError("split_file has no domains: it cannot split domain_class_folders")
         renamed = [
@@ -184,13 +179,27 @@ class DatasetSpec(Section):
         for key in (*self.sentence.domains, *self.counts.domains, *renamed, *self.capture):
             if key not in self.domain_names:
                 raise ValueError(f"{key!r} is not one of the domains")
+        if stray := sorted(set(self.counts.test_positives) - set(self.class_names)):
+            raise ValueError(f"counts.test_positives names {stray[0]!r}, which is no class")
         grouped = [name for names in self.groups.values() for name in names]
         if self.groups and sorted(grouped) != sorted(self.class_names):
             raise ValueError("groups must hold every class once")
+        self._check_task()
         for key in self.unverified:
             if self.fact(key) is None:
                 raise ValueError(f"unverified names {key!r}, which the entry does not have")
         return self
+
+    def _check_task(self) -> None:
+        if not set(self.unseen) < set(self.class_names):
+            raise ValueError("unseen must name some of the classes, not all and no others")
+        if self.task == "single" and self.unseen:
+            raise ValueError("unseen needs task: multi")
+        if self.task == "multi" and (self.split_file or self.split.val):
+            raise ValueError(
+                "validation images of task: multi stay at the clients: no split file, "
+                "no val in split"
+            )
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fedmvp.cli.anchor import anchor
 from fedmvp.cli.output import say
 from fedmvp.cli.own_data import add, remove
 from fedmvp.cli.show import show
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(add)
 app.command()(remove)
 app.command()(show)
+app.command()(anchor)
 
 _REPORTS = Path(".fedmvp/reports")
 _SHOWN = 20
@@ -94,7 +96,7 @@ def data_state(spec: DatasetSpec) -> str:
 
 
 def _summary(spec: DatasetSpec) -> dict[str, Any]:
-    from fedmvp.data.manifest import load_manifest
+    from fedmvp.data.manifest_files import load_manifest
     from fedmvp.paths import manifest_path
 
     path = manifest_path(spec.name)

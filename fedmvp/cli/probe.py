@@ -55,7 +55,7 @@ def _manifest(dataset: str, severity: float | None) -> Manifest:
     from fedmvp.catalog.spec import load_spec
     from fedmvp.config import load_params
     from fedmvp.data.build import build_manifest, cameras_at
-    from fedmvp.data.manifest import load_manifest
+    from fedmvp.data.manifest_files import load_manifest
     from fedmvp.errors import ConfigError
     from fedmvp.paths import manifest_path
 

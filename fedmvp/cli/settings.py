@@ -82,6 +82,8 @@ def _partition(params: Params, name: str) -> Partition:
         seed=params.partition.seed,
         scheme=params.partition.scheme,
         candidates=params.partition.candidates,
+        validation=params.partition.validation,
+        annotations=params.partition.annotations,
     )
 
 
@@ -117,7 +119,7 @@ def _manifest(params: Params, dataset: str) -> Manifest:
     """Return the stage's manifest; one of embedded data is made here if there is none."""
     from fedmvp.catalog.spec import load_spec
     from fedmvp.data.build import build_manifest
-    from fedmvp.data.manifest import load_manifest
+    from fedmvp.data.manifest_files import load_manifest
     from fedmvp.errors import DataError
     from fedmvp.paths import manifest_path
 

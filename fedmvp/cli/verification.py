@@ -12,9 +12,11 @@ from fedmvp.config import DataParams
 from fedmvp.data.build import build_manifest, count_mismatches
 from fedmvp.data.check import of_each
 from fedmvp.data.decode import decode_image
-from fedmvp.data.manifest import Image, Manifest, load_manifest
+from fedmvp.data.manifest import Image, Manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.data.marker import read_marker
 from fedmvp.data.readers.layout import locate, other_files
+from fedmvp.data.scene_recipes import is_scene, scene_hash
 from fedmvp.data.sources import SUBSET, ensure_raw
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
@@ -134,7 +136,7 @@ def _decode_all(
         path = base / image.path
         try:
             decode_image(path, _SIZE_PX)
-            return sha256_file(path), None
+            return (scene_hash(path) if is_scene(path) else sha256_file(path)), None
         except DataError as error:
             return "", str(error)
 
@@ -157,10 +159,12 @@ def _split_problems(manifest: Manifest) -> Iterator[str]:
         if len(names) > 1:
             yield f"{image_id}: is in splits {', '.join(sorted(names))}"
     for split in ("train", "test"):
-        seen = {image.label for image in manifest.images if image.split == split}
+        seen = {k for image in manifest.images if image.split == split for k in image.labels}
         # A dataset may have no train images at all: some are made for testing only.
+        # Unseen classes are in test images alone.
+        spared = manifest.unseen if split == "train" else ()
         for label, name in enumerate(manifest.classes if seen else ()):
-            if label not in seen:
+            if label not in seen and name not in spared:
                 yield f"{manifest.dataset}: class {name!r} has no {split} image"
 
 

@@ -44,6 +44,11 @@ class VisionTower(nn.Module):
         depends on them.
     linear : LinearMap, optional
         What computes the blocks' linear maps.
+
+    Attributes
+    ----------
+    all_tokens : bool
+        Whether `forward` gives the features of all tokens (head `region` of many labels).
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class VisionTower(nn.Module):
         vision = spec.vision
         self.cls_only = cls_only
         self.prompts_only = prompts_only
+        self.all_tokens = False
+        self.patches = vision.patches
         self.patch_size = vision.patch_size
         self.conv1 = nn.Conv2d(
             3, vision.width, vision.patch_size, stride=vision.patch_size, bias=False
@@ -125,7 +132,13 @@ class VisionTower(nn.Module):
         Returns
         -------
         Tensor of shape [B, e]
+            With `all_tokens` the features of CLS and of every patch instead, image by image,
+            [B · (1 + b), e]: what recognises regions.
         """
+        if self.all_tokens:
+            x = self._run(embedded, prompts, deep, after_norm, first_only=False)
+            tokens: Tensor = self.ln_post(x[:, : 1 + self.patches]) @ self.proj
+            return tokens.flatten(0, 1)
         x = self._run(embedded, prompts, deep, after_norm, first_only=self.cls_only)
         return self.ln_post(x[:, 0]) @ self.proj  # type: ignore[no-any-return]
 

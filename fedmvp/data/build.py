@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedmvp.data.capture import CAPTURE_VERSION
 from fedmvp.catalog.cameras import Camera
+from fedmvp.data.label_sets import label_matrix, rarest_labels
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
 from fedmvp.data.readers.image_files import ImageFile, hint
 from fedmvp.data.readers.layout import ResolvedLayout, locate, other_files, read_layout
@@ -51,10 +52,11 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
     )
     _check_paths(found, root)
     order = {domain: i for i, domain in enumerate(spec.domain_names)}
-    found.sort(key=lambda f: (f.label, order[f.domain], f.path))
+    single = spec.task == "single"
+    found.sort(key=lambda f: (f.label if single else 0, order[f.domain], f.path))
     splits, origin = _split(spec, found, located, split_file, split_seed)
     images = tuple(
-        Image(f"{spec.name}/{f.path}", f.path, f.label, f.domain, split)
+        Image(f"{spec.name}/{f.path}", f.path, f.labels, f.domain, split, f.ignored)
         for f, split in zip(found, splits, strict=True)
     )
     manifest = Manifest(
@@ -70,6 +72,8 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
         content=_content(spec, found, cameras),
         capture=cameras,
         groups=spec.class_groups,
+        task=spec.task,
+        unseen=spec.unseen,
     )
     for key, declared, actual in count_mismatches(spec, manifest):
         if not manifest.subset and not spec.is_unverified(f"counts.{key}"):
@@ -103,12 +107,15 @@ def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, i
     """Return key, declared and actual number of each count that is not as declared."""
     counts, splits = spec.counts, Counter(image.split for image in manifest.images)
     domains = Counter(image.domain for image in manifest.images)
+    tested = [image for image in manifest.images if image.split == "test"]
+    positives = Counter(manifest.classes[label] for image in tested for label in image.labels)
     rows = [
         ("images", counts.images, len(manifest.images)),
         ("train", counts.train, splits["train"]),
         ("val", counts.val, splits["val"]),
         ("test", counts.test, splits["test"]),
         *((f"domains.{name}", count, domains[name]) for name, count in counts.domains.items()),
+        *((f"test_positives.{n}", count, positives[n]) for n, count in counts.test_positives.items()),
     ]
     return [
         (key, declared, actual)
@@ -121,7 +128,7 @@ def _split(
     spec: DatasetSpec, found: Sequence[ImageFile], located: ResolvedLayout, file: Path | None, seed: int
 ) -> tuple[list[Split], SplitOrigin]:
     """Return the split of each image and where it comes from."""
-    rule, names = spec.split, [spec.class_names[image.label] for image in found]
+    rule, names = spec.split, _strata(spec, found)
     if file is not None:
         parts = [image.part for image in found]
         splits: list[Split] = [p for p in parts if p is not None and p != "trainval"]
@@ -139,9 +146,20 @@ def _split(
             hint="give the catalog entry a split by fractions",
         )
     detail = "official lists"
+    if spec.task == "multi":  # validation images are the clients' own (partition.validation)
+        parts_given = ["train" if part == "trainval" else part for part in parts_given]
     if "trainval" in parts_given:
         detail += f"; {rule.val:.0%} of each class's trainval images drawn as val, seed {seed}"
     return cut_trainval(spec.name, names, parts_given, rule, seed), SplitOrigin("official", detail)
+
+
+def _strata(spec: DatasetSpec, found: Sequence[ImageFile]) -> list[str]:
+    """Return what each image is drawn among: its class, or the rarest of those it shows."""
+    if spec.task == "single":
+        return [spec.class_names[image.label] for image in found]
+    count = len(spec.classes)
+    rarest = rarest_labels(label_matrix(found, range(count), count))
+    return [(*spec.class_names, "")[label] for label in rarest]
 
 
 def cameras_at(

@@ -102,9 +102,10 @@ def _examples(manifest: Manifest) -> dict[tuple[int, str], Entry]:
     """Return an image for each label and domain that has one: the first, of train if possible."""
     examples: dict[tuple[int, str], Entry] = {}
     for image in manifest.images:
-        known = examples.setdefault((image.label, image.domain), image)
-        if known.split != "train" and image.split == "train":
-            examples[image.label, image.domain] = image
+        for label in image.labels:
+            known = examples.setdefault((label, image.domain), image)
+            if known.split != "train" and image.split == "train":
+                examples[label, image.domain] = image
     return examples
 
 

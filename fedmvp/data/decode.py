@@ -17,6 +17,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fedmvp.data.formats import needs_plugin, readable_formats
 from fedmvp.data.marker import fetched_folder
+from fedmvp.data.scene_recipes import is_scene
+from fedmvp.data.scenes import compose_at
 from fedmvp.errors import DataError, TooLarge
 
 __all__ = ["MAX_PIXELS", "check_image", "decode_image", "fit_image"]
@@ -34,7 +36,8 @@ def decode_image(path: Path, size_px: int, most_pixels: int = MAX_PIXELS) -> NDA
     """Return the image as RGB, ``(size_px, size_px, 3)``.
 
     Rotation by EXIF is applied, transparency is laid on white, and greyscale, 16-bit, palette and
-    CMYK images become RGB. The format is told from the content, not the name.
+    CMYK images become RGB. The format is told from the content, not the name. A scene
+    (`fedmvp.data.scenes`) is composed.
 
     Parameters
     ----------
@@ -81,13 +84,18 @@ def check_image(path: Path) -> None:
 def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
     """Open an image; whatever is wrong with it, also while it is read, is one error."""
     try:
-        with Image.open(path, formats=readable_formats()) as opened:
+        image = (
+            compose_at(path) if is_scene(path) else Image.open(path, formats=readable_formats())
+        )
+        with image as opened:
             width, height = opened.size
             if width * height > most_pixels:
                 raise Image.DecompressionBombError
             if max(opened.size) > _MAX_ASPECT * min(opened.size):
                 raise ValueError(f"one side is more than {_MAX_ASPECT} times the other")
             yield opened
+    except DataError:  # of a scene's recipe or drawings
+        raise
     except FileNotFoundError:
         raise DataError("image is missing", where=path, hint=_hint(path)) from None
     except Image.DecompressionBombError:

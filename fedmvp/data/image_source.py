@@ -15,7 +15,10 @@ from fedmvp.data.manifest import Manifest
 from fedmvp.data.splits import Split
 from fedmvp.files import sha256_json
 
-__all__ = ["ImageSource", "LoadImages"]
+__all__ = ["ImageSource", "Labels", "LoadImages"]
+
+Labels = NDArray[np.int64] | NDArray[np.int8]
+"""Positions among the classes, [N]; of many labels 1 (shown), 0 (absent), -1 (ignored), [N, K]."""
 
 
 class LoadImages(Protocol):
@@ -23,8 +26,8 @@ class LoadImages(Protocol):
 
     def __call__(
         self, dataset: str, ids: Sequence[str], classes: Sequence[str]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return images [N, S, S, 3] and their positions in `classes`, [N]."""
+    ) -> tuple[NDArray[np.uint8], Labels]:
+        """Return images [N, S, S, 3] and their labels among `classes`."""
         ...
 
     def key(self, dataset: str, ids: Sequence[str]) -> str:
@@ -61,7 +64,7 @@ class ImageSource:
 
     def __call__(
         self, dataset: str, ids: Sequence[str], classes: Sequence[str]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.uint8], Labels]:
         """Return images and labels; see `LoadImages`.
 
         Raises
@@ -71,6 +74,8 @@ class ImageSource:
         """
         manifest = self.manifests[dataset]
         images = load_images(manifest, ids, self.size_px, self.split, self._folder_of)
+        if manifest.task == "multi":
+            return images, manifest.label_matrix(ids, classes)
         return images, manifest.labels(ids, classes)
 
     def key(self, dataset: str, ids: Sequence[str]) -> str:

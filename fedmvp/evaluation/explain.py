@@ -17,7 +17,7 @@ from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
 from fedmvp.methods.classes import ClassSet
-from fedmvp.partition.model import Partition, Target
+from fedmvp.partition.model import Partition
 
 __all__ = ["Explanation", "explain"]
 
@@ -53,7 +53,9 @@ def explain(
     method.enter(None)
     targets = [t for t in partition.targets_of(fold) if t.group not in ("local", "source")]
     # The tables `evaluate` has decoded, not files of single images.
-    images_of = EvaluationImages(partition.targets, load_images, method.backbone, batch_size=1)
+    images_of = EvaluationImages(
+        partition.targets, load_images, method.backbone, batch_size=1, head=method.head
+    )
     explanation = Explanation()
     for number in range(images):
         target = targets[number % len(targets)]
@@ -63,15 +65,21 @@ def explain(
             continue
         classes = banks.select(target.dataset, target.domain, target.classes)
         chosen = images_of(target)
-        batch = method.backbone.normalise(chosen.pixels[chosen.rows[place : place + 1]])
+        pixels = method.backbone.normalise(chosen.pixels[chosen.rows[place : place + 1]])
+        batch = method.head.views(pixels)
         prompts = method.prompts(batch, classes)
         if prompts is not None:
             explanation.prompts[image_id] = prompts[0].float().cpu().contiguous()
         attended = _attended(method, batch, classes, attributes)
         if attended is not None:
-            predicted = int(method.logits(batch, classes).argmax())
-            entry = _entry(image_id, target, classes, int(chosen.labels[place]), predicted)
-            grid = list(method.backbone.spec.vision.grid)
+            scores = method.head.pool(method.logits(batch, classes))[0]
+            entry = {
+                "id": image_id,
+                "dataset": target.dataset,
+                "class": method.head.shown(chosen.labels[place], classes.names),
+                "predicted": method.head.said(scores, classes.names),
+            }
+            grid = [side * method.head.grid for side in method.backbone.spec.vision.grid]
             explanation.images.append({**entry, "grid": grid, "attributes": attended})
     return explanation
 
@@ -79,17 +87,6 @@ def explain(
 def _place(number: int, targets: int) -> int:
     """Spread over a target's list, in which images of one class stand together."""
     return (number // targets) * 37 + 11 * number
-
-
-def _entry(
-    image_id: str, target: Target, classes: ClassSet, label: int, predicted: int
-) -> dict[str, Any]:
-    return {
-        "id": image_id,
-        "dataset": target.dataset,
-        "class": classes.names[label],
-        "predicted": classes.names[predicted],
-    }
 
 
 def _attended(
@@ -101,7 +98,7 @@ def _attended(
     # A bank of other texts (sentences, names, random: ablations) is not attributes.
     if attention is None or attention.shape[-1] != len(texts):
         return None
-    weights = attention[0].float().cpu()
+    weights = method.head.stitched(attention, method.backbone.spec.vision.grid).float().cpu()
     owner = classes.features("attributes").index
     strongest = weights.amax(dim=0).argsort(descending=True, stable=True)[:count]
     return [

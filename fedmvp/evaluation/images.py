@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.data.image_source import LoadImages
+from fedmvp.data.image_source import Labels, LoadImages
 from fedmvp.errors import DataError
 from fedmvp.interruption import raise_if_stopped
+from fedmvp.methods.heads import Head, SoftmaxHead
 from fedmvp.partition.model import Target
 
 __all__ = ["EvaluationImages", "TargetImages"]
@@ -27,12 +28,16 @@ __all__ = ["EvaluationImages", "TargetImages"]
 
 @dataclass(frozen=True)
 class _Table:
-    """All images of one dataset, and the names of their classes."""
+    """All images of one dataset, and their labels among all classes they are tested on.
+
+    Labels are positions in `classes`, [N], or a matrix over them, [N, K].
+    """
 
     ids: tuple[str, ...]
     row: dict[str, int]
     pixels: NDArray[np.uint8]
-    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,14 @@ class TargetImages:
         Of all the dataset's images; memory-mapped.
     rows : ndarray of int, shape [N]
         This target's.
-    labels : ndarray of int, shape [N]
-        Positions in the target's classes.
+    labels : ndarray of int, shape [N] or [N, K]
+        Positions in the target's classes; of many labels 1 (shown), 0 and -1 (ignored).
     """
 
     dataset: str
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: Labels
 
     def batches(self, size: int) -> Iterator[NDArray[np.int64]]:
         """Yield the rows of up to `size` images at a time."""
@@ -71,6 +76,8 @@ class EvaluationImages:
     backbone : Backbone
     batch_size : int
         Images per forward of the frozen tower.
+    head : Head, optional
+        Says what the backbone sees of an image; by default all of it.
     """
 
     def __init__(
@@ -79,7 +86,9 @@ class EvaluationImages:
         load_images: LoadImages,
         backbone: Backbone,
         batch_size: int,
+        head: Head | None = None,
     ) -> None:
+        self.head = head or SoftmaxHead()
         self.targets = tuple(targets)
         self.load_images = load_images
         self.backbone = backbone
@@ -97,29 +106,23 @@ class EvaluationImages:
         """
         table = self._table(target.dataset)
         rows = np.array([table.row[name] for name in target.images], dtype=np.int64)
-        position = {name: i for i, name in enumerate(target.classes)}
-        labels = np.array([position.get(table.names[row], -1) for row in rows], dtype=np.int64)
-        if (labels < 0).any():
-            stray = table.names[rows[int(np.argmin(labels))]]
-            raise DataError(
-                "an image's class is not among the classes it is classified among",
-                where=target.dataset,
-                value=stray,
-                hint="run `dvc repro`: the partition is older than the manifest",
-            )
+        labels = _among(target, table, rows)
         return TargetImages(target.dataset, table.pixels, rows, labels)
 
     def features(self, dataset: str) -> Tensor:
-        """Return L2-normalised un-prompted features of all rows of a dataset's table, on the CPU.
+        """Return L2-normalised un-prompted features of all views of a dataset's table, on the CPU.
 
         They belong to the images alone: every method, seed and setting with these images shares
         them through the disk cache.
         """
         if dataset not in self._features:
             table = self._table(dataset)
-            key = {"images": self.load_images.key(dataset, table.ids), "batch": self.batch_size}
+            images = self.load_images.key(dataset, table.ids)
+            key = {"images": images, "batch": self.batch_size, **self.head.identity}
             batches = (
-                self.backbone.normalise(table.pixels[start : start + self.batch_size])
+                self.head.views(
+                    self.backbone.normalise(table.pixels[start : start + self.batch_size])
+                )
                 for start in range(0, len(table.ids), self.batch_size)
             )
             self._features[dataset] = self.backbone.cached(
@@ -133,7 +136,31 @@ class EvaluationImages:
             ids = tuple(sorted({name for target in own for name in target.images}))
             classes = tuple(sorted({name for target in own for name in target.classes}))
             pixels, labels = self.load_images(dataset, ids, classes)
-            names = tuple(classes[label] for label in labels)
             row = {name: number for number, name in enumerate(ids)}
-            self._tables[dataset] = _Table(ids, row, pixels, names)
+            self._tables[dataset] = _Table(ids, row, pixels, classes, labels)
         return self._tables[dataset]
+
+
+def _among(target: Target, table: _Table, rows: NDArray[np.int64]) -> Labels:
+    """Return the labels of some rows among a target's classes.
+
+    Raises
+    ------
+    DataError
+        For an image of one class that is not one of the target's.
+    """
+    if table.labels.ndim == 2:
+        column = {name: number for number, name in enumerate(table.classes)}
+        return table.labels[rows][:, [column[name] for name in target.classes]]
+    position = {name: i for i, name in enumerate(target.classes)}
+    place = np.array([position.get(name, -1) for name in table.classes], dtype=np.int64)
+    labels: NDArray[np.int64] = place[table.labels[rows]]
+    if (labels < 0).any():
+        stray = table.classes[table.labels[rows[int(np.argmin(labels))]]]
+        raise DataError(
+            "an image's class is not among the classes it is classified among",
+            where=target.dataset,
+            value=stray,
+            hint="run `dvc repro`: the partition is older than the manifest",
+        )
+    return labels

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from fedmvp.errors import DataError
+from fedmvp.evaluation.multilabel_summary import multilabel_summary
 from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 
 __all__ = ["base_to_new_metrics", "harmonic_mean", "metrics_of", "transfer_metrics"]
@@ -97,7 +98,11 @@ def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return metrics
 
 
-PROTOCOLS = {"base_to_new": base_to_new_metrics, "transfer": transfer_metrics}
+PROTOCOLS = {
+    "base_to_new": base_to_new_metrics,
+    "transfer": transfer_metrics,
+    "multilabel": multilabel_summary,
+}
 
 
 def metrics_of(

@@ -120,7 +120,7 @@ def accuracy_matrix(
     if diagonal:
         columns = {key: [t for t in own if t.group == "local"] for key, own in columns.items()}
     every = [target for found in columns.values() for target in found]
-    images = EvaluationImages(every, load_images, method.backbone, batch_size)
+    images = EvaluationImages(every, load_images, method.backbone, batch_size, method.head)
     scores: list[Score] = []
 
     def row(model: str, targets: Sequence[Target]) -> Iterator[Score]:

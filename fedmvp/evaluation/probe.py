@@ -204,8 +204,9 @@ def _load(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[Image]]:
     images = [image for image in manifest.images if image.split == split]
     source = ImageSource({manifest.dataset: manifest}, backbone.spec.vision.image_size, split)
-    pixels, labels = source(manifest.dataset, [image.id for image in images], manifest.classes)
-    return pixels, labels, images
+    ids = [image.id for image in images]
+    pixels, _ = source(manifest.dataset, ids, manifest.classes)
+    return pixels, manifest.labels(ids, manifest.classes), images
 
 
 def _features(backbone: Backbone, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

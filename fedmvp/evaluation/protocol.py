@@ -27,7 +27,7 @@ from fedmvp.methods.frozen_image import FrozenImageMethod
 from fedmvp.partition.model import Partition, Target
 from fedmvp.results.predictions import TargetPredictions
 
-__all__ = ["classify", "evaluate"]
+__all__ = ["batch_scores", "classify", "evaluate"]
 
 
 def evaluate(
@@ -40,6 +40,7 @@ def evaluate(
     batch_size: int,
     load_personal: Callable[[str, str], None] | None = None,
     record: Callable[[TargetPredictions], None] | None = None,
+    keep_scores: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row per target: what it is and its top-1 accuracy, a fraction.
@@ -54,6 +55,8 @@ def evaluate(
         the global model alone.
     record : callable, optional
         Given the predicted class of each image, target by target, in the order of the rows.
+    keep_scores : bool, default=False
+        Whether it is given the scores of all classes, too.
 
     Raises
     ------
@@ -61,7 +64,9 @@ def evaluate(
         When scores are not finite, or an image shows none of its target's classes.
     """
     rows: list[dict[str, Any]] = []
-    images = EvaluationImages(partition.targets, load_images, method.backbone, batch_size)
+    images = EvaluationImages(
+        partition.targets, load_images, method.backbone, batch_size, method.head
+    )
     for fold in partition.folds:
         load_fold(fold)
         for target in partition.targets_of(fold):
@@ -69,7 +74,7 @@ def evaluate(
             if method.personal and target.group == "local" and load_personal:
                 load_personal(fold, target.name)
                 method.enter(method.first_phase)
-            found = classify(method, target, banks, images, batch_size)
+            found = classify(method, target, banks, images, batch_size, keep_scores)
             rows.append(
                 {
                     "fold": fold,
@@ -90,7 +95,12 @@ def evaluate(
 
 
 def classify(
-    method: Method, target: Target, banks: Banks, images: EvaluationImages, batch_size: int
+    method: Method,
+    target: Target,
+    banks: Banks,
+    images: EvaluationImages,
+    batch_size: int,
+    keep_scores: bool = False,
 ) -> TargetPredictions:
     """Return what the method, with the tensors it has now, makes of a target's images.
 
@@ -101,11 +111,22 @@ def classify(
     """
     classes = banks.select(target.dataset, target.domain, target.classes)
     chosen = images(target)
-    guesses = (
-        _predict(method, chosen, part, classes, images) for part in chosen.batches(batch_size)
-    )
-    predicted = np.concatenate([_read(guess, method) for guess in _one_behind(guesses)])
-    return TargetPredictions(target, chosen.labels, predicted)
+    kept: list[NDArray[np.float32]] = []
+
+    def guesses() -> Iterator[Tensor]:
+        for scores in batch_scores(method, chosen, classes, images, batch_size):
+            if keep_scores:
+                kept.append(scores.float().cpu().numpy())
+            yield _best(scores)
+
+    predicted = np.concatenate([_read(guess, method) for guess in _one_behind(guesses())])
+    labels = chosen.labels.astype(np.int64)
+    return TargetPredictions(target, labels, predicted, np.concatenate(kept) if kept else None)
+
+
+def _best(scores: Tensor) -> Tensor:
+    """Return the best class of each image, [B, K] → [B]; -1 for scores not finite."""
+    return scores.argmax(dim=1).where(scores.isfinite().all(dim=1), -1)
 
 
 def _one_behind(guesses: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -130,19 +151,21 @@ def _read(predicted: Tensor, method: Method) -> NDArray[np.int64]:
     return numbers
 
 
-@torch.no_grad()
-def _predict(
+def batch_scores(
     method: Method,
     chosen: TargetImages,
-    rows: NDArray[np.int64],
     classes: ClassSet,
     images: EvaluationImages,
-) -> Tensor:
-    """Return the classes of some rows of a target's images, [B]; -1 for scores not finite."""
-    backbone = method.backbone
-    if isinstance(method, FrozenImageMethod):
-        features = images.features(chosen.dataset)[torch.from_numpy(rows)]
-        scores = method.scores(features.to(backbone.device), classes)
-    else:
-        scores = method.logits(backbone.normalise(chosen.pixels[rows]), classes)
-    return scores.argmax(dim=1).where(scores.isfinite().all(dim=1), -1)
+    batch_size: int,
+) -> Iterator[Tensor]:
+    """Yield the head's logits of a target's images, batch by batch, [B, K]."""
+    backbone, head = method.backbone, method.head
+    for rows in chosen.batches(batch_size):
+        with torch.no_grad():
+            if isinstance(method, FrozenImageMethod):
+                views = images.features(chosen.dataset)[head.rows(torch.from_numpy(rows))]
+                scores = method.scores(views.to(backbone.device), classes)
+            else:
+                pixels = backbone.normalise(chosen.pixels[rows])
+                scores = method.logits(head.views(pixels), classes)
+            yield head.pool(scores)

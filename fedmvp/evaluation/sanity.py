@@ -38,12 +38,13 @@ def check_inputs(partition: Partition, manifests: Mapping[str, Manifest]) -> Non
     ------
     DataError
         When two classes read the same in a text, a class list is not in label order, or an image
-        shows none of the classes or is of the wrong split.
+        shows none of the classes (which one of many labels may) or is of the wrong split.
     """
     for name, manifest in manifests.items():
         _check_classes(name, manifest)
     for client in partition.clients:
-        _check_part(client, client.train, partition.train_split, manifests[client.dataset])
+        own = (*client.train, *client.validation)
+        _check_part(client, own, partition.train_split, manifests[client.dataset])
     for target in partition.targets:
         _check_part(target, target.images, partition.test_split, manifests[target.dataset])
 
@@ -73,7 +74,7 @@ def _check_part(
         raise DataError("classes are not the dataset's in label order", where=where, hint=_HINT)
     known = set(labels)
     for image in map(manifest.image, images):
-        if image.label not in known:
+        if manifest.task == "single" and image.label not in known:
             raise DataError(
                 "image shows none of the classes", where=where, value=image.id, hint=_HINT
             )

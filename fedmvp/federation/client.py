@@ -23,6 +23,7 @@ from fedmvp.federation.personal import forget_frozen, rearrange, starting_tensor
 from fedmvp.interruption import raise_if_stopped
 from fedmvp.methods.base import Batch, Method
 from fedmvp.methods.classes import ClassSet
+from fedmvp.methods.heads import Head, SoftmaxHead
 from fedmvp.seeds import numpy_generator, torch_generator
 
 __all__ = ["ClientData", "ClientState", "ClientUpdate", "load_tensors", "train_client"]
@@ -34,10 +35,10 @@ class ClientData:
     Parameters
     ----------
     backbone : Backbone
-    images : ndarray of shape [N, S, S, 3], uint8
-        May be memory-mapped.
-    labels : ndarray of int, shape [N]
-        Positions in `classes`.
+    images : ndarray of shape [N, gS, gS, 3], uint8
+        May be memory-mapped; g is the head's grid.
+    labels : ndarray of int, shape [N] or [N, K]
+        Positions in `classes`; or, of many labels, 1 (shown), 0 and -1 (unknown).
     classes : ClassSet
         The client's own classes.
     chunk : int
@@ -45,6 +46,9 @@ class ClientData:
     key : str, optional
         Hash of what determines the images' pixels; with it, frozen features are kept on disk and
         shared by all seeds.
+    head : Head, optional
+        Says what the backbone sees of an image; by default all of it. Rows of frozen features are
+        those of views.
     """
 
     def __init__(
@@ -55,8 +59,10 @@ class ClientData:
         classes: ClassSet,
         chunk: int = 128,
         key: str | None = None,
+        head: Head | None = None,
     ) -> None:
         self.backbone = backbone
+        self.head = head or SoftmaxHead()
         self.images = images
         self.labels = torch.as_tensor(labels, dtype=torch.long).to(backbone.device)
         self.classes = classes
@@ -70,19 +76,22 @@ class ClientData:
     def batch(self, rows: np.ndarray, generator: torch.Generator) -> Batch:
         """Return the images of `rows` as a training batch."""
         index = torch.from_numpy(rows).to(self.backbone.device)
-        images = self.backbone.normalise(self.images[rows])
+        images = self.head.views(self.backbone.normalise(self.images[rows]))
+        seen = self.head.rows(index)
 
         def frozen(flips: Tensor) -> Tensor:
-            mask = flips.to(index.device)[:, None]
+            # Where nothing is mirrored, one entry stands for all: views may be tokens of an image.
+            chosen = flips if bool(flips.any()) else flips[:1]
+            mask = chosen.to(index.device)[:, None]
             if not self.backbone.shortcuts.frozen_views:
                 views = torch.where(mask[:, :, None, None], images.flip(-1), images)
                 return self.backbone.frozen_features([views])
-            return torch.where(mask, self._features(True)[index], self._features(False)[index])
+            return torch.where(mask, self._features(True)[seen], self._features(False)[seen])
 
         return Batch(images, self.labels[index], frozen, generator)
 
     def _features(self, flipped: bool) -> Tensor:
-        """Return frozen features of all images of one view, [N, e]; computed once."""
+        """Return frozen features of all images, flipped or not, [N·V, e]; computed once."""
         if flipped not in self._frozen:
             self._frozen[flipped] = self._computed(flipped)
         return self._frozen[flipped]
@@ -90,7 +99,7 @@ class ClientData:
     def _computed(self, flipped: bool) -> Tensor:
         if self.key is None:
             return self.backbone.frozen_features(self._views(flipped))
-        key = {"images": self.key, "flipped": flipped, "batch": self.chunk}
+        key = {"images": self.key, "flipped": flipped, "batch": self.chunk, **self.head.identity}
         features = self.backbone.cached(
             key, lambda: self.backbone.frozen_features(self._views(flipped)).cpu()
         )
@@ -98,7 +107,8 @@ class ClientData:
 
     def _views(self, flipped: bool) -> Iterator[Tensor]:
         for start in range(0, len(self), self.chunk):
-            images = self.backbone.normalise(self.images[start : start + self.chunk])
+            pixels = self.backbone.normalise(self.images[start : start + self.chunk])
+            images = self.head.views(pixels)
             yield images.flip(-1) if flipped else images
 
 
@@ -209,7 +219,8 @@ def train_client(
             raise_if_stopped()
             batch = data.batch(rows, views)
             loss = method.loss(batch, data.classes)
-            value = meter.add(loss, batch.labels, epoch)
+            quality = method.head.quality(loss.logits, batch.labels)
+            value = meter.add(loss, quality, len(batch.labels), epoch)
             if not math.isfinite(value):
                 raise ClientFailure(
                     "loss is not finite",

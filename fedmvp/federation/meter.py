@@ -1,8 +1,9 @@
-"""What a client measures while it trains: losses and accuracy, weighted by images."""
+"""What a client measures while it trains: losses and recognition, weighted by images."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -21,11 +22,15 @@ class Meter:
         self.first_epoch: list[float] = [0.0, 0.0]
         self.last = math.inf
 
-    def add(self, loss: Loss, labels: Tensor, epoch: int) -> float:
-        """Count one batch; return its total loss."""
-        count = len(labels)
-        right = (loss.logits.argmax(dim=1) == labels).double().mean()
-        values = {"loss": loss.total, **loss.parts, "accuracy": right}
+    def add(self, loss: Loss, quality: Mapping[str, Tensor], count: int, epoch: int) -> float:
+        """Count one batch of `count` images; return its total loss.
+
+        Parameters
+        ----------
+        quality : mapping of str to Tensor
+            Scalars: how well the batch was recognised (`Head.quality`).
+        """
+        values = {"loss": loss.total, **loss.parts, **quality}
         # Read together: each reading makes a GPU's host wait until all is computed.
         read = torch.stack([value.detach().double() for value in values.values()]).cpu().tolist()
         numbers: dict[str, float] = dict(zip(values, read, strict=True))

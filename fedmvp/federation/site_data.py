@@ -15,13 +15,14 @@ from fedmvp.catalog.spec import DEFAULT_DOMAIN, SentenceSpec
 from fedmvp.clip.backbone import Backbone
 from fedmvp.data.image_source import ImageSource
 from fedmvp.data.images import raw_folder
-from fedmvp.data.manifest import Image, Manifest, SplitOrigin, load_manifest
+from fedmvp.data.manifest import Image, Manifest, SplitOrigin
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.data.readers.image_files import is_image, is_users_folder
 from fedmvp.data.splits import Split, assign_splits
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.federation.client import ClientData
+from fedmvp.federation.client_images import client_data
 from fedmvp.federation.site_config import SiteConfig
-from fedmvp.federation.training import client_data
 from fedmvp.files import sha256_json
 from fedmvp.methods.banks import OneBank, text_bank
 from fedmvp.methods.classes import TextBank
@@ -57,7 +58,15 @@ class SiteData:
         if images.tree is not None:
             return tree_manifest(images.tree, images.template, images.test_share, self.seed)
         assert images.manifest is not None  # one of both is there: `SiteImages`
-        return load_manifest(images.manifest)
+        manifest = load_manifest(images.manifest)
+        if manifest.task != "single":
+            raise DataError(
+                "a site's images show one class each",
+                where="site.yaml: images.manifest",
+                value=f"task: {manifest.task}",
+                hint="take a manifest of `task: single`; many labels are simulated by `dvc repro`",
+            )
+        return manifest
 
     @cached_property
     def attributes(self) -> ClassAttributes:
@@ -189,7 +198,7 @@ def tree_manifest(folder: Path, template: str, test_share: float, seed: int) -> 
         groups = [(classes[number], DEFAULT_DOMAIN) for number, *_ in found]
         splits = assign_splits(_DATASET, groups, rule, seed)
     images = tuple(
-        Image(f"{_DATASET}/{path}", path, number, DEFAULT_DOMAIN, split)
+        Image(f"{_DATASET}/{path}", path, (number,), DEFAULT_DOMAIN, split)
         for (number, path, _, _), split in zip(found, splits, strict=True)
     )
     prefix, _, rest = template.partition("{}")

@@ -19,15 +19,17 @@ from fedmvp.federation.aggregation.robust import require_tolerance
 from fedmvp.federation.backend import Backend, InProcessBackend
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.client import ClientData
+from fedmvp.federation.client_images import client_data
+from fedmvp.federation.head_start import start_head
 from fedmvp.federation.rounds import RoundReport, run_federation
 from fedmvp.federation.states import MemoryStates, StateFolder, States
 from fedmvp.federation.workers import Workers
 from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
-from fedmvp.partition.model import Client, Partition
+from fedmvp.partition.model import Partition
 from fedmvp.results.weights import round_name, tensor_name
 
-__all__ = ["Progress", "TrainingResult", "client_data", "fold_backend", "train"]
+__all__ = ["Progress", "TrainingResult", "fold_backend", "train"]
 
 Progress = Callable[[str, RoundReport], None]
 """Called with the fold and what happened."""
@@ -87,6 +89,7 @@ def train(
     result = TrainingResult({}, [], [])
     for fold in partition.folds:
         method = create().to(banks.backbone.device)
+        start_head(method, partition.clients_of(fold), banks, load_images)
         folder = scratch / fold if scratch else None
         states = _states(method, federation, folder)
         here = fold_backend(partition, fold, method, banks, load_images, federation, seed, states)
@@ -148,14 +151,6 @@ def fold_backend(
     clients = {client.id: client for client in partition.clients_of(fold)}
 
     def load(name: str) -> ClientData:
-        return client_data(clients[name], banks, load_images)
+        return client_data(clients[name], banks, load_images, method.head)
 
     return InProcessBackend(method, load, list(clients), federation, seed, states)
-
-
-def client_data(client: Client, banks: Banks, load_images: LoadImages) -> ClientData:
-    """Return a client's training images and the classes it trains among."""
-    classes = banks.select(client.dataset, client.domain, client.classes)
-    images, labels = load_images(client.dataset, client.train, classes.names)
-    key = load_images.key(client.dataset, client.train)
-    return ClientData(banks.backbone, images, labels, classes, key=key)

@@ -23,6 +23,7 @@ METHODS: dict[str, tuple[str, str, str]] = {
     "fedtpg": ("fedtpg", "FedTPG", "FedTPG"),
     "fedclip": ("fedclip", "FedCLIP", "FedCLIP"),
     "fedotp": ("fedotp", "FedOTP", "FedOTP"),
+    "fed_dualcoop": ("fed_dualcoop", "FedDualCoOp", "Fed-DualCoOp"),
     "fedpgp": ("fedpgp", "FedPGP", "FedPGP"),
     "promptfolio": ("promptfolio", "PromptFolio", "PromptFolio"),
     "fedpha": ("fedpha", "FedPHA", "FedPHA"),

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import Section
 from fedmvp.methods.classes import ClassSet
+from fedmvp.methods.heads import Head, SoftmaxHead
 from fedmvp.methods.server import MethodServer
 from fedmvp.seeds import torch_generator
 
@@ -48,12 +49,15 @@ class MethodParams(Section):
 class Batch:
     """Training images of one client.
 
+    A head with several views of an image puts them all into the batch; B is then the number of
+    views but for `labels`.
+
     Parameters
     ----------
     images : Tensor of shape [B, 3, S, S]
         Normalised, un-augmented.
-    labels : Tensor of shape [B]
-        Positions in the client's class set.
+    labels : Tensor of shape [B] or [B, K]
+        Positions in the client's class set; or, of many labels, 1 (shown), 0 and -1 (unknown).
     frozen : callable
         Maps a boolean flip mask [B] to the frozen un-prompted features of the (flipped) images,
         [B, e]; each view is computed once per client and kept.
@@ -69,7 +73,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Loss:
-    """A training loss: the scalar to descend, its named parts, and the logits [B, K]."""
+    """A training loss: the scalar to descend, its named parts, and the scores [B, K]."""
 
     total: Tensor
     logits: Tensor
@@ -118,6 +122,11 @@ class Method(nn.Module):
     #: The phase of a client that goes on training the last global model by itself; None: the first.
     fine_tuning_phase: ClassVar[str | None] = None
 
+    #: Whether its loss has a form for images of many labels.
+    many_labels: ClassVar[bool] = True
+    #: Whether scores are s · cos of an image feature and one text feature per class.
+    one_text: ClassVar[bool] = True
+
     #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
     last_batch_only: bool = False
     #: Whether a switch narrows its own loss's step (docs/method.md#difference-switch-timing).
@@ -129,6 +138,7 @@ class Method(nn.Module):
         self._backbone = (backbone,)
         self.params = params
         self.seed = seed
+        self.head: Head = SoftmaxHead()
 
     @property
     def backbone(self) -> Backbone:
@@ -144,9 +154,9 @@ class Method(nn.Module):
         """Return class scores of normalised images, [B, 3, S, S] → [B, K]."""
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return the training loss; cross-entropy over the client's classes by default."""
+        """Return the training loss; the head's over the client's classes by default."""
         logits = self.logits(batch.images, classes)
-        loss = nn.functional.cross_entropy(logits, batch.labels)
+        loss = self.head.loss(logits, batch.labels)
         return Loss(loss, logits, {"loss_ce": loss})
 
     def tensors(self) -> dict[str, nn.Parameter]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.config import FederationParams, parse_section
+from fedmvp.config import FederationParams, MultiLabelParams, parse_section
 from fedmvp.errors import ConfigError, nearest
 from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method, MethodParams
+from fedmvp.methods.multilabel_head import MultiLabelHead
 
 __all__ = ["build_method", "load_method", "method_params", "resolved_federation"]
 
@@ -78,19 +79,58 @@ def resolved_federation(
     return found
 
 
-def build_method(name: str, backbone: Backbone, params: MethodParams, seed: int) -> Method:
+def build_method(
+    name: str,
+    backbone: Backbone,
+    params: MethodParams,
+    seed: int,
+    multilabel: MultiLabelParams | None = None,
+) -> Method:
     """Create a method with its initial tensors.
+
+    Parameters
+    ----------
+    multilabel : MultiLabelParams, optional
+        Head of images that show many classes; by default they show one.
 
     Raises
     ------
     ConfigError
-        When the section asks for sizes this backbone cannot have.
+        When the section asks for sizes this backbone cannot have, or the method's loss has no form
+        for many labels.
     """
+    if multilabel is not None:
+        _require_head(name, multilabel)
     try:
-        return load_method(name)(backbone, params, seed).to(backbone.device)
+        method = load_method(name)(backbone, params, seed)
+        if multilabel is not None:
+            tokens = 1 + backbone.spec.vision.patches
+            method.head = MultiLabelHead(multilabel, float(backbone.scale), tokens)
+            backbone.vision.all_tokens = multilabel.head == "region"
+        return method.to(backbone.device)
     except (ValueError, RuntimeError, MemoryError, OverflowError) as error:
         raise ConfigError(
             str(error),
             where=f"params.yaml: methods.{name}",
             hint=f"choose sizes that fit {backbone.spec.name}",
         ) from None
+
+
+def _require_head(name: str, multilabel: MultiLabelParams) -> None:
+    """Refuse a method without a loss for many labels, or without what the head works on."""
+    chosen = load_method(name)
+    if not chosen.many_labels:
+        able = [known for known in METHODS if load_method(known).many_labels]
+        raise ConfigError(
+            "the method has no loss for images of many labels",
+            where="params.yaml: methods",
+            value=name,
+            hint=f"choose among: {', '.join(able)}",
+        )
+    if multilabel.head in ("region", "pair") and not chosen.one_text:
+        raise ConfigError(
+            f"the head needs a method with one text for each class, which {name} does not have",
+            where="params.yaml: multilabel.head",
+            value=multilabel.head,
+            hint="choose image or tiles, or another method",
+        )

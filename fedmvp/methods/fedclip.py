@@ -66,18 +66,19 @@ class FedCLIP(Method):
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
         """Return s · cos(v̂, t_k), [B, 3, S, S] → [B, K]."""
-        texts = template_features(classes, self.params.template)
+        texts = self.head.texts(template_features(classes, self.params.template), classes)
         return self.backbone.scale * self._features(images) @ texts.T
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
         """Return the chosen loss.
 
         The contrastive one takes images of the same class for each other's negatives, as the
-        original does, and is zero for a batch of one image, which the original leaves out.
+        original does, and is zero for a batch of one image, which the original leaves out. Images
+        of many labels have no one text of their own: the head's loss takes its place.
         """
         logits = self.logits(batch.images, classes)
-        if self.params.loss == "ce":
-            loss = F.cross_entropy(logits, batch.labels)
+        if self.params.loss == "ce" or self.head.many_labels:
+            loss = self.head.loss(logits, batch.labels)
         else:
             pairs = logits[:, batch.labels]  # [B, B]: image b against the text of label b'
             own = torch.arange(len(pairs), device=pairs.device)

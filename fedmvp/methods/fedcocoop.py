@@ -55,6 +55,7 @@ class FedCoCoOp(FrozenImageMethod):
     """logit_bk = s · cos(v_b, t_k(ctx + π(v_b))); context and meta-net are learned and sent."""
 
     Params: ClassVar[type[MethodParams]] = FedCoCoOpParams
+    one_text: ClassVar[bool] = False
     params: FedCoCoOpParams
 
     def __init__(self, backbone: Backbone, params: FedCoCoOpParams, seed: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch.nn.functional as F
 from pydantic import Field
 
 from fedmvp.config import Float
@@ -32,10 +31,10 @@ class FedKgCoOp(PromptFL):
     params: FedKgCoOpParams
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return cross-entropy and the weighted distance to the hand template's features."""
+        """Return the head's loss and the weighted distance to the hand template's features."""
         texts = self.text_features(classes)
-        logits = self.backbone.scale * frozen_batch(batch) @ texts.T
-        cross_entropy = F.cross_entropy(logits, batch.labels)
+        logits = self.backbone.scale * frozen_batch(batch) @ self.head.texts(texts, classes).T
+        classification = self.head.loss(logits, batch.labels)
         distance = 1 - (texts * classes.single("template")).sum(dim=-1).mean()
-        total = cross_entropy + self.params.knowledge_weight * distance
-        return Loss(total, logits, {"loss_ce": cross_entropy, "loss_con": distance})
+        total = classification + self.params.knowledge_weight * distance
+        return Loss(total, logits, {"loss_ce": classification, "loss_con": distance})

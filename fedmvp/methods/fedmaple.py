@@ -91,5 +91,5 @@ class FedMaPLe(Method):
         first, *others = self.visual_prompts()
         with self.backbone.autocast():
             features = tower(tower.embed(images), first, deep=dict(enumerate(others, start=1)))
-        texts = self.text_features(classes)
+        texts = self.head.texts(self.text_features(classes), classes)
         return self.backbone.scale * F.normalize(features.float(), dim=-1) @ texts.T

@@ -68,6 +68,7 @@ class FedMGP(Method):
     """logit_k = s · mean_g v_g · t_(g,k); learned with CE of every group; k groups are sent."""
 
     Params: ClassVar[type[MethodParams]] = FedMGPParams
+    many_labels: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     params: FedMGPParams
 

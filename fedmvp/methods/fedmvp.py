@@ -25,7 +25,6 @@ from fedmvp.methods.text_prompts import gaussian
 
 __all__ = ["BUNDLES", "FedMVP", "FedMVPFlags", "FedMVPParams"]
 
-
 Depth = Literal["all"] | Annotated[int, Field(ge=1)]
 Classifier = Literal["per_attribute_mean", "concat", "template", "template_and_attributes"]
 
@@ -201,8 +200,13 @@ class FedMVP(Method):
         }[part]
 
     @property
+    def _switch_loss(self) -> float | None:
+        """σ; None with many labels: it was set for cross-entropy, theirs has another scale."""
+        return None if self.head.many_labels else self.params.switch_loss
+
+    @property
     def _evaluates_lora(self) -> bool:
-        return self.flags.lora_eval and self.params.switch_loss is not None
+        return self.flags.lora_eval and self._switch_loss is not None
 
     def trainable(self, phase: str) -> list[str]:
         """Phase 1: all but LoRA. Phase 2: LoRA (and the bank projection, in the official code).
@@ -211,23 +215,19 @@ class FedMVP(Method):
         """
         if phase == "fine_tuning" and self._evaluates_lora:
             return list(self.tensors())
-        if phase == "fine_tuning":
-            return self._names("promptformer")
-        if phase == "promptformer":
+        if phase in ("fine_tuning", "promptformer"):
             return self._names("promptformer")
         return self._names("lora") + (self._names("bank") if self.flags.lora_trains_linear else [])
 
     def communicated(self, phase: str) -> list[str]:
         """Return what the phase trains; everything in the official code."""
-        if self.flags.lora_payload == "full":
-            return list(self.tensors())
-        return self.trainable(phase)
+        whole = self.flags.lora_payload == "full"
+        return list(self.tensors()) if whole else self.trainable(phase)
 
     def downloaded(self, phase: str) -> list[str]:
         """Return the PromptFormer, and LoRA if used; everything in the official code."""
-        if self.flags.lora_payload == "full" or phase == "lora":
-            return list(self.tensors())
-        return self._names("promptformer")
+        whole = self.flags.lora_payload == "full" or phase == "lora"
+        return list(self.tensors()) if whole else self._names("promptformer")
 
     def enter(self, phase: str | None) -> None:
         """Switch LoRA on for its phase; for the server as ``lora_eval`` says, if it is trained."""
@@ -236,11 +236,11 @@ class FedMVP(Method):
 
     def next_phase(self, phase: str, local: RoundLosses) -> str:
         """Stay in LoRA once the trigger loss has fallen below sigma (docs/method.md#phases)."""
-        if phase in ("lora", "fine_tuning") or self.params.switch_loss is None:
+        if phase in ("lora", "fine_tuning") or self._switch_loss is None:
             return phase
         by_epoch = self.flags.lora_trigger == "epoch_mean"
         loss = local.first_epoch_loss if by_epoch else local.last_batch_loss
-        return "lora" if loss < self.params.switch_loss else phase
+        return "lora" if loss < self._switch_loss else phase
 
     def _bank(self, classes: ClassSet) -> RaggedFeatures:
         return bank_features(classes, self.flags.attr_bank, self.flags.truncate, self.seed)
@@ -267,7 +267,7 @@ class FedMVP(Method):
         weights = classifier_weights(
             classes, self.flags.classifier, self.flags.truncate, self.params.attributes_weight
         )
-        return self.backbone.scale * features @ weights.T
+        return self.backbone.scale * features @ self.head.texts(weights, classes).T
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:
         """Return class scores (docs/method.md#classifier), [B, 3, S, S] → [B, K]."""
@@ -277,15 +277,15 @@ class FedMVP(Method):
         """Return L_ce + alpha · L_con, L_con = 1 - mean cos(v, v0) (docs/method.md#losses)."""
         features = self._prompted(batch.images, classes)
         logits = self._classify(features, classes)
-        cross_entropy = F.cross_entropy(logits, batch.labels)
+        classification = self.head.loss(logits, batch.labels)
         if self.params.consistency_weight == 0:
-            return Loss(cross_entropy, logits, {"loss_ce": cross_entropy})
+            return Loss(classification, logits, {"loss_ce": classification})
         count = 1 if self.flags.con_view == "batch_flip" else len(features)
-        flips = torch.rand(count, generator=batch.generator) < 0.5
+        flips = self.head.flips(count, batch.generator)
         target = batch.frozen(flips.expand(len(features)))
         consistency = 1 - (features * target).sum(dim=-1).mean()
-        total = cross_entropy + self.params.consistency_weight * consistency
-        return Loss(total, logits, {"loss_ce": cross_entropy, "loss_con": consistency})
+        total = classification + self.params.consistency_weight * consistency
+        return Loss(total, logits, {"loss_ce": classification, "loss_con": consistency})
 
     @torch.no_grad()
     def explain(self, images: Tensor, classes: ClassSet) -> Tensor | None:

@@ -46,6 +46,7 @@ class FedOTP(Method):
     """logit_k = s · Σ T ⊙ sim over image tokens and two prompts; learned with CE."""
 
     Params: ClassVar[type[MethodParams]] = FedOTPParams
+    one_text: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     params: FedOTPParams
 
@@ -60,8 +61,8 @@ class FedOTP(Method):
         self.global_only = False
 
     def communicated(self, phase: str) -> list[str]:
-        """Only the shared context travels."""
-        return ["global_context"]
+        """Only the shared context travels, and the head's numbers where it has some."""
+        return ["global_context", *(f"head.{name}" for name, _ in self.head.named_parameters())]
 
     def enter(self, phase: str | None) -> None:
         """Use both contexts as a client, the shared one alone as the server."""

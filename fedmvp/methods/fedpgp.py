@@ -40,6 +40,7 @@ class FedPGP(PromptedTextMethod):
     """Context σ + U V as a client, σ as the server; CE and a contrast of three texts. σ is sent."""
 
     Params: ClassVar[type[MethodParams]] = FedPGPParams
+    many_labels: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     params: FedPGPParams
 

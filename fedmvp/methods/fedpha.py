@@ -39,6 +39,7 @@ class FedPHA(PromptedTextMethod):
     """A client classifies with its own context alone; the shared one is learned beside it, sent."""
 
     Params: ClassVar[type[MethodParams]] = FedPHAParams
+    many_labels: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     params: FedPHAParams
 

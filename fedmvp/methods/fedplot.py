@@ -40,6 +40,7 @@ class FedPLOT(Method):
     """logit_k = s · Σ T ⊙ sim over image tokens and N prompts; learned with CE, all sent."""
 
     Params: ClassVar[type[MethodParams]] = FedPLOTParams
+    many_labels: ClassVar[bool] = False
     params: FedPLOTParams
 
     def __init__(self, backbone: Backbone, params: FedPLOTParams, seed: int) -> None:

@@ -39,6 +39,7 @@ class FedProGrad(PromptFL):
     """Descends the gradient of CE without its part against that of the zero-shot distillation."""
 
     Params: ClassVar[type[MethodParams]] = FedProGradParams
+    many_labels: ClassVar[bool] = False
     params: FedProGradParams
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:

@@ -68,6 +68,7 @@ class FedPromptSRC(Method):
     """CE + 25 mean|t - t⁰| + 10 mean|v - v⁰| + KL(zero-shot ‖ prompted); all sent."""
 
     Params: ClassVar[type[MethodParams]] = FedPromptSRCParams
+    many_labels: ClassVar[bool] = False
     params: FedPromptSRCParams
 
     def __init__(self, backbone: Backbone, params: FedPromptSRCParams, seed: int) -> None:

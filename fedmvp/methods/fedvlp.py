@@ -70,5 +70,5 @@ class FedVLP(Method):
         deep = dict(enumerate(others, start=1))
         with self.backbone.autocast():
             features = tower(tower.embed(images), first, deep=deep, after_norm=True)
-        texts = self.text_features(classes)
+        texts = self.head.texts(self.text_features(classes), classes)
         return self.backbone.scale * F.normalize(features.float(), dim=-1) @ texts.T

@@ -68,7 +68,7 @@ class FedVPT(Method):
         deep = {block: self.prompt[block][None] for block in range(1, len(self.prompt))}
         with self.backbone.autocast():
             features = tower(tower.embed(images), self.prompt[:1], deep=deep)
-        texts = template_features(classes, self.params.template)
+        texts = self.head.texts(template_features(classes, self.params.template), classes)
         return self.backbone.scale * F.normalize(features.float(), dim=-1) @ texts.T
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fedmvp.methods.base import Batch, Loss, Method
@@ -22,7 +21,7 @@ __all__ = ["FrozenImageMethod", "PromptedTextMethod", "frozen_batch"]
 
 def frozen_batch(batch: Batch) -> Tensor:
     """Return the frozen features of a batch's un-augmented images, [B, e]."""
-    return batch.frozen(torch.zeros(len(batch.labels), dtype=torch.bool))
+    return batch.frozen(torch.zeros(len(batch.images), dtype=torch.bool))
 
 
 class FrozenImageMethod(Method):
@@ -37,9 +36,9 @@ class FrozenImageMethod(Method):
         return self.scores(self.backbone.frozen_features([images]), classes)
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return cross-entropy over the client's classes."""
+        """Return the head's loss over the client's classes."""
         logits = self.scores(frozen_batch(batch), classes)
-        loss = F.cross_entropy(logits, batch.labels)
+        loss = self.head.loss(logits, batch.labels)
         return Loss(loss, logits, {"loss_ce": loss})
 
 
@@ -52,4 +51,6 @@ class PromptedTextMethod(FrozenImageMethod):
 
     def scores(self, features: Tensor, classes: ClassSet) -> Tensor:
         """Return s · cos(v, t_k), [B, e] → [B, K]."""
-        return self.backbone.scale * features @ self.text_features(classes).T
+        return (
+            self.backbone.scale * features @ self.head.texts(self.text_features(classes), classes).T
+        )

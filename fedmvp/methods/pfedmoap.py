@@ -48,6 +48,7 @@ class PFedMoAP(FrozenImageMethod):
     """logit_k = λ s v · t_k + s pool(v) · gate(pool(v), pool(t_k of all experts)); CE."""
 
     Params: ClassVar[type[MethodParams]] = PFedMoAPParams
+    many_labels: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     forwards_updates: ClassVar[bool] = True
     params: PFedMoAPParams

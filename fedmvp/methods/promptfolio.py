@@ -33,6 +33,7 @@ class PromptFolio(PromptedTextMethod):
     """t_k = (1 - θ) t_k^shared + θ t_k^personal, not normalised again; CE; the shared one sent."""
 
     Params: ClassVar[type[MethodParams]] = PromptFolioParams
+    many_labels: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     params: PromptFolioParams
 

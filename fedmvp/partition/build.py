@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fedmvp.config import AnnotationParams
 from fedmvp.data.manifest import Image, Manifest
 from fedmvp.data.splits import Split
 from fedmvp.errors import ConfigError
 from fedmvp.partition.folds import explicit_folds, official_folds, select_datasets
 from fedmvp.partition.model import Client, Partition, Target, check
-from fedmvp.partition.sampling import base_count, draw_shots
+from fedmvp.partition.multilabel import MultiLabelMaker
+from fedmvp.partition.sampling import draw_shots
 from fedmvp.partition.schemes import Pool, Scheme, Share, parse_scheme
+from fedmvp.partition.selection import class_part, select_domains, task_of
 from fedmvp.partition.setting_spec import MAIN_FOLD, Fold, Setting, TargetRule
 from fedmvp.seeds import numpy_generator
 
@@ -31,6 +34,8 @@ def build_partition(
     seed: int,
     scheme: str | Mapping[str, Any] = "class_blocks",
     candidates: Literal["own", "all"] = "own",
+    validation: float = 0.1,
+    annotations: AnnotationParams | None = None,
 ) -> Partition:
     """Return the clients and targets of a setting.
 
@@ -43,6 +48,8 @@ def build_partition(
         The params' values; the setting may have its own. Without `shots` all images are dealt.
     seed : int
         Seed of the few-shot sample and of the dealing.
+    validation, annotations
+        The params' values, of images that show many classes.
 
     Raises
     ------
@@ -53,25 +60,27 @@ def build_partition(
         When the partition would break a guarantee of `fedmvp.partition.model`.
     """
     where, scheme_name, dealing = setting_scheme(name, setting, scheme, classes_per_client)
-    maker = _Maker(
-        name,
-        setting,
-        manifests,
-        scheme=dealing,
-        scheme_key=where,
-        shots=setting.shots or shots,
-        seed=seed,
-        candidates=setting.candidates or candidates,
-    )
-    clients: list[Client] = []
-    targets: list[Target] = []
+    task = task_of(name, setting, manifests)
     folds = explicit_folds(setting, {d: m.domains for d, m in manifests.items()})
-    for fold in folds:
-        made = list(maker.clients(fold))
-        clients += made
-        for rule in fold.targets:
-            own = rule.each == "client"
-            targets += maker.own_targets(fold, rule, made) if own else maker.targets(fold, rule)
+    if task == "multi":
+        few = setting.shots or shots
+        many = MultiLabelMaker(
+            name, setting, manifests, dealing, where, few, seed, validation, annotations
+        )
+        clients, targets, shared = *_made(many, folds), True
+    else:
+        maker = _Maker(
+            name,
+            setting,
+            manifests,
+            scheme=dealing,
+            scheme_key=where,
+            shots=setting.shots or shots,
+            seed=seed,
+            candidates=setting.candidates or candidates,
+        )
+        clients, targets = _made(maker, folds)
+        shared = dealing.shares_classes or maker.candidates == "all"
     official = official_folds(setting, folds)
     partition = Partition(
         name,
@@ -82,10 +91,25 @@ def build_partition(
         official,
         setting.participation,
         scheme="" if scheme_name == "class_blocks" else f"{scheme_name}: {dealing.describe()}",
-        shared_classes=dealing.shares_classes or maker.candidates == "all",
+        shared_classes=shared,
+        task=task,
     )
     check(partition, f"setting {name}")
     return partition
+
+
+def _made(
+    maker: _Maker | MultiLabelMaker, folds: Iterable[Fold]
+) -> tuple[list[Client], list[Target]]:
+    """Return all clients and targets, fold by fold."""
+    clients: list[Client] = []
+    targets: list[Target] = []
+    for fold in folds:
+        made = list(maker.clients(fold))
+        clients += made
+        for rule in fold.targets:
+            targets += maker.targets(fold, rule, made)
+    return clients, targets
 
 
 def setting_scheme(
@@ -132,7 +156,7 @@ class _Maker:
         prefix = "" if fold.name == MAIN_FOLD else f"{fold.name}."
         for dataset in self._datasets(fold):
             manifest = self.manifests[dataset]
-            part = _part(manifest, fold.train.classes)
+            part = class_part(manifest, fold.train.classes)
             for domain, domains in self._sources(fold, manifest):
                 source = dataset if domain is None else f"{dataset}-{domain}"
                 train, test = self._images(dataset, domain, domains, part)
@@ -200,7 +224,13 @@ class _Maker:
         draw = numpy_generator(self.seed, "partition", manifest.dataset, domain or "")
         return self.scheme.deal(pool, draw)
 
-    def own_targets(
+    def targets(self, fold: Fold, rule: TargetRule, clients: Iterable[Client]) -> Iterator[Target]:
+        """Return a rule's targets."""
+        if rule.each == "client":
+            return self._own_targets(fold, rule, clients)
+        return self._dataset_targets(fold, rule)
+
+    def _own_targets(
         self, fold: Fold, rule: TargetRule, clients: Iterable[Client]
     ) -> Iterator[Target]:
         """Give each client its own test images, among the classes it trains among.
@@ -220,12 +250,12 @@ class _Maker:
                     images,
                 )
 
-    def targets(self, fold: Fold, rule: TargetRule) -> Iterator[Target]:
+    def _dataset_targets(self, fold: Fold, rule: TargetRule) -> Iterator[Target]:
         """Give each dataset, or dataset and domain, its test images of the rule's classes."""
         for dataset in select_datasets(rule.datasets, list(self.manifests), self._datasets(fold)):
             manifest = self.manifests[dataset]
-            classes = _part(manifest, rule.classes)
-            chosen = _domains(rule.domains, manifest)
+            classes = class_part(manifest, rule.classes)
+            chosen = select_domains(rule.domains, manifest)
             each_domain = rule.each == "domain"
             for domain in chosen if each_domain else (None,):
                 domains = chosen if domain is None else (domain,)
@@ -239,7 +269,7 @@ class _Maker:
 
     def _sources(self, fold: Fold, manifest: Manifest) -> list[tuple[str | None, tuple[str, ...]]]:
         """Return what one row of clients draws from: each domain alone, or all together."""
-        domains = _domains(fold.train.domains, manifest)
+        domains = select_domains(fold.train.domains, manifest)
         if self.scheme.per_domain and len(manifest.domains) < 2:
             raise ConfigError(
                 "the partition scheme needs a dataset with domains",
@@ -263,26 +293,3 @@ class _Maker:
         if key not in self.pools:
             self.pools[key] = self.manifests[dataset].by_class(domains=domains, split=key[2])
         return self.pools[key]
-
-
-def _part(manifest: Manifest, part: str) -> tuple[str, ...]:
-    base = base_count(len(manifest.classes))
-    parts = {
-        "all": manifest.classes,
-        "base": manifest.classes[:base],
-        "new": manifest.classes[base:],
-    }
-    return parts[part]
-
-
-def _domains(chosen: tuple[str, ...] | str, manifest: Manifest) -> tuple[str, ...]:
-    if isinstance(chosen, str):
-        return manifest.domains
-    if stray := next((domain for domain in chosen if domain not in manifest.domains), None):
-        raise ConfigError(
-            "dataset has no such domain",
-            where=manifest.dataset,
-            value=stray,
-            hint=f"known: {', '.join(manifest.domains)}",
-        )
-    return chosen

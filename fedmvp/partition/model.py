@@ -1,25 +1,21 @@
-"""Clients and targets of a setting: types, JSON form, and the guarantees every reader relies on.
+"""Clients and targets of a setting: types, and the guarantees every reader relies on.
 
 Guarantees, checked whenever a partition is made or read: ids are unique, no client is empty, the
 clients of a fold share no class of a dataset and domain (unless the scheme deals images), no image
-is in two clients, and no image is both trained on and tested within a fold.
+is in two clients, for training or validation, and no image is both of a client and tested within a
+fold.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_json, write_json
-from fedmvp.partition.setting_spec import GROUPS
+from fedmvp.partition.setting_spec import GROUPS, Protocol
 
-__all__ = ["Client", "Partition", "Target", "check", "load_partition", "save_partition"]
-
-_PLAIN = re.compile(r"[A-Za-z0-9][\w .-]*")
+__all__ = ["Client", "Partition", "Target", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +32,11 @@ class Client:
         Its classes in label order: what it classifies among.
     train : tuple of str
         Ids of its training images.
+    validation : tuple of str
+        Ids of its images a decision threshold is chosen on (many labels).
+    annotations : tuple of str
+        What is known of its training and then its validation images, where not everything is: for
+        each image a sign per class, ``1`` shown, ``0`` said to be absent, ``?`` unknown.
     """
 
     id: str
@@ -44,6 +45,8 @@ class Client:
     domain: str | None
     classes: tuple[str, ...]
     train: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Target:
     ----------
     name : str
         May repeat over datasets and groups, not within (fold, group, dataset).
-    group : {"local", "base", "new", "target", "source"}
+    group : {"local", "base", "new", "target", "source", "global", "zsl", "gzsl"}
         "source" is reported but not in a transfer setting's mean.
     """
 
@@ -82,10 +85,12 @@ class Partition:
         The partition scheme and its parameters in words; empty for class blocks.
     shared_classes : bool
         Whether clients of a dataset and domain may have classes in common.
+    task : {"single", "multi"}
+        Whether images show one class each, or any number.
     """
 
     setting: str
-    protocol: Literal["base_to_new", "transfer"]
+    protocol: Protocol
     split: Literal["by_image", "by_domain"]
     clients: tuple[Client, ...]
     targets: tuple[Target, ...]
@@ -93,6 +98,7 @@ class Partition:
     participation: float | None = None
     scheme: str = ""
     shared_classes: bool = False
+    task: Literal["single", "multi"] = "single"
 
     @property
     def folds(self) -> tuple[str, ...]:
@@ -128,80 +134,6 @@ class Partition:
         return tuple(target for target in self.targets if target.fold == fold)
 
 
-def save_partition(partition: Partition, path: Path) -> None:
-    """Write a partition as JSON."""
-    own: dict[str, Any] = {}
-    if partition.participation is not None:
-        own["participation"] = partition.participation
-    if partition.scheme or partition.shared_classes:
-        own |= {"scheme": partition.scheme, "shared_classes": partition.shared_classes}
-    value = {
-        "setting": partition.setting,
-        "protocol": partition.protocol,
-        "split": partition.split,
-        "official": partition.official,
-        **own,
-        "clients": [_record(client) for client in partition.clients],
-        "targets": [_record(target) for target in partition.targets],
-    }
-    write_json(path, value, sort_keys=False)
-
-
-def load_partition(path: Path) -> Partition:
-    """Read a partition and check its guarantees.
-
-    Raises
-    ------
-    DataError
-        When the file is missing, is not a partition, or breaks a guarantee.
-    """
-    value = read_json(path)
-    try:
-        partition = Partition(
-            setting=value["setting"],
-            protocol=value["protocol"],
-            split=value["split"],
-            clients=tuple(Client(**_typed(c, "train")) for c in value["clients"]),
-            targets=tuple(Target(**_typed(t, "images")) for t in value["targets"]),
-            official=_texts("official", value["official"]),
-            participation=_share(value.get("participation")),
-            scheme=_texts("scheme", [value.get("scheme", "")])[0],
-            shared_classes=value.get("shared_classes") is True,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"not a partition ({type(error).__name__}: {error})",
-            where=path,
-            hint="delete it and run `dvc repro partition`",
-        ) from None
-    check(partition, str(path))
-    return partition
-
-
-def _typed(record: Mapping[str, Any], images: str) -> dict[str, Any]:
-    """Return the record of a client or target with lists as tuples, all entries being text.
-
-    Names become folders and keys of files, so none may lead elsewhere.
-    """
-    for key, value in record.items():
-        _texts(key, value if key in ("classes", images) else [value or ""])
-        if key in ("fold", "dataset") and not _PLAIN.fullmatch(value or ""):
-            raise ValueError(f"{key} {value!r} is not a plain name")
-    return {**record, "classes": tuple(record["classes"]), images: tuple(record[images])}
-
-
-def _share(value: Any) -> float | None:
-    if value is None or (type(value) in (int, float) and 0 < value <= 1):
-        return None if value is None else float(value)
-    raise ValueError(f"participation {value!r} is not a share above 0 and at most 1")
-
-
-def _texts(key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise TypeError(f"{key} is not of text")
-    return tuple(value)
-
-
 def check(partition: Partition, where: str) -> None:
     """Check the guarantees this module promises.
 
@@ -215,6 +147,8 @@ def check(partition: Partition, where: str) -> None:
         or partition.split not in {"by_image", "by_domain"}
     ):
         raise _broken("protocol or split is unknown", where, partition.protocol)
+    if partition.task != ("multi" if partition.protocol == "multilabel" else "single"):
+        raise _broken("task is not that of the protocol", where, partition.task)
     if not partition.clients or not partition.targets:
         raise _broken("no clients or no targets", where, None)
     _require_distinct((c.id for c in partition.clients), "client id is used twice", where)
@@ -227,6 +161,7 @@ def check(partition: Partition, where: str) -> None:
         raise _broken("official fold has no client", where, min(stray))
     for client in partition.clients:
         _check_lists("client", client.id, client.classes, client.train, where)
+        _check_annotations(client, where)
     for target in partition.targets:
         _check_lists("target", target.name, target.classes, target.images, where)
         if target.group not in GROUPS[partition.protocol]:
@@ -245,7 +180,7 @@ def check(partition: Partition, where: str) -> None:
 
 
 def _check_fold(clients: Sequence[Client], targets: Sequence[Target], where: str) -> None:
-    trained = [image for client in clients for image in client.train]
+    trained = [image for c in clients for image in (*c.train, *c.validation)]
     _require_distinct(trained, "two clients share an image", where)
     both = set(trained).intersection(image for target in targets for image in target.images)
     if both:
@@ -267,6 +202,16 @@ def _check_lists(
     _require_distinct(images, f"image is listed twice in {kind} {name}", where)
 
 
+def _check_annotations(client: Client, where: str) -> None:
+    if not client.annotations:
+        return
+    if len(client.annotations) != len(client.train) + len(client.validation):
+        raise _broken(f"not one annotation for each image of client {client.id}", where, None)
+    for text in client.annotations:
+        if len(text) != len(client.classes) or not set(text) <= set("01?"):
+            raise _broken(f"annotation of client {client.id} is not of 0, 1 and ?", where, text)
+
+
 def _require_distinct(values: Iterable[Any], message: str, where: str) -> None:
     seen: set[Any] = set()
     for value in values:
@@ -282,7 +227,3 @@ def _broken(message: str, where: str, value: object) -> DataError:
         value=value,
         hint="correct the setting's YAML, or run `dvc repro partition`",
     )
-
-
-def _record(part: Client | Target) -> dict[str, Any]:
-    return {name: getattr(part, name) for name in part.__slots__}

@@ -23,6 +23,7 @@ __all__ = [
     "NOT_TRANSFERRED",
     "Fold",
     "LeaveOneDomainOut",
+    "Protocol",
     "Setting",
     "SingleSource",
     "TargetRule",
@@ -36,7 +37,13 @@ MAIN_FOLD = "main"
 
 _SHIPPED = Path(__file__).parent / "settings"
 
-GROUPS = {"base_to_new": ("local", "base", "new"), "transfer": ("target", "source", "local")}
+Protocol = Literal["base_to_new", "transfer", "multilabel"]
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "base_to_new": ("local", "base", "new"),
+    "transfer": ("target", "source", "local"),
+    "multilabel": ("global", "local", "zsl", "gzsl"),
+}
 """Groups of targets that each protocol's metrics know."""
 
 NOT_TRANSFERRED = ("source", "local")
@@ -63,18 +70,21 @@ class TrainRule(Section):
         default="all", description="Names, or `all` of data.datasets."
     )
     domains: Annotated[Names | Literal["all"], BeforeValidator(_as_list)] = "all"
-    classes: Literal["all", "base"] = Field(
-        default="all", description="`base`: the first half of a dataset's classes."
+    classes: Literal["all", "base", "seen"] = Field(
+        default="all",
+        description="`base`: the first half of a dataset's classes. `seen`: those its catalog "
+        "entry does not call unseen (many labels).",
     )
 
 
 class TargetRule(Section):
     """A group of targets: test images that are classified among some classes."""
 
-    group: Literal["local", "base", "new", "target", "source"] = Field(
+    group: Literal["local", "base", "new", "target", "source", "global", "zsl", "gzsl"] = Field(
         description="`local`, `base`, `new`: the metrics of base-to-new. `target` enters the mean "
         "of a transfer setting; `source` (what was trained on) and `local` (each client's own test "
-        "images) are reported but do not."
+        "images) are reported but do not. `global` (all test images), `zsl` and `gzsl` (those that "
+        "show one of the classes): many labels."
     )
     each: Literal["client", "dataset", "domain"] = Field(
         default="dataset", description="One target per client, dataset, or dataset and domain."
@@ -86,7 +96,7 @@ class TargetRule(Section):
         )
     )
     domains: Annotated[Names | Literal["all"], BeforeValidator(_as_list)] = "all"
-    classes: Literal["all", "base", "new"] = "all"
+    classes: Literal["all", "base", "new", "seen", "unseen"] = "all"
     name: str | None = Field(
         default=None,
         description="Target name from {fold}, {dataset}, {domain}; by default the client's id, "
@@ -137,7 +147,7 @@ class Setting(Section):
     """An evaluation setting."""
 
     title: str = Field(min_length=1)
-    protocol: Literal["base_to_new", "transfer"]
+    protocol: Protocol
     split: Literal["by_image", "by_domain"] = Field(
         default="by_image",
         description="`by_image`: train on train images, test on test images. `by_domain`: all "

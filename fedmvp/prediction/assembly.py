@@ -13,9 +13,17 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, load_method, method_params
+from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.results.learned import Learned
+from fedmvp.sections import parse_section
 
-__all__ = ["assemble", "run_datasets", "section_of"]
+__all__ = ["assemble", "multilabel_of", "run_datasets", "section_of"]
+
+
+def multilabel_of(run: Mapping[str, Any]) -> MultiLabelParams | None:
+    """Return the head of a run on images that show many classes; None of one that show one."""
+    section = run.get("params", {}).get("multilabel")
+    return None if section is None else parse_section(MultiLabelParams, section, "run.json: params")
 
 
 def run_datasets(run: Mapping[str, Any]) -> list[str]:
@@ -60,6 +68,7 @@ def assemble(
     *,
     seed: int,
     where: Path | str | None,
+    multilabel: MultiLabelParams | None = None,
 ) -> Method:
     """Return the method with its learned tensors in place.
 
@@ -69,13 +78,15 @@ def assemble(
         Of the run: what a method draws and does not learn (a random bank) depends on it.
     where : Path or str
         For messages.
+    multilabel : MultiLabelParams, optional
+        Head of a run on images that show many classes.
 
     Raises
     ------
     CheckpointError
         Naming the first tensor that is missing, extra or misshapen.
     """
-    method = build_method(name, backbone, params, seed)
+    method = build_method(name, backbone, params, seed, multilabel)
     own = method.tensors()
     hint = f"use the weights of a {name} trained on {backbone.spec.name}, or name their backbone"
     for key in sorted(own.keys() ^ tensors.keys()):

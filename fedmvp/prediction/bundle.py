@@ -19,7 +19,7 @@ from fedmvp.errors import BackboneError, CheckpointError, ConfigError
 from fedmvp.files import read_json, write_json
 from fedmvp.methods.build import method_params
 from fedmvp.paths import BACKBONE
-from fedmvp.prediction.assembly import assemble, run_datasets, section_of
+from fedmvp.prediction.assembly import assemble, multilabel_of, run_datasets, section_of
 from fedmvp.prediction.backbones import stage_spec
 from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.description import Bundle, NamedBackbone, find_backbone
@@ -93,6 +93,7 @@ def write_bundle(
         ),
         default=default_dataset or names[0],
         candidates={name: choose_candidates(dataset=name) for name in names},
+        multilabel=multilabel_of(learned.run),
     )
     save_bundle(folder, bundle, learned.tensors)
     return bundle
@@ -101,7 +102,9 @@ def write_bundle(
 def save_bundle(folder: Path, bundle: Bundle, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write description and learned tensors, by the method's parameter names."""
     # Order of classes is label order, so keys are not sorted.
-    write_json(folder / _DESCRIPTION, bundle.model_dump(mode="json"), sort_keys=False)
+    unused = {"multilabel"} if bundle.multilabel is None else set()
+    description = bundle.model_dump(mode="json", exclude=unused)
+    write_json(folder / _DESCRIPTION, description, sort_keys=False)
     save_learned(folder / _WEIGHTS, tensors, {"method": bundle.method})
 
 
@@ -133,6 +136,7 @@ def load_bundle(folder: Path, *, device: torch.device | str = "cpu") -> Model:
         read_learned(folder / _WEIGHTS).tensors,
         seed=bundle.seed,
         where=folder / _WEIGHTS,
+        multilabel=bundle.multilabel,
     )
     return Model(bundle, method)
 

@@ -14,6 +14,7 @@ from fedmvp.clip.spec import BackboneSpec
 from fedmvp.config import Section
 from fedmvp.errors import BackboneError
 from fedmvp.files import read_json
+from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.paths import BACKBONE
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone, stage_spec
 from fedmvp.prediction.candidates import Candidates
@@ -55,6 +56,9 @@ class Bundle(Section):
     backbone: NamedBackbone
     default: str | None = Field(description="Dataset whose classes are used if none is asked for.")
     candidates: dict[str, Candidates] = Field(description="By dataset.")
+    multilabel: MultiLabelParams | None = Field(
+        default=None, description="The head, where images show many classes."
+    )
 
 
 def find_backbone(

@@ -16,7 +16,7 @@ from fedmvp.files import sha256_file
 from fedmvp.methods import METHODS
 from fedmvp.methods.build import load_method
 from fedmvp.paths import BACKBONE
-from fedmvp.prediction.assembly import assemble, run_datasets, section_of
+from fedmvp.prediction.assembly import assemble, multilabel_of, run_datasets, section_of
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 from fedmvp.prediction.bundle import is_bundle, load_bundle
 from fedmvp.prediction.candidates import choose_candidates
@@ -100,8 +100,13 @@ def load_model(request: PredictionRequest, *, device: torch.device | str = "cpu"
         backbone=NamedBackbone.of(tower),
         default=datasets[0] if datasets else None,
         candidates={key: choose_candidates(dataset=key) for key in datasets if key in known},
+        multilabel=multilabel_of(learned.run) if trained else None,
     )
-    return Model(bundle, assemble(name, tower, params, tensors, seed=seed, where=weights))
+    head = bundle.multilabel
+    return Model(
+        bundle,
+        assemble(name, tower, params, tensors, seed=seed, where=weights, multilabel=head),
+    )
 
 
 def _refuse_options(request: PredictionRequest) -> None:

@@ -21,7 +21,7 @@ from fedmvp.methods.base import Method
 from fedmvp.prediction.candidates import Candidates, choose_candidates
 from fedmvp.prediction.description import Bundle
 from fedmvp.prediction.overlay import Explained, draw_overlay
-from fedmvp.prediction.predictor import Attended, Predictor, probabilities, ranked
+from fedmvp.prediction.predictor import Attended, Predictor, independent, probabilities, ranked
 
 __all__ = ["Classification", "Model", "PredictionWarning"]
 
@@ -48,6 +48,8 @@ class Classification:
         What each image's patches attend to, where it was asked for.
     pixels : ndarray of shape [B, S, S, 3], uint8
         As the model sees the images.
+    many_labels : bool
+        Whether each class is said to be shown or not for itself.
     """
 
     images: tuple[str, ...]
@@ -55,6 +57,7 @@ class Classification:
     logits: NDArray[np.float32]
     attention: tuple[Attended, ...] | None
     pixels: NDArray[np.uint8]
+    many_labels: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,8 +69,8 @@ class Classification:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """Softmax over the classes, [B, K]; rows sum to 1."""
-        return probabilities(self.logits)
+        """Softmax over the classes, [B, K]; rows sum to 1. Of many labels each for itself."""
+        return (independent if self.many_labels else probabilities)(self.logits)
 
     def top(self, most: int = 5) -> list[list[tuple[str, float]]]:
         """Return the most probable classes of each image with their probabilities, best first."""
@@ -122,8 +125,8 @@ class Model:
 
     @property
     def image_size_px(self) -> int:
-        """S, side of the square the backbone sees."""
-        return self.method.backbone.spec.vision.image_size
+        """Side that images are decoded to: what the backbone sees, times the head's grid."""
+        return self.method.head.grid * self.method.backbone.spec.vision.image_size
 
     def classify(
         self,
@@ -220,4 +223,11 @@ def classify(
         warnings.warn(unlike, PredictionWarning, stacklevel=3)
     logits = predictor.predict(given.pixels, batch_size=batch_size)
     attended = tuple(map(predictor.attended, given.pixels)) if attention else None
-    return Classification(given.names, predictor.class_names, logits, attended, given.pixels)
+    return Classification(
+        given.names,
+        predictor.class_names,
+        logits,
+        attended,
+        given.pixels,
+        predictor.method.head.many_labels,
+    )

@@ -19,7 +19,7 @@ from fedmvp.methods.base import Method
 from fedmvp.methods.classes import RaggedFeatures, TextBank, Texts
 from fedmvp.prediction.candidates import Candidates
 
-__all__ = ["Attended", "CandidateBank", "Predictor", "probabilities", "ranked"]
+__all__ = ["Attended", "CandidateBank", "Predictor", "independent", "probabilities", "ranked"]
 
 
 class CandidateBank(TextBank):
@@ -99,8 +99,8 @@ class Predictor:
 
     @property
     def image_size_px(self) -> int:
-        """S, side of the square the backbone sees."""
-        return self.method.backbone.spec.vision.image_size
+        """Side that images are decoded to: what the backbone sees, times the head's grid."""
+        return self.method.head.grid * self.method.backbone.spec.vision.image_size
 
     @torch.no_grad()
     def predict(self, images: NDArray[np.uint8], *, batch_size: int = 32) -> NDArray[np.float32]:
@@ -116,11 +116,13 @@ class Predictor:
         DataError
             When the logits are not finite.
         """
+        head = self.method.head
         logits = np.empty((len(images), len(self.classes)), dtype=np.float32)
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
-            batch = self.method.backbone.normalise(images[rows])
-            logits[rows] = self.method.logits(batch, self.classes).float().cpu().numpy()
+            batch = head.views(self.method.backbone.normalise(images[rows]))
+            scores = head.pool(self.method.logits(batch, self.classes))
+            logits[rows] = scores.float().cpu().numpy()
         if not np.isfinite(logits).all():
             raise DataError(
                 "logits are not finite",
@@ -146,7 +148,8 @@ class Predictor:
         DataError
             When the method's patches do not attend to attributes.
         """
-        images = self.method.backbone.normalise(image[None])
+        head, grid = self.method.head, self.method.backbone.spec.vision.grid
+        images = head.views(self.method.backbone.normalise(image[None]))
         weights = self.method.explain(images, self.classes)
         texts = self._texts()
         if weights is None or weights.shape[-1] != len(texts):
@@ -155,8 +158,8 @@ class Predictor:
                 where=f"method {type(self.method).__name__}",
                 hint="drop --explain, or use fedmvp with an attribute bank",
             )
-        grid = self.method.backbone.spec.vision.grid
-        return Attended(weights[0].float().cpu().numpy(), grid, texts)
+        whole = head.stitched(weights, grid).float().cpu().numpy()
+        return Attended(whole, (head.grid * grid[0], head.grid * grid[1]), texts)
 
     def _texts(self) -> tuple[tuple[str, str], ...]:
         lists = self.candidates.attributes
@@ -167,6 +170,12 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the softmax over the last axis, float64, rows summing to 1."""
     scores = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     shares: NDArray[np.float64] = scores / scores.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def independent(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probability that each class is shown, float64, for images of many labels."""
+    shares: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
     return shares
 
 

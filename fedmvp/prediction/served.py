@@ -21,7 +21,7 @@ from fedmvp.prediction.images import decode_values
 from fedmvp.prediction.limits import Budget
 from fedmvp.prediction.model import Model
 from fedmvp.prediction.overlay import Explained, draw_overlay
-from fedmvp.prediction.predictor import Predictor, probabilities
+from fedmvp.prediction.predictor import Predictor, independent, probabilities
 
 __all__ = ["Ready", "ServedModel", "open_served"]
 
@@ -114,13 +114,15 @@ class ServedModel:
             Given predictor, images [B, S, S, 3] and budget, returns logits [B, K].
         """
         names = ready.predictor.class_names
+        many = ready.predictor.method.head.many_labels
+        shares = independent if many else probabilities
         return [
             {
                 "class": names[int(row.argmax())],
                 "probability": float(row.max()),
                 "probabilities": dict(zip(names, map(float, row), strict=True)),
             }
-            for row in probabilities(run(ready.predictor, ready.pixels, budget))
+            for row in shares(run(ready.predictor, ready.pixels, budget))
         ]
 
     def add_pictures(

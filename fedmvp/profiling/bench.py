@@ -12,7 +12,8 @@ import torch
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.config import Params
 from fedmvp.errors import FedMVPError
-from fedmvp.partition.model import Partition, load_partition
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition
 from fedmvp.paths import partition_path
 from fedmvp.profiling.estimate import estimate_seconds, start_up_seconds, work_of
 from fedmvp.profiling.inputs import Scene, build_scene, random_backbone

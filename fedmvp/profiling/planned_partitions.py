@@ -82,7 +82,7 @@ def _images(spec: DatasetSpec, shots: int | None) -> Iterator[Image]:
                 # Where images are fewer than classes, another domain has other classes.
                 label = (number * classes // count + position) % classes
                 path = f"{domain}/{split}/{number}"
-                yield Image(f"{spec.name}/{path}", path, label, domain, split)
+                yield Image(f"{spec.name}/{path}", path, (label,), domain, split)
 
 
 def _sizes(spec: DatasetSpec, domain: str) -> dict[Split, int]:

@@ -11,6 +11,7 @@ from fedmvp.errors import DataError
 from fedmvp.evaluation.bootstrap import Correct, Interval, difference_intervals
 from fedmvp.results.predictions import LabelledTarget, read_predictions
 from fedmvp.report.estimates import SettingScores, verdict
+from fedmvp.report.multilabel_intervals import multilabel_intervals
 from fedmvp.report.study import Study
 from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 
@@ -105,6 +106,13 @@ def _intervals(
     study: Study, setting: str, focus: str, others: Sequence[str], results_dir: Path
 ) -> Mapping[str, Mapping[str, Interval]]:
     """Return intervals by other method and metric, of the pairs whose predictions are all there."""
+    if study.partitions[setting].task == "multi":
+        folders = {
+            m: {r.seed: results_dir / setting / m / f"seed{r.seed}" for r in study.runs_of(setting, m)}
+            for m in (focus, *others)
+        }
+        rest = {method: folders[method] for method in others}
+        return multilabel_intervals(study.partitions[setting], folders[focus], rest)
     targets, known = _read(study, setting, results_dir)
     seeds = {m: {run.seed for run in study.runs_of(setting, m)} for m in (focus, *others)}
     ours = known.get(focus, {})

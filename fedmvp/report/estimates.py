@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedmvp.errors import DataError
 from fedmvp.report.protocols import Protocol, split_metric
@@ -79,6 +79,7 @@ def score_setting(
     DataError
         When a headline metric is missing, or the seeds of a method disagree on the metrics.
     """
+    protocol = _with_its_metrics(protocol, runs)
     methods = tuple(dict.fromkeys(run.method for run in runs))
     grouped = {method: [run for run in runs if run.method == method] for method in methods}
     table = {method: _estimates(protocol, own) for method, own in grouped.items()}
@@ -105,6 +106,13 @@ def score_setting(
             for method, own in grouped.items()
         },
     )
+
+
+def _with_its_metrics(protocol: Protocol, runs: Sequence[Run]) -> Protocol:
+    """Return the protocol without the optional metrics that no run has."""
+    known = {key for run in runs for key in run.metrics}
+    shown = tuple(m for m in protocol.metrics if not m.optional or m.key in known)
+    return protocol if shown == protocol.metrics else replace(protocol, metrics=shown)
 
 
 def _estimates(protocol: Protocol, runs: Sequence[Run]) -> dict[str, Estimate]:

@@ -30,6 +30,7 @@ _CURVE_TITLES = {
     "loss_ce": "Cross-entropy",
     "loss_con": "Consistency loss",
     "accuracy": "Training accuracy, %",
+    "of1": "Training OF1, %",
 }
 
 
@@ -99,7 +100,7 @@ def curve_panels(study: Study, setting: str) -> list[Figure]:
                     line_chart(
                         f"{setting_title(setting)}: {title} per round",
                         [_line(study, curve) for curve in found],
-                        percent_tick if quantity == "accuracy" else significant,
+                        percent_tick if quantity in ("accuracy", "of1") else significant,
                     ),
                 )
             )
@@ -175,7 +176,7 @@ def target_panels(study: Study, setting: str) -> list[Figure]:
         Figure(
             title,
             dot_rows(
-                f"{setting_title(setting)}: accuracy, {title}", rows, percent_tick,
+                f"{setting_title(setting)}: {study.measure(setting)}, {title}", rows, percent_tick,
                 width=300, label_width=width, row_height=18, domain=(min(means), max(means)),
             ),
         )

@@ -181,6 +181,11 @@ def _tile(result: Verdict, interval: Interval | None) -> Tile:
     )
 
 
+def _measures(study: Study) -> str:
+    single = all(partition.task == "single" for partition in study.partitions.values())
+    return "Accuracies" if single else "Scores"
+
+
 def compared(study: Study) -> str:
     """Return what was compared, in one sentence."""
     seeds: Sequence[int] = study.seeds
@@ -188,7 +193,7 @@ def compared(study: Study) -> str:
     spread = ", mean ± standard deviation over seeds" if len(seeds) > 1 else ""
     return (
         f"{plural(len(study.methods), 'method')} in {plural(len(study.scores), 'setting')},"
-        f" {seed_text}. Accuracies in percent{spread}."
+        f" {seed_text}. {_measures(study)} in percent{spread}."
     )
 
 

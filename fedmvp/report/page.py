@@ -81,6 +81,7 @@ def render(
             (setting, setting_title(setting), scores.protocol.title(scores.protocol.primary))
             for setting, scores in study.scores.items()
         ],
+        measure=_measure(study),
         summary=page_tables.summary_table(study),
         overview=figures.overview_panels(study),
         missing=study.missing,
@@ -93,6 +94,7 @@ def render(
         below_chance=[
             (run, target)
             for run in study.runs
+            if study.partitions[run.setting].task == "single"
             for target in below_chance(vars(t) for t in run.targets)
         ],
         failures=[(run, failure) for run in study.runs for failure in run.failures],
@@ -104,11 +106,23 @@ def render(
     )
 
 
+def _measure(study: Study) -> str:
+    """Return what the settings are scored by: one word, or `Scores` where they differ."""
+    found = {study.measure(setting) for setting in study.scores}
+    return _title(found.pop()) if len(found) == 1 else "Scores"
+
+
+def _title(measure: str) -> str:
+    return measure[0].upper() + measure[1:] if measure.islower() else measure
+
+
 def _section(study: Study, setting: str) -> dict[str, Any]:
     scores = study.scores[setting]
     measured, published = page_tables.main_table(study, setting)
     by_dataset = scores.protocol.part == "dataset"
-    targets, published_targets = ([], []) if by_dataset else page_tables.target_table(study, setting)
+    targets, published_targets = (
+        ([], []) if by_dataset else page_tables.target_table(study, setting)
+    )
     shown = figures.target_methods(study, setting)
     used = set(scores.methods)
     return {
@@ -117,6 +131,8 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         "long_title": study.subject.setting_titles.get(setting, ""),
         "note": setting_note(setting),
         "metrics": scores.protocol.metrics,
+        "primary": scores.protocol.title(scores.protocol.primary),
+        "measure": _title(study.measure(setting)),
         "measured": measured,
         "published": published,
         "metric_panels": figures.metric_panels(study, setting),
@@ -125,9 +141,7 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         "target_methods": [method_title(method) for method in scores.methods],
         "published_targets": [row.title for row in published_targets],
         "legend": [(style, method_title(m)) for m, style in study.styles.items() if m in used],
-        "trained_legend": [
-            (study.styles[m], method_title(m)) for m in study.trained_in(setting)
-        ],
+        "trained_legend": [(study.styles[m], method_title(m)) for m in study.trained_in(setting)],
         "personal": personal_table(study, setting),
         "curves": figures.curve_panels(study, setting),
         "traffic": figures.traffic_panel(study, setting),
@@ -138,8 +152,10 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         "part_legend": [(study.styles[m], method_title(m)) for m in shown],
         "part_rows": page_tables.part_rows(study, setting),
         "by_client": any(
-            target.group == "local" for run in study.runs
-            if run.setting == setting for target in run.targets
+            target.group == "local"
+            for run in study.runs
+            if run.setting == setting
+            for target in run.targets
         ),
     }
 

@@ -54,7 +54,10 @@ def _label(client: Client) -> str:
 
 
 def _panel(where: str, clients: Sequence[Client], manifest: Manifest, left: float) -> Figure:
-    found = [Counter(manifest.image(image).label for image in client.train) for client in clients]
+    found = [
+        Counter(label for image in client.train for label in manifest.image(image).labels)
+        for client in clients
+    ]
     labels = sorted({label for counts in found for label in counts})
     rows = [[counts[label] for label in labels] for counts in found]
     names = [_label(client) for client in clients]

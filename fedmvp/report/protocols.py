@@ -3,6 +3,7 @@
 ``metrics.json`` of a run is flat, all values are fractions in [0, 1]:
 
 * base-to-new protocol: ``local``, ``base``, ``new``, ``hm`` and ``<metric>/<dataset>``;
+* multi-label protocol: ``map`` and its parts (`fedmvp.evaluation.multilabel_summary`);
 * transfer protocol (cross-dataset, domain generalisation): ``mean``, ``<target>`` and, where a
   target spans several datasets, ``<target>/<dataset>``.
 """
@@ -20,11 +21,18 @@ __all__ = ["Metric", "Protocol", "fold_text", "protocol_of", "setting_note",
 
 @dataclass(frozen=True)
 class Metric:
-    """A headline metric: its key in metrics.json, its column title and what it measures."""
+    """A headline metric: its key in metrics.json, its column title and what it measures.
+
+    Attributes
+    ----------
+    optional : bool
+        Whether a setting may lack the targets it is of; it is then not shown.
+    """
 
     key: str
     title: str
     meaning: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,26 @@ _TRANSFER = Protocol(
     primary_phrase="mean accuracy",
     part="target",
 )
+_MULTILABEL = Protocol(
+    name="multilabel",
+    metrics=(
+        Metric("map", "mAP", "mean over the trained classes of average precision, all test images"),
+        Metric("prevalence", "Prevalence", "share of images that show a class, mean over classes: "
+               "what a random order scores as mAP"),
+        Metric("map_local", "Local mAP", "each client's own test images, mean over clients", True),
+        Metric("map_zsl", "ZSL mAP", "unseen classes among themselves", True),
+        Metric("prevalence_zsl", "ZSL prevalence", "of the unseen classes in these images", True),
+        Metric("map_gzsl", "GZSL mAP", "seen and unseen classes scored together", True),
+        Metric("prevalence_gzsl", "GZSL prevalence", "of all classes in these images", True),
+        Metric("h", "H", "harmonic mean of the GZSL mAP of seen and of unseen classes", True),
+        Metric("of1_val", "OF1", "F1 over all pairs of image and class, at the threshold of the "
+               "clients' validation counts"),
+    ),
+    primary="map",
+    primary_phrase="mAP",
+    part="dataset",
+)
+_PROTOCOLS = {protocol.name: protocol for protocol in (_BASE_TO_NEW, _TRANSFER, _MULTILABEL)}
 
 _BENCHMARKS = {
     "domainnet": "DomainNet",
@@ -132,8 +160,8 @@ _SETTINGS = {
 
 
 def protocol_of(name: str) -> Protocol:
-    """Return how settings of protocol `name` are scored; all but base-to-new are transfer."""
-    return _BASE_TO_NEW if name == _BASE_TO_NEW.name else _TRANSFER
+    """Return how settings of protocol `name` are scored."""
+    return _PROTOCOLS[name]
 
 
 def setting_title(setting: str) -> str:

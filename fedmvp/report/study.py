@@ -18,7 +18,8 @@ from fedmvp.report.estimates import (
 from fedmvp.report.protocols import protocol_of
 from fedmvp.report.published import PublishedTable, published_tables
 from fedmvp.results.runs import Run, read_runs
-from fedmvp.partition.model import Partition, load_partition
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition
 
 __all__ = ["DataRow", "Study", "Subject", "load_study"]
 
@@ -105,6 +106,10 @@ class Study:
     def runs_of(self, setting: str, method: str) -> tuple[Run, ...]:
         """Return the seeds of one method in one setting."""
         return tuple(r for r in self.runs if (r.setting, r.method) == (setting, method))
+
+    def measure(self, setting: str) -> str:
+        """Return what a target is scored by."""
+        return "mAP" if self.partitions[setting].task == "multi" else "accuracy"
 
     def trained_in(self, setting: str) -> tuple[str, ...]:
         """Return the methods with rounds, in order."""

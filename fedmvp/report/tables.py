@@ -16,7 +16,7 @@ from fedmvp.report.personal import PERSONAL_COLUMNS, personal_rows
 from fedmvp.report.protocols import split_metric
 from fedmvp.results.targets import TargetScore
 from fedmvp.report.study import Study
-from fedmvp.report.training import CURVES, summarise, traffic
+from fedmvp.report.training import curve_names, summarise, traffic
 
 __all__ = ["TargetRow", "target_rows", "write_tables"]
 
@@ -80,8 +80,8 @@ def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
     if personal := list(personal_rows(study)):
         write_csv(tables / "personal.csv", PERSONAL_COLUMNS, personal)
     write_csv(plots / "rounds.csv",
-              ["setting", "method", "seed", "round", *CURVES, "accuracy_lowest", "bytes_up",
-               "bytes_down"],
+              ["setting", "method", "seed", "round", *curve_names(study.runs), "accuracy_lowest",
+               "bytes_up", "bytes_down"],
               _rounds(study))
     write_csv(plots / "scores.csv",
               ["setting", "method", "metric", "seed", "value"], _scores(study))
@@ -190,10 +190,11 @@ def _published(study: Study) -> Rows:
 
 
 def _rounds(study: Study) -> Rows:
+    names = curve_names(study.runs)
     for run in study.runs:
         for number, summary in summarise(run).items():
             yield {"setting": run.setting, "method": run.method, "seed": run.seed, "round": number,
-                   **{name: fixed(value) for name, value in summary.means.items()},
+                   **{name: fixed(summary.means[name]) for name in names},
                    "accuracy_lowest": fixed(summary.lowest),
                    "bytes_up": summary.bytes_up, "bytes_down": summary.bytes_down}
 

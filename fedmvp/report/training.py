@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.results.runs import Run
 from fedmvp.results.rounds import RoundRow
 
-__all__ = ["CURVES", "Curve", "Phases", "RoundSummary", "Traffic", "curves", "phases", "summarise",
+__all__ = ["CURVES", "Curve", "Phases", "RoundSummary", "Traffic", "curve_names", "curves", "phases", "summarise",
            "traffic", "traffic_curve"]
 
 # Quantities of a round that are averaged over its clients.
@@ -20,6 +20,15 @@ CURVES: Mapping[str, Callable[[RoundRow], float | None]] = {
     "loss_con": lambda row: row.loss_con,
     "accuracy": lambda row: row.accuracy,
 }
+
+# Of images that show many classes.
+_MANY: Mapping[str, Callable[[RoundRow], float | None]] = {"of1": lambda row: row.of1}
+
+
+def curve_names(runs: Iterable[Run]) -> tuple[str, ...]:
+    """Return the quantities to write of some runs: those of many labels only where there are any."""
+    many = any(row.of1 is not None for run in runs for row in run.rounds)
+    return (*CURVES, *(_MANY if many else ()))
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,9 @@ def summarise(run: Run) -> dict[int, RoundSummary]:
         by_round.setdefault(row.round, []).append(row)
     return {
         number: RoundSummary(
-            means={name: _mean([pick(row) for row in rows]) for name, pick in CURVES.items()},
+            means={
+                name: _mean([pick(row) for row in rows]) for name, pick in {**CURVES, **_MANY}.items()
+            },
             lowest=min((row.accuracy for row in rows if row.accuracy is not None), default=None),
             bytes_up=sum(row.bytes_up for row in rows),
             bytes_down=sum(row.bytes_down for row in rows),
@@ -106,7 +117,7 @@ def curves(runs: Sequence[Run]) -> dict[str, Curve]:
     found = {
         name: _over_seeds(runs[0].method, [{n: s.means[name] for n, s in one.items()}
                                            for one in per_run])
-        for name in CURVES
+        for name in (*CURVES, *_MANY)
     }
     return {name: curve for name, curve in found.items() if curve is not None}
 

@@ -8,7 +8,7 @@ Shapes: N images of a target.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from fedmvp.errors import DataError
 from fedmvp.csv_files import read_rows, write_csv
 from fedmvp.partition.model import Target
+from fedmvp.results.scores import TargetScores
 
 __all__ = ["PREDICTION_COLUMNS", "Answers", "LabelledTarget", "TargetPredictions",
-           "read_predictions", "write_predictions"]
+           "read_predictions", "write_label_sets", "write_predictions"]
 
 PREDICTION_COLUMNS = ("fold", "group", "name", "dataset", "image", "label", "predicted")
 
@@ -38,11 +39,14 @@ class TargetPredictions:
     ----------
     labels, predicted : ndarray of int, shape [N]
         Positions in the target's classes, in the order of its images.
+    scores : ndarray of float32, shape [N, K], optional
+        Logits of the target's K classes.
     """
 
     target: Target
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
+    scores: NDArray[np.float32] | None = None
 
     @property
     def correct(self) -> int:
@@ -68,6 +72,35 @@ def _rows(found: Iterable[TargetPredictions]) -> Iterator[dict[str, str]]:
                 "image": image,
                 "label": names[label],
                 "predicted": names[predicted],
+            }
+
+
+def write_label_sets(
+    path: Path, found: Sequence[TargetScores], thresholds: Sequence[float]
+) -> None:
+    """Write predictions.csv of images that show many classes: sets of names, joined by ``; ``.
+
+    Parameters
+    ----------
+    thresholds : sequence of float
+        Probability above which a class is predicted, by target.
+    """
+    write_csv(path, PREDICTION_COLUMNS, _sets(found, thresholds))
+
+
+def _sets(found: Sequence[TargetScores], thresholds: Sequence[float]) -> Iterator[dict[str, str]]:
+    for part, threshold in zip(found, thresholds, strict=True):
+        target, names = part.target, np.array(part.target.classes, dtype=object)
+        said = part.scores > np.log(threshold / (1 - threshold))
+        for image, shown, predicted in zip(target.images, part.labels == 1, said, strict=True):
+            yield {
+                "fold": target.fold,
+                "group": target.group,
+                "name": target.name,
+                "dataset": target.dataset,
+                "image": image,
+                "label": "; ".join(names[shown]),
+                "predicted": "; ".join(names[predicted]),
             }
 
 

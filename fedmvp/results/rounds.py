@@ -12,13 +12,14 @@ from fedmvp.errors import DataError
 from fedmvp.files import read_json
 from fedmvp.results.cells import RERUN, table_rows
 
-__all__ = ["ROUND_COLUMNS", "Failure", "RoundRow", "failure_of", "read_failures", "read_rounds"]
+__all__ = ["MULTI_ROUND_COLUMNS", "ROUND_COLUMNS", "Failure", "RoundRow", "failure_of", "read_failures", "read_rounds"]
 
 
 class RoundRow(NamedTuple):
     """A row of rounds.csv: one client in one round, counted from 0; absent parts are None.
 
-    Losses, accuracy and learning rate are means over the client's images; bytes count fp32.
+    Losses, accuracy and learning rate are means over the client's images; bytes count fp32. Of many
+    labels `loss_ce` is the head's loss, and `of1` takes the place of `accuracy`.
     """
 
     fold: str
@@ -33,6 +34,7 @@ class RoundRow(NamedTuple):
     learning_rate: float | None = None
     bytes_up: int = 0
     bytes_down: int = 0
+    of1: float | None = None
 
     def finite(self) -> RoundRow:
         """Return the row without numbers that have no place on an axis, as of a diverged loss."""
@@ -44,7 +46,10 @@ class RoundRow(NamedTuple):
         )
 
 
-ROUND_COLUMNS = RoundRow._fields
+ROUND_COLUMNS = tuple(name for name in RoundRow._fields if name != "of1")
+
+MULTI_ROUND_COLUMNS = RoundRow._fields
+"""Of runs on images that show many classes."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def read_rounds(path: Path) -> tuple[RoundRow, ...]:
             learning_rate=cell.number("learning_rate"),
             bytes_up=cell.integer("bytes_up"),
             bytes_down=cell.integer("bytes_down"),
+            of1=cell.number("of1") if "of1" in cell.row else None,
         )
         for cell in table_rows(path)
     )

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from fedmvp.results.cells import table_rows
+from fedmvp.results.cells import Cells, table_rows
 
-__all__ = ["TARGET_COLUMNS", "TargetScore", "read_targets"]
+__all__ = ["MULTI_TARGET_COLUMNS", "TARGET_COLUMNS", "TargetScore", "read_targets"]
 
 
 @dataclass(frozen=True)
 class TargetScore:
-    """A row of targets.csv: the accuracy of one model on one group of test images."""
+    """A row of targets.csv: the accuracy of one model on one group of test images.
+
+    Attributes
+    ----------
+    accuracy : float
+        Of many labels the mean average precision; 0 where no class of the target is shown.
+    measures : mapping of str to float
+        The further columns of many labels that hold a number; empty for one.
+    """
 
     fold: str
     group: str
@@ -22,9 +32,25 @@ class TargetScore:
     classes: int
     images: int
     accuracy: float
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
-TARGET_COLUMNS = tuple(field.name for field in fields(TargetScore))
+_AT_THRESHOLD = ("cp", "cr", "cf1", "cf1_hm", "op", "or", "of1")
+
+TARGET_COLUMNS = tuple(field.name for field in fields(TargetScore) if field.name != "measures")
+
+MULTI_TARGET_COLUMNS = (
+    *(name for name in TARGET_COLUMNS if name != "accuracy"),
+    "scored",
+    "prevalence",
+    "map",
+    "map_seen",
+    "map_unseen",
+    "h",
+    "threshold",
+    *(f"{name}{end}" for end in ("", "_val", "_top3", "_top5") for name in _AT_THRESHOLD),
+)
+"""Of targets whose images show many classes; ``_val`` is at the threshold of the clients' counts."""
 
 
 def read_targets(path: Path) -> tuple[TargetScore, ...]:
@@ -35,16 +61,22 @@ def read_targets(path: Path) -> tuple[TargetScore, ...]:
     DataError
         When the file is missing, or a cell is not what its column declares.
     """
-    return tuple(
-        TargetScore(
-            fold=cell.text("fold"),
-            group=cell.text("group"),
-            name=cell.text("name"),
-            dataset=cell.text("dataset"),
-            domain=cell.text("domain"),
-            classes=cell.integer("classes"),
-            images=cell.integer("images"),
-            accuracy=cell.fraction("accuracy"),
-        )
-        for cell in table_rows(path)
+    return tuple(_score(cell) for cell in table_rows(path))
+
+
+def _score(cell: Cells) -> TargetScore:
+    many = "map" in cell.row
+    names = [name for name in MULTI_TARGET_COLUMNS if name not in TARGET_COLUMNS] if many else []
+    numbers = {name: cell.number(name) for name in names}
+    measures = {name: v for name, v in numbers.items() if v is not None and math.isfinite(v)}
+    return TargetScore(
+        fold=cell.text("fold"),
+        group=cell.text("group"),
+        name=cell.text("name"),
+        dataset=cell.text("dataset"),
+        domain=cell.text("domain"),
+        classes=cell.integer("classes"),
+        images=cell.integer("images"),
+        accuracy=measures.get("map", 0.0) if many else cell.fraction("accuracy"),
+        measures=measures,
     )

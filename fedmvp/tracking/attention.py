@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.data.decode import decode_image
 from fedmvp.data.locations import dataset_folder
-from fedmvp.data.manifest import Manifest, load_manifest
+from fedmvp.data.manifest import Manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.data.readers.layout import locate
 from fedmvp.errors import FedMVPError
 from fedmvp.heat_map import draw_heat_map
@@ -62,8 +63,8 @@ def local_images(root: Path) -> ImageLoader:
             spec = spec_of(dataset)
             folder = root / dataset_folder(dataset, spec.raw_folders)
             path = locate(spec, folder).base / manifest(dataset).image(image_id).path
-            return Image.fromarray(decode_image(path, _CELL_PX)) if path.is_file() else None
-        except FedMVPError:  # another version of the data: the maps are shown without it
+            return Image.fromarray(decode_image(path, _CELL_PX))
+        except FedMVPError:  # no such image here, or another version: the maps are shown without it
             return None
 
     return load

@@ -27,7 +27,7 @@ __all__ = ["Projection", "curves", "flatten", "project"]
 SCHEMA = 3
 """Raised when the same files are to be projected anew."""
 
-_MEANS = ("loss", "loss_ce", "loss_con", "accuracy", "learning_rate")
+_MEANS = ("loss", "loss_ce", "loss_con", "accuracy", "of1", "learning_rate")
 _SUMS = ("images", "bytes_up", "bytes_down")
 _MAX_PARAM = 6000
 _PERSONAL = "personal_evaluation"

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from fedmvp.evaluation.personal import Models
 from fedmvp.federation.client import load_tensors
+from fedmvp.federation.client_images import client_data
 from fedmvp.federation.fine_tuning import fine_tune
 from fedmvp.federation.schedule import never_selected
-from fedmvp.federation.training import client_data
 from fedmvp.methods.base import Method
 from fedmvp.results.weights import earlier_rounds, fold_tensors, personal_tensors
 from pipeline.support.personal import own_numbers, personal_record
@@ -119,7 +119,7 @@ class _Trained:
         fine_tune(
             self.method,
             name,
-            client_data(client, self.context.banks, self.context.train_images),
+            client_data(client, self.context.banks, self.context.train_images, self.method.head),
             fold_tensors(self.method, self.tensors, fold),
             personal_tensors(self.tensors, fold, name),
             self.context.federation,

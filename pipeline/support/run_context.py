@@ -11,12 +11,15 @@ from typing import Any, Literal
 from fedmvp.clip.backbone import Backbone, load_backbone
 from fedmvp.config import FederationParams, Params, load_params
 from fedmvp.data.image_source import ImageSource
-from fedmvp.data.manifest import Manifest, load_manifest
+from fedmvp.data.manifest import Manifest
+from fedmvp.data.manifest_files import load_manifest
 from fedmvp.files import sha256_file, sha256_json
 from fedmvp.methods.banks import TextBanks
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, method_params, resolved_federation
-from fedmvp.partition.model import Partition, load_partition
+from fedmvp.multilabel_config import MultiLabelParams
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition
 from fedmvp.paths import ATTRIBUTES, BACKBONE, manifest_path, partition_path, scratch_root
 from pipeline.support.resources import decoded_bytes, memory_bytes, tell_resources
 
@@ -92,7 +95,18 @@ class RunContext:
 
     def create(self, seed: int) -> Method:
         """Return the method with its initial tensors."""
-        return build_method(self.method, self.backbone, self.section, seed)
+        return build_method(self.method, self.backbone, self.section, seed, self.multilabel)
+
+    @cached_property
+    def multilabel(self) -> MultiLabelParams | None:
+        """The head of images that show many classes; None where they show one."""
+        return self.params.multilabel if self.partition.task == "multi" else None
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that images are loaded at, in pixels."""
+        grid = 1 if self.multilabel is None else self.multilabel.grid
+        return grid * self.backbone.spec.vision.image_size
 
     @cached_property
     def train_images(self) -> ImageSource:
@@ -105,8 +119,7 @@ class RunContext:
         return self._images(self.partition.test_split)
 
     def _images(self, split: Literal["train", "test", "all"]) -> ImageSource:
-        size_px = self.backbone.spec.vision.image_size
-        return ImageSource(self.manifests, size_px, split)
+        return ImageSource(self.manifests, self.image_size, split)
 
     def tell_resources(self, batch: int, *, training: bool) -> None:
         """Print what this stage will take of memory and disk, before it takes it."""
@@ -117,7 +130,7 @@ class RunContext:
             f"{self.setting} {self.method}",
             decoded_bytes(
                 self.partition.clients if training else self.partition.targets,
-                spec.vision.image_size,
+                self.image_size,
             ),
             memory_bytes(spec, weights, batch, training=training, half=half),
         )
@@ -143,6 +156,8 @@ class RunContext:
             "partition": self.params.partition.model_dump(mode="json", exclude_defaults=True),
             "method": self.section.resolved(),
         }
+        if self.multilabel is not None:
+            params["multilabel"] = self.multilabel.model_dump(mode="json")
         if trained:
             # Kept rounds, too, are named only where they are asked for.
             usual = {"kept_rounds"} if self.federation.kept_rounds == 1 else None

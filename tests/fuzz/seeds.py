@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedmvp.catalog.spec import load_spec
 from tests.paths import ROOT
 
 __all__ = ["seeds"]
@@ -93,6 +94,28 @@ def _partition() -> list[bytes]:
 def _split_file() -> list[bytes]:
     rows = [["abyssinian_1.jpg", 0, "abyssinian"]]
     return [_json({"train": rows, "val": [], "test": [["abyssinian_2.jpg", 0, "abyssinian"]]})]
+
+
+def _scenes() -> list[bytes]:
+    value = {"canvas": 16, "classes": ["toys/cat"], "styles": ["flat"]}
+    return [_json({**value, "scenes": [["default", "test", [[0, 0, 1, 2, 8, 1]]]]})]
+
+
+def _instances() -> list[bytes]:
+    names = [entry.folder for entry in load_spec("coco2014").classes]
+    objects = [{"image_id": 1, "category_id": k, "iscrowd": 0} for k in range(len(names))]
+    value = {
+        "images": [{"id": 1, "file_name": "1.jpg"}],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(names)],
+    }
+    return [_json({**value, "annotations": objects})]
+
+
+def _label_table() -> list[bytes]:
+    names = [entry.folder for entry in load_spec("mlrsnet").classes]
+    flags = [str(int(name in ("beach", "sea"))) for name in names]
+    aerial = f"image,{','.join(names)}\n1.jpg,{','.join(flags)}\n"
+    return [aerial.encode(), b"filename,label,split\n1.jpg,\"['sky', 'sun']\",train\n"]
 
 
 def _class_list() -> list[bytes]:
@@ -246,6 +269,9 @@ _MAKERS: Sequence[Callable[[], list[bytes]]] = (
     _manifest,
     _partition,
     _split_file,
+    _scenes,
+    _instances,
+    _label_table,
     _class_list,
     _attributes,
     _llm_answer,

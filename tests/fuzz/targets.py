@@ -72,7 +72,7 @@ def catalog(data: bytes) -> None:
 
 def manifest(data: bytes) -> None:
     """Parse the list of a dataset's images."""
-    from fedmvp.data.manifest import load_manifest, save_manifest
+    from fedmvp.data.manifest_files import load_manifest, save_manifest
 
     with _file("manifest.json", data) as path:
         loaded = load_manifest(path)
@@ -83,7 +83,7 @@ def manifest(data: bytes) -> None:
 
 def partition(data: bytes) -> None:
     """Parse clients and targets."""
-    from fedmvp.partition.model import load_partition, save_partition
+    from fedmvp.partition.partition_files import load_partition, save_partition
 
     with _file("partition.json", data) as path:
         loaded = load_partition(path)
@@ -100,6 +100,49 @@ def split_file(data: bytes) -> None:
         for _, name, label in split_rows(load_spec("oxford_pets"), path):
             assert label in range(37)
             assert not name.startswith("/")
+
+
+def scenes(data: bytes) -> None:
+    """Parse recipes of scenes."""
+    from fedmvp.data.scene_recipes import read_recipes
+
+    with _file("scenes.json", data) as path:
+        recipes = read_recipes(path)
+        for scene in recipes.scenes:
+            for one in scene.objects:
+                assert ".." not in one.drawing.split("/") and one.size <= recipes.canvas <= 1024
+
+
+def instances(data: bytes) -> None:
+    """Parse COCO's objects, of images that are there and of others."""
+    from fedmvp.catalog.spec import load_spec
+    from fedmvp.data.readers.layout import ResolvedLayout, read_layout
+
+    spec = load_spec("coco2014")
+    base = _folder() / "coco"
+    for name in ("annotations", "train2014", "val2014"):
+        (base / name).mkdir(parents=True, exist_ok=True)
+    (base / "train2014" / "1.jpg").touch()
+    (base / "val2014" / "1.jpg").touch()
+    with _file("coco/annotations/instances_train2014.json", data) as path:
+        (path.parent / "instances_val2014.json").write_bytes(data)
+        for image in read_layout(spec, ResolvedLayout(spec.layout[0], base)):
+            assert set(image.labels) <= set(range(80))
+
+
+def label_table(data: bytes) -> None:
+    """Parse MLRSNet's table of one category, and ASL's of NUS-WIDE."""
+    from fedmvp.catalog.spec import load_spec
+    from fedmvp.data.readers.layout import ResolvedLayout, read_layout
+
+    for dataset, table in (("mlrsnet", "labels/beach.csv"), ("nuswide_asl", "nus_wid_data.csv")):
+        spec, base = load_spec(dataset), _folder() / dataset
+        for name in ("Images/beach/1.jpg", "images/1.jpg", table):
+            (base / name).parent.mkdir(parents=True, exist_ok=True)
+            (base / name).touch()
+        with _file(f"{dataset}/{table}", data):
+            for image in read_layout(spec, ResolvedLayout(spec.layout[0], base)):
+                assert set(image.labels) <= set(range(len(spec.classes)))
 
 
 def class_list(data: bytes) -> None:
@@ -258,6 +301,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         manifest,
         partition,
         split_file,
+        scenes,
+        instances,
+        label_table,
         class_list,
         attributes,
         llm_answer,

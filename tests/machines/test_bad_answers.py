@@ -11,7 +11,7 @@ from tests.machines.machines import Machines, assert_nothing_leaked, running
 
 pytest.importorskip("nvflare")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.minutes]
 
 HOUR_S = 3600
 

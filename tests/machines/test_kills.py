@@ -12,7 +12,7 @@ from tests.machines.machines import Machines, found, kill, kill_tree, running
 
 pytest.importorskip("nvflare")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.minutes]
 
 SLOW = '{"all": "slow"}'
 KILLS = 10

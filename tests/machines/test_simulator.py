@@ -29,7 +29,11 @@ sys.exit(SimulatorRunner(job, workspace, clients="a,b,c", threads=3).run())
 """
 ENTRIES = {"client_state": "persistent", "weighting": "samples", "participation": 0.7}
 #: The first switches its phase, the last two keep tensors to themselves.
-METHODS = ("fedmvp", "promptfl", "fedotp", "fedpgp")
+# With personal tensors and without; one of them is enough for `make test`.
+METHODS = (
+    "fedmvp",
+    *(pytest.param(name, marks=pytest.mark.minutes) for name in ("promptfl", "fedotp", "fedpgp")),
+)
 
 
 def simulate(machines: Machines, workspace: Path) -> None:

@@ -21,7 +21,7 @@ from tests.machines.machines import Machines, running
 
 pytest.importorskip("nvflare")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.minutes]
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ from fedmvp.files import write_json
 from tests.miniatures.coop import COOP
 from tests.miniatures.domains import DOMAINS, FIELD
 from tests.miniatures.imagenet import IMAGENET
+from tests.miniatures.multilabel import MULTI
 from tests.miniatures.writing import Folder
 
-__all__ = ["FIELD", "LAYOUTS", "build_dataset", "build_miniatures"]
+__all__ = ["FIELD", "LAYOUTS", "MULTI", "build_dataset", "build_miniatures"]
 
 LAYOUTS = {**COOP, **IMAGENET, **DOMAINS}
 """Dataset to its folder below the data root and the function that fills it."""
@@ -36,7 +37,7 @@ def build_miniatures(root: Path, datasets: Iterable[str] = tuple(LAYOUTS)) -> No
 
 def build_dataset(name: str, data_root: Path) -> Path:
     """Write one dataset below a data root and return its folder."""
-    folder, fill = {**LAYOUTS, **FIELD}[name]
+    folder, fill = {**LAYOUTS, **FIELD, **MULTI}[name]
     root = data_root / folder
     if root.exists():
         raise FileExistsError(f"{root} is there already: a miniature never replaces it")

@@ -198,6 +198,23 @@ def fedotp_global(image: Tensor, state: State, names: Sequence[str], model: Mode
     return model.scale * torch.stack([torch.as_tensor(m) for m in means])
 
 
+def fed_dualcoop(image: Tensor, state: State, names: Sequence[str], model: Model) -> Tensor:
+    """Both texts over regions, weighted by the positive one's softmax."""
+    regions = patches(image, model)
+    shown = prompted_texts({"context": state["positive_context"]}, names, model)
+    absent = prompted_texts({"context": state["negative_context"]}, names, model)
+    logits = []
+    for plus, minus in zip(shown, absent, strict=True):
+        weights = [torch.exp(20.0 * (f * plus).sum()) for f in regions]
+        total = sum(weights[1:], weights[0])
+        parts = [
+            w / total * ((f * plus).sum() - (f * minus).sum())
+            for w, f in zip(weights, regions, strict=True)
+        ]
+        logits.append(model.scale * sum(parts[1:], parts[0]))
+    return torch.stack(logits)
+
+
 def partial_transport(
     similarity: Sequence[Sequence[float]],
     epsilon: float = 0.1,
@@ -234,6 +251,7 @@ LOGITS: dict[str, Features] = {
     "fedtpg": fedtpg,
     "fedclip": fedclip,
     "fedotp": fedotp,
+    "fed_dualcoop": fed_dualcoop,
 }
 """As a client computes them."""
 

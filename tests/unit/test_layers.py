@@ -35,7 +35,12 @@ LAYERS = (
         "fedmvp.yaml_files",
     ),
     # The schema of a section may live with the package it configures.
-    ("fedmvp.config", "fedmvp.attributes.config"),
+    (
+        "fedmvp.config",
+        "fedmvp.attributes.config",
+        "fedmvp.multilabel_config",
+        "fedmvp.partition_config",
+    ),
     ("fedmvp.profiles",),
     ("fedmvp.catalog",),
     ("fedmvp.clip", "fedmvp.attributes", "fedmvp.data"),

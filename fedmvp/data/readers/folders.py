@@ -175,7 +175,7 @@ def _classes_below(
             for entry in entries:
                 if is_image(entry.name) and entry.is_file():
                     size = entry.stat().st_size
-                    yield ImageFile(f"{prefix}/{entry.name}", label, domain, size, part)
+                    yield ImageFile(f"{prefix}/{entry.name}", (label,), domain, size, part)
 
 
 def _refuse_strangers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from fedmvp.data.formats import SUFFIXES
 from fedmvp.catalog.layouts import Part
 from fedmvp.data.marker import fetched_folder
 from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.data.label_sets import only_label
 from fedmvp.errors import DataError
 from fedmvp.files import MAX_DATA_BYTES, read_text
 
@@ -30,6 +32,8 @@ _OF_SYSTEMS = frozenset(
 )
 """Folders that systems and archive programs leave beside what people keep."""
 
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
@@ -39,21 +43,29 @@ class ImageFile:
     ----------
     path : str
         Relative to the folder the layout begins at, with forward slashes.
-    label : int
-        Index of its class in the catalog's order.
+    labels : tuple of int
+        Indices of the classes it shows in the catalog's order, ascending.
     domain : str
         Name of its domain.
     size_bytes : int
         Length of the file.
     part : {"train", "val", "trainval", "test"}, optional
         Its official part, where the layout tells one.
+    ignored : tuple of int
+        Classes that count neither as shown nor as absent, ascending.
     """
 
     path: str
-    label: int
+    labels: tuple[int, ...]
     domain: str
     size_bytes: int
     part: Part | None = None
+    ignored: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> int:
+        """The one label of an image of a single-label dataset."""
+        return only_label(self.labels, self.path)
 
 
 def is_image(name: str) -> bool:
@@ -81,9 +93,19 @@ def same_name(name: str) -> str:
 
 
 def listed_image(
-    spec: DatasetSpec, base: Path, name: str, label: int, part: Part | None
+    spec: DatasetSpec,
+    base: Path,
+    name: str,
+    labels: int | tuple[int, ...],
+    part: Part | None,
+    ignored: tuple[int, ...] = (),
 ) -> ImageFile:
     """Return an image that a list names by its path below `base`, as the file system spells it.
+
+    Parameters
+    ----------
+    labels : int or tuple of int
+        Its class, or the classes it shows.
 
     Raises
     ------
@@ -93,9 +115,14 @@ def listed_image(
     for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
         try:
             size = (base / form).stat().st_size
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in it
+        except ValueError:  # a NUL in it
             continue
-        return ImageFile(form, label, DEFAULT_DOMAIN, size, part)
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                continue
+            raise
+        shown = (labels,) if isinstance(labels, int) else labels
+        return ImageFile(form, shown, DEFAULT_DOMAIN, size, part, ignored)
     raise missing(spec, base / name, "image")
 
 

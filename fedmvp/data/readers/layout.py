@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Layout, PartClassFolders
-from fedmvp.data.readers import folders, lists, matlab
+from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.readers import coco, folders, label_tables, lists, matlab, nus_wide, scenes, voc
 from fedmvp.data.readers.folders import class_parents, classes_in, has_classes, skipped_folders
 from fedmvp.data.readers.image_files import ImageFile, hint
 from fedmvp.data.readers.left_out import left_out
-from fedmvp.catalog.spec import DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = ["ResolvedLayout", "locate", "other_files", "read_layout"]
@@ -105,7 +105,8 @@ def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
     reader = _READERS[located.layout.reader]
     images = reader.read(spec, located.layout, located.base)
     found = sorted(images, key=lambda image: image.path)
-    empty = set(range(len(spec.classes))) - {image.label for image in found}
+    shown = {label for image in found for label in image.labels}
+    empty = set(range(len(spec.classes))) - shown
     if empty:
         absent, reasons = spec.classes[min(empty)], other_files(spec, located)
         raise DataError(
@@ -137,4 +138,12 @@ _READERS: dict[str, _Reader] = {
     "sun397_lists": _Reader(lists.sun397_lists, "SUN397"),
     "flowers_mat": _Reader(matlab.flowers_mat, "jpg"),
     "cars_mat": _Reader(matlab.cars_mat, "cars_train"),
+    "scene_recipes": _Reader(scenes.scene_recipes, "drawings"),
+    "voc_lists": _Reader(voc.voc_lists, "ImageSets"),
+    "voc_trees": _Reader(voc.voc_trees, voc.TRAIN_TREE),
+    "coco_instances": _Reader(coco.coco_instances, "annotations"),
+    "nus_wide_lists": _Reader(nus_wide.nus_wide_lists, "ImageList"),
+    "nus_wide_table": _Reader(nus_wide.nus_wide_table, "images"),
+    "multiscene_tables": _Reader(label_tables.multiscene_tables, "images"),
+    "mlrsnet_tables": _Reader(label_tables.mlrsnet_tables, "Images"),
 }

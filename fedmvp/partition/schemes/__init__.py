@@ -18,6 +18,8 @@ from fedmvp.partition.schemes.dirichlet_capped import DirichletCapped
 from fedmvp.partition.schemes.domain_dirichlet import DomainDirichlet
 from fedmvp.partition.schemes.few_shot_disjoint import FewShotDisjoint
 from fedmvp.partition.schemes.iid import Iid
+from fedmvp.partition.schemes.label_clusters import LabelClusters
+from fedmvp.partition.schemes.one_client import OneClient
 from fedmvp.partition.schemes.pachinko import Pachinko
 from fedmvp.partition.schemes.pathological import Pathological
 from fedmvp.partition.schemes.quantity import Quantity
@@ -38,6 +40,8 @@ SCHEMES: dict[str, type[Scheme]] = {
     "quantity": Quantity,
     "by_domain": ByDomain,
     "domain_dirichlet": DomainDirichlet,
+    "label_clusters": LabelClusters,
+    "one_client": OneClient,
 }
 
 

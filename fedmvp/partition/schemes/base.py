@@ -36,13 +36,16 @@ class Pool:
     Parameters
     ----------
     train, test : ndarray of int, shapes [N] and [M]
-        Class of each image, 0 to C - 1, in label order.
+        Class of each image, 0 to C - 1, in label order. Of images that show many: the rarest of
+        them, and one class more for images that show none.
     classes : int
         C; a class need not have images.
     groups : tuple of int
         Superclass of each class, C entries; empty where the dataset has none.
     where : str
         The key that names the scheme, and whose images these are, for error messages.
+    train_labels, test_labels : ndarray of bool, shapes [N, K] and [M, K], optional
+        Which classes each image shows, where it may show many.
     """
 
     train: Positions
@@ -50,6 +53,8 @@ class Pool:
     classes: int
     groups: tuple[int, ...] = ()
     where: str = "pool"
+    train_labels: NDArray[np.bool_] | None = None
+    test_labels: NDArray[np.bool_] | None = None
 
     def of_class(self, label: int) -> tuple[Positions, Positions]:
         """Return the positions of a class's training and test images."""

@@ -45,6 +45,31 @@ CASES = [
         partition={"classes_per_client": 20, "shotz": 8, "seed": 1},
     ),
     entry("a misspelt section", "federaton: unknown key", "federation", federaton={}),
+    entry(
+        "a share above one",
+        "partition.annotations",
+        "less than or equal to 1",
+        partition__annotations={"known": 1.5},
+    ),
+    entry(
+        "a share below zero",
+        "partition.annotations",
+        "greater than or equal to 0",
+        partition__annotations={"missing": -0.1},
+    ),
+    entry(
+        "two rules of partial labels",
+        "give either known or missing",
+        partition__annotations={"known": 0.5, "missing": 0.5},
+    ),
+    entry("an unknown head", "multilabel.head", multilabel={"head": "pixels"}),
+    entry("a clip beyond one", "multilabel.clip", multilabel={"clip": 1.5}),
+    setting(
+        "a protocol of many labels for images of one class",
+        "is of images that show many classes",
+        protocol="multilabel",
+        folds=[{"train": {}, "targets": [{"group": "global"}]}],
+    ),
     entry("a missing key", "partition.seed: key is missing; hint: add it", partition__seed=None),
     entry(
         "an unknown scheme",

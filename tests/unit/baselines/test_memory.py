@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("words")
         "fedmaple",
         "fedtpg",
         "fedotp",
+        "fed_dualcoop",
         "fedpgp",
         "promptfolio",
         "fedpha",

@@ -52,6 +52,7 @@ def sizes() -> Backbone:
         ("fedtpg", 4_206_080, 4_206_080),
         ("fedclip", 525_312, 525_312),
         ("fedotp", 16_384, 8_192),
+        ("fed_dualcoop", 16_384, 16_384),
         ("fedpgp", 12_416, 8_192),
         ("promptfolio", 16_384, 8_192),
         ("fedpha", 16_384, 8_192),

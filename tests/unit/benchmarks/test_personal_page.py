@@ -1,4 +1,4 @@
-"""docs/results_personal.md says what the results say; its rates are chosen on training images."""
+"""The page of personal results says what they say; its rates are chosen on training images."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest
-from fedmvp.data.manifest import save_manifest
+from fedmvp.data.manifest_files import save_manifest
 from fedmvp.paths import manifest_path
 from tests.unit.cli.conftest import Run
 

@@ -74,6 +74,7 @@ def test_the_command_lists_every_method(run: Run, place: Path) -> None:
     assert [row["method"] for row in rows] == list(METHODS)
     assert all({"trainable", "communicated"} <= row.keys() for row in rows)
     sizes = {row["method"]: (row["trainable"], row["communicated"]) for row in rows}
+    assert sizes["fed_dualcoop"] == (16_384, 16_384)
     assert sizes["fedpgp"] == (12_416, 8_192)
     assert sizes["promptfolio"] == sizes["fedpha"] == sizes["fedotp"] == (16_384, 8_192)
     assert sizes["pfedmoap"] == (74_240, 8_192)

@@ -99,7 +99,7 @@ def test_a_backbone_without_a_reference(run: Run, place: Backbone) -> None:
 @pytest.mark.slow  # imports scikit-learn
 def test_zero_shot_with_both_texts_is_the_methods_own(run: Run, place: Backbone) -> None:
     from fedmvp.data.image_source import ImageSource
-    from fedmvp.data.manifest import load_manifest
+    from fedmvp.data.manifest_files import load_manifest
     from fedmvp.methods.banks import TextBanks
     from fedmvp.methods.zero_shot import ZeroShotCombined, ZeroShotCombinedParams
     from fedmvp.paths import manifest_path

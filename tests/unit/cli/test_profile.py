@@ -57,7 +57,7 @@ def test_list_marks_the_one_in_use(run: Run, repository: Path) -> None:
     assert [row["profile"] for row in rows if row["in_use"]] == ["default"]
     assert "*  default" in run("profile", "list").stdout
     PARAMS.write_text("profile: mine\n", encoding="utf-8")
-    assert "params.yaml is edited" in run("profile", "list").stdout
+    assert "params.yaml has been edited" in run("profile", "list").stdout
     PARAMS.unlink()
     assert "params.yaml is missing" in run("profile", "list").stdout
 

@@ -13,7 +13,8 @@ import yaml
 from fedmvp.catalog.spec import load_spec
 from fedmvp.config import load_params
 from fedmvp.data.build import build_manifest
-from fedmvp.data.manifest import Image, Manifest, SplitOrigin, save_manifest
+from fedmvp.data.manifest import Image, Manifest, SplitOrigin
+from fedmvp.data.manifest_files import save_manifest
 from fedmvp.partition.build import build_partition
 from fedmvp.partition.sampling import base_count
 from fedmvp.partition.setting_spec import load_setting
@@ -118,7 +119,7 @@ def test_the_papers_clients_come_from_manifests_alone(run: Run, repository: Path
     for name in setting.folds[0].train.datasets:
         spec = load_spec(name)
         rows = [
-            Image(f"{name}/{label}/{part}", f"{label}/{part}", label, "default", part)
+            Image(f"{name}/{label}/{part}", f"{label}/{part}", (label,), "default", part)
             for label in range(len(spec.classes))
             for part in ("train", "test")
         ]

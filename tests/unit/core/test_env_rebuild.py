@@ -160,7 +160,7 @@ def test_progress(checkout: Checkout) -> None:
         "env: building .venv with Python 3.12.1 ",
         "env: getting uv 1.2.3",
         "env: 3 packages to install, 2 of them to fetch or to build\n",
-        "env: fetching packages: the first time, on Linux, 3.3 GB, which take 6 GB of disk in "
+        "env: fetching packages: the first time, on Linux, 3.4 GB, which take 6.5 GB of disk in "
         f"{checkout.root}/cache",
         "env: fetched torch, 514 of 2050 MiB, N s\n",
         "env: fetched cublas, 2050 of 2050 MiB, N s\n",
@@ -185,7 +185,7 @@ def test_what_only_has_to_be_built_needs_no_network(checkout: Checkout) -> None:
     said = ok(checkout.make(checkout.python("python3", "3.12.1")))
     assert "2 packages to install, 1 of them to fetch or to build" in said
     [sync] = checkout.synced()
-    assert " --offline " in sync and "3.3 GB" not in said
+    assert " --offline " in sync and "3.4 GB" not in said
 
 
 def test_a_mirror_of_pip_is_used_by_uv(checkout: Checkout) -> None:

@@ -16,7 +16,8 @@ from fedmvp.data.capture import photograph
 from fedmvp.catalog.cameras import Camera
 from fedmvp.data.decode import decode_image
 from fedmvp.data.images import load_images
-from fedmvp.data.manifest import Manifest, load_manifest, save_manifest
+from fedmvp.data.manifest import Manifest
+from fedmvp.data.manifest_files import load_manifest, save_manifest
 from fedmvp.data.sources import ensure_raw, shipped_checksums
 from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, DataError

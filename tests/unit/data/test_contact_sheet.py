@@ -91,7 +91,7 @@ def test_a_train_image_is_preferred(
     monkeypatch.setattr(sheets, "load_images", spy)
     clean, _ = manifests
     splits = ("test", "train", "val", "train", "test", "val")
-    images = tuple(Entry(f"{n}", f"{n}", n // 4, "photo", s) for n, s in enumerate(splits))
+    images = tuple(Entry(f"{n}", f"{n}", (n // 4,), "photo", s) for n, s in enumerate(splits))
     contact_sheet(replace(clean, images=images), replace(clean, images=images))
     assert shown == ["1", "4"]
 
@@ -101,14 +101,14 @@ def test_a_train_image_is_preferred(
 )
 def test_classes_are_spread_over_the_list(count: int, expected: list[int]) -> None:
     """Ten classes are in both domains, two in one."""
-    entry = Entry("a", "a", 0, "photo", "train")
+    entry = Entry("a", "a", (0,), "photo", "train")
     examples = {(label, "photo"): entry for label in range(12)}
     examples |= {(label, "sketch"): entry for label in range(1, 11)}
     assert sheets._spread(examples, count) == expected
 
 
 def test_classes_of_fewer_domains_fill_up() -> None:
-    entry = Entry("a", "a", 0, "photo", "train")
+    entry = Entry("a", "a", (0,), "photo", "train")
     examples = {(0, "photo"): entry, (0, "sketch"): entry, (2, "photo"): entry}
     assert sheets._spread(examples, 2) == sheets._spread(examples, 9) == [0, 2]
 

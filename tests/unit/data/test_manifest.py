@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fedmvp.data.build import build_manifest
-from fedmvp.data.manifest import load_manifest, save_manifest
+from fedmvp.data.manifest_files import load_manifest, save_manifest
 from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError
 
@@ -116,7 +116,7 @@ def test_a_damaged_manifest_is_one_clear_error(toy: Any, machine: Path, damage: 
     manifest = build_manifest(load_spec("toy"), 1)
     first = manifest.images[0]
     changed = {
-        "label": replace(first, label=2),
+        "label": replace(first, labels=(2,)),
         "domain": replace(first, domain="oil"),
         "split": replace(first, split="tset"),  # type: ignore[arg-type]
         "twice": manifest.images[1],

@@ -22,9 +22,9 @@ from fedmvp.evaluation.personal import (
 )
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.federation.client import load_tensors
+from fedmvp.federation.client_images import client_data
 from fedmvp.federation.fine_tuning import fine_tune
 from fedmvp.federation.schedule import cohort, never_selected
-from fedmvp.federation.training import client_data
 from fedmvp.partition.model import Partition
 from fedmvp.results.weights import fold_tensors, personal_tensors
 from tests.toys import NAMES, ToyBanks, ToyLoader, federation, fedmvp, toy_bank, toy_client
@@ -113,7 +113,7 @@ def test_clients_no_round_selects() -> None:
 def manifest(whole: Partition) -> Manifest:
     """Return the toy images as a manifest says them."""
     ids = {i for c in whole.clients for i in c.train} | {i for t in whole.targets for i in t.images}
-    images = [Image(i, i, NAMES.index(i.rsplit(" ", 1)[0]), "default", "train") for i in ids]
+    images = [Image(i, i, (NAMES.index(i.rsplit(" ", 1)[0]),), "default", "train") for i in ids]
     return Manifest(
         "toys",
         "Toys",

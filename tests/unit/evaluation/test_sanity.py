@@ -17,7 +17,7 @@ CLASSES = ("red fox", "teapot", "kite")
 
 def image(label: int, number: int, split: str) -> Image:
     path = f"{label}/{number}.png"
-    return Image(f"toys/{path}", path, label, "default", split)  # type: ignore[arg-type]
+    return Image(f"toys/{path}", path, (label,), "default", split)  # type: ignore[arg-type]
 
 
 MANIFEST = Manifest(

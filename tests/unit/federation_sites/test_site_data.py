@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from fedmvp.clip.backbone import Backbone
-from fedmvp.data.manifest import save_manifest
+from fedmvp.data.manifest_files import save_manifest
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.federation.site_config import SiteConfig, load_site_config
 from fedmvp.federation.site_data import SiteData, tree_manifest
 from fedmvp.partition.sampling import draw_shots
+from tests.multi_toys import multi_manifest
 
 pytestmark = pytest.mark.usefixtures("words")
 
@@ -141,3 +143,11 @@ def test_trees_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "one/cat").mkdir(parents=True)
     with pytest.raises(DataError, match=r"holds fewer than two classes, or a class without an"):
         tree_manifest(tmp_path / "one", "a {}", 0.5, 1)
+
+
+def test_images_of_many_labels_are_refused(tmp_path: Path, tiny: Backbone) -> None:
+    save_manifest(multi_manifest(), tmp_path / "many.json")
+    images = SimpleNamespace(tree=None, manifest=tmp_path / "many.json")
+    data = SiteData(SimpleNamespace(images=images), tiny, 1)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="show one class each"):
+        _ = data.manifest

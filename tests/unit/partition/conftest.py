@@ -25,7 +25,7 @@ def make_manifest() -> MakeManifest:
             Image(
                 id=f"{dataset}/{domain}/{label}/{number}.png",
                 path=f"{domain}/{label}/{number}.png",
-                label=label,
+                labels=(label,),
                 domain=domain,
                 split="train" if (number + position) % 2 == 0 else "test",
             )

@@ -12,7 +12,8 @@ import pytest
 from fedmvp.data.manifest import Manifest
 from fedmvp.errors import ConfigError
 from fedmvp.partition.build import build_partition
-from fedmvp.partition.model import Partition, load_partition, save_partition
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition, save_partition
 from fedmvp.partition.setting_spec import Setting
 
 from .conftest import MakeManifest

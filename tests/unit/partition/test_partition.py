@@ -11,14 +11,8 @@ import pytest
 from fedmvp.data.manifest import Manifest
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.partition.build import build_partition
-from fedmvp.partition.model import (
-    Client,
-    Partition,
-    Target,
-    check,
-    load_partition,
-    save_partition,
-)
+from fedmvp.partition.model import Client, Partition, Target, check
+from fedmvp.partition.partition_files import load_partition, save_partition
 from fedmvp.partition.setting_spec import Setting, load_setting
 
 from .conftest import MakeManifest

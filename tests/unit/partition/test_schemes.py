@@ -27,6 +27,8 @@ TOY = Pool(
     CLASSES,
     groups=tuple(label // 2 for label in range(CLASSES)),
     where="toy",
+    train_labels=np.repeat(np.eye(CLASSES, dtype=bool), 100, axis=0),
+    test_labels=np.repeat(np.eye(CLASSES, dtype=bool), 20, axis=0),
 )
 PARAMS: dict[str, dict[str, Any]] = {
     "class_blocks": {"classes_per_client": 2},
@@ -40,6 +42,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     "quantity": {"clients": 5, "growth": "square"},
     "by_domain": {"clients": 2},
     "domain_dirichlet": {"clients": 5},
+    "label_clusters": {"clients": 5},
+    "one_client": {},
 }
 
 
@@ -91,7 +95,9 @@ def test_the_seed_alone_decides(name: str) -> None:
     for one, other in zip(first, again, strict=True):
         assert one.train.tolist() == other.train.tolist()
         assert (one.test is None) == (other.test is None)
-    drawn = not isinstance(make(name), SCHEMES["class_blocks"] | SCHEMES["few_shot_disjoint"])
+    drawn = not isinstance(
+        make(name), SCHEMES["class_blocks"] | SCHEMES["few_shot_disjoint"] | SCHEMES["one_client"]
+    )
     other = deal(name, seed=1)
     assert drawn == any(a.train.tolist() != b.train.tolist() for a, b in zip(first, other))  # noqa: B905
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typer.testing import CliRunner
 
-from fedmvp.catalog.spec import Counts, load_spec
+from fedmvp.catalog.counts import Counts
+from fedmvp.catalog.spec import load_spec
 from fedmvp.cli import app
 from fedmvp.clip.backbone import Backbone
 from fedmvp.config import load_params

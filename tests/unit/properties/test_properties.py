@@ -54,7 +54,7 @@ words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 def manifest_of(images: list[tuple[int, int]]) -> Manifest:
     """Return a manifest with (train, test) images of each class."""
     rows = [
-        Image(f"toys/{label}/{split}{n}", f"{label}/{split}{n}", label, "default", split)
+        Image(f"toys/{label}/{split}{n}", f"{label}/{split}{n}", (label,), "default", split)
         for label, counts in enumerate(images)
         for split, count in zip(("train", "test"), counts, strict=True)
         for n in range(count)

@@ -76,7 +76,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
         path = tmp_path / "toys" / domain / "dog.png"
         path.parent.mkdir(parents=True)
         Image.new("RGB", (64, 64), (200, 0, 0)).save(path)
-        entries.append(Entry(f"toys/{domain}/dog.png", f"{domain}/dog.png", 0, domain, "train"))
+        entries.append(Entry(f"toys/{domain}/dog.png", f"{domain}/dog.png", (0,), domain, "train"))
     return Manifest(
         "toys", "Toys", "a {}.", SentenceSpec(prefix="a"), SplitOrigin("generated", "drawn"), False,
         ("dog",), ("plain", "dark"), tuple(entries), "content",

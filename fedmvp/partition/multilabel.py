@@ -1,0 +1,242 @@
+"""Make the partition of a setting whose images show many classes (docs/multilabel.md#protocol).
+
+Every client knows the whole list of classes that are trained on: the annotators' guide is shared.
+Clients differ in their images. An image belongs to one client, which keeps a part of them for
+validation; test images are those of the dataset, untouched.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmvp.config import AnnotationParams
+from fedmvp.data.image import Image
+from fedmvp.data.label_sets import rarest_labels
+from fedmvp.data.manifest import Manifest
+from fedmvp.errors import ConfigError, DataError
+from fedmvp.partition.annotations import annotate
+from fedmvp.partition.folds import select_datasets
+from fedmvp.partition.model import Client, Target
+from fedmvp.partition.schemes import Pool, Scheme
+from fedmvp.partition.selection import class_part, select_domains
+from fedmvp.partition.setting_spec import MAIN_FOLD, Fold, Setting, TargetRule
+from fedmvp.seeds import numpy_generator
+
+__all__ = ["MultiLabelMaker", "validation_places"]
+
+
+@dataclass
+class MultiLabelMaker:
+    """One setting's rules over manifests of many labels.
+
+    Parameters
+    ----------
+    scheme_key : str
+        Where the scheme is written, for messages.
+    """
+
+    name: str
+    setting: Setting
+    manifests: Mapping[str, Manifest]
+    scheme: Scheme
+    scheme_key: str
+    shots: int | None
+    seed: int
+    validation: float
+    annotations: AnnotationParams | None
+    tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of each client's own test images, by client id."""
+
+    def __post_init__(self) -> None:
+        if not self.scheme.shares_classes:
+            raise ConfigError(
+                "the partition scheme gives each class to one client, which images of many labels "
+                "cannot have",
+                where=self.scheme_key,
+                value=self.scheme.describe(),
+                hint="take label_clusters, dirichlet, iid or one_client",
+            )
+
+    def clients(self, fold: Fold) -> Iterator[Client]:
+        """Deal each dataset's training images."""
+        prefix = "" if fold.name == MAIN_FOLD else f"{fold.name}."
+        for dataset in select_datasets(fold.train.datasets, list(self.manifests)):
+            manifest = self.manifests[dataset]
+            classes = class_part(manifest, fold.train.classes)
+            domains = select_domains(fold.train.domains, manifest)
+            train = self._sample(manifest, _images(manifest, domains, "train"))
+            groups = self._check(manifest, classes, train)
+            apart = self.setting.clients == "per_domain" or self.scheme.per_domain
+            for domain in domains if apart else (None,):
+                own = [place for place, image in enumerate(train) if domain in (None, image.domain)]
+                test = _images(manifest, domains if domain is None else (domain,), "test")
+                source = dataset if domain is None else f"{dataset}-{domain}"
+                found = self._deal(
+                    manifest, domain, classes, [train[i] for i in own], groups[own], test
+                )
+                for number, (images, held, tested) in enumerate(found):
+                    client = f"{prefix}{source}-{number:03d}"
+                    self.tests[client] = tested
+                    kept = tuple(i for i in images if i not in held)
+                    validation = tuple(i for i in images if i in held)
+                    said = self._annotations(manifest, (*kept, *validation), classes)
+                    yield Client(
+                        client, fold.name, dataset, domain, classes, kept, validation, said
+                    )
+
+    def _deal(
+        self,
+        manifest: Manifest,
+        domain: str | None,
+        classes: tuple[str, ...],
+        train: Sequence[Image],
+        groups: NDArray[np.int64],
+        test: Sequence[Image],
+    ) -> Iterator[tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]]:
+        """Yield each client's images, those of them for validation, and its own test images."""
+        labels, tested = (_matrix(manifest, images, classes) for images in (train, test))
+        where = manifest.dataset if domain is None else f"{manifest.dataset}, {domain}"
+        pool = Pool(
+            train=groups,
+            test=rarest_labels(tested, among=labels),
+            classes=len(classes) + 1,
+            where=f"{self.scheme_key} (setting {self.name}, {where})",
+            train_labels=labels == 1,
+            test_labels=tested == 1,
+        )
+        key = (manifest.dataset, domain or "")
+        dealt = self.scheme.deal(pool, numpy_generator(self.seed, "partition", *key))
+        given = [share.test for share in dealt if share.test is not None]
+        # Test images that are like no client's (their rarest class is nobody's) go to all alike.
+        rest = np.setdiff1d(np.arange(len(test)), np.concatenate(given) if given else [])
+        drawn = numpy_generator(self.seed, "local", *key).permutation(rest)
+        more = np.array_split(drawn, len(dealt))
+        for number, share in enumerate(dealt):
+            draw = numpy_generator(self.seed, "validation", *key, number)
+            images = tuple(train[i].id for i in share.train)
+            held = validation_places(groups[share.train], self.validation, draw)
+            own = [] if share.test is None else [*share.test, *more[number]]
+            tests = tuple(test[i].id for i in sorted(own))
+            yield images, frozenset(images[i] for i in held), tests
+
+    def targets(self, fold: Fold, rule: TargetRule, clients: Sequence[Client]) -> Iterator[Target]:
+        """Return a rule's targets: each client's own test images, or a dataset's."""
+        if rule.each == "client":
+            for client in clients:
+                if own := self.tests[client.id]:
+                    yield Target(
+                        client.id,
+                        fold.name,
+                        rule.group,
+                        client.dataset,
+                        client.domain,
+                        client.classes,
+                        own,
+                    )
+            return
+        trained = select_datasets(fold.train.datasets, list(self.manifests))
+        for dataset in select_datasets(rule.datasets, list(self.manifests), trained):
+            manifest = self.manifests[dataset]
+            classes = class_part(manifest, rule.classes)
+            images = _images(manifest, select_domains(rule.domains, manifest), "test")
+            if rule.group in ("zsl", "gzsl"):
+                shown = (_matrix(manifest, images, classes) == 1).any(axis=1)
+                images = [image for image, some in zip(images, shown, strict=True) if some]
+            name = (rule.name or "{dataset}").format(fold=fold.name, dataset=dataset)
+            ids = tuple(image.id for image in images)
+            yield Target(name, fold.name, rule.group, dataset, None, classes, ids)
+
+    def _annotations(
+        self, manifest: Manifest, images: Sequence[str], classes: Sequence[str]
+    ) -> tuple[str, ...]:
+        if self.annotations is None:
+            return ()
+        return annotate(manifest, images, classes, self.annotations, self.seed)
+
+    def _sample(self, manifest: Manifest, images: list[Image]) -> list[Image]:
+        """Return as many images as `shots` wants: in random order while a label is below it.
+
+        Images that show several classes overshoot for the frequent ones, so the numbers of the
+        partition are the counts to report.
+        """
+        shots = self.shots
+        if shots is None:
+            return images
+        counts = np.zeros(len(manifest.classes), dtype=np.int64)
+        chosen = []
+        draw = numpy_generator(self.seed, "shots", manifest.dataset)
+        for place in draw.permutation(len(images)):
+            labels = list(images[place].labels)
+            if labels and (counts[labels] < shots).any():
+                counts[labels] += 1
+                chosen.append(int(place))
+        return [images[place] for place in sorted(chosen)]
+
+    def _check(
+        self, manifest: Manifest, classes: tuple[str, ...], train: Sequence[Image]
+    ) -> NDArray[np.int64]:
+        """Return the rarest label of each training image; refuse what cannot be trained on."""
+        where = f"setting {self.name}, dataset {manifest.dataset}"
+        if stray := [name for name in manifest.unseen if name in classes]:
+            raise ConfigError(
+                "the setting trains on a class that the catalog entry calls unseen",
+                where=where,
+                value=stray[0],
+                hint="write `classes: seen` under train",
+            )
+        unseen = {manifest.classes.index(name) for name in manifest.unseen}
+        for image in train:
+            if shown := unseen.intersection(image.labels):
+                raise DataError(
+                    "a training image shows an unseen class",
+                    where=image.id,
+                    value=manifest.classes[min(shown)],
+                    hint="leave the image out, or take the class out of `unseen`",
+                )
+        matrix = _matrix(manifest, train, classes)
+        counts = (matrix == 1).sum(axis=0)
+        if len(train) and not counts.all():
+            raise DataError(
+                "a class has no positive training image",
+                where=where,
+                value=classes[int(counts.argmin())],
+                hint="raise partition.shots, or list the class under `unseen` in the catalog entry",
+            )
+        return rarest_labels(matrix)
+
+
+def validation_places(
+    groups: NDArray[np.int64], share: float, draw: np.random.Generator
+) -> frozenset[int]:
+    """Choose a share of a client's images for validation, stratified by group.
+
+    Images are put in order of their groups, at random within one, and every 1/share-th is taken:
+    each group gives its share to within one image.
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape [N]
+        Rarest label of each image.
+    """
+    count = min(round(len(groups) * share), len(groups) - 1)
+    if count < 1:
+        return frozenset()
+    order = np.lexsort((draw.permutation(len(groups)), groups))
+    places = ((np.arange(count) + 0.5) * len(groups) / count).astype(np.int64)
+    return frozenset(order[places].tolist())
+
+
+def _images(manifest: Manifest, domains: Sequence[str], split: str) -> list[Image]:
+    return [i for i in manifest.images if i.domain in domains and i.split == split]
+
+
+def _matrix(
+    manifest: Manifest, images: Sequence[Image], classes: Sequence[str]
+) -> NDArray[np.int8]:
+    return manifest.label_matrix([image.id for image in images], classes)
