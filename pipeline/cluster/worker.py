@@ -94,7 +94,9 @@ def _orders() -> Iterator[Order]:
             orders.put(Order.model_validate_json(line))
         orders.put(None)
         if busy.is_set():
-            os.killpg(0, signal.SIGTERM)
+            # Only a group of its own is ended: another one holds whoever started this process.
+            leads = os.getpgrp() == os.getpid()
+            os.kill(0 if leads else os.getpid(), signal.SIGTERM)
 
     busy = threading.Event()
     threading.Thread(target=read, daemon=True).start()

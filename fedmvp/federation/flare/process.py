@@ -93,10 +93,10 @@ def _popen(
 
 
 def _end_with_parent(parent: int) -> None:
-    """Kill the whole group once the process that started us is gone."""
+    """Kill the whole group, if it is our own, once the process that started us is gone."""
     while os.getppid() == parent:
         time.sleep(_WATCH_S)
-    os.killpg(0, signal.SIGKILL)
+    os.kill(0 if os.getpgrp() == os.getpid() else os.getpid(), signal.SIGKILL)
 
 
 def main(role: str, folder: str) -> None:
