@@ -28,6 +28,7 @@ from fedmvp.federation.states import MemoryStates, States
 from fedmvp.federation.workers import Workers
 from fedmvp.methods.base import Batch, Loss, Method, RoundLosses
 from fedmvp.methods.classes import ClassSet
+from fedmvp.methods.heads import SoftmaxHead
 from fedmvp.shortcuts import Shortcuts
 from tests.paths import ROOT
 from tests.toys import federation
@@ -44,6 +45,7 @@ class Regression(Method):
     def __init__(self) -> None:
         nn.Module.__init__(self)
         self._backbone: Any = (SimpleNamespace(shortcuts=Shortcuts()),)
+        self.head = SoftmaxHead()
         self.shared = nn.Parameter(torch.zeros(4))
         self.own = nn.Parameter(torch.zeros(4))
 

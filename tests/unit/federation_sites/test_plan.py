@@ -47,7 +47,7 @@ def test_each_method_is_possible_or_refused_by_name(tiny: Backbone, name: str) -
         server.receive(client, start)
     server.end_round(sent, 0)
     assert server.download("alpha") == {}
-    assert server.evaluated(sent).keys() == sent.keys()
+    assert server.evaluated(sent, 0).keys() == sent.keys()
 
 
 def test_the_methods_are_of_each_kind() -> None:
