@@ -66,6 +66,8 @@ def load_manifest(path: Path) -> Manifest:
     """
     value = read_json(path)
     try:
+        if not isinstance(value, dict):
+            raise TypeError("not a mapping")
         task = value.get("task", "single")
         if value["columns"] != _COLUMNS.get(task):
             raise ValueError(f"columns are not {_COLUMNS['single']}, or those of task: multi")

@@ -159,7 +159,13 @@ class CheckpointFolder:
         with lock:
             path.write_text(str(os.getpid()), encoding="utf-8")
             remove_partial(self.path)
-            yield
+            try:
+                yield
+            except BaseException:
+                # Without a finished round there is nothing to resume.
+                if not any(self.path.rglob("round-*")):
+                    self.remove()
+                raise
 
     def _files(self) -> list[Path]:
         return sorted(self.path.glob("round-*.safetensors"))

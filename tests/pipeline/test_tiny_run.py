@@ -71,8 +71,10 @@ def test_clients_in_several_processes_give_the_same_bytes(tiny_done: Path, tmp_p
 
 
 def test_two_stages_at_once_leave_the_same_bytes(
-    tiny_done: Path, tiny_project: Path, tmp_path: Path
+    tiny_done: Path, tiny_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("FEDMVP_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     root = tmp_path / tiny_project.name
     shutil.copytree(tiny_project, root, symlinks=True)
     done = subprocess.run(

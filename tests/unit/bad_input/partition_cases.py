@@ -92,7 +92,7 @@ CASES = [
     json_text("a label without bound", ", 0, ", ", 1e999, ", "1e999 is not a finite number"),
     json_text("half a character", '"teapot"', '"tea\\ud800pot"', "surrogates not allowed"),
     json_text("brackets without end", '"images": [', '"images": [' + "[" * 100_000, "recursion"),
-    manifest("a manifest that is a list", lambda m: [m], "list indices"),
+    manifest("a manifest that is a list", lambda m: [m], "not a mapping"),
     manifest("a negative label", cell(1, -1), "label, domain or split"),
     manifest("a huge label", cell(1, 10**30), "label, domain or split"),
     manifest("a label that is true", cell(1, True), "label, domain or split"),

@@ -85,7 +85,7 @@ def test_a_tag_that_is_none_is_told_before_anything_is_fetched(tag: str, tmp_pat
 
 def test_openais_own_files_are_known_by_their_scalars(tmp_path: Path) -> None:
     path = saved(tmp_path / "ViT-B-32.pt", **{key: torch.tensor(7) for key in OPENAI_SCALARS})
-    with pytest.raises(BackboneError, match="want QuickGELU: its scalars") as told:
+    with pytest.raises(BackboneError, match="need QuickGELU: its scalars") as told:
         open_clip_model("small", weights=path)
     assert told.value.hint == "use small-quickgelu"
     assert import_backbone(tmp_path / "out", "small-quickgelu", weights=path).quick_gelu

@@ -24,7 +24,9 @@ def written(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_code_dependencies_are_the_import_closure(name: str) -> None:
-    needed = [m for m in SOURCES.closure(f"pretrain.{name}") if not SOURCES.is_trivial(m)]
+    # The package itself only says where its names are; no stage here asks it for one.
+    closure = SOURCES.closure(f"pretrain.{name}")
+    needed = [m for m in closure if not SOURCES.is_trivial(m) and m != "fedmvp"]
     files = [file for module in needed if (file := SOURCES.file(module))]
     listed = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
     assert listed == {file.relative_to(ROOT).as_posix() for file in files}
