@@ -71,7 +71,7 @@ docs: env ## build the documents as a site into site/
 	@mkdocs build --quiet --strict
 	@echo "site: $(CURDIR)/site/index.html (its search needs: python -m http.server --directory site)"
 
-federation-demo: env ## a server and three sites on this machine, over mutual TLS: minutes
+federation-demo: env ## a server and three sites on this machine, over mutual TLS: a minute
 	@python -m benchmarks.federation_demo
 
 pretrain: env ## retrain PictoCLIP, or resume its training: hours on a CPU, see CONTRIBUTING.md
