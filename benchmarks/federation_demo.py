@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ARCHIVE = ROOT / "data" / "emoji" / "animals.zip"
 RECORDED = ROOT / "fedmvp" / "attributes" / "recorded" / "animals.jsonl"
+_DEMO = Path(".fedmvp/federation-demo")
 SITES = ("north", "south", "east")
 CLASSES, ROUNDS, PORT = 12, 6, 8042
 GRACE_S = 30
@@ -63,8 +64,12 @@ def run(*words: str | Path) -> None:
 def main() -> None:
     """Make the federation, run it, and print what came of it."""
     began = time.monotonic()
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".fedmvp/federation-demo")
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _DEMO
+    if folder == _DEMO:  # of the run before; a folder somebody names is theirs
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists():
+        print(f"error: {folder} exists; hint: name one that does not", file=sys.stderr)
+        raise SystemExit(2)
     site_trees(folder)
     made = folder / "federation"
     sites = [word for site in SITES for word in ("--site", site)]

@@ -11,17 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.personal_tuning import SEED, Scores, read_rates, tuning_table
-from benchmarks.results_page import markdown_table
+from benchmarks.results_page import markdown_table, study_of
 from benchmarks.tuning import best_trial
 from fedmvp.config import Params, load_params
 from fedmvp.files import write_text
 from fedmvp.methods import method_title
-from fedmvp.paths import partition_path
 from fedmvp.report.estimates import FOCUS, Estimate
 from fedmvp.report.format import percent, points
 from fedmvp.report.personal import estimates, model_title, personal_results
 from fedmvp.report.protocols import setting_note, setting_title
-from fedmvp.report.study import Study, Subject, load_study
+from fedmvp.report.study import Study
 from fedmvp.results.personal import FINE_TUNED
 from fedmvp.wording import plural
 from pipeline.support.stage import run_stage
@@ -192,15 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     chosen = parser.parse_args(arguments)
     params = load_params()
-    run = params.run
-    study = load_study(
-        Path("results"),
-        partition_path(run.settings[0]).parent,
-        Subject(params.profile, params.report.title or "FedMVP", run.suite, params.backbone.name),
-        settings=run.settings,
-        methods=(*run.zero_shot, *run.trained),
-        seeds=run.seeds,
-    )
+    study = study_of(params)
     write_text(chosen.out, page(study, params, read_rates(), chosen.took))
     print(chosen.out)
 

@@ -23,7 +23,7 @@ from fedmvp.report.training import traffic
 from fedmvp.wording import plural
 from pipeline.support.stage import run_stage
 
-__all__ = ["markdown_table", "page"]
+__all__ = ["markdown_table", "page", "study_of"]
 
 OUT = Path("docs/results.md")
 COMMAND = "fedmvp profile use {profile}\ndvc repro\npython -m benchmarks.results_page --out {out}"
@@ -233,15 +233,10 @@ def _tuning_of(trained: Sequence[str]) -> Tuning | None:
     return tuning if tuning is not None and set(trained) == set(tuning.scores) else None
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the page of params.yaml's profile."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--took", required=True, help='e.g. "38 minutes on two cores"')
-    parser.add_argument("--out", type=Path, default=OUT)
-    chosen = parser.parse_args(arguments)
-    params = load_params()
+def study_of(params: Params) -> Study:
+    """Return the results in results/ that params.yaml asks for."""
     run = params.run
-    study = load_study(
+    return load_study(
         Path("results"),
         partition_path(run.settings[0]).parent,
         Subject(params.profile, params.report.title or "FedMVP", run.suite, params.backbone.name),
@@ -249,7 +244,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         methods=(*run.zero_shot, *run.trained),
         seeds=run.seeds,
     )
-    write_text(chosen.out, page(study, params, _tuning_of(run.trained), chosen.took, chosen.out))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page of params.yaml's profile."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--took", required=True, help='e.g. "38 minutes on two cores"')
+    parser.add_argument("--out", type=Path, default=OUT)
+    chosen = parser.parse_args(arguments)
+    params = load_params()
+    study = study_of(params)
+    write_text(
+        chosen.out, page(study, params, _tuning_of(params.run.trained), chosen.took, chosen.out)
+    )
     print(chosen.out)
 
 

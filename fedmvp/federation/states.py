@@ -196,7 +196,7 @@ class StateFolder(States):
             raise CheckpointError(
                 f"state of client {client} before round {number} is damaged ({error})",
                 where=path,
-                hint="restore the file, or delete the run's checkpoints and states to begin anew",
+                hint="restore the file, or delete the run's checkpoints and states to start again",
             ) from None
 
     def _write(self, client: str, number: int, state: ClientState, last: int | None) -> None:
