@@ -10,9 +10,9 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.personal_tuning import SEED, Scores, read_rates, tuning_table
+from benchmarks.personal_tuning import RECORD, SEED
+from benchmarks.rates import Scores, read_rates, tuned_text
 from benchmarks.results_page import markdown_table, study_of
-from benchmarks.tuning import best_trial
 from fedmvp.config import Params, load_params
 from fedmvp.files import write_text
 from fedmvp.methods import method_title
@@ -104,19 +104,8 @@ def _conditions(params: Params, study: Study) -> str:
 
 
 def _tuned(rates: Mapping[str, Scores], params: Params) -> str:
-    if not set(params.run.trained) <= set(rates):
-        return "Nothing was chosen by `benchmarks.personal_tuning` for all methods alike."
-    own = {name: rates[name] for name in params.run.trained}
-    names = list(next(iter(own.values())))
-    ends = [method_title(n) for n, s in own.items() if best_trial(s) in (names[0], names[-1])]
-    return (
-        f"One tuning budget for all: {plural(len(names), 'learning rate')} on seed {SEED} alone, "
-        "which no row below uses, scored by the accuracy of each client's model on half of its "
-        "training images, held back (`python -m benchmarks.personal_tuning`). All other "
-        "knobs are those of the profile `default`. The best rate is at an end of the range for "
-        f"{', '.join(ends) or 'nobody'}.\n\n"
-        + markdown_table(["method", *names, "chosen"], tuning_table(own))
-    )
+    scored = "the accuracy of each client's model on half of its training images, held back"
+    return tuned_text(rates, params.run.trained, SEED, scored, "benchmarks.personal_tuning")
 
 
 def _setting(setting: str, found: Mapping[Model, Mapping[str, Estimate]]) -> Iterator[str]:
@@ -192,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     params = load_params()
     study = study_of(params)
-    write_text(chosen.out, page(study, params, read_rates(), chosen.took))
+    write_text(chosen.out, page(study, params, read_rates(RECORD), chosen.took))
     print(chosen.out)
 
 

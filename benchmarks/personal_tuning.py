@@ -10,21 +10,16 @@ profile.
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from benchmarks.tuning import LabelOf, best_trial
-from fedmvp.config import load_params
-from fedmvp.errors import ClientFailure, ConfigError
+from benchmarks.rates import Score, search, section_at
+from benchmarks.tuning import LabelOf
+from fedmvp.errors import ClientFailure
 from fedmvp.evaluation.personal import Models, accuracy_matrix, personal_numbers
 from fedmvp.federation.client import load_tensors
 from fedmvp.federation.training import train
-from fedmvp.files import read_json, sha256_json, write_json
-from fedmvp.methods import method_title
 from fedmvp.methods.base import Method
 from fedmvp.methods.build import build_method, method_params, resolved_federation
 from fedmvp.partition.model import Partition, Target, check
@@ -32,15 +27,12 @@ from fedmvp.results.weights import fold_tensors, personal_tensors
 from pipeline.support.run_context import RunContext
 from pipeline.support.stage import run_stage
 
-__all__ = ["RATES", "RECORD", "halved", "read_rates", "tuning_table"]
+__all__ = ["RATES", "RECORD", "SEED", "halved"]
 
 RECORD = Path("benchmarks/personal_tuning.json")
 SETTING = "dirichlet_05"
 RATES = (0.003, 0.03, 0.3)
 SEED = 100
-
-Scores = Mapping[str, float | None]
-"""By rate as text; None where training diverged."""
 
 
 def halved(partition: Partition, label_of: LabelOf) -> Partition:
@@ -87,9 +79,7 @@ def _score(name: str, rate: float, seed: int) -> float | None:
     inner = halved(
         context.partition, lambda data, ids, names: sources[data].labels(ids, names).tolist()
     )
-    section = dict(context.params.methods[name])
-    section["federation"] = {**(section.get("federation") or {}), "learning_rate": rate}
-    params = method_params(name, section)
+    params = method_params(name, section_at(context, rate))
     federation = resolved_federation(name, params, context.params.federation, inner.participation)
 
     def create() -> Method:
@@ -125,63 +115,9 @@ def _score(name: str, rate: float, seed: int) -> float | None:
     return float(numbers["personal"])
 
 
-def _identity(name: str, seed: int) -> str:
-    """Return a hash of all a score depends on besides the rate."""
-    content = RunContext(SETTING, name).identity(seed, trained=True)
-    del content["fingerprint"], content["params"]["federation"]["learning_rate"]
-    content["params"]["method"].pop("federation")
-    return sha256_json(content)
-
-
-def read_rates(path: Path = RECORD) -> dict[str, Scores]:
-    """Return the scores of each method; empty where nothing is recorded."""
-    if not path.is_file():
-        return {}
-    return {name: own["scores"] for name, own in read_json(path)["methods"].items()}
-
-
-def tuning_table(rates: Mapping[str, Scores]) -> list[list[str]]:
-    """Return a row per method: title, percent of each rate, the rate that won."""
-    return [
-        [
-            method_title(name),
-            *("diverged" if s is None else f"{100 * s:.2f}" for s in scores.values()),
-            best_trial(scores) or "—",
-        ]
-        for name, scores in rates.items()
-    ]
-
-
-def main(
-    arguments: Sequence[str] | None = None,
-    score: Callable[[str, float, int], float | None] = _score,
-) -> None:
+def main(arguments: Sequence[str] | None = None, score: Score = _score) -> None:
     """Score every method with every rate and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--methods", nargs="+", help="by default run.trained of params.yaml")
-    chosen = parser.parse_args(arguments)
-    params = load_params()
-    if SEED in params.run.seeds:
-        raise ConfigError(
-            "seed is one of the results'", where="run.seeds", value=SEED, hint="choose another"
-        )
-    methods: dict[str, Any] = read_json(RECORD)["methods"] if RECORD.is_file() else {}
-    for name in chosen.methods or params.run.trained:
-        identity = _identity(name, SEED)
-        if methods.get(name, {}).get("identity") != identity:
-            methods[name] = {"identity": identity, "scores": {}}
-        scores = methods[name]["scores"]
-        for rate in RATES:
-            if f"{rate:g}" in scores:
-                continue
-            start = time.monotonic()
-            scores[f"{rate:g}"] = score(name, rate, SEED)
-            record = {"setting": SETTING, "seed": SEED, "rates": RATES, "methods": methods}
-            write_json(RECORD, record, sort_keys=False)
-            seconds = time.monotonic() - start
-            print(f"{name}, {rate:g}: {scores[f'{rate:g}']}, {seconds:.0f} s", flush=True)
-    for row in tuning_table(read_rates()):
-        print("  ".join(row))
+    search(RECORD, SETTING, RATES, SEED, score, arguments, str(__doc__).partition("\n")[0])
 
 
 if __name__ == "__main__":

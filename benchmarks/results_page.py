@@ -23,7 +23,7 @@ from fedmvp.report.training import traffic
 from fedmvp.wording import plural
 from pipeline.support.stage import run_stage
 
-__all__ = ["markdown_table", "page", "study_of"]
+__all__ = ["conditions", "losses", "markdown_table", "page", "setting_blocks", "study_of"]
 
 OUT = Path("docs/results.md")
 COMMAND = "fedmvp profile use {profile}\ndvc repro\npython -m benchmarks.results_page --out {out}"
@@ -48,10 +48,10 @@ def page(study: Study, params: Params, tuning: Tuning | None, took: str, out: Pa
         f"Every number is read from `results/` by the last of these commands; the first two made "
         f"them in {took}.",
         f"```sh\n{COMMAND.format(profile=params.profile, out=out)}\n```",
-        _conditions(params, study),
+        conditions(params, study),
         _tuned(tuning),
-        *(block for setting in study.scores for block in _setting(study, setting)),
-        *_losses(study),
+        *(block for setting in study.scores for block in setting_blocks(study, setting)),
+        *losses(study),
         *_pattern(study),
     ]
     if study.missing:
@@ -59,7 +59,8 @@ def page(study: Study, params: Params, tuning: Tuning | None, took: str, out: Pa
     return "\n\n".join(blocks) + "\n"
 
 
-def _conditions(params: Params, study: Study) -> str:
+def conditions(params: Params, study: Study) -> str:
+    """Say under which conditions the numbers were made."""
     federation = params.federation
     seeds = ", ".join(map(str, study.seeds))
     return (
@@ -102,7 +103,8 @@ def _tuned(tuning: Tuning | None) -> str:
     )
 
 
-def _setting(study: Study, setting: str) -> Iterator[str]:
+def setting_blocks(study: Study, setting: str) -> Iterator[str]:
+    """Yield the title, tables and notes of one setting."""
     scores, ranks = study.scores[setting], study.ranks[setting]
     metrics = scores.protocol.metrics
     yield f"## {setting_title(setting)}"
@@ -160,11 +162,12 @@ def _parts(scores: SettingScores, metric: str) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _losses(study: Study) -> Iterator[str]:
+def losses(study: Study) -> Iterator[str]:
     """Say for each setting and metric which methods score above FedMVP, and by how much."""
     if FOCUS not in study.methods:
         return

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.personal_page import page
-from benchmarks.personal_tuning import RATES, RECORD, halved, read_rates, tuning_table
+from benchmarks.personal_tuning import RATES, RECORD, halved
+from benchmarks.rates import read_rates, tuning_table
 from benchmarks.tuning import best_trial
 from fedmvp.config import load_params
 from fedmvp.files import write_json
