@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.results_page import study_of
+from benchmarks.scenes_page import page
+from fedmvp.config import load_params
 from fedmvp.csv_files import read_csv
+from fedmvp.report.format import percent, points
 from fedmvp.results.scores import VALIDATION, read_scores
 from tests.pipeline.tiny import copy_repository, dvc, forked_repro
 
@@ -63,6 +67,21 @@ def test_the_report_shows_prevalence_beside_map(scenes: Path) -> None:
     assert metrics["sites"]["zero_shot"].keys() >= {"map", "prevalence"}
     explained = json.loads((scenes / RUN / "explain.json").read_text(encoding="utf-8"))["images"]
     assert explained and explained[0]["grid"] == [8, 8]
+
+
+def test_the_results_page_reads_the_results(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers are those of metrics.json, and its differences those of the numbers."""
+    monkeypatch.chdir(scenes)
+    params = load_params()
+    text = page(study_of(params), params, "a minute")
+    ours, plain = (
+        json.loads((scenes / f"results/sites/{name}/seed1/metrics.json").read_text("utf-8"))
+        for name in ("fedmvp", "zero_shot")
+    )
+    (row,) = (x for x in text.splitlines() if x.startswith("| 1 | FedMVP") or "| 2 | FedMVP" in x)
+    assert f"| {percent(ours['map'])} | {percent(ours['prevalence'])} |" in row
+    assert f"| Zero-shot | 1 | {points(ours['map'] - plain['map'])} [" in text
+    assert "cameras of severity 0.6" in text
 
 
 def test_nothing_is_left_to_do(scenes: Path) -> None:
