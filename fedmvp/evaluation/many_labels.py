@@ -25,7 +25,7 @@ from fedmvp.evaluation.label_counts import (
     counts_at,
     log_odds,
 )
-from fedmvp.evaluation.multilabel import generalised_metrics, multilabel_metrics
+from fedmvp.evaluation.multilabel import best_on_test, generalised_metrics, multilabel_metrics
 from fedmvp.evaluation.protocol import batch_scores
 from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
@@ -115,7 +115,8 @@ def score_target(
             where=f"method {type(method).__name__}",
             hint="the learned tensors are damaged; train again",
         )
-    return TargetScores(target, scores, chosen.labels.astype(np.int8))
+    said = read_annotations(target.annotations) if target.annotations else chosen.labels
+    return TargetScores(target, scores, said.astype(np.int8))
 
 
 class _Known:
@@ -169,6 +170,8 @@ def target_row(
         "threshold": threshold,
     }
     row |= multilabel_metrics(found.scores, found.labels, thresholds, form)
+    if params.best_on_test:
+        row |= best_on_test(found.scores, found.labels)
     precisions = average_precisions(found.scores, found.labels, form)
     row["map"] = mean_average_precision(precisions, params.empty_class)
     if target.group == "gzsl" and trained.any() and not trained.all():

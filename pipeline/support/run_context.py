@@ -157,10 +157,15 @@ class RunContext:
             "method": self.section.resolved(),
         }
         if self.multilabel is not None:
-            params["multilabel"] = self.multilabel.model_dump(mode="json")
+            usual = set() if self.multilabel.best_on_test else {"best_on_test"}
+            params["multilabel"] = self.multilabel.model_dump(mode="json", exclude=usual)
         if trained:
-            # Kept rounds, too, are named only where they are asked for.
-            usual = {"kept_rounds"} if self.federation.kept_rounds == 1 else None
+            # So are these.
+            usual = set()
+            if self.federation.kept_rounds == 1:
+                usual.add("kept_rounds")
+            if self.federation.shuffle:
+                usual.add("shuffle")
             params["federation"] = self.federation.model_dump(mode="json", exclude=usual)
         content = {
             "schema": _SCHEMA,
