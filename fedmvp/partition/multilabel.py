@@ -227,10 +227,17 @@ class MultiLabelMaker:
                     value=manifest.classes[min(shown)],
                     hint="leave the image out, or take the class out of `unseen`",
                 )
+        if not train:
+            raise DataError(
+                "no training image is left",
+                where=where,
+                value=f"min_labels {self.setting.min_labels}",
+                hint="lower min_labels of the setting, or train on other domains",
+            )
         matrix = _matrix(manifest, train, classes)
         counts = (matrix == 1).sum(axis=0)
         absent = [n for n, c in zip(classes, counts, strict=True) if not c and n not in stray]
-        if len(train) and absent:
+        if absent:
             raise DataError(
                 "a class has no positive training image",
                 where=where,

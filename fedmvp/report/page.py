@@ -14,6 +14,7 @@ from fedmvp.evaluation.bootstrap import RESAMPLES
 from fedmvp.evaluation.sanity import below_chance
 from fedmvp.report import figures, page_tables, narrative
 from fedmvp.report.attention import ImageLoader, galleries
+from fedmvp.report.ceilings import ceilings
 from fedmvp.report.class_panels import class_panels
 from fedmvp.report.class_scores import ClassScore
 from fedmvp.report.comparisons import Comparisons
@@ -151,6 +152,7 @@ def _section(study: Study, setting: str, classes: Sequence[ClassScore]) -> dict[
         "trained_legend": [(study.styles[m], method_title(m)) for m in study.trained_in(setting)],
         "personal": personal_table(study, setting),
         "many": study.partitions[setting].task == "multi",
+        "ceilings": ceilings(study, setting),
         "classes": class_panels(study, setting, classes),
         "curves": figures.curve_panels(study, setting),
         "traffic": figures.traffic_panel(study, setting),

@@ -133,6 +133,16 @@ _SETTINGS = {
         "ImageNet-variants",
         "Trained on ImageNet, tested on its variants.",
     ),
+    "coco2014_48_17": (
+        "COCO 2014, 17 classes unseen",
+        "COCO 2014 (17 classes unseen)",
+        "17 classes are in no training image; they are tested alone and among all.",
+    ),
+    "coco2014": ("COCO 2014", "COCO 2014", "Clients share all classes and differ in images."),
+    "mlrsnet": ("MLRSNet", "MLRSNet", "Clients share all classes and differ in images."),
+    "multiscene": ("MultiScene", "MultiScene", "Clients share all classes and differ in images."),
+    "nuswide": ("NUS-WIDE", "NUS-WIDE", "Clients share all classes and differ in images."),
+    "voc2007": ("VOC 2007", "VOC 2007", "Clients share all classes and differ in images."),
     "cross_dataset": (
         "Cross-dataset",
         "cross-dataset",
