@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from fedmvp.methods import method_title
 from fedmvp.report.class_scores import ClassScore
 from fedmvp.report.estimates import verdict
@@ -93,6 +95,6 @@ def _panel(study: Study, row: ClassScore, methods: Sequence[str]) -> Figure:
         reference=row.prevalence,
     )
     focus = percent(row.precisions[methods[-1]].mean, 1)
-    return Figure(
-        f"{row.class_name}: AP {focus}, prevalence {percent(row.prevalence, 1)}", svg
-    )
+    # In two lines, so that panels side by side are in line.
+    numbers = f"AP {focus}, prevalence {percent(row.prevalence, 1)}"
+    return Figure(Markup("{}<small>{}</small>").format(row.class_name, numbers), svg)

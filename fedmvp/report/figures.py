@@ -93,7 +93,9 @@ def curve_panels(study: Study, setting: str) -> list[Figure]:
     """Return a panel for every quantity that was recorded in training."""
     recorded = [curves(study.runs_of(setting, method)) for method in study.trained_in(setting)]
     panels = []
-    for quantity, title in _CURVE_TITLES.items():
+    many = study.partitions[setting].task == "multi"
+    titles = _CURVE_TITLES | ({"loss_ce": "Classification loss"} if many else {})
+    for quantity, title in titles.items():
         found = [by_name[quantity] for by_name in recorded if quantity in by_name]
         if found:
             panels.append(

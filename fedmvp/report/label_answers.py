@@ -40,7 +40,9 @@ class LabelAnswer:
 def label_answers(
     run: Run, images: Sequence[ExplainedImage], results_dir: Path
 ) -> Mapping[str, tuple[LabelAnswer, ...]]:
-    """Return the answers by image id, the most probable first; of the wrong ones the first five.
+    """Return the answers by image id: found, missed, then of the wrong ones the first five.
+
+    Within a kind the most probable is first.
 
     A class is said at the threshold that the clients' validation counts chose, as in
     predictions.csv. An image of several targets is looked up in the one whose labels the
@@ -74,7 +76,7 @@ def _answers(part: TargetScores, row: int, threshold: float) -> tuple[LabelAnswe
     answers = []
     wrong = 0
     for k in np.argsort(-part.scores[row], kind="stable").tolist():
-        probability = 1 / (1 + math.exp(-float(part.scores[row, k])))
+        probability = 1 / (1 + math.exp(min(-float(part.scores[row, k]), 700.0)))
         said, label = probability > threshold, int(part.labels[row, k])
         if label == 1:
             kind: Literal["found", "missed", "wrong", "ignored"] = "found" if said else "missed"
@@ -84,4 +86,5 @@ def _answers(part: TargetScores, row: int, threshold: float) -> tuple[LabelAnswe
             kind = "ignored" if label == IGNORED else "wrong"
             wrong += 1
         answers.append(LabelAnswer(part.target.classes[k], kind, probability))
-    return tuple(answers)
+    order = ("found", "missed", "wrong", "ignored")
+    return tuple(sorted(answers, key=lambda answer: order.index(answer.kind)))

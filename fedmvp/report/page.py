@@ -95,6 +95,7 @@ def render(
         missing=study.missing,
         sections=[_section(study, setting, classes[setting]) for setting in study.scores],
         galleries=plates,
+        answered=any(plate.answers for gallery in plates for plate in gallery.plates),
         definitions=definitions,
         protocol=[_protocol(study, setting, manifests) for setting in study.scores],
         parameters=page_tables.parameters(study),
