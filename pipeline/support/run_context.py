@@ -157,8 +157,9 @@ class RunContext:
             "method": self.section.resolved(),
         }
         if self.multilabel is not None:
-            usual = set() if self.multilabel.best_on_test else {"best_on_test"}
-            params["multilabel"] = self.multilabel.model_dump(mode="json", exclude=usual)
+            section = self.multilabel.model_dump(mode="json")
+            later = {"bank": "candidates", "best_on_test": False}
+            params["multilabel"] = {k: v for k, v in section.items() if later.get(k) != v}
         if trained:
             # So are these.
             usual = set()
