@@ -146,7 +146,8 @@ class Predictor:
     def explains(self) -> bool:
         """Whether `attended` has an answer."""
         side = self.image_size_px
-        images = self.method.backbone.normalise(np.zeros((1, side, side, 3), dtype=np.uint8))
+        blank = np.zeros((1, side, side, 3), dtype=np.uint8)
+        images = self.method.head.views(self.method.backbone.normalise(blank))
         weights = self.method.explain(images, self.classes)
         return weights is not None and weights.shape[-1] == len(self._texts())
 
