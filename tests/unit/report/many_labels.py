@@ -17,7 +17,7 @@ from fedmvp.partition.model import Partition
 from fedmvp.partition.partition_files import save_partition
 from fedmvp.report import Subject, build
 from fedmvp.results.scores import TargetScores, write_scores
-from fedmvp.results.targets import MULTI_TARGET_COLUMNS
+from fedmvp.results.targets import BEST_ON_TEST_COLUMNS, MULTI_TARGET_COLUMNS
 from tests.multi_toys import SEEN
 from tests.unit.report.synthetic import draw_image
 
@@ -32,24 +32,26 @@ def write(
     manifest: Manifest,
     params: MultiLabelParams = MultiLabelParams(),  # noqa: B008  frozen
     seeds: tuple[int, ...] = (1, 2),
+    setting: str = "scenes",
     **more: Any,
 ) -> None:
     """Write ``root/results`` and ``root/partitions``; a method's scores follow labels by its gain."""
-    save_partition(partition, root / "partitions/scenes.json")
+    save_partition(partition, root / f"partitions/{setting}.json")
     for method, gain in METHODS.items():
         for seed in seeds:
             found = [scores(t, manifest, gain, f"{method}{seed}") for t in partition.targets]
-            folder = root / "results/scenes" / method / f"seed{seed}"
+            folder = root / "results" / setting / method / f"seed{seed}"
             rows = [
                 target_row(part, THRESHOLD, np.isin(part.target.classes, SEEN), params)
                 for part in found
             ]
-            write_csv(folder / "targets.csv", MULTI_TARGET_COLUMNS, rows)
+            more_columns = BEST_ON_TEST_COLUMNS if params.best_on_test else ()
+            write_csv(folder / "targets.csv", (*MULTI_TARGET_COLUMNS, *more_columns), rows)
             write_json(folder / "metrics.json", metrics_of("multilabel", rows))
             write_scores(folder / "scores.safetensors", found)
             record = {
                 "fingerprint": f"{seed:064x}",
-                "setting": "scenes",
+                "setting": setting,
                 "method": method,
                 "seed": seed,
                 "inputs": {},
@@ -86,14 +88,16 @@ def explained(partition: Partition, manifest: Manifest) -> list[dict[str, Any]]:
     return images
 
 
-def report(root: Path, manifest: Manifest, subject: Subject = SUBJECT) -> str:
+def report(
+    root: Path, manifest: Manifest, subject: Subject = SUBJECT, setting: str = "scenes"
+) -> str:
     """Build the report of ``root`` and return its page."""
     build(
         root / "results",
         root / "partitions",
         root / "report",
         subject,
-        settings=["scenes"],
+        settings=[setting],
         methods=list(METHODS),
         load_image=draw_image,
         manifests={manifest.dataset: manifest},

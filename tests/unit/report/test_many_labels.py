@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from fedmvp.errors import DataError
 from fedmvp.multilabel_config import MultiLabelParams
+from fedmvp.report import Subject
 from fedmvp.report.class_scores import class_scores
 from fedmvp.report.label_answers import label_answers
 from fedmvp.report.label_pairs import pair_grid
@@ -199,3 +200,22 @@ def test_a_ceiling_is_said(tmp_path: Path) -> None:
 def report_without_ceiling(root: Path) -> str:
     write(root, PARTITION, MANIFEST, seeds=(1,))
     return report(root, MANIFEST)
+
+
+def test_published_numbers_beside_a_run_of_their_rules_only(tmp_path: Path) -> None:
+    subject = Subject("fedmpt", "FedMPT", "fedmpt", "ViT-B-16-quickgelu", "openai")
+    rules = {
+        "rounds": 50,
+        "batch_size": 32,
+        "learning_rate": 0.001,
+        "client_optimizer": "sgd",
+        "weighting": "uniform",
+        "shuffle": False,
+    }
+    params = MultiLabelParams(empty_class="zero", best_on_test=True)
+    for name, federation in (("right", rules), ("wrong", {**rules, "rounds": 20})):
+        root = tmp_path / name
+        write(root, PARTITION, MANIFEST, params, (34,), "multiscene", federation=federation)
+        text = report(root, MANIFEST, subject, "multiscene")
+        assert ("port of 1.14 M parameters" in text) == (name == "right")
+        assert ("49.56" in text) == (name == "right")
