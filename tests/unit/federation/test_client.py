@@ -104,7 +104,10 @@ def test_images_in_their_own_order(
     assert seen == [[0, 1, 2, 3], [4, 5]] * 2
     seen.clear()
     trained(tiny, data, batch_size=4, local_epochs=1)
-    assert sorted(sum(seen, [])) == list(range(6)) and seen != [[0, 1, 2, 3], [4, 5]]
+    assert sorted(row for rows in seen for row in rows) == list(range(6)) and seen != [
+        [0, 1, 2, 3],
+        [4, 5],
+    ]
 
 
 def test_fresh_and_persistent_momentum(tiny: Backbone, data: ClientData) -> None:
