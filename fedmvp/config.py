@@ -153,6 +153,9 @@ class FederationParams(Section):
     krum_keep: int = Field(default=5, ge=1, description="Clients that Multi-Krum averages.")
     clip_norm: Float | None = Field(default=None, gt=0, description="Bound on an update's L2 norm.")
     privacy: DifferentialPrivacyParams | None = None
+    shuffle: bool = Field(
+        default=True, description="Whether a client draws its batches in random order."
+    )
     on_client_failure: Literal["fail", "skip"] = "fail"
     min_clients: int = Field(default=1, ge=1, description="Fewest valid updates a round needs.")
     kept_rounds: int = Field(

@@ -45,6 +45,16 @@ class MultiLabelParams(Section):
     empty_class: Literal["leave_out", "zero"] = Field(
         default="leave_out", description="What a class without positives counts for in the mean."
     )
+    bank: Literal["candidates", "seen"] = Field(
+        default="candidates",
+        description="Whose attributes FedMVP's patches attend to in evaluation: of all classes "
+        "that are chosen among, or of the trained ones only.",
+    )
+    best_on_test: bool = Field(
+        default=False,
+        description="Whether each F1 metric is also given at its own best threshold on test images "
+        "(`…_max`), as FedMPT's code reports them: chosen on what they are measured on.",
+    )
 
     @field_validator("negative_template")
     @classmethod

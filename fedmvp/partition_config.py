@@ -33,6 +33,11 @@ class AnnotationParams(Section):
     missing: Float | None = Field(
         default=None, ge=0, lt=1, description="Share of positives that are taken for negatives."
     )
+    test: bool = Field(
+        default=False,
+        description="Whether it is done to test labels, too, as FedMPT's code does: such numbers "
+        "are not of what images show.",
+    )
 
     @model_validator(mode="after")
     def _one(self) -> AnnotationParams:

@@ -156,6 +156,9 @@ class VocLists(_Layout):
         description="What a class counts as in an image all of whose objects of it are marked as "
         "difficult; papers on prompts take negative.",
     )
+    train_list: Literal["trainval", "train"] = Field(
+        default="trainval", description="The list that is trained on; FedMPT takes train."
+    )
 
 
 class VocTrees(VocLists):

@@ -113,10 +113,17 @@ def predict(
     scores = found.logits if logits else found.probabilities
     if as_json:
         key = "logits" if logits else "probabilities"
-        print_json(_records(found.images, found.classes, key, scores))
+        records = _records(found.images, found.classes, key, scores)
+        if found.many_labels:
+            for record, names in zip(records, found.shown, strict=True):
+                record |= {"shown": list(names), "threshold": found.threshold}
+        print_json(records)
     else:
-        for image, row in zip(found.images, scores, strict=True):
+        for image, row, names in zip(found.images, scores, found.shown, strict=True):
             _print_best(image, found.classes, row, percent=not logits)
+            if found.many_labels:
+                said = ", ".join(names) or "none of the classes"
+                say(f"  shown, above {100 * found.threshold:g} %: {said}")
     if explain is not None:
         write_output(explain, found.picture(), read)
         say(f"attention: {explain}", err=True)

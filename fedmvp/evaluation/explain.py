@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fedmvp.data.image_source import LoadImages
+from fedmvp.evaluation.attended import candidate_classes
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
@@ -63,7 +64,7 @@ def explain(
         image_id = target.images[place]
         if image_id in explanation.prompts:
             continue
-        classes = banks.select(target.dataset, target.domain, target.classes)
+        classes = candidate_classes(banks, target, method.head, partition)
         chosen = images_of(target)
         pixels = method.backbone.normalise(chosen.pixels[chosen.rows[place : place + 1]])
         batch = method.head.views(pixels)
@@ -94,16 +95,17 @@ def _attended(
 ) -> list[dict[str, Any]] | None:
     """Return the attributes with the strongest single patch, with their weights per patch."""
     attention = method.explain(batch, classes)
-    texts = [text for part in classes.texts("attributes") for text in part]
+    attended = classes.attended or classes
+    texts = [text for part in attended.texts("attributes") for text in part]
     # A bank of other texts (sentences, names, random: ablations) is not attributes.
     if attention is None or attention.shape[-1] != len(texts):
         return None
     weights = method.head.stitched(attention, method.backbone.spec.vision.grid).float().cpu()
-    owner = classes.features("attributes").index
+    owner = attended.features("attributes").index
     strongest = weights.amax(dim=0).argsort(descending=True, stable=True)[:count]
     return [
         {
-            "class": classes.names[int(owner[i])],
+            "class": attended.names[int(owner[i])],
             "text": texts[int(i)],
             "weights": [float(f"{float(w):.4g}") for w in weights[:, int(i)]],
         }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
+from fedmvp.evaluation.attended import candidate_classes
 from fedmvp.evaluation.average_precision import average_precisions, mean_average_precision
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.evaluation.label_counts import (
@@ -25,10 +26,11 @@ from fedmvp.evaluation.label_counts import (
     counts_at,
     log_odds,
 )
-from fedmvp.evaluation.multilabel import generalised_metrics, multilabel_metrics
+from fedmvp.evaluation.multilabel import best_on_test, generalised_metrics, multilabel_metrics
 from fedmvp.evaluation.protocol import batch_scores
 from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
+from fedmvp.methods.classes import ClassSet
 from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.partition.annotations import read_annotations
 from fedmvp.partition.model import Client, Partition, Target
@@ -82,12 +84,14 @@ def evaluate_many(
             if method.personal and target.group == "local" and load_personal:
                 load_personal(fold, target.name)
                 method.enter(method.first_phase)
-                found = score_target(method, target, banks, tests, batch_size)
+                classes = candidate_classes(banks, target, method.head, partition)
+                found = score_target(method, target, classes, tests, batch_size)
                 load_fold(fold)
                 method.enter(None)
             else:
+                classes = candidate_classes(banks, target, method.head, partition)
                 found = known(target, banks) or known.keep(
-                    score_target(method, target, banks, tests, batch_size), banks
+                    score_target(method, target, classes, tests, batch_size), banks
                 )
             trained = np.array([(target.dataset, name) in seen for name in target.classes])
             rows.append(target_row(found, threshold, trained, params))
@@ -96,16 +100,15 @@ def evaluate_many(
 
 
 def score_target(
-    method: Method, target: Target, banks: Banks, images: EvaluationImages, batch_size: int
+    method: Method, target: Target, classes: ClassSet, images: EvaluationImages, batch_size: int
 ) -> TargetScores:
-    """Return the logits of a target's images.
+    """Return the logits of a target's images among `classes`.
 
     Raises
     ------
     DataError
         When one is not finite.
     """
-    classes = banks.select(target.dataset, target.domain, target.classes)
     chosen = images(target)
     parts = batch_scores(method, chosen, classes, images, batch_size)
     scores = np.concatenate([part.float().cpu().numpy() for part in parts])
@@ -115,7 +118,8 @@ def score_target(
             where=f"method {type(method).__name__}",
             hint="the learned tensors are damaged; train again",
         )
-    return TargetScores(target, scores, chosen.labels.astype(np.int8))
+    said = read_annotations(target.annotations) if target.annotations else chosen.labels
+    return TargetScores(target, scores, said.astype(np.int8))
 
 
 class _Known:
@@ -169,6 +173,8 @@ def target_row(
         "threshold": threshold,
     }
     row |= multilabel_metrics(found.scores, found.labels, thresholds, form)
+    if params.best_on_test:
+        row |= best_on_test(found.scores, found.labels)
     precisions = average_precisions(found.scores, found.labels, form)
     row["map"] = mean_average_precision(precisions, params.empty_class)
     if target.group == "gzsl" and trained.any() and not trained.all():
@@ -196,7 +202,8 @@ def _validation(
     targets = tuple(_validation_target(client) for client in clients)
     images = _tables(targets, load_images, method, batch_size)
     for client, target in zip(clients, targets, strict=True):
-        found = score_target(method, target, banks, images, batch_size)
+        classes = banks.select(target.dataset, target.domain, target.classes)
+        found = score_target(method, target, classes, images, batch_size)
         if client.annotations:
             known = read_annotations(client.annotations[len(client.train) :])
             found = TargetScores(target, found.scores, known)

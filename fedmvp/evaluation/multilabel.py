@@ -18,10 +18,10 @@ from fedmvp.evaluation.average_precision import (
     average_precisions,
     mean_average_precision,
 )
-from fedmvp.evaluation.label_counts import counts_at, counts_top, f1_metrics
+from fedmvp.evaluation.label_counts import counts_at, counts_top, f1_metrics, log_odds
 from fedmvp.evaluation.metrics import harmonic_mean
 
-__all__ = ["TOP", "generalised_metrics", "multilabel_metrics", "prevalence"]
+__all__ = ["TOP", "best_on_test", "generalised_metrics", "multilabel_metrics", "prevalence"]
 
 TOP = (3, 5)
 """How many classes an image are predicted in the metrics ``*_top3`` and ``*_top5``."""
@@ -81,6 +81,23 @@ def multilabel_metrics(
         top = f1_metrics(counts_top(scores, labels, k))
         found |= {f"{name}_top{k}": value for name, value in top.items()}
     return found
+
+
+def best_on_test(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """Return each F1 metric at its own best of the thresholds 0.1, 0.2, …, 0.9, as ``of1_max``.
+
+    FedMPT's public code reports these: they are chosen on what they are measured on, so no method
+    is known by them.
+
+    Parameters
+    ----------
+    scores, labels : ndarray, shape [N, K]
+        Scores are logits.
+    """
+    thresholds = [log_odds(number / 10) for number in range(1, 10)]
+    counts = counts_at(scores, labels, thresholds)
+    found = [f1_metrics(counts.at(place)) for place in range(len(thresholds))]
+    return {f"{name}_max": max(own[name] for own in found) for name in found[0]}
 
 
 def generalised_metrics(

@@ -36,7 +36,7 @@ tags: [federated-learning, prompt-learning, clip, {method}]
 ```python
 import fedmvp
 model = fedmvp.load("{folder}")
-print(model.classify("photo.png").top(3))
+print(model.classify("photo.png").{answer})
 ```
 
 `{folder}` is this folder; `classes=[…]` and `attributes={{…}}` choose other classes. The package
@@ -70,16 +70,21 @@ def model_card(bundle: Bundle, spec: BackboneSpec, result: Path, *, fold: str | 
         backbone=spec.name,
         folder=".",
         version=fedmvp.__version__,
+        answer="top(3)" if bundle.multilabel is None else "shown",
         what=f"{title}, trained by a federation in the setting `{record.key.setting}` with seed "
         f"{record.key.seed}: what it learned, the classes it knows with their texts encoded, and "
         "how an image is prepared. Images never left their clients; what they sent was averaged.",
     )
+    many = bundle.multilabel is not None
     parts = (
         ("Data", _data(bundle)),
         ("Training", _training(result, bundle, fold)),
-        ("Accuracy", _accuracy(result, fold)),
+        (
+            "Average precision" if many else "Accuracy",
+            _precision(result, fold) if many else _accuracy(result, fold),
+        ),
         ("Backbone", _backbone(bundle, spec)),
-        ("Limits", _limits(spec)),
+        ("Limits", _limits(spec, bundle)),
         ("Licences", _licences(bundle)),
     )
     sections = ["\n".join([f"\n## {name}\n", *lines]) for name, lines in parts]
@@ -142,6 +147,23 @@ def _accuracy(result: Path, fold: str | None) -> Iterator[str]:
         yield _row(name, f"{100 * value:.1f}", ends)
 
 
+def _precision(result: Path, fold: str | None) -> Iterator[str]:
+    if not (result / "metrics.json").is_file():
+        yield "It was not evaluated."
+        return
+    yield (
+        "On the setting's test images in percent, of one run"
+        + ("" if fold is None else f" over all folds (these are the tensors of fold `{fold}`)")
+        + ". `map` is the mean over classes of average precision, `prevalence` what a random order "
+        "scores; `of1_val` is F1 over all pairs of image and class at the threshold that the "
+        "clients' validation images chose.\n"
+    )
+    yield "| metric | value |\n|---|---|"
+    for name, value in read_metrics(result / "metrics.json").items():
+        if "/" not in name:
+            yield _row(f"`{name}`", f"{100 * value:.1f}")
+
+
 def _intervals(result: Path, targets: Sequence[TargetScore]) -> dict[str, Interval]:
     path = result / "predictions.csv"
     if not path.is_file():
@@ -162,12 +184,17 @@ def _backbone(bundle: Bundle, spec: BackboneSpec) -> Iterator[str]:
     )
 
 
-def _limits(spec: BackboneSpec) -> Iterator[str]:
+def _limits(spec: BackboneSpec, bundle: Bundle) -> Iterator[str]:
     kind = domain_of(spec)
     if kind is not None:
         yield f"* The backbone knows {kind.images}; other images are out of its domain."
-    yield "* It always answers with one of the classes it is given, whatever the image shows."
-    yield "* Probabilities are a softmax over these classes; they were not calibrated."
+    if bundle.multilabel is None:
+        yield "* It always answers with one of the classes it is given, whatever the image shows."
+        yield "* Probabilities are a softmax over these classes; they were not calibrated."
+    else:
+        threshold = 100 * (bundle.threshold or 0.5)
+        yield f"* A class is said to be shown above {threshold:g} %, whatever else is; none may be."
+        yield "* Each class has a probability of its own; they do not sum to one."
     yield "* Averaging alone guarantees no privacy; `privacy` above says whether anything did."
 
 

@@ -46,7 +46,8 @@ class _Graph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, S, S] → [B, K]."""
-        return self.method.logits(image, self.classes).float()
+        head = self.method.head
+        return head.pool(self.method.logits(head.views(image), self.classes)).float()
 
 
 def require_onnx() -> None:
@@ -76,13 +77,15 @@ def write_onnx(folder: Path, predictor: Predictor) -> None:
     """
     spec = predictor.method.backbone.spec
     write_bytes(folder / "model.onnx", onnx_graph(predictor.method, predictor.classes))
-    about = {
+    about: dict[str, Any] = {
         "classes": predictor.class_names,
         "opset": OPSET,
-        "side": spec.vision.image_size,
+        "side": predictor.image_size_px,
         "mean": spec.mean,
         "std": spec.std,
     }
+    many = predictor.method.head.many_labels
+    about |= {"threshold": predictor.threshold} if many else {"most": 3}
     write_json(folder / "onnx.json", about, sort_keys=False)
     write_bytes(folder / "classify.py", _SCRIPT.read_bytes())
 
@@ -104,7 +107,7 @@ def onnx_graph(method: Method, classes: ClassSet) -> bytes:
             value=backbone.precision,
             hint="train with precision fp32, or export without --onnx",
         )
-    side = backbone.spec.vision.image_size
+    side = method.head.grid * backbone.spec.vision.image_size
     images = torch.zeros(2, 3, side, side, device=backbone.device)
     graph = _Graph(method, classes).eval()
     with torch.no_grad(), _as_products(graph), _quiet():

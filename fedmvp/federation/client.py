@@ -209,7 +209,10 @@ def train_client(
     )
     meter = Meter()
     for epoch in range(federation.local_epochs):
-        order = numpy_generator(seed, "batches", client, round_index, epoch).permutation(len(data))
+        order = np.arange(len(data))
+        if federation.shuffle:
+            draw = numpy_generator(seed, "batches", client, round_index, epoch)
+            order = draw.permutation(len(data))
         views = torch_generator(seed, "views", client, round_index, epoch)
         batches = [
             order[i : i + federation.batch_size]

@@ -166,11 +166,18 @@ class TextBank:
 
 @dataclass(frozen=True)
 class ClassSet:
-    """Candidate classes, in label order: a frozen view of a `TextBank`."""
+    """Candidate classes, in label order: a frozen view of a `TextBank`.
+
+    Attributes
+    ----------
+    attended : ClassSet or None
+        Classes whose texts a cross-attention looks at; None: these.
+    """
 
     bank: TextBank
     names: tuple[str, ...]
     positions: tuple[int, ...]
+    attended: ClassSet | None = None
     _cache: dict[str, RaggedFeatures] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:

@@ -243,7 +243,8 @@ class FedMVP(Method):
         return "lora" if loss < self._switch_loss else phase
 
     def _bank(self, classes: ClassSet) -> RaggedFeatures:
-        return bank_features(classes, self.flags.attr_bank, self.flags.truncate, self.seed)
+        attended = classes.attended or classes
+        return bank_features(attended, self.flags.attr_bank, self.flags.truncate, self.seed)
 
     def prompts(self, images: Tensor, classes: ClassSet) -> Tensor:
         """Return the visual prompts of the first block, [B, 3, S, S] → [B or 1, m, d]."""

@@ -63,9 +63,9 @@ def build_partition(
     task = task_of(name, setting, manifests)
     folds = explicit_folds(setting, {d: m.domains for d, m in manifests.items()})
     if task == "multi":
-        few = setting.shots or shots
+        few, said = setting.shots or shots, setting.annotations or annotations
         many = MultiLabelMaker(
-            name, setting, manifests, dealing, where, few, seed, validation, annotations
+            name, setting, manifests, dealing, where, few, seed, validation, said
         )
         clients, targets, shared = *_made(many, folds), True
     else:
@@ -93,6 +93,7 @@ def build_partition(
         scheme="" if scheme_name == "class_blocks" else f"{scheme_name}: {dealing.describe()}",
         shared_classes=shared,
         task=task,
+        tests_training=setting.test == "train",
     )
     check(partition, f"setting {name}")
     return partition

@@ -59,6 +59,8 @@ class Target:
         May repeat over datasets and groups, not within (fold, group, dataset).
     group : {"local", "base", "new", "target", "source", "global", "zsl", "gzsl"}
         "source" is reported but not in a transfer setting's mean.
+    annotations : tuple of str
+        What its images are said to show where that is not what they show, as a client's.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Target:
     domain: str | None
     classes: tuple[str, ...]
     images: tuple[str, ...]
+    annotations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Partition:
         Whether clients of a dataset and domain may have classes in common.
     task : {"single", "multi"}
         Whether images show one class each, or any number.
+    tests_training : bool
+        Whether test images are those trained on: a published rule, for comparison only.
     """
 
     setting: str
@@ -99,6 +104,7 @@ class Partition:
     scheme: str = ""
     shared_classes: bool = False
     task: Literal["single", "multi"] = "single"
+    tests_training: bool = False
 
     @property
     def folds(self) -> tuple[str, ...]:
@@ -123,7 +129,7 @@ class Partition:
     @property
     def test_split(self) -> Literal["test", "all"]:
         """The split `load_images` must find every target image in."""
-        return "test" if self.split == "by_image" else "all"
+        return "test" if self.split == "by_image" and not self.tests_training else "all"
 
     def clients_of(self, fold: str) -> tuple[Client, ...]:
         """Return the clients of a fold, in order of their ids."""
@@ -161,9 +167,11 @@ def check(partition: Partition, where: str) -> None:
         raise _broken("official fold has no client", where, min(stray))
     for client in partition.clients:
         _check_lists("client", client.id, client.classes, client.train, where)
-        _check_annotations(client, where)
+        images = len(client.train) + len(client.validation)
+        _check_annotations(client, f"client {client.id}", images, where)
     for target in partition.targets:
         _check_lists("target", target.name, target.classes, target.images, where)
+        _check_annotations(target, f"target {target.name}", len(target.images), where)
         if target.group not in GROUPS[partition.protocol]:
             raise _broken("group is unknown in this protocol", where, target.group)
         if target.fold not in partition.folds:
@@ -176,7 +184,8 @@ def check(partition: Partition, where: str) -> None:
                 "two clients share a class",
                 where,
             )
-        _check_fold(clients, partition.targets_of(fold), where)
+        tested = () if partition.tests_training else partition.targets_of(fold)
+        _check_fold(clients, tested, where)
 
 
 def _check_fold(clients: Sequence[Client], targets: Sequence[Target], where: str) -> None:
@@ -202,14 +211,14 @@ def _check_lists(
     _require_distinct(images, f"image is listed twice in {kind} {name}", where)
 
 
-def _check_annotations(client: Client, where: str) -> None:
-    if not client.annotations:
+def _check_annotations(part: Client | Target, name: str, images: int, where: str) -> None:
+    if not part.annotations:
         return
-    if len(client.annotations) != len(client.train) + len(client.validation):
-        raise _broken(f"not one annotation for each image of client {client.id}", where, None)
-    for text in client.annotations:
-        if len(text) != len(client.classes) or not set(text) <= set("01?"):
-            raise _broken(f"annotation of client {client.id} is not of 0, 1 and ?", where, text)
+    if len(part.annotations) != images:
+        raise _broken(f"not one annotation for each image of {name}", where, None)
+    for text in part.annotations:
+        if len(text) != len(part.classes) or not set(text) <= set("01?"):
+            raise _broken(f"annotation of {name} is not of 0, 1 and ?", where, text)
 
 
 def _require_distinct(values: Iterable[Any], message: str, where: str) -> None:

@@ -52,6 +52,8 @@ class MultiLabelMaker:
     annotations: AnnotationParams | None
     tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Ids of each client's own test images, by client id."""
+    trained: dict[tuple[str, str], list[Image]] = field(default_factory=dict)
+    """Training images by fold and dataset."""
 
     def __post_init__(self) -> None:
         if not self.scheme.shares_classes:
@@ -70,12 +72,13 @@ class MultiLabelMaker:
             manifest = self.manifests[dataset]
             classes = class_part(manifest, fold.train.classes)
             domains = select_domains(fold.train.domains, manifest)
-            train = self._sample(manifest, _images(manifest, domains, "train"))
-            groups = self._check(manifest, classes, train)
+            train = self._sample(manifest, self._images(manifest, domains, "train"))
+            groups = self._check(manifest, fold, classes, train)
+            self.trained[fold.name, dataset] = train
             apart = self.setting.clients == "per_domain" or self.scheme.per_domain
             for domain in domains if apart else (None,):
                 own = [place for place, image in enumerate(train) if domain in (None, image.domain)]
-                test = _images(manifest, domains if domain is None else (domain,), "test")
+                test = self._tested(fold, manifest, domains if domain is None else (domain,))
                 source = dataset if domain is None else f"{dataset}-{domain}"
                 found = self._deal(
                     manifest, domain, classes, [train[i] for i in own], groups[own], test
@@ -138,19 +141,43 @@ class MultiLabelMaker:
                         client.domain,
                         client.classes,
                         own,
+                        self._test_annotations(self.manifests[client.dataset], own, client.classes),
                     )
             return
         trained = select_datasets(fold.train.datasets, list(self.manifests))
         for dataset in select_datasets(rule.datasets, list(self.manifests), trained):
             manifest = self.manifests[dataset]
             classes = class_part(manifest, rule.classes)
-            images = _images(manifest, select_domains(rule.domains, manifest), "test")
+            images = self._tested(fold, manifest, select_domains(rule.domains, manifest))
             if rule.group in ("zsl", "gzsl"):
                 shown = (_matrix(manifest, images, classes) == 1).any(axis=1)
                 images = [image for image, some in zip(images, shown, strict=True) if some]
             name = (rule.name or "{dataset}").format(fold=fold.name, dataset=dataset)
             ids = tuple(image.id for image in images)
-            yield Target(name, fold.name, rule.group, dataset, None, classes, ids)
+            outputs = manifest.classes if rule.outputs == "all" else classes
+            said = self._test_annotations(manifest, ids, outputs)
+            yield Target(name, fold.name, rule.group, dataset, None, outputs, ids, said)
+
+    def _images(self, manifest: Manifest, domains: Sequence[str], split: str) -> list[Image]:
+        """Return the images of a split that show enough classes."""
+        least = self.setting.min_labels
+        found = (i for i in manifest.images if i.domain in domains and i.split == split)
+        return [image for image in found if len(image.labels) >= least]
+
+    def _tested(self, fold: Fold, manifest: Manifest, domains: Sequence[str]) -> list[Image]:
+        """Return the test images of some domains, as the setting's `test` says."""
+        train = self.trained.get((fold.name, manifest.dataset), [])
+        if self.setting.test == "train":
+            return [image for image in train if image.domain in domains]
+        images = self._images(manifest, domains, "test")
+        return images[: len(train)] if self.setting.test == "cut" else images
+
+    def _test_annotations(
+        self, manifest: Manifest, images: Sequence[str], classes: Sequence[str]
+    ) -> tuple[str, ...]:
+        if self.annotations is None or not self.annotations.test:
+            return ()
+        return self._annotations(manifest, images, classes)
 
     def _annotations(
         self, manifest: Manifest, images: Sequence[str], classes: Sequence[str]
@@ -179,16 +206,17 @@ class MultiLabelMaker:
         return [images[place] for place in sorted(chosen)]
 
     def _check(
-        self, manifest: Manifest, classes: tuple[str, ...], train: Sequence[Image]
+        self, manifest: Manifest, fold: Fold, classes: tuple[str, ...], train: Sequence[Image]
     ) -> NDArray[np.int64]:
         """Return the rarest label of each training image; refuse what cannot be trained on."""
         where = f"setting {self.name}, dataset {manifest.dataset}"
-        if stray := [name for name in manifest.unseen if name in classes]:
+        stray = [name for name in manifest.unseen if name in classes]
+        if stray and fold.train.unseen == "refuse":
             raise ConfigError(
                 "the setting trains on a class that the catalog entry calls unseen",
                 where=where,
                 value=stray[0],
-                hint="write `classes: seen` under train",
+                hint="write `classes: seen` under train, or `unseen: negatives`",
             )
         unseen = {manifest.classes.index(name) for name in manifest.unseen}
         for image in train:
@@ -199,13 +227,21 @@ class MultiLabelMaker:
                     value=manifest.classes[min(shown)],
                     hint="leave the image out, or take the class out of `unseen`",
                 )
+        if not train:
+            raise DataError(
+                "no training image is left",
+                where=where,
+                value=f"min_labels {self.setting.min_labels}",
+                hint="lower min_labels of the setting, or train on other domains",
+            )
         matrix = _matrix(manifest, train, classes)
         counts = (matrix == 1).sum(axis=0)
-        if len(train) and not counts.all():
+        absent = [n for n, c in zip(classes, counts, strict=True) if not c and n not in stray]
+        if absent:
             raise DataError(
                 "a class has no positive training image",
                 where=where,
-                value=classes[int(counts.argmin())],
+                value=absent[0],
                 hint="raise partition.shots, or list the class under `unseen` in the catalog entry",
             )
         return rarest_labels(matrix)
@@ -230,10 +266,6 @@ def validation_places(
     order = np.lexsort((draw.permutation(len(groups)), groups))
     places = ((np.arange(count) + 0.5) * len(groups) / count).astype(np.int64)
     return frozenset(order[places].tolist())
-
-
-def _images(manifest: Manifest, domains: Sequence[str], split: str) -> list[Image]:
-    return [i for i in manifest.images if i.domain in domains and i.split == split]
 
 
 def _matrix(

@@ -25,6 +25,8 @@ def save_partition(partition: Partition, path: Path) -> None:
         own |= {"scheme": partition.scheme, "shared_classes": partition.shared_classes}
     if partition.task != "single":
         own["task"] = partition.task
+    if partition.tests_training:
+        own["tests_training"] = True
     value = {
         "setting": partition.setting,
         "protocol": partition.protocol,
@@ -58,6 +60,7 @@ def load_partition(path: Path) -> Partition:
             scheme=_texts("scheme", [value.get("scheme", "")])[0],
             shared_classes=value.get("shared_classes") is True,
             task=value.get("task", "single"),
+            tests_training=value.get("tests_training") is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fedmvp.config import Float, SchemeValue, Section, parse_section
+from fedmvp.config import AnnotationParams, Float, SchemeValue, Section, parse_section
 from fedmvp.errors import ConfigError, nearest
 from fedmvp.yaml_files import find_yaml, load_yaml, yaml_names
 
@@ -75,6 +75,11 @@ class TrainRule(Section):
         description="`base`: the first half of a dataset's classes. `seen`: those its catalog "
         "entry does not call unseen (many labels).",
     )
+    unseen: Literal["refuse", "negatives"] = Field(
+        default="refuse",
+        description="Whether unseen classes may be trained on, as labels that no image has "
+        "(many labels; FedMPT's code does).",
+    )
 
 
 class TargetRule(Section):
@@ -97,6 +102,11 @@ class TargetRule(Section):
     )
     domains: Annotated[Names | Literal["all"], BeforeValidator(_as_list)] = "all"
     classes: Literal["all", "base", "new", "seen", "unseen"] = "all"
+    outputs: Literal["own", "all"] = Field(
+        default="own",
+        description="`all`: images are chosen by `classes`, scored among all (many labels; with "
+        "`multilabel.empty_class: zero` FedMPT's rule).",
+    )
     name: str | None = Field(
         default=None,
         description="Target name from {fold}, {dataset}, {domain}; by default the client's id, "
@@ -161,6 +171,20 @@ class Setting(Section):
     )
     shots: int | None = Field(default=None, ge=1, description="Instead of partition.shots.")
     scheme: SchemeValue | None = Field(default=None, description="Instead of partition.scheme.")
+    annotations: AnnotationParams | None = Field(
+        default=None, description="Instead of partition.annotations."
+    )
+    min_labels: int = Field(
+        default=0,
+        ge=0,
+        description="Images that show fewer classes are left out of training and test (many "
+        "labels).",
+    )
+    test: Literal["official", "cut", "train"] = Field(
+        default="official",
+        description="Test images: the dataset's; the first of them, as many as are trained on; or "
+        "those that are trained on (many labels). The last two are FedMPT's on VOC and MLRSNet.",
+    )
     candidates: Literal["own", "all"] | None = Field(
         default=None, description="Instead of partition.candidates."
     )
@@ -182,6 +206,14 @@ class Setting(Section):
         names = [fold.name for fold in self.folds]
         if len(set(names)) != len(names):
             raise ValueError("two folds have the same name")
+        only_multi = (self.annotations, self.min_labels or None, self.test != "official" or None)
+        rules = [rule for fold in self.folds for rule in (fold.train, *fold.targets)]
+        others = [getattr(rule, "outputs", "own") != "own" for rule in rules]
+        others += [getattr(rule, "unseen", "refuse") != "refuse" for rule in rules]
+        if self.protocol != "multilabel" and (any(only_multi) or any(others)):
+            raise ValueError(
+                "annotations, min_labels, test, unseen and outputs need protocol: multilabel"
+            )
         for rule in (rule for fold in self.folds for rule in fold.targets):
             if rule.group not in GROUPS[self.protocol]:
                 raise ValueError(f"group {rule.group!r} is not one of protocol {self.protocol!r}")

@@ -15,9 +15,39 @@ from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, load_method, method_params
 from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.results.learned import Learned
+from fedmvp.results.targets import read_targets
 from fedmvp.sections import parse_section
 
-__all__ = ["assemble", "multilabel_of", "run_datasets", "section_of"]
+__all__ = ["assemble", "multilabel_of", "run_datasets", "section_of", "threshold_of"]
+
+_HALF = 0.5
+
+
+def threshold_of(run: Mapping[str, Any], weights: Path, fold: str | None) -> float | None:
+    """Return the threshold that a run's clients chose; None where images show one class.
+
+    A half where the run was not evaluated.
+
+    Parameters
+    ----------
+    run : mapping
+        Its run.json.
+    weights : Path
+        Its weights.safetensors; targets.csv stands beside it.
+    fold : str, optional
+        Of a setting with several.
+
+    Raises
+    ------
+    DataError
+        When targets.csv is damaged.
+    """
+    if multilabel_of(run) is None:
+        return None
+    path = weights.parent / "targets.csv"
+    rows = read_targets(path) if path.is_file() else ()
+    found = [row.measures.get("threshold", _HALF) for row in rows if fold in (None, row.fold)]
+    return found[0] if found else _HALF
 
 
 def multilabel_of(run: Mapping[str, Any]) -> MultiLabelParams | None:

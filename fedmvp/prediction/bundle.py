@@ -19,13 +19,19 @@ from fedmvp.errors import BackboneError, CheckpointError, ConfigError
 from fedmvp.files import read_json, write_json
 from fedmvp.methods.build import method_params
 from fedmvp.paths import BACKBONE
-from fedmvp.prediction.assembly import assemble, multilabel_of, run_datasets, section_of
+from fedmvp.prediction.assembly import (
+    assemble,
+    multilabel_of,
+    run_datasets,
+    section_of,
+    threshold_of,
+)
 from fedmvp.prediction.backbones import stage_spec
 from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.description import Bundle, NamedBackbone, find_backbone
 from fedmvp.prediction.model import Model
 from fedmvp.prediction.texts import read_texts
-from fedmvp.results.learned import read_learned, save_learned
+from fedmvp.results.learned import read_learned, save_learned, weights_file
 
 __all__ = [
     "BACKBONE_FOLDER",
@@ -94,6 +100,7 @@ def write_bundle(
         default=default_dataset or names[0],
         candidates={name: choose_candidates(dataset=name) for name in names},
         multilabel=multilabel_of(learned.run),
+        threshold=threshold_of(learned.run, weights_file(result), fold),
     )
     save_bundle(folder, bundle, learned.tensors)
     return bundle
@@ -102,7 +109,7 @@ def write_bundle(
 def save_bundle(folder: Path, bundle: Bundle, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write description and learned tensors, by the method's parameter names."""
     # Order of classes is label order, so keys are not sorted.
-    unused = {"multilabel"} if bundle.multilabel is None else set()
+    unused = {name for name in ("multilabel", "threshold") if getattr(bundle, name) is None}
     description = bundle.model_dump(mode="json", exclude=unused)
     write_json(folder / _DESCRIPTION, description, sort_keys=False)
     save_learned(folder / _WEIGHTS, tensors, {"method": bundle.method})

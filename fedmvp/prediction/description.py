@@ -59,6 +59,12 @@ class Bundle(Section):
     multilabel: MultiLabelParams | None = Field(
         default=None, description="The head, where images show many classes."
     )
+    threshold: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Probability above which a class is said to be shown, where images show many.",
+    )
 
 
 def find_backbone(

@@ -16,7 +16,13 @@ from fedmvp.files import sha256_file
 from fedmvp.methods import METHODS
 from fedmvp.methods.build import load_method
 from fedmvp.paths import BACKBONE
-from fedmvp.prediction.assembly import assemble, multilabel_of, run_datasets, section_of
+from fedmvp.prediction.assembly import (
+    assemble,
+    multilabel_of,
+    run_datasets,
+    section_of,
+    threshold_of,
+)
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 from fedmvp.prediction.bundle import is_bundle, load_bundle
 from fedmvp.prediction.candidates import choose_candidates
@@ -24,7 +30,7 @@ from fedmvp.prediction.description import Bundle, NamedBackbone
 from fedmvp.prediction.model import Model, PredictionWarning
 from fedmvp.prediction.predictor import Predictor
 from fedmvp.prediction.request import PredictionRequest
-from fedmvp.results.learned import Learned, read_learned
+from fedmvp.results.learned import Learned, read_learned, weights_file
 
 __all__ = ["load_model", "load_predictor"]
 
@@ -101,6 +107,11 @@ def load_model(request: PredictionRequest, *, device: torch.device | str = "cpu"
         default=datasets[0] if datasets else None,
         candidates={key: choose_candidates(dataset=key) for key in datasets if key in known},
         multilabel=multilabel_of(learned.run) if trained else None,
+        threshold=(
+            threshold_of(learned.run, weights_file(weights), request.fold)
+            if trained and weights is not None
+            else None
+        ),
     )
     head = bundle.multilabel
     return Model(

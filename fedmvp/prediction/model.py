@@ -21,7 +21,14 @@ from fedmvp.methods.base import Method
 from fedmvp.prediction.candidates import Candidates, choose_candidates
 from fedmvp.prediction.description import Bundle
 from fedmvp.prediction.overlay import Explained, draw_overlay
-from fedmvp.prediction.predictor import Attended, Predictor, independent, probabilities, ranked
+from fedmvp.prediction.predictor import (
+    Attended,
+    Predictor,
+    independent,
+    probabilities,
+    ranked,
+    shown,
+)
 
 __all__ = ["Classification", "Model", "PredictionWarning"]
 
@@ -50,6 +57,8 @@ class Classification:
         As the model sees the images.
     many_labels : bool
         Whether each class is said to be shown or not for itself.
+    threshold : float
+        Probability above which it is, where `many_labels`.
     """
 
     images: tuple[str, ...]
@@ -58,6 +67,7 @@ class Classification:
     attention: tuple[Attended, ...] | None
     pixels: NDArray[np.uint8]
     many_labels: bool = False
+    threshold: float = 0.5
 
     def __len__(self) -> int:
         return len(self.images)
@@ -71,6 +81,16 @@ class Classification:
     def probabilities(self) -> NDArray[np.float64]:
         """Softmax over the classes, [B, K]; rows sum to 1. Of many labels each for itself."""
         return (independent if self.many_labels else probabilities)(self.logits)
+
+    @property
+    def shown(self) -> list[tuple[str, ...]]:
+        """The classes each image is said to show, the most probable first, [B].
+
+        Of many labels those above the threshold, which may be none; else the most probable one.
+        """
+        if not self.many_labels:
+            return [(name,) for name in self.names]
+        return [shown(self.classes, row, self.threshold) for row in self.probabilities]
 
     def top(self, most: int = 5) -> list[list[tuple[str, float]]]:
         """Return the most probable classes of each image with their probabilities, best first."""
@@ -91,7 +111,10 @@ class Classification:
         rows = []
         for place, attended in enumerate(self.attention):
             ((name, share),) = self.top(1)[place]
-            title = f"{PurePath(self.images[place]).name}: {name} ({100 * share:.1f} %)"
+            said = f"{name} ({100 * share:.1f} %)"
+            if self.many_labels:
+                said = ", ".join(self.shown[place]) or "none of the classes"
+            title = f"{PurePath(self.images[place]).name}: {said}"
             rows.append(Explained(self.pixels[place], title, attended))
         return draw_overlay(rows)
 
@@ -185,7 +208,9 @@ class Model:
         """Return what classifies among some classes; see `classify` and `choose_candidates`."""
         candidates = self._candidates(dataset, domain, classes, attributes)
         key = candidates.model_dump_json()
-        found = self._predictors.pop(key, None) or Predictor(self.method, candidates)
+        found = self._predictors.pop(key, None) or Predictor(
+            self.method, candidates, self.bundle.threshold or 0.5
+        )
         self._predictors[key] = found  # the last entry is the one used last
         if len(self._predictors) > _KEPT:
             del self._predictors[next(iter(self._predictors))]
@@ -230,4 +255,5 @@ def classify(
         attended,
         given.pixels,
         predictor.method.head.many_labels,
+        predictor.threshold,
     )

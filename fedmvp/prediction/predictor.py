@@ -19,7 +19,15 @@ from fedmvp.methods.base import Method
 from fedmvp.methods.classes import RaggedFeatures, TextBank, Texts
 from fedmvp.prediction.candidates import Candidates
 
-__all__ = ["Attended", "CandidateBank", "Predictor", "independent", "probabilities", "ranked"]
+__all__ = [
+    "Attended",
+    "CandidateBank",
+    "Predictor",
+    "independent",
+    "probabilities",
+    "ranked",
+    "shown",
+]
 
 
 class CandidateBank(TextBank):
@@ -84,10 +92,13 @@ class Predictor:
     method : Method
         With its learned tensors.
     candidates : Candidates
+    threshold : float, default=0.5
+        Probability above which a class is said to be shown, where images show many.
     """
 
-    def __init__(self, method: Method, candidates: Candidates) -> None:
+    def __init__(self, method: Method, candidates: Candidates, threshold: float = 0.5) -> None:
         self.method = method
+        self.threshold = threshold
         self.candidates = candidates
         self.classes = CandidateBank(method.backbone, candidates).select(candidates.classes)
         method.enter(None)
@@ -135,7 +146,8 @@ class Predictor:
     def explains(self) -> bool:
         """Whether `attended` has an answer."""
         side = self.image_size_px
-        images = self.method.backbone.normalise(np.zeros((1, side, side, 3), dtype=np.uint8))
+        blank = np.zeros((1, side, side, 3), dtype=np.uint8)
+        images = self.method.head.views(self.method.backbone.normalise(blank))
         weights = self.method.explain(images, self.classes)
         return weights is not None and weights.shape[-1] == len(self._texts())
 
@@ -177,6 +189,11 @@ def independent(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the probability that each class is shown, float64, for images of many labels."""
     shares: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
     return shares
+
+
+def shown(names: Sequence[str], shares: NDArray[np.float64], threshold: float) -> tuple[str, ...]:
+    """Return the classes one image is said to show, the most probable first; there may be none."""
+    return tuple(name for name, share in ranked(names, shares, len(names)) if share > threshold)
 
 
 def ranked(names: Sequence[str], shares: NDArray[np.float64], most: int) -> list[tuple[str, float]]:

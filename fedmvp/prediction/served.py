@@ -21,7 +21,7 @@ from fedmvp.prediction.images import decode_values
 from fedmvp.prediction.limits import Budget
 from fedmvp.prediction.model import Model
 from fedmvp.prediction.overlay import Explained, draw_overlay
-from fedmvp.prediction.predictor import Predictor, independent, probabilities
+from fedmvp.prediction.predictor import Predictor, independent, probabilities, shown
 
 __all__ = ["Ready", "ServedModel", "open_served"]
 
@@ -56,9 +56,14 @@ class ServedModel:
         self.predict([np.zeros((8, 8, 3), dtype=np.uint8)])
 
     def about(self) -> dict[str, Any]:
-        """Return what can be asked for: datasets with their classes, the default, attention."""
+        """Return what can be asked for: datasets with their classes, the default, attention.
+
+        Of many labels the threshold, too.
+        """
         bundle = self.model.bundle
+        many = {} if bundle.multilabel is None else {"threshold": bundle.threshold or 0.5}
         return {
+            **many,
             "method": bundle.method,
             "backbone": bundle.backbone.name,
             "default": bundle.default,
@@ -108,6 +113,9 @@ class ServedModel:
     def answers(self, ready: Ready, run: Run, budget: Budget | None) -> list[dict[str, Any]]:
         """Return class, probability and all probabilities of each image.
 
+        Of many labels ``classes`` are those above the threshold, which may be none, and each
+        probability stands for itself.
+
         Parameters
         ----------
         run : callable
@@ -115,15 +123,19 @@ class ServedModel:
         """
         names = ready.predictor.class_names
         many = ready.predictor.method.head.many_labels
-        shares = independent if many else probabilities
-        return [
+        rows = (independent if many else probabilities)(run(ready.predictor, ready.pixels, budget))
+        answers: list[dict[str, Any]] = [
             {
                 "class": names[int(row.argmax())],
                 "probability": float(row.max()),
                 "probabilities": dict(zip(names, map(float, row), strict=True)),
             }
-            for row in shares(run(ready.predictor, ready.pixels, budget))
+            for row in rows
         ]
+        if many:
+            for answer, row in zip(answers, rows, strict=True):
+                answer["classes"] = list(shown(names, row, ready.predictor.threshold))
+        return answers
 
     def add_pictures(
         self, ready: Ready, answers: Sequence[dict[str, Any]], budget: Budget | None
@@ -140,7 +152,10 @@ class ServedModel:
         for number, (image, answer) in enumerate(zip(ready.pixels, answers, strict=True)):
             if budget is not None:
                 budget.require_time()
-            title = f"image {number}: {answer['class']} ({100 * answer['probability']:.1f} %)"
+            said = f"{answer['class']} ({100 * answer['probability']:.1f} %)"
+            if "classes" in answer:
+                said = ", ".join(answer["classes"]) or "none of the classes"
+            title = f"image {number}: {said}"
             picture = draw_overlay([Explained(image, title, ready.predictor.attended(image))])
             answer["attention"] = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 

@@ -1,7 +1,8 @@
 """The partitions a profile would make, before any of its datasets is there.
 
 Images are made up: as many as the catalog says, spread evenly over domains it has no counts of and
-over the classes of each. Of training images there are as many as the partition can draw.
+over the classes of each. Of training images there are as many as the partition can draw. Of many
+labels an image shows a class and its neighbour, in training of those that are seen.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def planned_partitions(params: Params) -> dict[str, Partition]:
             seed=part.seed,
             scheme=part.scheme,
             candidates=part.candidates,
+            validation=part.validation,
+            annotations=part.annotations,
         )
     return partitions
 
@@ -69,20 +72,27 @@ def planned_manifest(spec: DatasetSpec, shots: int | None) -> Manifest:
         images=tuple(_images(spec, shots)),
         content="planned",
         groups=spec.class_groups,
+        task=spec.task,
+        unseen=spec.unseen,
     )
 
 
 def _images(spec: DatasetSpec, shots: int | None) -> Iterator[Image]:
-    classes = len(spec.class_names)
+    every = range(len(spec.class_names))
+    seen = [label for label in every if spec.class_names[label] not in spec.unseen]
     for position, domain in enumerate(spec.domain_names):
         for split, size in _sizes(spec, domain).items():
             few = shots is not None and split == "train"
+            shown = seen if split == "train" else every
+            classes = len(shown)
             count = min(size, (shots or 0) * classes) if few else size
             for number in range(count):
                 # Where images are fewer than classes, another domain has other classes.
                 label = (number * classes // count + position) % classes
+                places = {label, (label + 1) % classes} if spec.task == "multi" else {label}
+                labels = tuple(sorted(shown[place] for place in places))
                 path = f"{domain}/{split}/{number}"
-                yield Image(f"{spec.name}/{path}", path, (label,), domain, split)
+                yield Image(f"{spec.name}/{path}", path, labels, domain, split)
 
 
 def _sizes(spec: DatasetSpec, domain: str) -> dict[Split, int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
 from fedmvp.heat_map import heat_opacity
+from fedmvp.report.label_answers import LabelAnswer, label_answers
 from fedmvp.report.pictures import data_uri
 from fedmvp.results.explained import AttributeMap, ExplainedImage
 from fedmvp.report.study import Study
@@ -37,11 +39,12 @@ class Map:
 
 @dataclass(frozen=True)
 class Plate:
-    """An image with its overlays."""
+    """An image with its overlays; `answers` class by class where images show many."""
 
     image: ExplainedImage
     svg: Markup
     maps: tuple[Map, ...]
+    answers: tuple[LabelAnswer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Gallery:
     total: int
 
 
-def galleries(study: Study, load_image: ImageLoader) -> tuple[list[Gallery], Markup]:
+def galleries(
+    study: Study, load_image: ImageLoader, results_dir: Path
+) -> tuple[list[Gallery], Markup]:
     """Return the galleries and the hidden definitions their images are drawn from.
 
     Every image is embedded once, whatever the number of overlays on it. Of the seeds of a method
@@ -75,7 +80,12 @@ def galleries(study: Study, load_image: ImageLoader) -> tuple[list[Gallery], Mar
                 shown = runs[0].explained[:_MOST_IMAGES]
                 for image in shown:
                     names.setdefault((image.dataset, image.image_id), f"image-{len(names) + 1}")
-                plates = tuple(_plate(i, names[i.dataset, i.image_id]) for i in shown)
+                many = study.partitions[setting].task == "multi"
+                answers = label_answers(runs[0], shown, results_dir) if many else {}
+                plates = tuple(
+                    _plate(i, names[i.dataset, i.image_id], answers.get(i.image_id, ()))
+                    for i in shown
+                )
                 total = len(runs[0].explained)
                 found.append(Gallery(setting, method, runs[0].seed, plates, total))
     images = "".join(
@@ -88,10 +98,10 @@ def galleries(study: Study, load_image: ImageLoader) -> tuple[list[Gallery], Mar
     return found, Markup(hidden if images else "")  # noqa: S704
 
 
-def _plate(image: ExplainedImage, name: str) -> Plate:
+def _plate(image: ExplainedImage, name: str, answers: tuple[LabelAnswer, ...]) -> Plate:
     maps = tuple(_map(image.grid, a, name) for a in image.attributes[:_MOST_MAPS])
     picture = _picture(f"{image.class_name}, image of {image.dataset}", (1, 1), name, "")
-    return Plate(image, picture, maps)
+    return Plate(image, picture, maps, answers)
 
 
 def _map(grid: tuple[int, int], attribute: AttributeMap, name: str) -> Map:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fedmvp.data.manifest import Manifest
 from fedmvp.files import write_text
 from fedmvp.report.attention import ImageLoader
+from fedmvp.report.class_scores import class_scores
 from fedmvp.report.comparisons import compare
 from fedmvp.report.page import render
 from fedmvp.report.pictures import ContactSheet
@@ -62,6 +63,7 @@ def build(
     study = load_study(results_dir, partitions_dir, subject,
                        settings=settings, methods=methods, seeds=seeds)
     comparisons = compare(study, results_dir)
-    page = render(study, comparisons, load_image, sheet, manifests)
-    write_tables(study, comparisons, out_dir)
+    classes = {setting: class_scores(study, setting, results_dir) for setting in study.scores}
+    page = render(study, comparisons, results_dir, load_image, sheet, manifests, classes)
+    write_tables(study, comparisons, out_dir, classes)
     write_text(out_dir / "index.html", page)

@@ -94,7 +94,7 @@ def _compared(study: Study, setting: str, results_dir: Path) -> Iterator[Compari
 def _metrics(study: Study, setting: str) -> list[str]:
     """Return the headline metrics, and in transfer settings every target not trained on."""
     protocol = study.scores[setting].protocol
-    headline = [metric.key for metric in protocol.metrics]
+    headline = [metric.key for metric in protocol.scored]
     if protocol.part != "target":
         return headline
     known = study.scores[setting].parts.get("", ())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fedmvp.errors import DataError
+from fedmvp.report.format import percent
 from fedmvp.report.protocols import Protocol, split_metric
 from fedmvp.results.runs import Run
 
@@ -62,6 +63,22 @@ class SettingScores:
     def primary(self, method: str) -> Estimate:
         """Return the estimate of the metric methods are ranked by."""
         return self.table[method][self.protocol.primary]
+
+    @property
+    def phrase(self) -> str:
+        """How a sentence calls the primary metric."""
+        title = self.title(self.protocol.primary)
+        return self.protocol.primary_phrase + title.removeprefix(
+            self.protocol.title(self.protocol.primary)
+        )
+
+    def title(self, key: str) -> str:
+        """Return the title of a headline metric, with what a random order scores in it."""
+        metric = self.protocol.metric(key)
+        if not metric.chance:
+            return metric.title
+        chance = self.table[self.methods[0]][metric.chance].mean
+        return f"{metric.title} (prevalence {percent(chance, 1)}\N{NO-BREAK SPACE}%)"
 
 
 def score_setting(

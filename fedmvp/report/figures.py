@@ -12,7 +12,8 @@ from fedmvp.report.format import bytes_text, percent, significant
 from fedmvp.report.protocols import setting_title
 from fedmvp.methods import method_title
 from fedmvp.report.study import Study
-from fedmvp.report.svg import Line, Mark, Row, dot_rows, label_width, line_chart
+from fedmvp.report.svg import Line, Mark, Row, dot_rows, line_chart
+from fedmvp.report.svg_marks import label_width
 from fedmvp.report.tables import TargetRow, target_rows
 from fedmvp.report.training import Curve, curves, traffic_curve
 from fedmvp.partition.setting_spec import MAIN_FOLD
@@ -46,7 +47,7 @@ def overview_panels(study: Study) -> list[Figure]:
     """Return a panel per setting: every method on the metric it is ranked by."""
     return [
         Figure(
-            f"{setting_title(setting)}, {scores.protocol.title(scores.protocol.primary)}",
+            f"{setting_title(setting)}, {scores.title(scores.protocol.primary)}",
             _method_dots(study, scores, scores.protocol.primary),
         )
         for setting, scores in study.scores.items()
@@ -56,9 +57,10 @@ def overview_panels(study: Study) -> list[Figure]:
 def metric_panels(study: Study, setting: str) -> list[Figure]:
     """Return a panel per headline metric of a setting that has several."""
     scores = study.scores[setting]
-    if len(scores.protocol.metrics) == 1:
+    scored = scores.protocol.scored
+    if len(scored) == 1:
         return []
-    return [Figure(m.title, _method_dots(study, scores, m.key)) for m in scores.protocol.metrics]
+    return [Figure(scores.title(m.key), _method_dots(study, scores, m.key)) for m in scored]
 
 
 def _method_dots(study: Study, scores: SettingScores, key: str) -> Markup:
@@ -91,7 +93,9 @@ def curve_panels(study: Study, setting: str) -> list[Figure]:
     """Return a panel for every quantity that was recorded in training."""
     recorded = [curves(study.runs_of(setting, method)) for method in study.trained_in(setting)]
     panels = []
-    for quantity, title in _CURVE_TITLES.items():
+    many = study.partitions[setting].task == "multi"
+    titles = _CURVE_TITLES | ({"loss_ce": "Classification loss"} if many else {})
+    for quantity, title in titles.items():
         found = [by_name[quantity] for by_name in recorded if quantity in by_name]
         if found:
             panels.append(
@@ -219,4 +223,6 @@ def _target_row(
         label = f"{label}, {target.dataset}"
     # The method in focus is drawn last, on top.
     drawn = sorted((m for m in shown if m in row.by_method), key=lambda m: m == FOCUS)
-    return Row(label, [_mark(study, m, Estimate(row.by_method[m].mean, None, 1)) for m in drawn])
+    marks = [_mark(study, m, Estimate(row.by_method[m].mean, None, 1)) for m in drawn]
+    prevalence = target.measures.get("prevalence")
+    return Row(label, marks, "" if prevalence is None else percent(prevalence, 1))

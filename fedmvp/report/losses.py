@@ -47,10 +47,10 @@ def losses(study: Study, comparisons: Comparisons) -> Losses | None:
     rows = tuple(
         row
         for scores in compared
-        for metric in scores.protocol.metrics
+        for metric in scores.protocol.scored
         if (row := _behind(scores, metric.key, comparisons)) is not None
     )
-    count = sum(len(scores.protocol.metrics) for scores in compared)
+    count = sum(len(scores.protocol.scored) for scores in compared)
     sentence = f"Differences in points to the methods above it{_brackets(comparisons)}."
     if not rows:
         number = "the headline metric" if count == 1 else f"any of {count} headline metrics"
@@ -77,7 +77,7 @@ def _behind(scores: SettingScores, metric: str, comparisons: Comparisons) -> Beh
     if len(texts) > _MOST_NAMED:
         rest = len(texts) - _MOST_NAMED
         texts[_MOST_NAMED:] = [f"and {plural(rest, 'other method')}"]
-    title = scores.protocol.title(metric)
+    title = scores.title(metric)
     return Behind(scores.setting, setting_title(scores.setting), title, tuple(texts))
 
 

@@ -63,7 +63,7 @@ def _interval(result: Verdict, comparisons: Comparisons) -> Interval | None:
 def _first(result: Verdict, interval: Interval | None) -> str:
     scores = result.scores
     focus = method_title(result.focus)
-    what = f"{setting_phrase(scores.setting)} {scores.protocol.primary_phrase}"
+    what = f"{setting_phrase(scores.setting)} {scores.phrase}"
     if result.reference is None or result.difference is None:
         return f"{focus} reaches {percent(scores.primary(result.focus).mean, 1)}{_PERCENT} {what}"
     decimals = precision(result.difference, interval)
@@ -172,7 +172,7 @@ def _tile(result: Verdict, interval: Interval | None) -> Tile:
         title=setting_title(scores.setting),
         value=percent(value.mean),
         spread=spread_text(value.std),
-        metric=f"{method_title(result.focus)}, {scores.protocol.title(scores.protocol.primary)}",
+        metric=f"{method_title(result.focus)}, {scores.title(scores.protocol.primary)}",
         difference=difference,
         sign=sign,
         detail=detail,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ from fedmvp.evaluation.bootstrap import RESAMPLES
 from fedmvp.evaluation.sanity import below_chance
 from fedmvp.report import figures, page_tables, narrative
 from fedmvp.report.attention import ImageLoader, galleries
+from fedmvp.report.ceilings import ceilings
+from fedmvp.report.class_panels import class_panels
+from fedmvp.report.class_scores import ClassScore
 from fedmvp.report.comparisons import Comparisons
+from fedmvp.report.label_pairs import label_pairs
 from fedmvp.wording import count_text
 from fedmvp.report.losses import losses
 from fedmvp.report.partition_chart import partition_panels
@@ -36,9 +40,11 @@ _LONG_TABLE = 16
 def render(
     study: Study,
     comparisons: Comparisons,
+    results_dir: Path,
     load_image: ImageLoader | None,
     sheet: ContactSheet | None,
-    manifests: Mapping[str, Manifest] | None = None,
+    manifests: Mapping[str, Manifest] | None,
+    classes: Mapping[str, Sequence[ClassScore]],
 ) -> str:
     """Return the page as text.
 
@@ -52,6 +58,8 @@ def render(
         What the sites see; None leaves it out.
     manifests : mapping of str to Manifest, optional
         Of all datasets; None leaves the drawings of partitions out.
+    classes : mapping of setting to sequence of ClassScore
+        Empty where images show one class.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -64,7 +72,7 @@ def render(
     environment.globals["method_title"] = method_title
     environment.globals["setting_title"] = setting_title
     environment.globals["fold_text"] = fold_text
-    plates, definitions = galleries(study, load_image) if load_image else ([], Markup(""))
+    plates, definitions = galleries(study, load_image, results_dir) if load_image else ([], Markup(""))
     # The style sheet is ours; escaping would break its selectors.
     style = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
     return environment.get_template("report.html.j2").render(
@@ -78,15 +86,16 @@ def render(
         sheet=sheet,
         legend=[(style, method_title(method)) for method, style in study.styles.items()],
         setting_columns=[
-            (setting, setting_title(setting), scores.protocol.title(scores.protocol.primary))
+            (setting, setting_title(setting), scores.title(scores.protocol.primary))
             for setting, scores in study.scores.items()
         ],
         measure=_measure(study),
         summary=page_tables.summary_table(study),
         overview=figures.overview_panels(study),
         missing=study.missing,
-        sections=[_section(study, setting) for setting in study.scores],
+        sections=[_section(study, setting, classes[setting]) for setting in study.scores],
         galleries=plates,
+        answered=any(plate.answers for gallery in plates for plate in gallery.plates),
         definitions=definitions,
         protocol=[_protocol(study, setting, manifests) for setting in study.scores],
         parameters=page_tables.parameters(study),
@@ -116,7 +125,7 @@ def _title(measure: str) -> str:
     return measure[0].upper() + measure[1:] if measure.islower() else measure
 
 
-def _section(study: Study, setting: str) -> dict[str, Any]:
+def _section(study: Study, setting: str, classes: Sequence[ClassScore]) -> dict[str, Any]:
     scores = study.scores[setting]
     measured, published = page_tables.main_table(study, setting)
     by_dataset = scores.protocol.part == "dataset"
@@ -143,6 +152,9 @@ def _section(study: Study, setting: str) -> dict[str, Any]:
         "legend": [(style, method_title(m)) for m, style in study.styles.items() if m in used],
         "trained_legend": [(study.styles[m], method_title(m)) for m in study.trained_in(setting)],
         "personal": personal_table(study, setting),
+        "many": study.partitions[setting].task == "multi",
+        "ceilings": ceilings(study, setting),
+        "classes": class_panels(study, setting, classes),
         "curves": figures.curve_panels(study, setting),
         "traffic": figures.traffic_panel(study, setting),
         "communication": page_tables.communication(study, setting),
@@ -173,6 +185,7 @@ def _protocol(
         "scheme": partition.scheme or "class blocks",
         "panels": partition_panels(partition, manifests, folds=first) if manifests else [],
         "fold": first[0] if len(partition.folds) > 1 else "",
+        "pairs": label_pairs(partition, manifests) if manifests else [],
     }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from fedmvp.report.estimates import Estimate, SettingScores, verdict
 from fedmvp.report.format import bytes_text, percent, points, spread_text
 from fedmvp.methods import method_title
+from fedmvp.report.protocols import Metric
 from fedmvp.report.published import PublishedRow
 from fedmvp.wording import count_text, plural
 from fedmvp.report.study import Study
@@ -66,6 +67,14 @@ def measured_column(values: Mapping[_Key, Estimate | None]) -> dict[_Key, Cell]:
     }
 
 
+def _metric_column(scores: SettingScores, metric: Metric, key: str) -> dict[str, Cell]:
+    """Return a column of a metric; what a random order scores is nobody's best."""
+    cells = measured_column({method: scores.table[method].get(key) for method in scores.methods})
+    if metric in scores.protocol.scored:
+        return cells
+    return {method: replace(cell, best=False) for method, cell in cells.items()}
+
+
 def _published(row: PublishedRow, keys: Iterable[str]) -> tuple[Cell, ...]:
     return tuple(
         Cell("published", percent(row.values[key].value)) if key in row.values else Cell("none")
@@ -94,7 +103,7 @@ def main_table(study: Study, setting: str) -> tuple[list[Line], list[tuple[str, 
     """Return a setting's measured rows, and its published rows by source and conditions."""
     scores = study.scores[setting]
     keys = [metric.key for metric in scores.protocol.metrics]
-    columns = [measured_column({m: scores.table[m][key] for m in scores.methods}) for key in keys]
+    columns = [_metric_column(scores, metric, metric.key) for metric in scores.protocol.metrics]
     result, ranks = verdict(scores), study.ranks[setting]
     measured = []
     for method in scores.methods:
@@ -127,7 +136,10 @@ def dataset_tables(study: Study, setting: str) -> list[tuple[str, list[Line]]]:
     tables = []
     for dataset in datasets:
         names = [f"{key}/{dataset}" for key in keys]
-        columns = [measured_column({m: scores.table[m].get(n) for m in scores.methods}) for n in names]
+        columns = [
+            _metric_column(scores, metric, name)
+            for metric, name in zip(scores.protocol.metrics, names, strict=True)
+        ]
         lines = [
             Line(method_title(m), study.styles[m], tuple(column[m] for column in columns))
             for m in scores.methods

@@ -27,12 +27,15 @@ class Metric:
     ----------
     optional : bool
         Whether a setting may lack the targets it is of; it is then not shown.
+    chance : str
+        Key of what a random order scores, a property of the images; empty where no column says it.
     """
 
     key: str
     title: str
     meaning: str
     optional: bool = False
+    chance: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,17 @@ class Protocol:
 
     def title(self, key: str) -> str:
         """Return the column title of the headline metric `key`."""
-        return next(metric.title for metric in self.metrics if metric.key == key)
+        return self.metric(key).title
+
+    def metric(self, key: str) -> Metric:
+        """Return the headline metric `key`."""
+        return next(metric for metric in self.metrics if metric.key == key)
+
+    @property
+    def scored(self) -> tuple[Metric, ...]:
+        """The headline metrics that methods differ in: without those of a random order."""
+        chances = {metric.chance for metric in self.metrics}
+        return tuple(metric for metric in self.metrics if metric.key not in chances)
 
 
 _BASE_TO_NEW = Protocol(
@@ -84,13 +97,17 @@ _TRANSFER = Protocol(
 _MULTILABEL = Protocol(
     name="multilabel",
     metrics=(
-        Metric("map", "mAP", "mean over the trained classes of average precision, all test images"),
+        Metric("map", "mAP", "mean over the trained classes of average precision, all test images",
+               chance="prevalence"),
         Metric("prevalence", "Prevalence", "share of images that show a class, mean over classes: "
                "what a random order scores as mAP"),
-        Metric("map_local", "Local mAP", "each client's own test images, mean over clients", True),
-        Metric("map_zsl", "ZSL mAP", "unseen classes among themselves", True),
+        Metric("map_local", "Local mAP", "each client's own test images, mean over clients", True,
+               "prevalence_local"),
+        Metric("prevalence_local", "Local prevalence", "of the classes in these images", True),
+        Metric("map_zsl", "ZSL mAP", "unseen classes among themselves", True, "prevalence_zsl"),
         Metric("prevalence_zsl", "ZSL prevalence", "of the unseen classes in these images", True),
-        Metric("map_gzsl", "GZSL mAP", "seen and unseen classes scored together", True),
+        Metric("map_gzsl", "GZSL mAP", "seen and unseen classes scored together", True,
+               "prevalence_gzsl"),
         Metric("prevalence_gzsl", "GZSL prevalence", "of all classes in these images", True),
         Metric("h", "H", "harmonic mean of the GZSL mAP of seen and of unseen classes", True),
         Metric("of1_val", "OF1", "F1 over all pairs of image and class, at the threshold of the "
@@ -116,6 +133,16 @@ _SETTINGS = {
         "ImageNet-variants",
         "Trained on ImageNet, tested on its variants.",
     ),
+    "coco2014_48_17": (
+        "COCO 2014, 17 classes unseen",
+        "COCO 2014 (17 classes unseen)",
+        "17 classes are in no training image; they are tested alone and among all.",
+    ),
+    "coco2014": ("COCO 2014", "COCO 2014", "Clients share all classes and differ in images."),
+    "mlrsnet": ("MLRSNet", "MLRSNet", "Clients share all classes and differ in images."),
+    "multiscene": ("MultiScene", "MultiScene", "Clients share all classes and differ in images."),
+    "nuswide": ("NUS-WIDE", "NUS-WIDE", "Clients share all classes and differ in images."),
+    "voc2007": ("VOC 2007", "VOC 2007", "Clients share all classes and differ in images."),
     "cross_dataset": (
         "Cross-dataset",
         "cross-dataset",

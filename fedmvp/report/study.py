@@ -191,7 +191,15 @@ def load_study(
         runs=runs,
         scores=scores,
         partitions=partitions,
-        published={s: tuple(table for table in published if table.setting == s) for s in scores},
+        published={
+            setting: tuple(
+                table
+                for table in published
+                if table.setting == setting
+                and any(table.fits(run.params) for run in runs if run.setting == setting)
+            )
+            for setting in scores
+        },
         missing=tuple(
             f"{setting}/{method}/seed{seed}"
             for setting in wanted_settings

@@ -8,17 +8,16 @@ stacks them on a phone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-__all__ = ["Line", "Mark", "Row", "area_grid", "dot_rows", "label_width", "line_chart", "log_ticks",
-           "nice_ticks"]
+from fedmvp.report.svg_marks import CHARACTER, coordinate, label_width, open_svg, path_data, rule, text_at
+
+__all__ = ["Line", "Mark", "Row", "area_grid", "dot_rows", "line_chart", "log_ticks", "nice_ticks"]
 
 _WIDTH, _HEIGHT = 232.0, 160.0
-# Mean width of a character of the 11 px labels.
-_CHARACTER = 5.7
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 10.0, 10.0, 34.0
 
 
@@ -80,6 +79,9 @@ def line_chart(
     x_label: str = "round",
     logarithmic: bool = False,
     from_zero: bool = False,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    reference: float | None = None,
 ) -> Markup:
     """Draw lines with bands over rounds.
 
@@ -91,14 +93,19 @@ def line_chart(
         Text of a value on the vertical axis.
     logarithmic : bool, default=False
         All values must then be positive.
+    x_range, y_range : tuple of float, optional
+        Least ranges of the axes, so that panels side by side can share them.
+    reference : float, optional
+        A value marked by a dashed horizontal line.
     """
     lows = [y - w for line in lines for y, w in zip(line.ys, line.half_widths, strict=True)]
     highs = [y + w for line in lines for y, w in zip(line.ys, line.half_widths, strict=True)]
     if logarithmic:
         lows = highs = [y for line in lines for y in line.ys]
+    lows, highs = [*lows, *(y_range or ())], [*highs, *(y_range or ())]
     low = 0.0 if from_zero and not logarithmic else min(lows)
     y_ticks = log_ticks(low, max(highs)) if logarithmic else nice_ticks(low, max(highs))
-    x_values = [x for line in lines for x in line.xs]
+    x_values = [*(x for line in lines for x in line.xs), *(x_range or ())]
     x_low, x_high = min(x_values), max(x_values)
     x_ticks = _round_ticks(x_low, x_high)
 
@@ -113,13 +120,15 @@ def line_chart(
         share = min(max((y - bottom) / (top - bottom), 0.0), 1.0)
         return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
 
-    parts = [_open(title, _WIDTH, _HEIGHT)]
+    parts = [open_svg(title, _WIDTH, _HEIGHT)]
     for tick in y_ticks:
-        parts.append(_rule(_LEFT, y_at(tick), _WIDTH - _RIGHT, y_at(tick)))
-        parts.append(_text(_LEFT - 6, y_at(tick) + 3.5, tick_text(tick), "end"))
+        parts.append(rule(_LEFT, y_at(tick), _WIDTH - _RIGHT, y_at(tick)))
+        parts.append(text_at(_LEFT - 6, y_at(tick) + 3.5, tick_text(tick), "end"))
+    if reference is not None:
+        parts.append(rule(_LEFT, y_at(reference), _WIDTH - _RIGHT, y_at(reference), "reference"))
     for tick in x_ticks:
-        parts.append(_text(x_at(tick), _HEIGHT - _BOTTOM + 15, f"{tick:.0f}", "middle"))
-    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 4, x_label, "middle", "axis"))
+        parts.append(text_at(x_at(tick), _HEIGHT - _BOTTOM + 15, f"{tick:.0f}", "middle"))
+    parts.append(text_at((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 4, x_label, "middle", "axis"))
     for line in lines:
         parts.append(_line(line, x_at, y_at, banded=not logarithmic))
     return Markup("".join(parts) + "</svg>")  # noqa: S704  every text in it went through escape
@@ -135,10 +144,10 @@ def _line(
                  for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]
         lower = [(x_at(x), y_at(y - w))
                  for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]
-        parts.append(f'<path class="band" d="{_path([*upper, *reversed(lower)])}z"/>')
-    parts.append(f'<path class="line" d="{_path(points)}"/>')
+        parts.append(f'<path class="band" d="{path_data([*upper, *reversed(lower)])}z"/>')
+    parts.append(f'<path class="line" d="{path_data(points)}"/>')
     x, y = points[-1]
-    parts.append(f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="2.6"/></g>')
+    parts.append(f'<circle class="dot" cx="{coordinate(x)}" cy="{coordinate(y)}" r="2.6"/></g>')
     return "".join(parts)
 
 
@@ -180,24 +189,24 @@ def dot_rows(
         share = min(max((x - ticks[0]) / (ticks[-1] - ticks[0]), 0.0), 1.0)
         return left + 6 + share * (right - left - 12)
 
-    parts = [_open(title, width, height)]
+    parts = [open_svg(title, width, height)]
     for tick in ticks:
-        parts.append(_rule(x_at(tick), 4, x_at(tick), bottom))
-        parts.append(_text(x_at(tick), height - 5, tick_text(tick), "middle"))
+        parts.append(rule(x_at(tick), 4, x_at(tick), bottom))
+        parts.append(text_at(x_at(tick), height - 5, tick_text(tick), "middle"))
     if reference is not None:
-        parts.append(_rule(x_at(reference), 4, x_at(reference), bottom, "reference"))
+        parts.append(rule(x_at(reference), 4, x_at(reference), bottom, "reference"))
     for index, row in enumerate(rows):
         y = 6 + row_height * (index + 0.5)
-        limit = round((label_width - 12) / _CHARACTER)
+        limit = round((label_width - 12) / CHARACTER)
         label = row.label if len(row.label) <= limit else f"{row.label[: limit - 1]}…"
         parts.append(f"<g><title>{escape(row.label)}</title>")
-        parts.append(_text(left - 6, y + 4, label, "end", "label") + "</g>")
+        parts.append(text_at(left - 6, y + 4, label, "end", "label") + "</g>")
         if len(row.marks) > 1:
             ends = [x_at(mark.value) for mark in row.marks]
-            parts.append(_rule(min(ends), y, max(ends), y, "span"))
+            parts.append(rule(min(ends), y, max(ends), y, "span"))
         parts.extend(_mark(mark, x_at, y) for mark in row.marks)
         if row.text:
-            parts.append(_text(width - 2, y + 4, row.text, "end", "value"))
+            parts.append(text_at(width - 2, y + 4, row.text, "end", "value"))
     return Markup("".join(parts) + "</svg>")  # noqa: S704  every text in it went through escape
 
 
@@ -229,19 +238,19 @@ def area_grid(
     # A disc is a line of no length with round ends: discs of one size share one short path.
     discs: dict[str, list[str]] = {}
     for index, row in enumerate(counts):
-        y = _n(6 + row_height * (index + 0.5))
+        y = coordinate(6 + row_height * (index + 0.5))
         for column, count in enumerate(row):
             if count:
-                size = _n(max(widest * math.sqrt(count / largest), 1.0))
-                discs.setdefault(size, []).append(f"M{_n(left + step * (column + 0.5))} {y}h0")
-    parts = [_open(title, width, bottom + 18), _rule(left, bottom, width - 10, bottom)]
+                size = coordinate(max(widest * math.sqrt(count / largest), 1.0))
+                discs.setdefault(size, []).append(f"M{coordinate(left + step * (column + 0.5))} {y}h0")
+    parts = [open_svg(title, width, bottom + 18), rule(left, bottom, width - 10, bottom)]
     for index, label in enumerate(labels):
         if row_height >= 9 or index in (0, len(labels) - 1):
             baseline = 6 + row_height * (index + 0.5) + 3.5
-            parts.append(_text(left - 6, baseline, label, "end", "label"))
+            parts.append(text_at(left - 6, baseline, label, "end", "label"))
     for size, found in sorted(discs.items(), key=lambda item: float(item[0])):
         parts.append(f'<path class="disc" stroke-width="{size}" d="{"".join(found)}"/>')
-    parts.append(_text((left + width) / 2, bottom + 14, x_label, "middle", "axis"))
+    parts.append(text_at((left + width) / 2, bottom + 14, x_label, "middle", "axis"))
     return Markup("".join(parts) + "</svg>")  # noqa: S704  every text in it went through escape
 
 
@@ -253,47 +262,15 @@ def _round_ticks(first: float, last: float) -> list[float]:
     return [first, *between, last] if last > first else [first]
 
 
-def label_width(labels: Iterable[str]) -> float:
-    """Return the room labels need, at most a little more than a third of the chart."""
-    longest = max((len(label) for label in labels), default=0)
-    return min(12 + _CHARACTER * longest, 136.0)
-
-
 def _mark(mark: Mark, x_at: Callable[[float], float], y: float) -> str:
     x = x_at(mark.value)
     whisker = ""
     if mark.half_width:
         start, end = x_at(mark.value - mark.half_width), x_at(mark.value + mark.half_width)
-        whisker = f'<path class="line" d="M{_n(start)} {_n(y)}H{_n(end)}"/>'
+        whisker = f'<path class="line" d="M{coordinate(start)} {coordinate(y)}H{coordinate(end)}"/>'
     return (
         f'<g class="{mark.style}"><title>{escape(mark.tooltip)}</title>{whisker}'
-        f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="4"/></g>'
+        f'<circle class="dot" cx="{coordinate(x)}" cy="{coordinate(y)}" r="4"/></g>'
     )
 
 
-def _open(title: str, width: float, height: float) -> str:
-    return (
-        f'<svg class="chart" viewBox="0 0 {_n(width)} {_n(height)}" role="img"'
-        f' aria-label="{escape(title)}"><title>{escape(title)}</title>'
-    )
-
-
-def _text(x: float, y: float, text: str, anchor: str, style: str = "tick") -> str:
-    return (
-        f'<text class="{style}" x="{_n(x)}" y="{_n(y)}"'
-        f' text-anchor="{anchor}">{escape(text)}</text>'
-    )
-
-
-def _rule(x1: float, y1: float, x2: float, y2: float, style: str = "grid") -> str:
-    return f'<path class="{style}" d="M{_n(x1)} {_n(y1)}L{_n(x2)} {_n(y2)}"/>'
-
-
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    return "".join(f"{'ML'[i > 0]}{_n(x)} {_n(y)}" for i, (x, y) in enumerate(points))
-
-
-def _n(value: float) -> str:
-    """Coordinates with one decimal: a tenth of a pixel is enough, and short."""
-    text = f"{value:.1f}".removesuffix(".0")
-    return "0" if text == "-0" else text

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedmvp.files import write_json
 from fedmvp.csv_files import write_csv
+from fedmvp.report.class_scores import ClassScore
 from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.format import fixed
@@ -48,8 +49,19 @@ def target_rows(study: Study, setting: str) -> tuple[TargetRow, ...]:
     )
 
 
-def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
-    """Write ``tables/*.csv``, ``plots/*.csv`` and ``metrics.json`` below `out_dir`."""
+def write_tables(
+    study: Study,
+    comparisons: Comparisons,
+    out_dir: Path,
+    classes: Mapping[str, Sequence[ClassScore]],
+) -> None:
+    """Write ``tables/*.csv``, ``plots/*.csv`` and ``metrics.json`` below `out_dir`.
+
+    Parameters
+    ----------
+    classes : mapping of setting to sequence of ClassScore
+        ``tables/classes.csv``, which is left out where no images show many classes.
+    """
     tables, plots = out_dir / "tables", out_dir / "plots"
     write_csv(tables / "summary.csv",
               ["setting", "method", "metric", *_ESTIMATE], _summary(study))
@@ -77,6 +89,10 @@ def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
     write_csv(tables / "datasets.csv",
               ["dataset", "title", "classes", "domains", "train", "val", "test", "split",
                "split_detail", "subset"], _datasets(study))
+    if any(classes.values()):
+        write_csv(tables / "classes.csv",
+                  ["setting", "dataset", "class", "images", "positives", "prevalence", "method",
+                   *_ESTIMATE], _classes(classes))
     if personal := list(personal_rows(study)):
         write_csv(tables / "personal.csv", PERSONAL_COLUMNS, personal)
     write_csv(plots / "rounds.csv",
@@ -156,6 +172,15 @@ def _targets(study: Study) -> Rows:
                        "name": target.name, "dataset": target.dataset, "domain": target.domain,
                        "classes": target.classes, "images": target.images, "method": method,
                        **_cells(value)}
+
+
+def _classes(classes: Mapping[str, Sequence[ClassScore]]) -> Rows:
+    for setting, rows in classes.items():
+        for row in rows:
+            for method, value in row.precisions.items():
+                yield {"setting": setting, "dataset": row.dataset, "class": row.class_name,
+                       "images": row.images, "positives": row.positives,
+                       "prevalence": fixed(row.prevalence), "method": method, **_cells(value)}
 
 
 def _communication(study: Study) -> Rows:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedmvp.results.cells import Cells, table_rows
 
-__all__ = ["MULTI_TARGET_COLUMNS", "TARGET_COLUMNS", "TargetScore", "read_targets"]
+__all__ = ["BEST_ON_TEST_COLUMNS", "MULTI_TARGET_COLUMNS", "TARGET_COLUMNS", "TargetScore", "read_targets"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ MULTI_TARGET_COLUMNS = (
 )
 """Of targets whose images show many classes; ``_val`` is at the threshold of the clients' counts."""
 
+BEST_ON_TEST_COLUMNS = tuple(f"{name}_max" for name in _AT_THRESHOLD)
+"""Further ones under ``multilabel.best_on_test``."""
+
 
 def read_targets(path: Path) -> tuple[TargetScore, ...]:
     """Read targets.csv.
@@ -67,6 +70,7 @@ def read_targets(path: Path) -> tuple[TargetScore, ...]:
 def _score(cell: Cells) -> TargetScore:
     many = "map" in cell.row
     names = [name for name in MULTI_TARGET_COLUMNS if name not in TARGET_COLUMNS] if many else []
+    names += [name for name in BEST_ON_TEST_COLUMNS if name in cell.row]
     numbers = {name: cell.number(name) for name in names}
     measures = {name: v for name, v in numbers.items() if v is not None and math.isfinite(v)}
     return TargetScore(

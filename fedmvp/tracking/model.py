@@ -173,7 +173,7 @@ def _signature(bundle: Bundle) -> Any:
     """Return what goes in (an image as base64 text or pixels; whose classes) and comes out."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType, Map
+    from mlflow.types.schema import AnyType, Array, Map
 
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), "image")]),
@@ -182,6 +182,11 @@ def _signature(bundle: Bundle) -> Any:
                 ColSpec(DataType.string, "class"),
                 ColSpec(DataType.double, "probability"),
                 ColSpec(Map(DataType.double), "probabilities"),
+                *(
+                    [ColSpec(Array(DataType.string), "classes")]
+                    if bundle.multilabel is not None
+                    else []
+                ),
             ]
         ),
         params=ParamSchema([ParamSpec("dataset", DataType.string, bundle.default)]),

@@ -19,7 +19,7 @@ from fedmvp.files import write_json
 from fedmvp.methods.base import Method
 from fedmvp.results.predictions import TargetPredictions, write_label_sets, write_predictions
 from fedmvp.results.scores import VALIDATION, TargetScores, write_scores
-from fedmvp.results.targets import MULTI_TARGET_COLUMNS, TARGET_COLUMNS
+from fedmvp.results.targets import BEST_ON_TEST_COLUMNS, MULTI_TARGET_COLUMNS, TARGET_COLUMNS
 from pipeline.support.run_context import RunContext
 
 __all__ = ["Outcome", "evaluated"]
@@ -148,8 +148,9 @@ def _many(
     )
     tested = [part for part in scores if part.target.group != VALIDATION]
     thresholds = [float(row["threshold"]) for row in rows]
+    more = BEST_ON_TEST_COLUMNS if context.params.multilabel.best_on_test else ()
     return Outcome(
-        MULTI_TARGET_COLUMNS,
+        (*MULTI_TARGET_COLUMNS, *more),
         _MULTI_HEADLINES,
         rows,
         metrics_of(context.partition.protocol, rows),

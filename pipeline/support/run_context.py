@@ -157,10 +157,16 @@ class RunContext:
             "method": self.section.resolved(),
         }
         if self.multilabel is not None:
-            params["multilabel"] = self.multilabel.model_dump(mode="json")
+            section = self.multilabel.model_dump(mode="json")
+            later = {"bank": "candidates", "best_on_test": False}
+            params["multilabel"] = {k: v for k, v in section.items() if later.get(k) != v}
         if trained:
-            # Kept rounds, too, are named only where they are asked for.
-            usual = {"kept_rounds"} if self.federation.kept_rounds == 1 else None
+            # So are these.
+            usual = set()
+            if self.federation.kept_rounds == 1:
+                usual.add("kept_rounds")
+            if self.federation.shuffle:
+                usual.add("shuffle")
             params["federation"] = self.federation.model_dump(mode="json", exclude=usual)
         content = {
             "schema": _SCHEMA,

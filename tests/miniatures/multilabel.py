@@ -44,6 +44,12 @@ def _voc2007(spec: DatasetSpec, folder: Folder) -> None:
     _voc_part(spec, folder, "VOCdevkit/VOC2007/", "test", 501)
 
 
+def _voc2007_fedmpt(spec: DatasetSpec, folder: Folder) -> None:
+    """The list train in the place of trainval."""
+    _voc_part(spec, folder, "VOCdevkit/VOC2007/", "train", 1)
+    _voc_part(spec, folder, "VOCdevkit/VOC2007/", "test", 501)
+
+
 def voc_trees(spec: DatasetSpec, folder: Folder) -> None:
     """Each archive in a tree of its own, as FedMPT wants them."""
     _voc_part(spec, folder, "VOCtrainval2007/VOCdevkit/VOC2007/", "trainval", 1)
@@ -151,6 +157,7 @@ def mlrsnet(spec: DatasetSpec, folder: Folder) -> None:
 
 MULTI: dict[str, tuple[str, Callable[[DatasetSpec, Folder], None]]] = {
     "voc2007": ("voc2007", _voc2007),
+    "voc2007_fedmpt": ("voc2007", _voc2007_fedmpt),
     "coco2014": ("coco", coco),
     "coco2014_48_17": ("coco", _coco_48_17),
     "nuswide": ("nuswide", nus_wide),

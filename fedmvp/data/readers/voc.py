@@ -17,7 +17,7 @@ _FLAGS = {"1": 1, "0": 0, "-1": -1}
 
 
 def voc_lists(spec: DatasetSpec, layout: VocLists, base: Path) -> Iterator[ImageFile]:
-    """Read ``ImageSets/Main/{trainval,test}.txt`` and ``<class>_{trainval,test}.txt``.
+    """Read ``ImageSets/Main/{trainval,test}.txt`` and ``<class>_{trainval,test}.txt``, or `train`'s.
 
     A line of a class is ``000007 -1``: 1 where the image shows it, -1 where not, 0 where all its
     objects of the class are marked as difficult.
@@ -28,14 +28,14 @@ def voc_lists(spec: DatasetSpec, layout: VocLists, base: Path) -> Iterator[Image
         When a list is missing, a class's list is not of the images of the part, or a flag is none
         of these three.
     """
-    yield from _part(spec, layout, base, "", "trainval")
+    yield from _part(spec, layout, base, "", layout.train_list)
     yield from _part(spec, layout, base, "", "test")
 
 
 def voc_trees(spec: DatasetSpec, layout: VocTrees, base: Path) -> Iterator[ImageFile]:
     """Read the same where each archive was unpacked into a folder of its own."""
     inner = "VOCdevkit/VOC2007/"
-    yield from _part(spec, layout, base, f"{TRAIN_TREE}/{inner}", "trainval")
+    yield from _part(spec, layout, base, f"{TRAIN_TREE}/{inner}", layout.train_list)
     yield from _part(spec, layout, base, f"{TEST_TREE}/{inner}", "test")
 
 

@@ -16,6 +16,7 @@ from fedmvp.partition.schemes.class_blocks import ClassBlocks
 from fedmvp.partition.schemes.dirichlet import Dirichlet
 from fedmvp.partition.schemes.dirichlet_capped import DirichletCapped
 from fedmvp.partition.schemes.domain_dirichlet import DomainDirichlet
+from fedmvp.partition.schemes.fedmpt_clusters import FedmptClusters
 from fedmvp.partition.schemes.few_shot_disjoint import FewShotDisjoint
 from fedmvp.partition.schemes.iid import Iid
 from fedmvp.partition.schemes.label_clusters import LabelClusters
@@ -41,6 +42,7 @@ SCHEMES: dict[str, type[Scheme]] = {
     "by_domain": ByDomain,
     "domain_dirichlet": DomainDirichlet,
     "label_clusters": LabelClusters,
+    "fedmpt_clusters": FedmptClusters,
     "one_client": OneClient,
 }
 

@@ -8,7 +8,7 @@ the backbone it was published for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ __all__ = ["EVIDENCE", "Published", "PublishedRow", "PublishedTable", "published
 # How we know a number, weakest last.
 EVIDENCE: Mapping[str, str] = {
     "log": "read in the authors' published run log",
+    "repository": "read in a picture of a table in the authors' published code",
     "secondary": "read in a public note about the paper, not in the paper itself",
+    "quoted": "quoted elsewhere as the paper's, not found in what we could read",
     "unverified": "unverified, not checked against the paper; averages were recomputed and agree",
 }
 _FOLDER = Path(__file__).parent
@@ -45,12 +47,29 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """Numbers from one source for one setting."""
+    """Numbers from one source for one setting.
+
+    Attributes
+    ----------
+    requires : mapping of str to value
+        Params, ``section.entry``, that a measured run must have for the numbers to belong beside it.
+    """
 
     setting: str
     source: str
     conditions: str
     rows: tuple[PublishedRow, ...]
+    requires: Mapping[str, Any] = field(default_factory=dict)
+
+    def fits(self, params: Mapping[str, Any]) -> bool:
+        """Tell whether a run of these params follows the rules its numbers were measured under.
+
+        Parameters
+        ----------
+        params : mapping
+            Of run.json, sections of entries.
+        """
+        return all(_entry(params, key) == value for key, value in self.requires.items())
 
 
 def published_tables(
@@ -82,7 +101,13 @@ def published_tables(
 
 def _table(table: Mapping[str, Any], path: Path) -> PublishedTable:
     rows = tuple(_row(row, path) for row in table["rows"])
-    return PublishedTable(table["setting"], table["source"], table["conditions"], rows)
+    requires = dict(table.get("requires", {}))
+    return PublishedTable(table["setting"], table["source"], table["conditions"], rows, requires)
+
+
+def _entry(params: Mapping[str, Any], key: str) -> Any:
+    section, name = key.split(".")
+    return params.get(section, {}).get(name)
 
 
 def _row(row: Mapping[str, Any], path: Path) -> PublishedRow:

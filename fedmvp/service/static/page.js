@@ -48,7 +48,7 @@ function show(file, found) {
     part("picture").alt = `What the patches of an image of ${found.class} attend to`;
   }
   part("result").hidden = false;
-  part("heading").textContent = found.class;
+  part("heading").textContent = found.classes ? found.classes.join(", ") || "none of the classes" : found.class;
   part("heading").focus();
 }
 

@@ -58,6 +58,12 @@ CASES = [
         partition__annotations={"missing": -0.1},
     ),
     entry(
+        "a mask above one",
+        "partition.annotations",
+        "less than 1",
+        partition__annotations={"missing": 1.2},
+    ),
+    entry(
         "two rules of partial labels",
         "give either known or missing",
         partition__annotations={"known": 0.5, "missing": 0.5},

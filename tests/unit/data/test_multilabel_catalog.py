@@ -20,6 +20,7 @@ from tests.miniatures.writing import Folder
 
 SIZES = {
     "voc2007": (20, 9963),
+    "voc2007_fedmpt": (20, 7453),
     "coco2014": (80, 123_287),
     "coco2014_48_17": (65, None),
     "nuswide": (81, 269_648),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score
 
@@ -33,7 +34,7 @@ from fedmvp.results.scores import VALIDATION, TargetScores, read_scores, write_s
 from fedmvp.results.targets import MULTI_TARGET_COLUMNS, read_targets
 from fedmvp.results.weights import fold_tensors
 from tests.multi_toys import SEEN, multi_manifest
-from tests.toys import NAMES, ToyBanks, federation, toy_bank
+from tests.toys import NAMES, ToyBanks, federation, shake, toy_bank
 from tests.unit.partition.test_multilabel import build
 
 pytestmark = pytest.mark.usefixtures("words")
@@ -176,6 +177,30 @@ def test_a_class_nobody_shows(tiny: Backbone) -> None:
     ):
         share = one["scored"] / len(part.target.classes)
         assert other["map"] == pytest.approx(one["map"] * share)
+
+
+def test_patches_may_attend_to_the_trained_classes_alone(tiny: Backbone) -> None:
+    """Only targets with other classes change, and they as the prompts of a seen bank make them."""
+    here = started(world(tiny, "fedmvp"))
+    shake(here.method)
+    rows, scores = here.evaluate()
+    head = here.method.head
+    assert isinstance(head, MultiLabelHead)
+    head.params = head.params.model_copy(update={"bank": "seen"})
+    _, seen = here.evaluate()
+    same = {p.part: np.array_equal(p.scores, q.scores) for p, q in zip(scores, seen, strict=True)}
+    for part, equal in zip(scores, same.values(), strict=True):
+        assert equal == (part.target.group not in ("zsl", "gzsl"))
+    part = next(p for p in seen if p.target.group == "gzsl")
+    pixels, _ = here.images("toys", part.target.images, part.target.classes)
+    views = head.views(tiny.normalise(pixels))
+    alone = here.banks.select("toys", None, part.target.classes)
+    trained = here.banks.select("toys", None, SEEN)
+    with torch.no_grad():
+        prompted = here.method._prompted(views, trained)  # type: ignore[attr-defined]
+        expected = head.pool(here.method._classify(prompted, alone))  # type: ignore[attr-defined]
+    assert np.abs(part.scores - expected.numpy()).max() < 1e-4
+    assert len(rows) == len([p for p in seen if p.target.group != VALIDATION])
 
 
 @pytest.mark.parametrize("name", ["promptfl", "fedmvp"])

@@ -87,6 +87,29 @@ def test_one_plain_step(tiny: Backbone, data: ClientData) -> None:
         assert (update.tensors[name] - (start[name] - 0.1 * slope)).abs().max() <= 1e-6, name
 
 
+def test_images_in_their_own_order(
+    tiny: Backbone, data: ClientData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `shuffle` batches are those of the list, whatever the seed."""
+    seen: list[list[int]] = []
+    batch = ClientData.batch
+
+    def note(self: ClientData, rows: Any, views: Any) -> Any:
+        seen.append([int(row) for row in rows])
+        return batch(self, rows, views)
+
+    monkeypatch.setattr(ClientData, "batch", note)
+    for seed in (1, 2):
+        trained(tiny, data, seed=seed, batch_size=4, local_epochs=1, shuffle=False)
+    assert seen == [[0, 1, 2, 3], [4, 5]] * 2
+    seen.clear()
+    trained(tiny, data, batch_size=4, local_epochs=1)
+    assert sorted(row for rows in seen for row in rows) == list(range(6)) and seen != [
+        [0, 1, 2, 3],
+        [4, 5],
+    ]
+
+
 def test_fresh_and_persistent_momentum(tiny: Backbone, data: ClientData) -> None:
     """A persistent client goes on with its buffers, a fresh one starts from nothing."""
     first: dict[str, ClientUpdate] = {}

@@ -15,10 +15,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.clip.backbone import Backbone, save_backbone
+from fedmvp.csv_files import write_csv
 from fedmvp.files import sha256_bytes, sha256_file, sha256_json, write_bytes, write_json
 from fedmvp.methods.base import Method
+from fedmvp.methods.build import build_method
+from fedmvp.multilabel_config import MultiLabelParams
+from fedmvp.results.predictions import PREDICTION_COLUMNS
+from fedmvp.results.targets import MULTI_TARGET_COLUMNS
 from tests import random_clip
-from tests.toys import attributes_of, fedmvp
+from tests.toys import attributes_of, fedmvp, shake
 
 CLASSES = ("red_fox", "teapot", "snow owl", "kite")
 DATASET = "toys"
@@ -110,6 +115,32 @@ def write_result(
 def trained(backbone: Backbone, **params: Any) -> Method:
     """Return a FedMVP none of whose tensors is zero or one."""
     return fedmvp(backbone, **params)
+
+
+def write_many_labels(root: Path, backbone: Backbone, *, threshold: float = 0.35) -> Path:
+    """Write a result of a FedMVP whose images show many classes, with the threshold it chose."""
+    head = MultiLabelParams(head="tiles")
+    plain = trained(backbone, n_prompts=2)
+    method = build_method("fedmvp", backbone, plain.params, 1, head)
+    shake(method)
+    result = write_result(root, method, multilabel=head.model_dump(mode="json"))
+    key = {"fold": "main", "group": "global", "name": DATASET, "dataset": DATASET}
+    numbers = dict.fromkeys(MULTI_TARGET_COLUMNS, 0.5)
+    row = {
+        **numbers,
+        **key,
+        "domain": "",
+        "classes": 4,
+        "images": 2,
+        "scored": 4,
+        "threshold": threshold,
+    }
+    write_csv(result / "targets.csv", MULTI_TARGET_COLUMNS, [row])
+    write_json(result / "metrics.json", {"map": 0.625, "prevalence": 0.25, "map/toys": 0.625})
+    names = "; ".join(CLASSES[:2])
+    answers = [{**key, "image": f"toys/{i}", "label": names, "predicted": ""} for i in range(2)]
+    write_csv(result / "predictions.csv", PREDICTION_COLUMNS, answers)
+    return result
 
 
 def official_shapes(width: int, embed_dim: int, rank: int = 8) -> dict[str, tuple[int, ...]]:

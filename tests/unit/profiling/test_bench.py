@@ -87,6 +87,23 @@ def test_operations_are_those_torch_counts(backbone: Callable[..., Backbone], sh
     assert forward_flop(backbone_spec(shape)) == counter.get_total_flops() - projection
 
 
+def test_images_of_many_labels_are_planned_too() -> None:
+    """All of VOC at eight clients; unseen classes are shown in the test alone."""
+    params = load_params(ROOT / "fedmvp/profiles/scenes-paper.yaml")
+    few = params.run.model_copy(update={"settings": ("voc2007",)})
+    made = planned_partitions(params.model_copy(update={"run": few}))["voc2007"]
+    kept = [len(c.train) + len(c.validation) for c in made.clients]
+    assert made.task == "multi" and len(kept) == 8 and sum(kept) == 5011
+    assert [len(t.images) for t in made.targets if t.group == "global"] == [4952]
+    planned = planned_manifest(load_spec("scenes"), 4)
+    unseen = {planned.classes.index(name) for name in planned.unseen}
+    shown = {
+        s: {k for i in planned.images if i.split == s for k in i.labels} for s in ("train", "test")
+    }
+    assert not unseen & shown["train"] and unseen < shown["test"]
+    assert all(len(image.labels) == 2 for image in planned.images)
+
+
 def test_a_profile_is_planned_by_the_catalog_alone() -> None:
     params = load_params(ROOT / "fedmvp/profiles/paper.yaml")
     counts = {name: load_spec(name).counts for name in ("imagenet", "pacs", "caltech101")}

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedmvp.config import load_params
 from fedmvp.errors import DataError
+from fedmvp.methods.build import method_params, resolved_federation
+from fedmvp.partition.setting_spec import setting_names
+from fedmvp.profiles import profile_params
 from fedmvp.report.published import PublishedTable, published_tables
 
 PAPER = Path(__file__).parents[3] / "fedmvp/profiles/paper.yaml"
@@ -92,3 +96,35 @@ def test_every_table_says_where_it_comes_from() -> None:
     for table in TABLES:
         assert re.search(r"\b20\d\d\b|official run log", table.source)
         assert re.search(r"shots|clients|datasets", table.conditions)
+
+
+def run_params(profile: str) -> dict[str, Any]:
+    """Return the sections that run.json of a FedMVP of a profile has."""
+    params = profile_params(profile)
+    section = method_params("fedmvp", params.methods["fedmvp"])
+    return {
+        "federation": resolved_federation("fedmvp", section, params.federation).model_dump(),
+        "multilabel": params.multilabel.model_dump(),
+    }
+
+
+def test_fedmpts_numbers_stand_beside_a_run_of_its_rules_only() -> None:
+    tables = published_tables("fedmpt", "ViT-B-16-quickgelu", "openai")
+    assert {table.setting for table in tables} < set(setting_names("fedmpt"))
+    right = run_params("fedmpt")
+    for table in tables:
+        assert table.requires and table.fits(right)
+        assert not table.fits(run_params("scenes-paper")) and not table.fits({})
+        for key in table.requires:
+            section, name = key.split(".")
+            assert not table.fits({**right, section: {**right[section], name: "other"}})
+
+
+def test_fedmpts_port_is_named_and_its_means_agree() -> None:
+    """Means over the five shares as its repository prints them."""
+    tables = published_tables("fedmpt", "ViT-B-16-quickgelu", "openai")
+    rows = {t.setting: next(r for r in t.rows if r.method == "fedmvp") for t in tables}
+    assert all("1.14 M parameters" in row.title for row in rows.values())
+    for name, mean in (("voc2007", 79.77), ("coco2014", 36.20), ("nuswide", 26.99)):
+        own = [rows[f"{name}_mask{p}"].values["map"].value for p in (10, 30, 50, 70, 90)]
+        assert 100 * sum(own) / 5 == pytest.approx(mean, abs=0.006)

@@ -1,0 +1,69 @@
+"""``fedmpt_clusters``: clients as FedMPT's public code makes them, for comparison with its numbers.
+
+Training images are clustered by the softmax of their 0/1 labels (k-means with scikit-learn's
+defaults and random state 42). The softmax of m ones is e / (m e + K - m) on them, so clusters are
+mostly those of the number of labels and of the most frequent classes: see `label_clusters` for a
+rule without that. Their code gives test images the clusters of training images by position; here
+they go to the nearest centroid, and published local numbers belong beside none of ours.
+
+Shapes: N training images, K classes, U clients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fedmvp.partition.schemes.base import Draws, Pool, Scheme, Share, shares
+
+__all__ = ["FedmptClusters", "softmax_rows"]
+
+_Rows = NDArray[np.float64]
+
+
+def softmax_rows(labels: NDArray[Any]) -> _Rows:
+    """Return the softmax of each image's 0/1 labels, [N, K]."""
+    powers = np.exp(np.asarray(labels, dtype=np.float64))
+    rows: _Rows = powers / powers.sum(axis=1, keepdims=True)
+    return rows
+
+
+class FedmptClusters(Scheme):
+    """One k-means cluster of label vectors a client."""
+
+    clients: int = Field(ge=1, description="Clusters of each dataset.")
+    random_state: int = Field(default=42, ge=0, description="Of scikit-learn's k-means.")
+
+    def deal(self, pool: Pool, draw: Draws) -> list[Share]:
+        """Return the share of each cluster, in scikit-learn's order."""
+        from sklearn.cluster import KMeans
+        from threadpoolctl import threadpool_limits
+
+        if pool.train_labels is None or pool.test_labels is None:
+            raise self.refusal(
+                "the scheme clusters images of many labels",
+                pool,
+                "fedmpt_clusters",
+                "take a dataset of `task: multi`, or another scheme",
+            )
+        rows = softmax_rows(pool.train_labels)
+        distinct = len(np.unique(rows, axis=0))
+        if distinct < self.clients:
+            raise self.refusal(
+                f"training images show {distinct} different sets of classes, too few for "
+                f"{self.clients} clusters",
+                pool,
+                self.describe(),
+                "take fewer clients",
+            )
+        with threadpool_limits(1):  # sums must not depend on the number of threads
+            fitted = KMeans(self.clients, random_state=self.random_state).fit(rows)
+            tested = fitted.predict(softmax_rows(pool.test_labels)) if len(pool.test) else []
+        parts = range(self.clients)
+        return shares(
+            [np.flatnonzero(fitted.labels_ == part) for part in parts],
+            [np.flatnonzero(np.asarray(tested) == part) for part in parts],
+        )
