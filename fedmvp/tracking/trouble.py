@@ -86,6 +86,18 @@ class GuardedClient:
     def __getattr__(self, name: str) -> Any:
         return store_trouble(self._uri)(getattr(self._client, name))
 
+    def artifacts(self, run: Any) -> Any:
+        """Return what lists and writes the artifacts of a run, at the place the store names.
+
+        The client's own methods remember the first place of a run as long as the process lives: in
+        a project that moved meanwhile they would list and write the old one.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with store_trouble(self._uri):
+            repository = get_artifact_repository(run.info.artifact_uri, tracking_uri=self._uri)
+        return GuardedClient(repository, self._uri)
+
 
 def given_by(uri: str) -> str:
     """Return what named the store: a variable, the default file, or ``--store``."""

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ import yaml
 from PIL import Image
 
 from tests.paths import ROOT
+from tests.pipeline.warm import started
 from tests.unit.docs.blocks import blocks, pages, runnable, script
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
@@ -35,13 +37,21 @@ def environment() -> dict[str, str]:
     return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command in the copy; show what it printed when it fails."""
+def run(
+    root: Path, *command: str, check: bool = True, warm: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the copy; show what it printed when it fails.
+
+    With the folder of `tests.pipeline.warm`, what it runs of Python are forks.
+    """
+    variables = environment() | {"PYTHONPATH": str(root)}
+    if warm is not None:
+        variables["PATH"] = f"{warm}{os.pathsep}{variables['PATH']}"
     done = subprocess.run(
         # `fedmvp` is the copy's, too: it writes catalog entries and settings into its package.
         command,
         cwd=root,
-        env=environment() | {"PYTHONPATH": str(root)},
+        env=variables,
         capture_output=True,
         text=True,
         check=False,
@@ -144,15 +154,21 @@ def documented(project: Path) -> Path:
     return project
 
 
+@pytest.fixture(scope="module")
+def warm(documented: Path) -> Iterator[Path]:
+    with started(documented) as programs:
+        yield programs
+
+
 @pytest.mark.parametrize("page", [page for page in pages() if runnable(page) or script(page)])
-def test_commands_of_a_page(documented: Path, page: str) -> None:
+def test_commands_of_a_page(documented: Path, warm: Path, page: str) -> None:
     """In order, as a reader types them after a first run; every page begins at the same state."""
     run(documented, "git", "reset", "--quiet", "--hard", "small")
     run(documented, "git", "clean", "--quiet", "--force", "-d", "--", "fedmvp")
     (documented / "dvc.lock").write_bytes((documented / "dvc.lock.small").read_bytes())
-    run(documented, "dvc", "checkout", "--force", "--quiet")
+    run(documented, "dvc", "checkout", "--force", "--quiet", warm=warm)
     for command in runnable(page):
-        run(documented, "sh", "-c", command)
+        run(documented, "sh", "-c", command, warm=warm)
     if code := script(page):
         run(documented, sys.executable, "-W", "ignore::UserWarning", "-c", code)
 
