@@ -48,7 +48,7 @@ def push(folder: Path, name: str, *, private: bool) -> str:
         )
     except (errors.HTTPError, OSError, ValueError) as error:
         raise ConfigError(
-            f"the hub did not take it ({one_line(str(error), 120)})",
+            f"the Hub refused the upload ({one_line(str(error), 120)})",
             where=name,
             hint=f"log in with `hf auth login`, check the network; the export is in {folder}",
         ) from None

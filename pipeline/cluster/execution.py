@@ -127,7 +127,7 @@ def execute(run: Run, workers: Workers, view: View, root: Path) -> None:
     Parameters
     ----------
     run : Run
-        Is told what happens.
+        Receives every event.
     root : Path
         The checkout; logs are written below ``.fedmvp/run/logs``.
 

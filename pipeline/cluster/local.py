@@ -76,7 +76,7 @@ class LocalWorkers:
         return ended
 
     def stop(self, number: int) -> None:
-        """Send a signal to the stages that run; how they end is told by `wait`."""
+        """Send a signal to the stages that run; `wait` returns how they end."""
         for place in self._busy.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._processes[place.name].pid, number)

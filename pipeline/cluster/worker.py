@@ -2,7 +2,7 @@
 
 A line on standard input names a stage and the file for what it prints; a line on standard output
 says how it ended. The process leads a group of its own, so that Ctrl-C in a terminal reaches only
-the one that started it. When that one is gone, standard input ends: the stage is told to stop, and
+the one that started it. When that one ends, so does standard input: the stage is stopped, and
 keeps its finished rounds, and the worker ends with it.
 """
 

@@ -43,7 +43,7 @@ def reproduce(root: Path, profile: str, settings: Sequence[str] | None = None) -
 
 
 def all_partitions(root: Path, profile: str, folder: Path) -> dict[str, Any]:
-    """Return the partition of every setting of a profile, made in `folder` of `root`'s manifests."""
+    """Return the partitions of all settings of a profile, made in `folder` of the manifests."""
     shutil.copytree(root / "data/manifests", folder / "data/manifests")
     source = ROOT / f"fedmvp/profiles/{profile}.yaml"
     shutil.copyfile(source, folder / "params.yaml")

@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_takes_its_stage_with_it(
     path.unlink()
     _, error = process.communicate(timeout=240)
     assert process.returncode == 0, error
-    assert "was killed, is tried again" in error
+    assert "was killed and is started again" in error
     assert outputs(project) == expected
     assert clean(project)
 

@@ -158,7 +158,7 @@ def _become(name: str, arguments: list[str]) -> None:
     main: Any
     if name == "python":
         _, module, *rest = arguments
-        sys.argv, sys.path[0] = [module, *rest], os.getcwd()
+        sys.argv, sys.path[0] = [module, *rest], str(Path.cwd())
         sys.modules.pop(module, None)
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     elif name == "dvc":

@@ -85,7 +85,7 @@ class FederationController(Controller):  # type: ignore[misc]
         """Take note of a site that FLARE lost, so that nobody waits for the deadline."""
         if task.completion_status == TaskCompletionStatus.CLIENT_DEAD:
             for client in task.targets:
-                self.backend.lost(str(client), "is gone: it sends no sign of life")
+                self.backend.lost(str(client), "was lost: it sends no heartbeat")
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, ctx: FLContext

@@ -43,12 +43,12 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
         raise ConfigError(
             "is not finished",
             where=organiser.root,
-            hint="run `fedmvp federation serve` to its end first",
+            hint="let `fedmvp federation serve` finish first",
         )
     counts = read_json(organiser.results / "counts.json")
     if not counts["accuracies"]:
         raise ConfigError(
-            "no site let counts of held-out images out, so there is nothing to compare",
+            "no site sent its counts on held-out images, so there is nothing to compare",
             where=organiser.results / "counts.json",
             hint="use the weights as they are: `fedmvp predict --weights`",
         )

@@ -45,7 +45,7 @@ _UNUSED = (
 )
 _README = """\
 CA of the federation: whoever has cert.json can make a certificate of any site.
-Keep this folder offline (a stick in a safe), and bring it back for `fedmvp federation renew`.
+Keep this folder offline (a USB stick in a safe), and bring it back for `fedmvp federation renew`.
 """
 
 
@@ -72,7 +72,7 @@ def create_federation(
         raise ConfigError(
             "exists already",
             where=root,
-            hint="name another folder; new certificates: `fedmvp federation renew`",
+            hint="choose another folder, or renew certificates: `fedmvp federation renew`",
         )
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as scratch:
@@ -108,7 +108,7 @@ def renew_kits(
     require_flare()
     if not _authority_file(organiser.authority, settings).is_file():
         raise ConfigError(
-            "the CA is not here",
+            "the folder of the CA is missing",
             where=organiser.authority,
             hint="bring the folder back from where it is kept offline",
         )

@@ -105,7 +105,7 @@ class Organiser:
         return found
 
     def variables(self) -> dict[str, str]:
-        """Return what tells the server's processes where this folder is."""
+        """Return the environment through which the server's processes find this folder."""
         return {_FEDERATION: str(self.root)}
 
     @classmethod

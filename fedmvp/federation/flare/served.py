@@ -108,7 +108,7 @@ def _left_out(client: str, round_index: int, out: Mapping[str, str]) -> Failure:
 
 
 class ToldBackend:
-    """A backend that tells of each round and each site, and knows who is not there.
+    """A backend that records each round and each site, and knows which sites are absent.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ def _leaving(site: Site, config: SiteConfig) -> Iterator[Line]:
     metrics = ", ".join(site.metrics) or "no metric"
     yield Line("would leave", True, f"each round: {metrics}, the phase, the number of images")
     counts = (
-        f"counts of right and all held-out images, of groups of {config.minimum.group} and more"
+        f"counts of correct and of all held-out images, by group of at least {config.minimum.group}"
         if site.evaluates
         else "no counts"
     )

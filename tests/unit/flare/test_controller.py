@@ -99,7 +99,7 @@ def test_a_site_the_engine_lost_costs_no_deadline(engine: Engine, tmp_path: Path
     engine.dead = ("beta",)
     found = train(engine, tmp_path)
     assert {(f["client"], f["error"]) for f in found.failures} == {
-        ("beta", "site beta is gone: it sends no sign of life")
+        ("beta", "site beta was lost: it sends no heartbeat")
     }
     missed = [e for _, e in read_events(tmp_path / "events.jsonl") if e["event"] == "missed"]
     assert {(event["site"], event["heard"]) for event in missed} == {("beta", False)}
