@@ -1,6 +1,7 @@
-"""The real pipeline, small: one dataset, one setting, one seed, in a copy of the repository.
+"""The pipeline and every documented command, small, in a clone of the repository.
 
-Kept small because it runs in every `make test`; the whole default profile runs twice in .ci/run.
+One dataset, one setting, one seed and a tiny CLIP, because it runs in every `make test`; .ci/run
+reproduces the whole default profile, with PictoCLIP.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import yaml
 from PIL import Image
 
 from tests.paths import ROOT
+from tests.pipeline.tiny import write_weights
 from tests.pipeline.warm import started
 from tests.unit.docs.blocks import blocks, pages, runnable, script
 
@@ -75,6 +77,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target.write_bytes(source.read_bytes())
         else:
             target.unlink(missing_ok=True)
+    write_weights(root / "fedmvp/clip/weights/pictoclip")
     path = root / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
     params["run"] |= {"settings": ["base_to_new"], "seeds": [1]}
