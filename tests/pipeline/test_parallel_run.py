@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import re
 import signal
@@ -34,7 +34,10 @@ def outputs(root: Path) -> dict[str, str]:
 
 
 def clean(root: Path) -> bool:
-    return bool(json.loads(dvc(root, "status", "--json").stdout) == {})
+    from dvc.repo import Repo  # a process of its own would import it for seconds
+
+    with contextlib.chdir(root), Repo() as repo:
+        return bool(repo.status() == {})
 
 
 @pytest.fixture(scope="module")
