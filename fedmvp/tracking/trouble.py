@@ -1,4 +1,4 @@
-"""Trouble with the tracking store, told in one line: never a traceback, never a password.
+"""Trouble with the tracking store, reported in one line: never a traceback, never a password.
 
 On a bad answer MLflow raises whatever its parser does: its own exceptions, those of requests,
 SQLAlchemy and json, or a KeyError. So every call to it, the first and all later ones, is made under

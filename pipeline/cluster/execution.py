@@ -20,7 +20,7 @@ __all__ = ["ATTEMPTS", "Ended", "Run", "Running", "View", "Workers", "execute"]
 
 ATTEMPTS = 3
 _LOOK_S = 0.5
-# A stage that is told to stop ends the step it is in; a checkpoint is written once a round.
+# A stage that is stopped ends the step it is in; a checkpoint is written once a round.
 _STOP_S = 60.0
 
 
@@ -214,7 +214,7 @@ def _take_back(run: Run, place: Place, outcome: Outcome, view: View) -> None:
 
 
 def _stop(run: Run, workers: Workers, view: View, number: int) -> None:
-    """Tell all stages to stop, and wait until they have; one may be at its end."""
+    """Stop all stages and wait until they have ended; one may have finished."""
     workers.stop(number)
     until = time.monotonic() + _STOP_S
     while run.running and time.monotonic() < until:

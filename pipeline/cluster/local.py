@@ -82,7 +82,7 @@ class LocalWorkers:
                 os.killpg(self._processes[place.name].pid, number)
 
     def close(self) -> None:
-        """End the workers; a stage that still runs is told to stop first."""
+        """End the workers; a stage that still runs is stopped first."""
         for process in self._processes.values():
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()  # type: ignore[union-attr]

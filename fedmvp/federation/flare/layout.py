@@ -190,8 +190,8 @@ class Kit:
         Parameters
         ----------
         workspace : Path
-            FLARE's; it is the kit, but in the simulator, which makes one for each site and is told
-            of the kits by ``FEDMVP_KITS``.
+            FLARE's: the kit itself, except in the simulator, which makes a workspace for each
+            site and finds the kits by ``FEDMVP_KITS``.
         """
         kits = os.environ.get(_KITS)
         return cls.open(Path(kits) / name if kits else workspace)

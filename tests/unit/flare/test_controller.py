@@ -14,7 +14,7 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import MessageError
 from fedmvp.federation.flare.events import Events, read_events
 from fedmvp.federation.flare.opening import Answering
-from fedmvp.federation.flare.served import Paused, ToldBackend
+from fedmvp.federation.flare.served import ObservedBackend, Paused
 from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
 from fedmvp.federation.wire import Refusal, TrainReply, encode
@@ -74,7 +74,7 @@ def engine(tiny: Backbone, tmp_path: Path) -> Engine:
 def train(engine: Engine, folder: Path, **changes: Any) -> Any:
     backend = engine.backend()
     events = Events(folder / "events.jsonl")
-    told = ToldBackend(
+    told = ObservedBackend(
         backend, folder / "pause", events, changes.get("out", {}), engine.controller.heard
     )
     return train_sites(engine.loopback.plan, backend.method, told, folder / "rounds").result
@@ -121,7 +121,7 @@ def test_a_pause_ends_the_job_at_a_rounds_border_and_the_next_goes_on(
     expected, _ = in_process(engine.loopback)
     backend = engine.backend()
     events = Events(tmp_path / "events.jsonl")
-    told = ToldBackend(backend, tmp_path / "pause", events, {}, engine.controller.heard)
+    told = ObservedBackend(backend, tmp_path / "pause", events, {}, engine.controller.heard)
     run = told.run
 
     def pausing(*words: Any, **named: Any) -> Any:
