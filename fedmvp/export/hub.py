@@ -1,4 +1,4 @@
-"""An exported folder as a repository of a hub; only when asked for by name."""
+"""An exported folder as a repository of a hub; only when its name is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop that hands stages to places, takes back how they ended, tries again what was killed."""
+"""The loop that assigns stages to places, collects their outcomes and restarts killed ones."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _work(repo: Any, order: Order) -> Outcome:
-    """Reproduce a stage, between taking its inputs over and handing its outputs on."""
+    """Fetch a stage's inputs where they travel, reproduce it, and send its outputs."""
     if order.transfer is None:
         return reproduce(repo, order.stage)
     fetch_inputs(repo, order.transfer)

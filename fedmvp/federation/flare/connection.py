@@ -18,7 +18,7 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Greeting:
-    """What came of it.
+    """The server's answer.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ class Greeting:
 
 
 def greet(kit: Kit) -> Greeting:
-    """Connect with the kit's certificate, and let the server say whether it takes it.
+    """Connect with the kit's certificate, and let the server say whether it accepts it.
 
     Raises
     ------
     ConfigError
-        When the server cannot be reached, is another one, or does not take the certificate.
+        When the server cannot be reached, is another one, or rejects the certificate.
     """
     entry = read_json(kit.startup / "fed_client.json")["servers"][0]
     host, _, port = entry["service"]["target"].rpartition(":")

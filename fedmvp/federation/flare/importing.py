@@ -36,7 +36,7 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
     Raises
     ------
     ConfigError
-        When the federation is not finished, no site let its counts out, or another federation of
+        When the federation is not finished, no site sent its counts, or another federation of
         this name was imported before.
     """
     if not is_whole(organiser, plan):

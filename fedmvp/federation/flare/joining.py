@@ -1,4 +1,4 @@
-"""``fedmvp site join``: a site that stays, and comes back after whatever ends its process."""
+"""``fedmvp site join``: keeps a site connected, and restarts its process whenever it ends."""
 
 from __future__ import annotations
 

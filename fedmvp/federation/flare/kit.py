@@ -184,7 +184,7 @@ def _issue(
 
 @contextlib.contextmanager
 def _private_files() -> Iterator[None]:
-    """Make what FLARE writes meanwhile its owner's alone."""
+    """Let only the owner read what FLARE writes meanwhile."""
     before = os.umask(0o077)
     try:
         yield
@@ -193,7 +193,7 @@ def _private_files() -> Iterator[None]:
 
 
 def _forget(path: Path, subjects: Sequence[str]) -> None:
-    """Take certificates out of the CA's book, so that provisioning issues new ones."""
+    """Remove certificates from the CA's list, so that provisioning issues new ones."""
     if not path.is_file():
         return
     book = json.loads(path.read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ class Organiser:
 
     @property
     def settings(self) -> Path:
-        """Where the server is, and how long is waited."""
+        """The server's address and the time limits."""
         return self.root / "federation.yaml"
 
     @property
@@ -73,7 +73,7 @@ class Organiser:
 
     @property
     def events(self) -> Path:
-        """A JSON line for whatever happens."""
+        """Events, a JSON line each."""
         return self.run / "events.jsonl"
 
     @property
@@ -83,7 +83,7 @@ class Organiser:
 
     @property
     def results(self) -> Path:
-        """What the federation leaves."""
+        """The result files."""
         return self.root / "results"
 
     @classmethod
