@@ -119,8 +119,8 @@ def train(
 ) -> Training:
     """Train a method on clients whose images are given.
 
-    Parameters that are not given are those of the default profile; threads, determinism and device from the
-    environment, as the stages do (docs/reference/environment.md).
+    Parameters that are not given are those of the default profile; threads, determinism and device
+    are those of the environment, as for the stages (docs/reference/environment.md).
 
     Parameters
     ----------
