@@ -1,6 +1,6 @@
 # The two commands a user needs are `make repro` and `make test`; `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help env repro test test-federation check ui lock docs federation-demo pretrain clean
+.PHONY: help env repro test test-long check ui lock docs federation-demo pretrain clean
 
 # DVC starts stages with $SHELL; a login shell's start-up files must not change the PATH below.
 SHELL := /bin/sh
@@ -34,15 +34,16 @@ check: env ## the fast inner loop: format, lint, types, quick tests
 	@mypy
 	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal -m "not slow and not pipeline"
 
-# A real federation takes some seconds to start, and its faults ask for dozens: a target of its own.
-test: env ## every check and test but those of test-federation, on all cores
+# What takes minutes is a target of its own: a federation takes seconds to start, and its faults need
+# dozens; the profiles of miniatures have dozens of settings.
+test: env ## every check and test but those of test-long, on all cores
 	@ruff format --check .
 	@ruff check .
 	@mypy
 	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal -m "not minutes"
 
-test-federation: env ## sites and servers as processes that die, hang and lie; some ten minutes
-	@OMP_NUM_THREADS=1 pytest -q tests/machines
+test-long: env ## the tests that take minutes each: faults of federations, whole profiles of miniatures
+	@OMP_NUM_THREADS=1 pytest -q -m minutes tests/machines tests/pipeline
 
 golden: env ## renew tests/golden, the metrics CI holds the default profile to, on this platform
 	@dvc repro

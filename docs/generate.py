@@ -258,10 +258,8 @@ def _metadata(own: Iterable[Any], annotation: Any) -> Iterator[Any]:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return ""
-    value = field.get_default(call_default_factory=True)
-    return f"`{_yaml(value)}`"
+    required = field.is_required()
+    return "" if required else f"`{_yaml(field.get_default(call_default_factory=True))}`"
 
 
 def _yaml(value: Any) -> str:
@@ -279,11 +277,8 @@ def _yaml(value: Any) -> str:
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [header, ("---",) * len(header), *rows]
-    return "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    cells = ((text.replace("|", "\\|") for text in line) for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
 
 
 def _flat(text: str) -> str:

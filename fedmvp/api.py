@@ -80,7 +80,7 @@ def load(
 
 @dataclass(frozen=True)
 class Training:
-    """What `train` leaves.
+    """The result of `train`.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ def train(
 ) -> Training:
     """Train a method on clients whose images are given.
 
-    What is not said is taken from the default profile; threads, determinism and device from the
-    environment, as the stages do (docs/reference/environment.md).
+    Parameters that are not given are those of the default profile; threads, determinism and device
+    are those of the environment, as for the stages (docs/reference/environment.md).
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def train(
 
 @dataclass(frozen=True)
 class Scores:
-    """What `evaluate` found.
+    """The result of `evaluate`.
 
     Parameters
     ----------

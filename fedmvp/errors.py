@@ -19,10 +19,10 @@ __all__ = [
     "MessageError",
     "SourceError",
     "TooLarge",
+    "error_line",
     "nearest",
     "one_line",
     "printable",
-    "told",
 ]
 
 
@@ -60,8 +60,8 @@ class FedMVPError(Exception):
         return "; ".join([*parts, f"hint: {one_line(self.hint, 600)}"])
 
 
-def told(error: Exception, disk_hint: str) -> str | None:
-    """Return the one line to tell a user of an error, None for a fault of ours.
+def error_line(error: Exception, disk_hint: str) -> str | None:
+    """Return the one line that reports an error to the user, None for a fault of ours.
 
     Beside our own errors these are the system's and those of a machine with too little memory,
     which libraries report in many ways.

@@ -70,6 +70,12 @@ def picto(backbone: Callable[..., Backbone]) -> Backbone:
 
 
 @pytest.fixture(scope="session")
+def quick(backbone: Callable[..., Backbone]) -> Backbone:
+    """The tiny one with OpenAI's activation, which ViT-B/16 has."""
+    return backbone("tiny", quick_gelu=True)
+
+
+@pytest.fixture(scope="session")
 def vit_b16(backbone: Callable[..., Backbone]) -> Backbone:
     """ViT-B/16's widths, heads and tokens, cut to two blocks."""
     return backbone("vit_b16", layers=2, quick_gelu=True)

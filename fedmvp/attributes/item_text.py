@@ -195,7 +195,7 @@ def _singular(word: str) -> str:
 
 
 def _resolved(label: str, text: str) -> str | None:
-    """Return the attribute of ``label: text``; None when it cannot be told."""
+    """Return the attribute of ``label: text``; None when it is unclear."""
     words = label.split()
     last = words[-1].casefold() if words else ""
     if not words or _is_aspect(words) or _singular(last) in _ASPECTS:

@@ -28,7 +28,7 @@ _SHOWN = 5
 
 
 class AnswerError(Exception):
-    """An answer that cannot be used; the text is what the model is told about it."""
+    """An answer that cannot be used; its text is sent to the model with the next question."""
 
 
 @dataclass(frozen=True)

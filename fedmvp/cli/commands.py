@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fedmvp.errors import told
+from fedmvp.errors import error_line
 from fedmvp.interruption import Stopped, listening, raise_if_stopped
 from fedmvp.streams import flush_stdout, open_closed_streams
 
@@ -45,7 +45,7 @@ class Commands(TyperGroup):
             typer.echo(str(stopped), err=True)
             sys.exit(stopped.exit_code)
         except Exception as error:
-            if (line := told(error, "check the path, its permissions and the disk")) is None:
+            if (line := error_line(error, "check the path, its permissions and the disk")) is None:
                 raise
             if ctx.params.get("debug"):
                 traceback.print_exc()
@@ -58,7 +58,7 @@ class Commands(TyperGroup):
         """Run the command; what a signal began is not hidden by an error that follows."""
         try:
             result = super().invoke(ctx)
-            flush_stdout()  # a full disk is told of here, not after the end
+            flush_stdout()  # a full disk is reported here, not after the end
         except typer.Exit:
             raise
         except Exception:

@@ -28,19 +28,22 @@ def init(
     folder: _Folder,
     host: Annotated[str, typer.Option(help="Name of the server as sites reach it.")],
     site: Annotated[list[str], typer.Option(help="An agreed site; once for each.")],
-    name: Annotated[str, typer.Option(help="Of the run.")] = "fedmvp",
+    name: Annotated[str, typer.Option(help="Name of the run.")] = "fedmvp",
     port: Annotated[int, typer.Option(help="The server's only open port.")] = 8002,
     method: Annotated[str, typer.Option(help="A name that `fedmvp methods` shows.")] = "fedmvp",
-    seed: Annotated[int, typer.Option(help="Of every draw.")] = 1,
-    rounds: Annotated[int | None, typer.Option(help="In place of params.yaml's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 1,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds, in place of those of params.yaml.")
+    ] = None,
     minimum_sites: Annotated[
-        int | None, typer.Option(help="Fewest answers of a round; else more than half.")
+        int | None,
+        typer.Option(help="Fewest sites that must answer in a round; by default more than half."),
     ] = None,
 ) -> None:
     """Make a CA, the server's kit, a start-up kit for each site, federation.yaml and plan.json.
 
     What is trained is taken from params.yaml of this folder, else from the default profile. It
-    stands in plan.json, of which each kit holds a copy; sites with another one are refused.
+    is written to plan.json, of which each kit holds a copy; sites with another one are refused.
     """
     from fedmvp.federation.flare.installed import require_flare
 
@@ -78,7 +81,7 @@ def init(
     say(f"settings {made.settings}")
     say(f"plan     {made.plan}: {method}, {plan.resolved().rounds} rounds, seed {seed}")
     for each in sites:
-        say(f"kit      {made.kits / each}: hand it to {each} in a safe way; it holds a key")
+        say(f"kit      {made.kits / each}: send it to {each} over a secure channel; it holds a key")
     say(f"CA       {made.authority}: move it to a place that is offline")
     say(f"next     fedmvp federation serve {folder}")
 
@@ -88,7 +91,7 @@ def renew(
     folder: _Folder,
     site: Annotated[list[str], typer.Option(help="A site, or `server`, or `organiser`.")],
 ) -> None:
-    """Issue new keys and certificates; the CA's folder must be back for it.
+    """Issue new keys and certificates; the folder of the CA must be in its place.
 
     Certificates last 360 days. A site replaces its kit's folder `startup` by the new one.
     """
@@ -102,15 +105,16 @@ def renew(
     renew_kits(organiser, read_settings(organiser), sites, site)
     for name in site:
         if name in sites:
-            say(f"kit      {organiser.kits / name / 'startup'}: hand it to {name} in a safe way")
+            startup = organiser.kits / name / "startup"
+            say(f"kit      {startup}: send it to {name} over a secure channel")
 
 
 @app.command()
 def serve(folder: _Folder) -> None:
     """Run the federation in the foreground until its result files are there.
 
-    Ctrl-C stops it, the same command goes on: finished rounds are kept. Exit code 0 says that
-    the results are whole.
+    Ctrl-C stops it, and the same command resumes it: finished rounds are kept. Exit code 0 says
+    that the results are complete.
     """
     from fedmvp.federation.flare.installed import require_flare
 

@@ -198,9 +198,10 @@ def _backbone(check: str) -> Iterator[Line]:
 
     from fedmvp.clip.spec import BackboneSpec
     from fedmvp.files import read_json, sha256_file
+    from fedmvp.paths import BACKBONE
 
     params = _load().backbone
-    folder = Path("data/backbone")
+    folder = BACKBONE
     if (folder / "spec.json").is_file():
         spec = BackboneSpec.model_validate(read_json(folder / "spec.json"))
         whole = sha256_file(folder / "weights.safetensors") == spec.tower_sha256

@@ -1,4 +1,4 @@
-"""Whether a user's own images suit the backbone of params.yaml, told before anything is trained."""
+"""Whether a user's own images suit the backbone of params.yaml, before anything is trained."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def run(
         float | None,
         typer.Option(
             min=0.0,
-            help="GiB that stages may take together, by what they estimate; else this machine's.",
+            help="GiB that stages may use together, by their own estimates; else this machine's.",
         ),
     ] = None,
     address: Annotated[
@@ -50,7 +50,7 @@ def run(
     remote: Annotated[
         str | None,
         typer.Option(
-            help="DVC remote through which trainings and evaluations get their inputs and give "
+            help="DVC remote through which trainings and evaluations get their inputs and send "
             "their outputs; else the cluster's machines see this folder under the same path."
         ),
     ] = None,
@@ -61,7 +61,7 @@ def run(
     """Run the stages that are not up to date, as `dvc repro` does, several at once.
 
     DVC itself runs each of them, so outputs and dvc.lock are those of `dvc repro`. What a stage
-    prints is in .fedmvp/run/logs. Ctrl-C stops all; the same command goes on.
+    prints is in .fedmvp/run/logs. Ctrl-C stops all; the same command continues.
     """
     import json
     import os

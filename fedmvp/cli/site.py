@@ -29,7 +29,7 @@ def init(
     attributes: Annotated[
         Path, typer.Option(metavar="FILE", help="Attribute texts of each class, JSON.")
     ],
-    template: Annotated[str, typer.Option(help="Sentence of a class.")] = "a photo of a {}.",
+    template: Annotated[str, typer.Option(help="Prompt template of a class.")] = "a photo of a {}.",
     known: Annotated[
         str, typer.Option(help="all, or half: the first half is trained on, the rest is new.")
     ] = "all",
@@ -45,7 +45,7 @@ def init(
     found = Kit.open(kit)
     choice = BackboneChoice(backbone, backbone_weights, pretrained)
     write_site(found, images, attributes, choice, template=template, known=known)
-    say(f"site     {found.site}: edit it to let out less")
+    say(f"site     {found.site}: edit it to share less")
     say(f"policy   {found.local}: jobs of installed code alone; no shell, no logs to the server")
     say(f"next     fedmvp site check {kit}")
 
@@ -80,7 +80,7 @@ def check(
 
 @app.command()
 def join(kit: _Kit) -> None:
-    """Take part in the foreground until Ctrl-C; comes back by itself after any break."""
+    """Take part in the foreground until Ctrl-C; reconnects by itself after any interruption."""
     from fedmvp.federation.flare.installed import require_flare
 
     require_flare()

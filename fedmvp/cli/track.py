@@ -1,4 +1,4 @@
-"""``fedmvp track``: bring MLflow in line with the results, look at them, log a model."""
+"""``fedmvp track``: write the results to MLflow, view them, log a model."""
 
 from __future__ import annotations
 

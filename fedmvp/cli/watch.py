@@ -17,7 +17,7 @@ def watch(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Show what there is, and end.")] = False,
     every: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds between two looks.")
+        float, typer.Option(min=0.1, max=3600, help="Seconds between two updates.")
     ] = 1.0,
 ) -> None:
     """Show the rounds of trainings under way, and which clients pull the mean down.

@@ -119,7 +119,7 @@ def open_clip_model(
     BackboneError
         For an unknown name, a wrong activation, or weights that do not fit.
     """
-    # Before open_clip is imported: a wrong file is told at once.
+    # Before open_clip is imported: a wrong file is reported at once.
     state = None if weights is None else read_state(weights)
     _silence_hubs()
     import open_clip

@@ -36,7 +36,7 @@ def decode_image(path: Path, size_px: int, most_pixels: int = MAX_PIXELS) -> NDA
     """Return the image as RGB, ``(size_px, size_px, 3)``.
 
     Rotation by EXIF is applied, transparency is laid on white, and greyscale, 16-bit, palette and
-    CMYK images become RGB. The format is told from the content, not the name. A scene
+    CMYK images become RGB. The format follows from the content, not the name. A scene
     (`fedmvp.data.scenes`) is composed.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Which image files are read: told by name where files are listed, by content where one is opened."""
+"""Which image files are read: known by name where files are listed, by content where one is opened."""
 
 from __future__ import annotations
 

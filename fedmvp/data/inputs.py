@@ -1,7 +1,7 @@
 """Images as people have them in Python: Pillow's, arrays, tensors, bytes, paths and folders.
 
 All of them go through the one preprocessing of `fedmvp.data.decode`, so a picture gives the same
-pixels whichever way it comes. torch is not imported: a tensor is told by what it can do.
+pixels whichever way it comes. torch is not imported: a tensor is recognised by its methods.
 
 Shapes: N images, S side of the square the model sees.
 """

@@ -1,7 +1,7 @@
 """Average precision of images with many labels, class by class.
 
 Scores and labels are [N, K]: N images, K classes. A label is 1 where the image shows the class, 0
-where it does not, and `IGNORED` where nobody can tell: such a pair is in no number. Scores may be
+where it does not, and `IGNORED` where it is unknown: such a pair is in no number. Scores may be
 of any scale, since only their order within a class counts.
 
 Three forms, of which the first is the default:
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 IGNORED = -1
-"""Label of a pair of image and class that nobody can tell, as VOC's difficult objects."""
+"""Label of a pair of image and class that is unknown, as VOC's difficult objects."""
 
 Form = Literal["step", "voc11", "interpolated"]
 _Floats = NDArray[np.float64]

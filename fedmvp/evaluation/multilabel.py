@@ -106,7 +106,7 @@ def generalised_metrics(
     """Return the mAP of seen and unseen classes scored together, and of each part.
 
     Lowering every unseen score alike changes no class's average precision, so mAP alone does not
-    tell a method that prefers seen classes; see ``of1_top3`` for that.
+    reveal a method that prefers seen classes; see ``of1_top3`` for that.
 
     Parameters
     ----------

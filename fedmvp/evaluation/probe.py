@@ -77,8 +77,8 @@ class Probe:
     zero_shot, linear_probe : float
         Test accuracies among all classes, fractions.
     foreign : str or None
-        What speaks against this backbone where the images are not of the kind it was made for;
-        None also where they are seen through cameras, which nothing can be told from.
+        A warning where the images are not of the kind this backbone was trained on; None also where
+        they are seen through cameras, for which the comparison says nothing.
     """
 
     dataset: str

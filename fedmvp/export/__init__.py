@@ -1,1 +1,1 @@
-"""Trained methods to carry away: a folder that stands alone, a hub's repository, an ONNX graph."""
+"""Trained methods for use elsewhere: a self-contained folder, a hub's repository, an ONNX graph."""

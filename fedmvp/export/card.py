@@ -1,6 +1,6 @@
 """The model card of an exported run, from the run's own files: README.md as hubs show it.
 
-Nothing in it is a promise of ours: what a file does not say is left out, or said to be unknown.
+Every statement is from a file of the result: what no file says is left out, or said to be unknown.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _data(bundle: Bundle) -> Iterator[str]:
     for name, known in bundle.candidates.items():
         texts = sum(map(len, known.attributes.values()))
         yield _row(name, len(known.classes), texts, known.template)
-    yield f"\nWithout a word, the classes of `{bundle.default}` are chosen among."
+    yield f"\nBy default an image gets one of the classes of `{bundle.default}`."
 
 
 def _training(result: Path, bundle: Bundle, fold: str | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``fedmvp export``: a bundle with all that a stranger needs, beside what `write_bundle` writes.
+"""``fedmvp export``: what `write_bundle` writes, with all that another person needs beside it.
 
 features.safetensors holds the encoded texts, texts.json what they are of; preprocessor_config.json
 is in Hugging Face's form; ``backbone/`` is there where weights ship with this package; README.md is
@@ -107,12 +107,12 @@ def _replaced(folder: Path, *, force: bool) -> Iterator[Path]:
     Raises
     ------
     ConfigError
-        When something is there already; with `force`, when that is no export.
+        When the folder already exists; with `force`, when it is not an export.
     """
     there = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
     if there and not (force and is_bundle(folder)):
         raise ConfigError(
-            "is there already" if not force else "is no export, so it is not replaced",
+            "already exists" if not force else "is not an export, so it is not replaced",
             where=folder,
             hint="name another folder" if force else "name another folder, or use --force",
         )

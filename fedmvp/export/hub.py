@@ -1,4 +1,4 @@
-"""An exported folder as a repository of a hub; only when asked for by name."""
+"""An exported folder as a repository of a hub; only when its name is given."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def push(folder: Path, name: str, *, private: bool) -> str:
         )
     except (errors.HTTPError, OSError, ValueError) as error:
         raise ConfigError(
-            f"the hub did not take it ({one_line(str(error), 120)})",
+            f"the Hub refused the upload ({one_line(str(error), 120)})",
             where=name,
             hint=f"log in with `hf auth login`, check the network; the export is in {folder}",
         ) from None

@@ -27,7 +27,7 @@ __all__ = ["FederationResult", "RoundReport", "run_federation"]
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What the progress display is told after each client and round."""
+    """What the progress display receives after each client and round."""
 
     round_index: int
     client: int

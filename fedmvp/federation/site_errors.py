@@ -1,4 +1,4 @@
-"""What a server is told of an error at a site: its kind and the lines of our own code, no more.
+"""What a server learns of an error at a site: its kind and the lines of our own code, no more.
 
 Messages of errors name files, folders and classes. Those that are made of a federation's words
 alone (client, round, names of tensors, numbers) are told; the site's own log has the others.

@@ -1,7 +1,7 @@
 """Requests that wait at the same time are classified in one pass.
 
-There is no timer: whoever gets its turn takes along what waits by then, so a lone request is not
-held up. Answers may differ in their last bits with what else was in the pass.
+There is no timer: the request whose turn it is takes with it those that wait by then, so a lone
+request is not held up. Answers may differ in their last bits with what else was in the pass.
 
 Shapes: B images, K classes, S input size.
 """

@@ -1,6 +1,6 @@
 """The service's pages: one to drop an image on, one of what the service answers to.
 
-Nothing in them is from elsewhere, and a browser is told so.
+They load nothing from elsewhere, and a header makes the browser enforce that.
 """
 
 from __future__ import annotations

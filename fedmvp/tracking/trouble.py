@@ -1,4 +1,4 @@
-"""Trouble with the tracking store, told in one line: never a traceback, never a password.
+"""Trouble with the tracking store, reported in one line: never a traceback, never a password.
 
 On a bad answer MLflow raises whatever its parser does: its own exceptions, those of requests,
 SQLAlchemy and json, or a KeyError. So every call to it, the first and all later ones, is made under
@@ -85,6 +85,18 @@ class GuardedClient:
 
     def __getattr__(self, name: str) -> Any:
         return store_trouble(self._uri)(getattr(self._client, name))
+
+    def artifacts(self, run: Any) -> Any:
+        """Return what lists and writes the artifacts of a run, at the place the store names.
+
+        The client's own methods remember the first place of a run as long as the process lives: in
+        a project that moved meanwhile they would list and write the old one.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with store_trouble(self._uri):
+            repository = get_artifact_repository(run.info.artifact_uri, tracking_uri=self._uri)
+        return GuardedClient(repository, self._uri)
 
 
 def given_by(uri: str) -> str:

@@ -118,7 +118,7 @@ def upsert(
     log_all(client, run_id, missing, _missing(curves, logged), {**projection.tags, **made})
     if not run.inputs.dataset_inputs:
         _log_inputs(client, run_id, projection.inputs)
-    _log_artifacts(client, run_id, projection.files, extras)
+    _log_artifacts(client.artifacts(run), projection.files, extras)
     client.set_terminated(run_id, status="FINISHED", end_time=ended)
     # Last, so that an interrupted sync is taken up again.
     client.set_tag(run_id, CONTENT_TAG, projection.content)
@@ -130,14 +130,14 @@ def _same_content(client: Any, run: Any, projection: Projection) -> bool:
     tags = run.data.tags
     if tags.get(CONTENT_TAG) != projection.content:
         return False
-    return _artifacts(client, run) >= max(1, int(tags.get(ARTIFACTS_TAG, 0)))
+    return _count(client.artifacts(run)) >= max(1, int(tags.get(ARTIFACTS_TAG, 0)))
 
 
-def _artifacts(client: Any, run: Any, folder: str | None = None) -> int:
+def _count(artifacts: Any, folder: str | None = None) -> int:
     """Return the number of files among a run's artifacts."""
     return sum(
-        _artifacts(client, run, item.path) if item.is_dir else 1
-        for item in client.list_artifacts(run.info.run_id, folder)
+        _count(artifacts, item.path) if item.is_dir else 1
+        for item in artifacts.list_artifacts(folder)
     )
 
 
@@ -233,9 +233,7 @@ def _log_inputs(client: Any, run_id: str, inputs: Mapping[str, str]) -> None:
         client.log_inputs(run_id, datasets)
 
 
-def _log_artifacts(
-    client: Any, run_id: str, files: Mapping[str, Path], extras: Mapping[str, bytes]
-) -> None:
+def _log_artifacts(artifacts: Any, files: Mapping[str, Path], extras: Mapping[str, bytes]) -> None:
     """Copy all artifacts in one go, through a folder laid out as the run shows them."""
     with tempfile.TemporaryDirectory(prefix="fedmvp-artifacts-") as name:
         folder = Path(name)
@@ -243,4 +241,4 @@ def _log_artifacts(
             place = folder / target
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        client.log_artifacts(run_id, folder)
+        artifacts.log_artifacts(str(folder))

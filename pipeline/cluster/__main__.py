@@ -33,7 +33,7 @@ class RunFailed(FedMVPError):
 
 
 def main() -> None:
-    """Run what is asked for."""
+    """Run the requested stages."""
     request = Request.model_validate_json(sys.argv[1])
     local = local_places(request.jobs, gpu_numbers(request.gpus), request.threads)
     estimates = Estimates.load(_ROOT)

@@ -1,4 +1,4 @@
-"""The loop that hands stages to places, takes back how they ended, tries again what was killed."""
+"""The loop that assigns stages to places, collects their outcomes and restarts killed ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ATTEMPTS", "Ended", "Run", "Running", "View", "Workers", "execute"]
 
 ATTEMPTS = 3
 _LOOK_S = 0.5
-# A stage that is told to stop ends the step it is in; a checkpoint is written once a round.
+# A stage that is stopped ends the step it is in; a checkpoint is written once a round.
 _STOP_S = 60.0
 
 
@@ -127,7 +127,7 @@ def execute(run: Run, workers: Workers, view: View, root: Path) -> None:
     Parameters
     ----------
     run : Run
-        Is told what happens.
+        Receives every event.
     root : Path
         The checkout; logs are written below ``.fedmvp/run/logs``.
 
@@ -214,7 +214,7 @@ def _take_back(run: Run, place: Place, outcome: Outcome, view: View) -> None:
 
 
 def _stop(run: Run, workers: Workers, view: View, number: int) -> None:
-    """Tell all stages to stop, and wait until they have; one may be at its end."""
+    """Stop all stages and wait until they have ended; one may have finished."""
     workers.stop(number)
     until = time.monotonic() + _STOP_S
     while run.running and time.monotonic() < until:

@@ -95,7 +95,7 @@ def read_graph(root: Path, targets: Sequence[str]) -> Graph:
 
 
 def _collected(repo: Any, targets: Sequence[str]) -> list[Any]:
-    """Return the stages that are asked for."""
+    """Return the requested stages."""
     from dvc.exceptions import DvcException
     from dvc.repo.reproduce import collect_stages
 

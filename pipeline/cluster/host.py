@@ -1,4 +1,4 @@
-"""A process on a machine of a Ray cluster, which runs a worker there and passes its words on.
+"""A process on a machine of a Ray cluster, which runs a worker there and forwards its messages.
 
 The class stands inside a function, so Ray sends its source along instead of importing it: a machine
 without this checkout has no module of that name. It therefore uses the standard library alone.
@@ -65,7 +65,7 @@ def host_class() -> type[Any]:
                     self.environment.setdefault(f"FEDMVP_{name.upper()}", str(state / name))
 
         def start(self, line: str) -> None:
-            """Hand an order on, to a worker that is started when there is none."""
+            """Pass an order on, to a worker that is started when there is none."""
             import subprocess
             import sys
             import tempfile
@@ -88,7 +88,7 @@ def host_class() -> type[Any]:
         def poll(self, log: str, seconds: float) -> tuple[bytes, bytes | None]:
             """Return what was logged since the last call, and the answer once there is one.
 
-            An empty answer: the worker is gone.
+            An empty answer: the worker has ended.
             """
             import contextlib
             import os

@@ -76,13 +76,13 @@ class LocalWorkers:
         return ended
 
     def stop(self, number: int) -> None:
-        """Send a signal to the stages that run; how they end is told by `wait`."""
+        """Send a signal to the stages that run; `wait` returns how they end."""
         for place in self._busy.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._processes[place.name].pid, number)
 
     def close(self) -> None:
-        """End the workers; a stage that still runs is told to stop first."""
+        """End the workers; a stage that still runs is stopped first."""
         for process in self._processes.values():
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""How a stage ended, as its worker tells the loop that started it."""
+"""How a stage ended, as its worker reports it to the loop that started it."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def local_places(jobs: int | None, gpus: Sequence[int], threads: int | None) -> 
     count = jobs or len(gpus) or max(1, _cores() // stage_threads(threads))
     if count < len(gpus):
         raise ConfigError(
-            f"{len(gpus)} GPUs, and stages for {count} of them",
+            f"{len(gpus)} GPUs, but stages for only {count} of them",
             where="--jobs",
             value=jobs,
             hint="a GPU needs a job: leave --jobs out, or name fewer --gpus",
@@ -121,7 +121,7 @@ def _require(gpus: Sequence[int]) -> None:
             f"this machine has {there} GPUs; there is no cuda:{missing[0]}",
             where="--gpus",
             value=",".join(map(str, gpus)),
-            hint="name those there are, from 0; none: leave --gpus out",
+            hint="give numbers of its GPUs, counted from 0, or leave --gpus out",
         )
 
 

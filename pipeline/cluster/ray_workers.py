@@ -55,7 +55,7 @@ class _Seat:
 
 
 class RayWorkers:
-    """The actors of a cluster; one that is lost with its machine is asked for again.
+    """The actors of a cluster; one that is lost with its machine is requested again.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class RayWorkers:
                     hint="every machine needs room for a checkout, and this environment",
                 ) from error
             self._seats[seat.place.name] = self._sit(seat.place)
-            return Outcome(kind="died", message="its machine is gone") if seat.stage else None
+            return Outcome(kind="died", message="its machine was lost") if seat.stage else None
         if not seat.settled:
             seat.settled = True
             return None
@@ -189,7 +189,7 @@ class RayWorkers:
             return None
         stage, seat.stage = seat.stage, ""
         if not answer.endswith(b"\n"):
-            return Outcome(kind="died", message="its worker is gone")
+            return Outcome(kind="died", message="its worker was lost")
         outcome = Outcome.model_validate_json(answer)
         if outcome.locked is not None and self._remote is not None:
             self._remote.bring_back(stage, outcome.locked)

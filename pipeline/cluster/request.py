@@ -1,4 +1,4 @@
-"""What `fedmvp run` was asked for, as the command line hands it on."""
+"""The options of `fedmvp run`, as the command line passes them on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Request(BaseModel):
                 "on this machine nothing travels",
                 where="--remote",
                 value=self.remote,
-                hint="it goes with --address",
+                hint="use it together with --address",
             )
         for option, value in (("--gpus", self.gpus), ("--memory", self.memory_gib)):
             if self.address is not None and value is not None:

@@ -50,7 +50,7 @@ class Lines:
             word = {"ran": "done", "restored": "restored", "unchanged": "up to date"}[outcome.kind]
             self.say(f"{ended.stage} {word} in {took} ({self._done} of {self._total})")
             return
-        word = "was killed, is tried again" if ended.retried else "failed"
+        word = "was killed and is started again" if ended.retried else "failed"
         self.say(f"{ended.stage} {word} after {took}: {outcome.message}; see {ended.log}")
 
     def refresh(self, run: Run) -> None:

@@ -2,7 +2,7 @@
 
 A line on standard input names a stage and the file for what it prints; a line on standard output
 says how it ended. The process leads a group of its own, so that Ctrl-C in a terminal reaches only
-the one that started it. When that one is gone, standard input ends: the stage is told to stop, and
+the one that started it. When that one ends, so does standard input: the stage is stopped, and
 keeps its finished rounds, and the worker ends with it.
 """
 
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _work(repo: Any, order: Order) -> Outcome:
-    """Reproduce a stage, between taking its inputs over and handing its outputs on."""
+    """Fetch a stage's inputs where they travel, reproduce it, and send its outputs."""
     if order.transfer is None:
         return reproduce(repo, order.stage)
     fetch_inputs(repo, order.transfer)

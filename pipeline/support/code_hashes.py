@@ -17,7 +17,7 @@ __all__ = ["METHOD_STAGES", "STAGES", "code_of", "write_code"]
 STAGES = ("backbone", "download", "attributes", "partition", "report", "track")
 METHOD_STAGES = ("train", "evaluate", "zero_shot")
 _METHODS = "fedmvp.methods"
-# Tracking observes: it is told results and gives none back, so only its own stage is about it.
+# Tracking observes: it receives results and gives none back, so only its own stage depends on it.
 _OBSERVER, _ITS_STAGE = "fedmvp.tracking", "track"
 
 

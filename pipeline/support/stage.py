@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NoReturn
 
-from fedmvp.errors import ConfigError, told
+from fedmvp.errors import ConfigError, error_line
 from fedmvp.interruption import Stopped, listen, raise_if_stopped, stop_listening
 from fedmvp.shortcuts import Shortcuts
 from fedmvp.streams import flush_stdout, open_closed_streams
@@ -39,7 +39,7 @@ def begin() -> None:
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main` and end the process.
 
-    Exit codes: 0 done; 2 an error the user can correct, told in one line (with the traceback if
+    Exit codes: 0 done; 2 an error the user can correct, reported in one line (with the traceback if
     FEDMVP_DEBUG is set); 128 + number when a signal stopped it, also one that got lost on the way:
     130 for SIGINT, 143 for SIGTERM.
     """
@@ -64,7 +64,7 @@ def _work(main: Callable[[], None]) -> None:
         flush_stdout()
     except Exception as error:
         raise_if_stopped()
-        if (line := told(error, _DISK_HINT)) is None:
+        if (line := error_line(error, _DISK_HINT)) is None:
             raise
         with contextlib.suppress(OSError):
             flush_stdout()
@@ -78,7 +78,7 @@ def _end_in_one_line(
     """Take the place of Python's own traceback, until `run_stage` is reached and after it."""
     if isinstance(error, Stopped):
         _say_stopped(error)
-    line = told(error, _DISK_HINT) if isinstance(error, Exception) else None
+    line = error_line(error, _DISK_HINT) if isinstance(error, Exception) else None
     if line is None or os.environ.get("FEDMVP_DEBUG"):
         sys.__excepthook__(kind, error, trace)
     if line is not None:

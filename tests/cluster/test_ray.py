@@ -147,7 +147,7 @@ def test_a_node_that_is_killed(cluster: Any, project: Path, tmp_path: Path) -> N
     assert process.poll() is None, process.communicate()
     traps[0].unlink()
     out, error = finish(process)
-    assert "train-a was killed, is tried again" in error
+    assert "train-a was killed and is started again" in error
     assert "5 ran" in out
     assert len(calls(project, "train-b")) == 1
     assert_as_dvc_repro(project, tmp_path)

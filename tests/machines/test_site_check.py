@@ -49,7 +49,7 @@ def test_a_site_that_is_ready_says_what_would_leave(machines: Machines) -> None:
     assert "loss" in lines["training"][0]["detail"]
     leaving = " ".join(line["detail"] for line in lines["would leave"])
     assert "float32" in leaving
-    assert "counts of right" in leaving
+    assert "counts of correct" in leaving
     assert not [word for word in CANARIES if word in leaving]
     assert [p for p in sorted(machines.kit("a").root.rglob("*")) if p not in before] == []
 

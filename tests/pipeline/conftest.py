@@ -139,13 +139,22 @@ def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_done(tiny_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def warm(tiny_project: Path) -> Iterator[Path]:
+    """Return the folder of programs that start at once, for the tiny copy and copies of it."""
+    from tests.pipeline.warm import started
+
+    with started(tiny_project) as programs:
+        yield programs
+
+
+@pytest.fixture(scope="session")
+def tiny_done(tiny_project: Path, warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return such a copy after `dvc repro`; tests leave it as they find it."""
     from tests.pipeline.tiny import dvc
 
     root = tmp_path_factory.mktemp("done") / tiny_project.name
     shutil.copytree(tiny_project, root, symlinks=True)
-    run = dvc(root, "repro")
+    run = dvc(root, "repro", warm=warm)
     assert run.returncode == 0, run.stdout + run.stderr
     return root
 

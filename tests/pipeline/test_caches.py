@@ -18,7 +18,7 @@ import yaml
 from tests.outputs import files
 from tests.pipeline.conftest import Copy
 from tests.pipeline.test_reruns import METHODS
-from tests.pipeline.tiny import dvc, environment
+from tests.pipeline.tiny import dvc, environment, run_warm
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -72,7 +72,7 @@ def damaged(cache: Path) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["symlink", "hardlink"])
 def test_no_stage_writes_through_a_link_into_the_cache(
-    tiny_done: Path, tmp_path: Path, kind: str
+    tiny_done: Path, warm: Path, tmp_path: Path, kind: str
 ) -> None:
     root = copy_of(tiny_done, tmp_path / "copy")
     # But report/metrics.json, which is in git and not in the cache.
@@ -81,8 +81,8 @@ def test_no_stage_writes_through_a_link_into_the_cache(
         for path in files(root)
         if path.name != "metrics.json" or path.parent.name != "report"
     }
-    assert dvc(root, "config", "cache.type", kind).returncode == 0
-    linked = dvc(root, "checkout", "--relink")
+    assert dvc(root, "config", "cache.type", kind, warm=warm).returncode == 0
+    linked = dvc(root, "checkout", "--relink", warm=warm)
     assert linked.returncode == 0, linked.stderr
     weights = root / "results/base_to_new/fedmvp/seed1/weights.safetensors"
     assert weights.is_symlink() == (kind == "symlink")
@@ -94,13 +94,13 @@ def test_no_stage_writes_through_a_link_into_the_cache(
         text.replace("classes_per_client: 30", "classes_per_client: 15"), encoding="utf-8"
     )
     for words in STAGES[:-1]:  # the report publishes only what dvc.lock knows
-        done = work(root, *words)
+        done = run_warm(root, warm, "python", "-m", f"pipeline.{words[0]}", *words[1:])
         assert done.returncode == 0, done.stderr
     assert weights.read_bytes() != before[weights.relative_to(root)]
     assert not weights.is_symlink()
     assert damaged(root / ".dvc/cache") == []
     path.write_text(text, encoding="utf-8")
-    back = dvc(root, "checkout", "--force")
+    back = dvc(root, "checkout", "--force", warm=warm)
     assert back.returncode == 0, back.stderr
     assert {p: (root / p).read_bytes() for p in before} == before
 
@@ -120,7 +120,7 @@ def test_what_was_collected_is_computed_again(copy: Copy) -> None:
     assert copy.status() == {}
 
 
-def test_three_experiments_in_a_queue(tiny_project: Path, tmp_path: Path) -> None:
+def test_three_experiments_in_a_queue(tiny_project: Path, warm: Path, tmp_path: Path) -> None:
     root = copy_of(tiny_project, tmp_path / "copy")
     git(root, "add", "--all")
     git(root, "commit", "--message", "a project")
@@ -135,15 +135,16 @@ def test_three_experiments_in_a_queue(tiny_project: Path, tmp_path: Path) -> Non
             "--set-param",
             f"partition.shots={shots}",
             "partition",
+            warm=warm,
         )
         assert queued.returncode == 0, queued.stderr
-    ran = dvc(root, "exp", "run", "--run-all")
+    ran = dvc(root, "exp", "run", "--run-all", warm=warm)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    shown = dvc(root, "exp", "show", "--json")
+    shown = dvc(root, "exp", "show", "--json", warm=warm)
     assert all(f"shots-{shots}" in shown.stdout for shots in (1, 2, 3))
     assert "Failed" not in shown.stdout
     for shots in (1, 3):
-        branched = dvc(root, "exp", "branch", f"shots-{shots}", f"branch-{shots}")
+        branched = dvc(root, "exp", "branch", f"shots-{shots}", f"branch-{shots}", warm=warm)
         assert branched.returncode == 0, branched.stderr
         lock = subprocess.run(
             ["git", "show", f"branch-{shots}:dvc.lock"], cwd=root, check=True, capture_output=True

@@ -1,6 +1,7 @@
-"""The real pipeline, small: one dataset, one setting, one seed, in a copy of the repository.
+"""The pipeline and every documented command, small, in a clone of the repository.
 
-Kept small because it runs in every `make test`; the whole default profile runs twice in .ci/run.
+One dataset, one setting, one seed and a tiny CLIP, because it runs in every `make test`; .ci/run
+reproduces the whole default profile, with PictoCLIP.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ import yaml
 from PIL import Image
 
 from tests.paths import ROOT
+from tests.pipeline.tiny import write_weights
+from tests.pipeline.warm import started
 from tests.unit.docs.blocks import blocks, pages, runnable, script
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
@@ -35,13 +39,21 @@ def environment() -> dict[str, str]:
     return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command in the copy; show what it printed when it fails."""
+def run(
+    root: Path, *command: str, check: bool = True, warm: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the copy; show what it printed when it fails.
+
+    With the folder of `tests.pipeline.warm`, what it runs of Python are forks.
+    """
+    variables = environment() | {"PYTHONPATH": str(root)}
+    if warm is not None:
+        variables["PATH"] = f"{warm}{os.pathsep}{variables['PATH']}"
     done = subprocess.run(
         # `fedmvp` is the copy's, too: it writes catalog entries and settings into its package.
         command,
         cwd=root,
-        env=environment() | {"PYTHONPATH": str(root)},
+        env=variables,
         capture_output=True,
         text=True,
         check=False,
@@ -65,6 +77,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target.write_bytes(source.read_bytes())
         else:
             target.unlink(missing_ok=True)
+    write_weights(root / "fedmvp/clip/weights/pictoclip")
     path = root / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
     params["run"] |= {"settings": ["base_to_new"], "seeds": [1]}
@@ -144,15 +157,21 @@ def documented(project: Path) -> Path:
     return project
 
 
+@pytest.fixture(scope="module")
+def warm(documented: Path) -> Iterator[Path]:
+    with started(documented) as programs:
+        yield programs
+
+
 @pytest.mark.parametrize("page", [page for page in pages() if runnable(page) or script(page)])
-def test_commands_of_a_page(documented: Path, page: str) -> None:
+def test_commands_of_a_page(documented: Path, warm: Path, page: str) -> None:
     """In order, as a reader types them after a first run; every page begins at the same state."""
     run(documented, "git", "reset", "--quiet", "--hard", "small")
     run(documented, "git", "clean", "--quiet", "--force", "-d", "--", "fedmvp")
     (documented / "dvc.lock").write_bytes((documented / "dvc.lock.small").read_bytes())
-    run(documented, "dvc", "checkout", "--force", "--quiet")
+    run(documented, "dvc", "checkout", "--force", "--quiet", warm=warm)
     for command in runnable(page):
-        run(documented, "sh", "-c", command)
+        run(documented, "sh", "-c", command, warm=warm)
     if code := script(page):
         run(documented, sys.executable, "-W", "ignore::UserWarning", "-c", code)
 

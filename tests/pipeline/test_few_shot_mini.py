@@ -11,13 +11,12 @@ import pytest
 
 from fedmvp.config import Params, load_params
 from fedmvp.partition.setting_spec import load_setting
-from tests.miniatures import build_miniatures
 from tests.paths import ROOT
-from tests.pipeline.tiny import copy_repository, forked_repro
+from tests.pipeline.miniature import all_partitions, reproduce
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
-MINI = ROOT / "fedmvp/profiles/few-shot-mini.yaml"
+PROFILE = "few-shot-mini"
 # The last client has what is left: round(C / 10) classes are the others'.
 CLASSES = {
     "few_shot_oxford_flowers": [10] * 9 + [12],
@@ -28,35 +27,38 @@ CLASSES = {
 }
 
 
-@pytest.fixture(scope="module")
-def params() -> Params:
-    return load_params(MINI)
+# The settings differ in their classes alone: two show what five do.
+SOME = ("few_shot_oxford_pets", "few_shot_dtd")
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
-    """A copy with the miniatures, after `dvc repro` of the profile."""
+@pytest.fixture(scope="module", params=[SOME, pytest.param(None, marks=pytest.mark.minutes)])
+def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy with the miniatures, after `dvc repro` of some settings of the profile, or of all."""
     root = tmp_path_factory.mktemp("few_shot") / "mini"
-    copy_repository(root)
-    build_miniatures(root, params.data.datasets)
-    (root / "params.yaml").write_bytes(MINI.read_bytes())
-    run = forked_repro(root)
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    reproduce(root, PROFILE, request.param)
     return root
+
+
+@pytest.fixture
+def params(done: Path) -> Params:
+    return load_params(done / "params.yaml")
 
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_clients_are_the_protocols(done: Path, params: Params) -> None:
-    assert set(params.run.settings) == set(CLASSES)
+def test_clients_are_the_protocols(done: Path, tmp_path: Path) -> None:
+    partitions = all_partitions(done, PROFILE, tmp_path)
+    assert partitions.keys() == CLASSES.keys()
     for setting, expected in CLASSES.items():
-        partition = read(done / f"data/partitions/{setting}.json")
-        # One training image a class; every client is told all classes.
+        partition = partitions[setting]
+        # One training image a class; every client has the names of all classes.
         assert [len(client["train"]) for client in partition["clients"]] == expected
         (every,) = (t for t in partition["targets"] if t["group"] == "target")
         assert {tuple(c["classes"]) for c in partition["clients"]} == {tuple(every["classes"])}
+    for path in (done / "data/partitions").glob("*.json"):
+        assert read(path) == partitions[path.stem]
 
 
 def test_every_method_has_personal_numbers_of_its_kind(done: Path, params: Params) -> None:
@@ -71,7 +73,7 @@ def test_every_method_has_personal_numbers_of_its_kind(done: Path, params: Param
     assert found["clients"]["all"] == 10
 
 
-def test_the_table_of_the_report_is_theirs(done: Path) -> None:
+def test_the_table_of_the_report_is_theirs(done: Path, params: Params) -> None:
     rows = list(csv.DictReader((done / "report/tables/personal.csv").open(encoding="utf-8")))
     models = {(row["method"], row["model"]) for row in rows}
     assert models == {
@@ -82,12 +84,14 @@ def test_the_table_of_the_report_is_theirs(done: Path) -> None:
         ("fedmvp", "aggregated"),
         ("fedmvp", "fine_tuned"),
     }
-    assert {row["setting"] for row in rows} == set(CLASSES)
+    assert {row["setting"] for row in rows} == set(params.run.settings)
     published = list(csv.DictReader((done / "report/tables/published.csv").open(encoding="utf-8")))
     assert published == []
 
 
-def test_the_large_profile_has_the_same_settings(params: Params) -> None:
+def test_the_large_profile_has_the_same_settings() -> None:
+    params = load_params(ROOT / f"fedmvp/profiles/{PROFILE}.yaml")
+    assert set(params.run.settings) == set(CLASSES)
     large = load_params(ROOT / "fedmvp/profiles/few-shot.yaml")
     assert (large.run.suite, large.run.settings) == (params.run.suite, params.run.settings)
     assert large.data.datasets == params.data.datasets

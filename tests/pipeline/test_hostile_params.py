@@ -62,7 +62,13 @@ def test_every_value_is_one_word_of_a_command(copy: Copy, key: str) -> None:
     ids=["seed", "table", "way out", "suite", "dataset", "template"],
 )
 def test_it_is_refused_before_any_stage_starts(
-    tiny_project: Path, tmp_path: Path, section: str, key: str, value: Any, stage: tuple[str, ...]
+    tiny_project: Path,
+    warm: Path,
+    tmp_path: Path,
+    section: str,
+    key: str,
+    value: Any,
+    stage: tuple[str, ...],
 ) -> None:
     root = tmp_path / "copy"
     shutil.copytree(tiny_project, root, symlinks=True)
@@ -71,7 +77,7 @@ def test_it_is_refused_before_any_stage_starts(
     params[section][key] = value
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
     shipped = sorted(p.name for p in (root / "data/emoji").iterdir())
-    run = dvc(root, "repro", *stage)
+    run = dvc(root, "repro", *stage, warm=warm)
     assert run.returncode != 0
     assert not list(root.rglob("PWNED"))
     assert "Traceback" not in run.stderr

@@ -26,10 +26,10 @@ RESULT = Path("results/base_to_new/fedmvp/seed1")
 OUTPUTS = ("rounds.csv", "weights.safetensors", "failures.json", "run.json")
 SCRATCH = Path(".fedmvp/scratch")
 KILLS_BEFORE_THE_END = 3
-TRIALS = 8
+TRIALS = 5
 # Everything a checkpoint has to bring back: momenta, a server optimizer, phases, cohorts.
 FEDERATION: dict[str, Any] = {
-    "rounds": 5,
+    "rounds": 4,
     "participation": 0.7,
     "batch_size": 4,
     "client_state": "persistent",
@@ -124,7 +124,7 @@ def test_killed_at_random_moments(bench: Path) -> None:
                 kills.append(moment)
         assert finish(Victim(bench)) == 0, (bench / "log.txt").read_text()
         assert_whole(bench)
-    assert len(kills) >= 20, kills
+    assert len(kills) >= 12, kills
     assert {"half written", "written", "aggregating"} <= set(kills)
 
 
@@ -142,7 +142,7 @@ def test_stopped_training_says_how_to_go_on(
     assert not list(fresh.rglob("*.partial"))
     assert not (fresh / RESULT).exists()
     assert finish(Victim(fresh)) == 0
-    assert "round 1/5" not in (fresh / "log.txt").read_text(encoding="utf-8")
+    assert "round 1/4" not in (fresh / "log.txt").read_text(encoding="utf-8")
     assert_whole(fresh)
 
 

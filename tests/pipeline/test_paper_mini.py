@@ -10,30 +10,27 @@ from typing import Any
 import pytest
 
 from fedmvp.config import Params, load_params
-from tests.miniatures import build_miniatures
-from tests.paths import ROOT
-from tests.pipeline.tiny import copy_repository, dvc, forked_repro
+from tests.pipeline.miniature import all_partitions, reproduce
+from tests.pipeline.tiny import dvc
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
-PROFILE = ROOT / "fedmvp/profiles/paper-mini.yaml"
+PROFILE = "paper-mini"
+# One of each kind; the domain settings of one dataset stand for those of five.
+SOME = ("base_to_new", "cross_dataset", "imagenet_variants", "msst_pacs", "ssmt_pacs")
 
 
-@pytest.fixture(scope="module")
-def params() -> Params:
-    return load_params(PROFILE)
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy with the miniatures, after `dvc repro` of the paper-mini profile."""
+@pytest.fixture(scope="module", params=[SOME, pytest.param(None, marks=pytest.mark.minutes)])
+def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy with the miniatures, after `dvc repro` of some settings of the profile, or of all."""
     root = tmp_path_factory.mktemp("paper") / "mini"
-    copy_repository(root)
-    build_miniatures(root)
-    (root / "params.yaml").write_bytes(PROFILE.read_bytes())
-    run = forked_repro(root)
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    reproduce(root, PROFILE, request.param)
     return root
+
+
+@pytest.fixture
+def params(done: Path) -> Params:
+    return load_params(done / "params.yaml")
 
 
 def read(path: Path) -> Any:
@@ -55,10 +52,11 @@ def read_status(root: Path) -> Any:
     return json.loads(dvc(root, "status", "--json").stdout)
 
 
-def test_clients_are_the_papers(done: Path) -> None:
-    clients = {
-        path.stem: len(read(path)["clients"]) for path in (done / "data/partitions").glob("*.json")
-    }
+def test_clients_are_the_papers(done: Path, tmp_path: Path) -> None:
+    partitions = all_partitions(done, PROFILE, tmp_path)
+    clients = {name: len(partition["clients"]) for name, partition in partitions.items()}
+    for path in (done / "data/partitions").glob("*.json"):
+        assert read(path) == partitions[path.stem]
     # docs/method.md#class-blocks; folds times domains times clients per domain for domain settings.
     assert clients == {
         "base_to_new": 30,

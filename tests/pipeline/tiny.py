@@ -49,10 +49,22 @@ def write_weights(folder: Path) -> None:
 
 
 def dvc(
-    root: Path, *arguments: str, cwd: Path | None = None, **extra: str
+    root: Path, *arguments: str, cwd: Path | None = None, warm: Path | None = None, **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run dvc as the Makefile does: this environment's python first on the PATH."""
+    """Run dvc as the Makefile does: this environment's python first on the PATH.
+
+    `warm` is the folder of `tests.pipeline.warm`: then dvc and its stages are forks.
+    """
+    if warm is not None:
+        return run_warm(root, warm, "dvc", *arguments)
     return _run(cwd or root, "-m", "dvc", *arguments, PYTHONPATH=str(root), **extra)
+
+
+def run_warm(root: Path, warm: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run `dvc` or `python -m` in a folder as a fork (see `tests.pipeline.warm`)."""
+    found = environment(PYTHONPATH=str(root))
+    found["PATH"] = f"{warm}{os.pathsep}{found['PATH']}"
+    return _run_with(root, found, str(warm / command[0]), *command[1:])
 
 
 def forked_repro(root: Path) -> subprocess.CompletedProcess[str]:
@@ -73,10 +85,16 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def _run(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    return _run_with(folder, environment(**extra), sys.executable, *arguments)
+
+
+def _run_with(
+    folder: Path, variables: dict[str, str], *command: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments],
+        command,
         cwd=folder,
-        env=environment(**extra),
+        env=variables,
         capture_output=True,
         text=True,
         check=False,

@@ -74,9 +74,9 @@ def write_project(
     (root / "pipeline/cluster").mkdir(parents=True)  # what `fedmvp run` looks for
     (root / ".gitignore").write_text("*.out\ntraps\ncalls\n.fedmvp\n", encoding="utf-8")
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "init", "--quiet"], cwd=root, env=environment(), check=True
-    )
+    from dvc.repo import Repo  # a process of its own would import it for seconds
+
+    Repo.init(str(root)).close()
 
 
 def start(root: Path, request: str, **extra: str) -> subprocess.Popen[str]:

@@ -8,7 +8,6 @@ Shapes: B images, K classes, M image tokens, d_t text width, e joint embedding.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -23,6 +22,7 @@ from tests.reference.arithmetic import (
     softmax,
 )
 from tests.reference_baselines.towers import Model, image_feature, image_tokens, text_feature
+from tests.reference_baselines.transport import partial_transport
 
 State = Mapping[str, Tensor]
 Features = Callable[[Tensor, State, Sequence[str], Model], Tensor]
@@ -213,29 +213,6 @@ def fed_dualcoop(image: Tensor, state: State, names: Sequence[str], model: Model
         ]
         logits.append(model.scale * sum(parts[1:], parts[0]))
     return torch.stack(logits)
-
-
-def partial_transport(
-    similarity: Sequence[Sequence[float]],
-    epsilon: float = 0.1,
-    gamma: float = 0.8,
-    iterations: int = 100,
-    threshold: float = 1e-3,
-) -> list[list[float]]:
-    """COT with the scaling vectors themselves, not their logarithms: [M, 2] → T [M, 2]."""
-    tokens = len(similarity)
-    kernel = [[math.exp(-(1 - value) / epsilon) for value in row] for row in similarity]
-    a, b = 1 / tokens, gamma / 2
-    u, v = [1.0] * tokens, [1.0, 1.0]
-    for _ in range(iterations):
-        for i, row in enumerate(kernel):
-            u[i] = min(1.0, a / (row[0] * v[0] + row[1] * v[1]))
-        old = list(v)
-        for j in (0, 1):
-            v[j] = b / sum(row[j] * u[i] for i, row in enumerate(kernel))
-        if (abs(v[0] - old[0]) + abs(v[1] - old[1])) / 2 < threshold:
-            break
-    return [[u[i] * row[j] * v[j] for j in (0, 1)] for i, row in enumerate(kernel)]
 
 
 LOGITS: dict[str, Features] = {

@@ -34,7 +34,7 @@ def extract(archive: Path, target: Path) -> None:
     Parameters
     ----------
     archive : Path
-        Its kind is told from its content, not its name: public archives are misnamed.
+        Its kind follows from its content, not its name: public archives are misnamed.
     target : Path
         Made if missing. On an error it holds a part of the files; the caller discards it.
 

@@ -153,7 +153,7 @@ def missing(spec: DatasetSpec, path: Path, what: str) -> DataError:
 def hint(spec: DatasetSpec, path: Path) -> str:
     """Return what the user can do about a folder that is incomplete at `path`.
 
-    Nobody is told to delete images: a folder that was fetched may be renamed, and whatever a person
+    No hint asks to delete images: a folder that was fetched may be renamed, and whatever a person
     put there is completed.
     """
     folder = fetched_folder(path)

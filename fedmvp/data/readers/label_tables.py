@@ -36,7 +36,7 @@ def multiscene_tables(
 def mlrsnet_tables(spec: DatasetSpec, layout: MlrsnetTables, base: Path) -> Iterator[ImageFile]:
     """Read ``labels/<category>.csv``, whose columns are not in the same order in every file.
 
-    Two faults of public copies are told. Rows list more labels than any image has (13); `damaged`
+    Two faults of public copies are reported. Rows list more labels than any image has (13); `damaged`
     says whether they are refused or dropped. And where columns of a file are shifted, the class
     that its category is named after is missing in its rows.
 

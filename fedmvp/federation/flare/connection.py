@@ -18,7 +18,7 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Greeting:
-    """What came of it.
+    """The server's answer.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ class Greeting:
 
 
 def greet(kit: Kit) -> Greeting:
-    """Connect with the kit's certificate, and let the server say whether it takes it.
+    """Connect with the kit's certificate, and let the server say whether it accepts it.
 
     Raises
     ------
     ConfigError
-        When the server cannot be reached, is another one, or does not take the certificate.
+        When the server cannot be reached, is another one, or rejects the certificate.
     """
     entry = read_json(kit.startup / "fed_client.json")["servers"][0]
     host, _, port = entry["service"]["target"].rpartition(":")
@@ -59,9 +59,9 @@ def greet(kit: Kit) -> Greeting:
             return Greeting(where, cipher[0] if cipher else "", _skew(secure.getpeercert()))
     except ssl.SSLCertVerificationError as error:
         raise ConfigError(
-            f"the server's certificate is not taken ({error.verify_message})",
+            f"the server's certificate was rejected ({error.verify_message})",
             where=where,
-            hint="check the clock; ask the organiser whether this kit is of this federation",
+            hint="check the clock; ask the organiser whether this kit belongs to this federation",
         ) from None
     except ssl.SSLError as error:
         raise ConfigError(f"{_REFUSED} ({error.reason})", where=where, hint=_KIT) from None
@@ -74,7 +74,7 @@ def greet(kit: Kit) -> Greeting:
         ) from None
 
 
-_REFUSED = "the server does not take this site's certificate"
+_REFUSED = "the server rejected this site's certificate"
 _KIT = "ask the organiser for a new kit: `fedmvp federation renew`"
 
 

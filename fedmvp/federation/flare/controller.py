@@ -71,11 +71,11 @@ class FederationController(Controller):  # type: ignore[misc]
             self.system_panic(type(error).__name__, fl_ctx)
 
     def ask(self) -> None:
-        """Begin a new question: nobody has answered it yet."""
+        """Begin a new request, which nobody has answered yet."""
         self.heard.clear()
 
     def answered(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
-        """Take an answer in: FLARE calls this in a thread of its own."""
+        """Receive an answer: FLARE calls this in a thread of its own."""
         content = content_of(client_task.result)
         self.heard.add(client_task.client.name)
         client_task.result = None  # FLARE would keep it
@@ -85,7 +85,7 @@ class FederationController(Controller):  # type: ignore[misc]
         """Take note of a site that FLARE lost, so that nobody waits for the deadline."""
         if task.completion_status == TaskCompletionStatus.CLIENT_DEAD:
             for client in task.targets:
-                self.backend.lost(str(client), "is gone: it sends no sign of life")
+                self.backend.lost(str(client), "was lost: it sends no heartbeat")
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, ctx: FLContext
@@ -103,7 +103,7 @@ def _end_if(abort_signal: Signal) -> None:
 
 
 class Mail:
-    """Hands jobs to sites, and takes back those of the round before that were not fetched."""
+    """Sends jobs to sites, and withdraws those of the round before that were not fetched."""
 
     def __init__(self, controller: FederationController, fl_ctx: FLContext) -> None:
         self.controller = controller

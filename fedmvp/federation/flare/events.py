@@ -47,7 +47,7 @@ class Events:
 def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield whole events from byte `start` on, each with the byte after it.
 
-    A line a kill cut in two is passed over.
+    A line that a kill cut short is skipped.
     """
     if not path.is_file():
         return

@@ -36,19 +36,19 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
     Raises
     ------
     ConfigError
-        When the federation is not finished, no site let its counts out, or another federation of
+        When the federation is not finished, no site sent its counts, or another federation of
         this name was imported before.
     """
     if not is_whole(organiser, plan):
         raise ConfigError(
             "is not finished",
             where=organiser.root,
-            hint="run `fedmvp federation serve` to its end first",
+            hint="let `fedmvp federation serve` finish first",
         )
     counts = read_json(organiser.results / "counts.json")
     if not counts["accuracies"]:
         raise ConfigError(
-            "no site let counts of held-out images out, so there is nothing to compare",
+            "no site sent its counts on held-out images, so there is nothing to compare",
             where=organiser.results / "counts.json",
             hint="use the weights as they are: `fedmvp predict --weights`",
         )

@@ -21,7 +21,7 @@ def flare_version() -> str | None:
 
 
 def require_flare() -> None:
-    """Refuse to go on without the engine.
+    """Raise where the engine is not installed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``fedmvp site join``: a site that stays, and comes back after whatever ends its process."""
+"""``fedmvp site join``: keeps a site connected, and restarts its process whenever it ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def stay(kit: Kit, say: Callable[[str], None]) -> None:
             hint=f"write it: `fedmvp site init {kit.root} --images TREE --attributes FILE`",
         )
     output = kit.root / "flare.log"
-    say(f"{kit.name}: joined; Ctrl-C ends it; {output} and {kit.log} tell more")
+    say(f"{kit.name}: joined; Ctrl-C ends it; for details see {output} and {kit.log}")
     wait = _FIRST_S
     while True:
         began = time.monotonic()
@@ -46,7 +46,7 @@ def stay(kit: Kit, say: Callable[[str], None]) -> None:
         finally:
             process.stop()
         wait = _FIRST_S if time.monotonic() - began > _STEADY_S else min(2 * wait, _LONGEST_S)
-        say(f"{kit.name}: its process ended with {process.popen.returncode}; again in {wait:g} s")
+        say(f"{kit.name}: its process ended with {process.popen.returncode}; restart in {wait:g} s")
         _sleep(wait)
 
 

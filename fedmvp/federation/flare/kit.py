@@ -45,7 +45,7 @@ _UNUSED = (
 )
 _README = """\
 CA of the federation: whoever has cert.json can make a certificate of any site.
-Keep this folder offline (a stick in a safe), and bring it back for `fedmvp federation renew`.
+Keep this folder offline (a USB stick in a safe), and bring it back for `fedmvp federation renew`.
 """
 
 
@@ -72,7 +72,7 @@ def create_federation(
         raise ConfigError(
             "exists already",
             where=root,
-            hint="name another folder; new certificates: `fedmvp federation renew`",
+            hint="choose another folder, or renew certificates: `fedmvp federation renew`",
         )
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as scratch:
@@ -108,7 +108,7 @@ def renew_kits(
     require_flare()
     if not _authority_file(organiser.authority, settings).is_file():
         raise ConfigError(
-            "the CA is not here",
+            "the folder of the CA is missing",
             where=organiser.authority,
             hint="bring the folder back from where it is kept offline",
         )
@@ -184,7 +184,7 @@ def _issue(
 
 @contextlib.contextmanager
 def _private_files() -> Iterator[None]:
-    """Make what FLARE writes meanwhile its owner's alone."""
+    """Let only the owner read what FLARE writes meanwhile."""
     before = os.umask(0o077)
     try:
         yield
@@ -193,7 +193,7 @@ def _private_files() -> Iterator[None]:
 
 
 def _forget(path: Path, subjects: Sequence[str]) -> None:
-    """Take certificates out of the CA's book, so that provisioning issues new ones."""
+    """Remove certificates from the CA's list, so that provisioning issues new ones."""
     if not path.is_file():
         return
     book = json.loads(path.read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ class Organiser:
 
     @property
     def settings(self) -> Path:
-        """Where the server is, and how long is waited."""
+        """The server's address and the time limits."""
         return self.root / "federation.yaml"
 
     @property
@@ -73,7 +73,7 @@ class Organiser:
 
     @property
     def events(self) -> Path:
-        """A JSON line for whatever happens."""
+        """Events, a JSON line each."""
         return self.run / "events.jsonl"
 
     @property
@@ -83,7 +83,7 @@ class Organiser:
 
     @property
     def results(self) -> Path:
-        """What the federation leaves."""
+        """The result files."""
         return self.root / "results"
 
     @classmethod
@@ -105,7 +105,7 @@ class Organiser:
         return found
 
     def variables(self) -> dict[str, str]:
-        """Return what tells the server's processes where this folder is."""
+        """Return the environment through which the server's processes find this folder."""
         return {_FEDERATION: str(self.root)}
 
     @classmethod
@@ -190,8 +190,8 @@ class Kit:
         Parameters
         ----------
         workspace : Path
-            FLARE's; it is the kit, but in the simulator, which makes one for each site and is told
-            of the kits by ``FEDMVP_KITS``.
+            FLARE's: the kit itself, except in the simulator, which makes a workspace for each
+            site and finds the kits by ``FEDMVP_KITS``.
         """
         kits = os.environ.get(_KITS)
         return cls.open(Path(kits) / name if kits else workspace)

@@ -65,7 +65,7 @@ class Answering:
         reply: Any = decode(content, _REPLIES, self.shapes, limit=limit, where=where)
         if reply.client != self.client:
             raise MessageError(
-                "bears another client's name",
+                "carries another client's name",
                 where=where,
                 value=reply.client,
                 hint="this is a fault of the program: report it",

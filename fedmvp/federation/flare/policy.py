@@ -1,6 +1,6 @@
 """What others may do at a site and at the server: every right written out.
 
-FLARE's own kits grant an administrator everything, also to bring code along and to run shell
+FLARE's own kits grant an administrator everything, also to submit code and to run shell
 commands, and stream a site's error log to the server. Ours do not.
 """
 
@@ -50,7 +50,7 @@ def server_rights() -> dict[str, Any]:
 def site_rights() -> dict[str, Any]:
     """Return a site's authorization.json: the organiser's jobs of installed code, nothing else.
 
-    Not `view` and not `operate` either: they would tell its folders and its errors' texts.
+    Not `view` and not `operate` either: they would reveal its folders and its error messages.
     """
     return _policy({"submit_job", "manage_job"})
 

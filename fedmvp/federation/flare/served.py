@@ -20,11 +20,11 @@ from fedmvp.federation.plan import describe, load_plan, require_possible
 from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
 
-__all__ = ["Paused", "Served", "ToldBackend"]
+__all__ = ["ObservedBackend", "Paused", "Served"]
 
 
 class Paused(Exception):
-    """The job is to end at a round's border: the next one takes returned sites in."""
+    """The job ends between two rounds, so that the next one includes the sites that returned."""
 
 
 class Served:
@@ -82,8 +82,8 @@ class Served:
             When too few sites are left in a round, and whatever else ends a run.
         """
         out = self._agree(backend, [name for name in self.plan.clients if name in present])
-        told = ToldBackend(backend, self.organiser.pause, self.events, out, heard)
-        outcome = train_sites(self.plan, self.method, told, self.organiser.checkpoints)
+        observed = ObservedBackend(backend, self.organiser.pause, self.events, out, heard)
+        outcome = train_sites(self.plan, self.method, observed, self.organiser.checkpoints)
         self.events.write("evaluating")
         asked = [name for name in self.plan.clients if name not in out]
         counts = backend.evaluate(outcome.result.tensors, asked, outcome.since)
@@ -107,8 +107,8 @@ def _left_out(client: str, round_index: int, out: Mapping[str, str]) -> Failure:
     return Failure(client, round_index, f"site {client} {out[client]}", "")
 
 
-class ToldBackend:
-    """A backend that tells of each round and each site, and knows who is not there.
+class ObservedBackend:
+    """A backend that records each round and each site, and knows which sites are absent.
 
     Parameters
     ----------

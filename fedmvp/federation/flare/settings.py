@@ -41,13 +41,15 @@ class FederationSettings(Section):
     )
     port: int = Field(ge=1, le=65535, description="The server's only open port.")
     wait_s: Float = Field(
-        default=600.0, gt=0, description="For the agreed sites, before a start without some."
+        default=600.0,
+        gt=0,
+        description="Seconds to wait for all sites before starting without some.",
     )
     rejoin_s: Float = Field(
-        default=60.0, gt=0, description="For sites to be back, before a later job goes on."
+        default=60.0, gt=0, description="Seconds to wait for sites to reconnect before a later job."
     )
     round_deadline_s: Float = Field(
-        default=600.0, gt=0, description="For a site's answer in a round, in seconds."
+        default=600.0, gt=0, description="Seconds to wait for a site's answer in a round."
     )
 
 
@@ -70,7 +72,7 @@ def require_site_names(names: tuple[str, ...], host: str) -> None:
             "is the name of the server",
             where=f"{where}: --site",
             value=taken[0],
-            hint="name the site after its town or house",
+            hint="name the site after its town or institution",
         )
 
 
@@ -143,4 +145,4 @@ def read_settings(organiser: Organiser) -> FederationSettings:
 def write_settings(path: Path, settings: FederationSettings) -> None:
     """Write federation.yaml."""
     text: str = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, width=100)
-    write_text(path, f"# The server and its patience; what is trained stands in plan.json.\n{text}")
+    write_text(path, f"# The server and its time limits; what is trained is in plan.json.\n{text}")

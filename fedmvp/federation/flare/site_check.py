@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fedmvp.errors import FedMVPError, told
+from fedmvp.errors import FedMVPError, error_line
 from fedmvp.federation.flare.connection import greet
 from fedmvp.federation.flare.installed import flare_version, require_flare
 from fedmvp.federation.flare.layout import Kit
@@ -56,7 +56,9 @@ def _guarded(check: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
     except FedMVPError as error:
         yield Line(check, False, f"{error.where}: {error.what}", error.hint)
     except OSError as error:
-        yield Line(check, False, told(error, "check the path and its permissions") or str(error))
+        yield Line(
+            check, False, error_line(error, "check the path and its permissions") or str(error)
+        )
 
 
 def _engine() -> Iterator[Line]:
@@ -136,7 +138,7 @@ def _leaving(site: Site, config: SiteConfig) -> Iterator[Line]:
     metrics = ", ".join(site.metrics) or "no metric"
     yield Line("would leave", True, f"each round: {metrics}, the phase, the number of images")
     counts = (
-        f"counts of right and all held-out images, of groups of {config.minimum.group} and more"
+        f"counts of correct and of all held-out images, by group of at least {config.minimum.group}"
         if site.evaluates
         else "no counts"
     )

@@ -52,7 +52,7 @@ def held(organiser: Organiser) -> Iterator[None]:
         lock.acquire(timeout=2.0)
     except Timeout:
         raise ConfigError(
-            "is being served already", where=organiser.root, hint="stop the other `serve` first"
+            "is already being served", where=organiser.root, hint="stop the other `serve` first"
         ) from None
     with lock:
         yield
@@ -125,7 +125,7 @@ class Supervisor:
                 run.error or "the engine ended the job and did not say why",
                 where=f"round {run.round}" if run.round is not None else "before the first round",
                 hint=f"see {self.organiser.events} and {self.organiser.server}; "
-                "run again to go on: finished rounds are kept",
+                "run this again to continue: finished rounds are kept",
             )
 
     def _serve(self) -> None:
@@ -186,7 +186,7 @@ class Supervisor:
         self.events.write("waited", present=present, missing=missing)
         if len(present) < self.minimum:
             raise ClientFailure(
-                f"{len(present)} of {len(self.plan.clients)} sites came in "
+                f"{len(present)} of {len(self.plan.clients)} sites connected within "
                 f"{wait_s:g} s, {self.minimum} are needed; missing: "
                 f"{', '.join(missing)}",
                 where="federation.yaml: wait_s",
@@ -201,7 +201,7 @@ class Supervisor:
         return job
 
     def _follow(self, job: str) -> None:
-        """Return when the job is over: by the engine's word, or since its server is gone."""
+        """Return when the job is over: because the engine says so, or its server ended."""
         heard = time.monotonic()
         # A round's deadline, and as much again for starting: whoever says nothing longer is stale.
         patience = 2 * self.settings.round_deadline_s + _SERVER_S
@@ -216,7 +216,7 @@ class Supervisor:
             self._pause()
 
     def _runs(self, job: str) -> bool:
-        """Tell whether the job may still get further; a server that is slow to answer counts."""
+        """Tell whether the job may still make progress; a server that is slow to answer counts."""
         if self.server is None or not self.server.running:
             return False
         if not self._reachable():

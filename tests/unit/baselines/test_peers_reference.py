@@ -41,7 +41,7 @@ def test_logits(shaped: Backbone, name: str, who: str) -> None:
     reference = {**LOGITS, **GLOBAL} if who == "server" else LOGITS
     method = create(name, shaped)
     method.enter(None if who == "server" else method.first_phase)
-    data = client(shaped, images=1 if shaped.spec.vision.width > 500 else 2)
+    data = client(shaped, images=2)
     images = shaped.normalise(data.images)
     names, model, state = spoken(data.classes.names), plain(shaped), doubles(method)
     with torch.no_grad():

@@ -26,7 +26,7 @@ from tests.toys import NAMES, federation, shake, toy_bank, toy_client
 pytestmark = pytest.mark.usefixtures("words")
 
 TOLERANCE = 1e-5
-SHAPES = ["tiny", "picto", pytest.param("vit_b16", marks=pytest.mark.slow)]
+SHAPES = ["tiny", "quick", "picto"]
 TRAINED = sorted(set(LOGITS) - {"zero_shot", "zero_shot_ensemble"})
 
 
@@ -84,7 +84,7 @@ def test_no_method_is_left_out() -> None:
 @pytest.mark.parametrize("name", LOGITS)
 def test_logits(shaped: Backbone, name: str) -> None:
     method = create(name, shaped)
-    data = client(shaped, images=1 if shaped.spec.vision.width > 500 else 2)
+    data = client(shaped, images=2)
     method.enter(method.first_phase)
     images = shaped.normalise(data.images)
     names, model, state = spoken(data.classes.names), plain(shaped), doubles(method)

@@ -11,9 +11,7 @@ from torch import Tensor
 from fedmvp.clip.backbone import Backbone
 from fedmvp.methods.fedotp import FedOTP
 from fedmvp.methods.transport import transport_plan
-from tests.reference_baselines.methods import (
-    partial_transport,
-)
+from tests.reference_baselines.transport import partial_transport
 from tests.toys import NAMES, toy_bank, toy_client
 from tests.unit.baselines.started import TOLERANCE, create, gradients
 from tests.unit.baselines.test_reference import client, gap

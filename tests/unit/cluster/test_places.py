@@ -59,7 +59,7 @@ def test_more_jobs_than_gpus_share_them() -> None:
     [
         (None, [0, 4], ("this machine has 4 GPUs", "cuda:4", "--gpus")),
         (None, [1, 1], ("a GPU is named twice", "1,1")),
-        (1, [0, 1], ("2 GPUs, and stages for 1 of them", "--jobs")),
+        (1, [0, 1], ("2 GPUs, but stages for only 1 of them", "--jobs")),
     ],
 )
 def test_gpus_that_cannot_be_used(

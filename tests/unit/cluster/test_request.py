@@ -11,7 +11,7 @@ from pipeline.cluster.request import Request
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"remote": "storage"}, ("--remote", "it goes with --address")),
+        ({"remote": "storage"}, ("--remote", "use it together with --address")),
         ({"address": "auto", "gpus": "0"}, ("--gpus", "Ray shares out the GPUs")),
         ({"address": "auto", "memory_gib": 3.0}, ("--memory", "Ray shares out")),
     ],

@@ -124,9 +124,9 @@ def test_the_preprocessing_is_that_of_the_backbone(result: Path) -> None:
         (("absent", "out"), "absent"),
         (("RESULT", "out", "--fold", "other"), "no such fold"),
         (("RESULT", "out", "--dataset", "food"), "not a dataset of the run"),
-        (("RESULT", "full"), "full: is there already"),
-        (("RESULT", "full", "--force"), "is no export, so it is not replaced"),
-        (("RESULT", "image0.png"), "is there already"),
+        (("RESULT", "full"), "full: already exists"),
+        (("RESULT", "full", "--force"), "is not an export, so it is not replaced"),
+        (("RESULT", "image0.png"), "already exists"),
         (("RESULT", "out", "--public"), "nothing is uploaded"),
         (("RESULT", "out", "--push-to-hub", "toys"), "give USER/NAME"),
     ],
@@ -192,6 +192,6 @@ def test_a_hub_that_refuses_is_one_line(result: Path, monkeypatch: pytest.Monkey
         monkeypatch.setenv("HF_ENDPOINT", state.address)
         output = export(str(result), "out", "--push-to-hub", "ann/toys", code=2)
     line = output.splitlines()[-1]
-    assert line.startswith("error: ann/toys: the hub did not take it")
+    assert line.startswith("error: ann/toys: the Hub refused the upload")
     assert "hf_secret" not in output
     assert Path("out/model.json").is_file()

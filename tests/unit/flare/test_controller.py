@@ -14,7 +14,7 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import MessageError
 from fedmvp.federation.flare.events import Events, read_events
 from fedmvp.federation.flare.opening import Answering
-from fedmvp.federation.flare.served import Paused, ToldBackend
+from fedmvp.federation.flare.served import ObservedBackend, Paused
 from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
 from fedmvp.federation.wire import Refusal, TrainReply, encode
@@ -74,7 +74,7 @@ def engine(tiny: Backbone, tmp_path: Path) -> Engine:
 def train(engine: Engine, folder: Path, **changes: Any) -> Any:
     backend = engine.backend()
     events = Events(folder / "events.jsonl")
-    told = ToldBackend(
+    told = ObservedBackend(
         backend, folder / "pause", events, changes.get("out", {}), engine.controller.heard
     )
     return train_sites(engine.loopback.plan, backend.method, told, folder / "rounds").result
@@ -99,7 +99,7 @@ def test_a_site_the_engine_lost_costs_no_deadline(engine: Engine, tmp_path: Path
     engine.dead = ("beta",)
     found = train(engine, tmp_path)
     assert {(f["client"], f["error"]) for f in found.failures} == {
-        ("beta", "site beta is gone: it sends no sign of life")
+        ("beta", "site beta was lost: it sends no heartbeat")
     }
     missed = [e for _, e in read_events(tmp_path / "events.jsonl") if e["event"] == "missed"]
     assert {(event["site"], event["heard"]) for event in missed} == {("beta", False)}
@@ -121,7 +121,7 @@ def test_a_pause_ends_the_job_at_a_rounds_border_and_the_next_goes_on(
     expected, _ = in_process(engine.loopback)
     backend = engine.backend()
     events = Events(tmp_path / "events.jsonl")
-    told = ToldBackend(backend, tmp_path / "pause", events, {}, engine.controller.heard)
+    told = ObservedBackend(backend, tmp_path / "pause", events, {}, engine.controller.heard)
     run = told.run
 
     def pausing(*words: Any, **named: Any) -> Any:

@@ -81,6 +81,20 @@ def test_a_sync_with_nothing_new_brings_artifacts_home(
     (folder,) = artifacts(there).values()
     assert (folder / "result/run.json").is_file()
     assert folder.is_relative_to(there)
+    assert not root.exists()
+
+
+def test_artifacts_lost_in_a_move_are_written_to_the_new_place(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    """Also by a process that wrote to the old one."""
+    write_result()
+    sync(root)
+    there = root.rename(root.parent / "elsewhere")
+    shutil.rmtree(there / ".fedmvp/mlruns")
+    assert len(sync(there).updated) == 1
+    assert not root.exists()
+    assert_equal_to_files(open_client(tracking_uri(there)), there)
 
 
 def test_a_place_of_ones_own_choice_stays(
