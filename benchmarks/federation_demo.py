@@ -113,7 +113,7 @@ def report(made: Path) -> None:
     for site, groups in counts["sites"].items():
         for group, numbers in groups.items():
             print(f"{site:6} {group:6} {numbers['right'][0]:3} of {numbers['total'][0]:3} right")
-    for group, accuracy in counts["accuracies"].items():
+    for group, accuracy in counts["metrics"].items():
         print(f"all    {group:6} {accuracy:.1%}")
 
 

@@ -24,7 +24,7 @@ class HeldElsewhere(Exception):
         self.holder = holder
 
 
-def hold(path: Path, patience_s: float) -> AcquireReturnProxy:
+def hold(path: Path, patience_s: float) -> AcquireReturnProxy[FileLock]:
     """Take the lock, with this process's number in its file; the end of a ``with`` frees it.
 
     Parameters

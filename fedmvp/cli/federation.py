@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,6 +33,10 @@ def init(
     method: Annotated[str, typer.Option(help="A name that `fedmvp methods` shows.")] = "fedmvp",
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 1,
     rounds: Annotated[int | None, typer.Option(help="In place of params.yaml's.")] = None,
+    task: Annotated[
+        Literal["single", "multi"],
+        typer.Option(help="Whether images show one class each, or many."),
+    ] = "single",
     minimum_sites: Annotated[
         int | None, typer.Option(help="Fewest answers of a round; else more than half.")
     ] = None,
@@ -73,6 +77,7 @@ def init(
         backbone_sha256=BackboneSpec.model_validate(read_json(backbone / "spec.json")).tower_sha256,
         rounds=rounds,
         minimum_sites=minimum_sites,
+        task=task,
     )
     made = create_federation(folder, settings, plan, backbone)
     say(f"settings {made.settings}")

@@ -237,7 +237,8 @@ def _backbone() -> list[bytes]:
 def _message() -> list[bytes]:
     import torch
 
-    from fedmvp.federation.wire import EvaluateReply, Refusal, TrainJob, TrainReply, encode
+    from fedmvp.federation.messages import EvaluateReply, Refusal, TrainJob, TrainReply
+    from fedmvp.federation.wire import encode
 
     tensors = {"w": torch.ones(2, 3)}
     return [

@@ -265,7 +265,8 @@ def backbone(data: bytes) -> None:
 
 def message(data: bytes) -> None:
     """Read what a site, or a server, sends."""
-    from fedmvp.federation.wire import EvaluateReply, Refusal, TrainJob, TrainReply, decode, encode
+    from fedmvp.federation.messages import EvaluateReply, Refusal, TrainJob, TrainReply
+    from fedmvp.federation.wire import decode, encode
 
     kinds: tuple[type[TrainJob | TrainReply | EvaluateReply | Refusal], ...]
     kinds = (TrainJob, TrainReply, EvaluateReply, Refusal)

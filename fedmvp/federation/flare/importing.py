@@ -46,7 +46,7 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
             hint="run `fedmvp federation serve` to its end first",
         )
     counts = read_json(organiser.results / "counts.json")
-    if not counts["accuracies"]:
+    if not counts["metrics"]:
         raise ConfigError(
             "no site let counts of held-out images out, so there is nothing to compare",
             where=organiser.results / "counts.json",
@@ -60,7 +60,7 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
         write_bytes(folder / name, (organiser.results / name).read_bytes())
     write_csv(folder / "targets.csv", TARGET_COLUMNS, _targets(counts, plan))
     write_json(folder / "explain.json", {"images": []})
-    write_json(folder / "metrics.json", counts["accuracies"])
+    write_json(folder / "metrics.json", counts["metrics"])
     write_json(folder / "run.json", record)
     return key
 

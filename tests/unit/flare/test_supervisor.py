@@ -70,7 +70,7 @@ class World:
     # What jobs do.
     def finishes(self) -> str:
         self.done = True
-        self.events.write("finished", accuracies={})
+        self.events.write("finished", metrics={})
         return "FINISHED:COMPLETED"
 
     def dies_in(self, index: int) -> Callable[[], str]:
