@@ -176,9 +176,9 @@ def status(
 
 @app.command(name="import")
 def import_results(folder: _Folder) -> None:
-    """Place a finished federation's files under results/, for MLflow and `predict`.
+    """Place a finished federation's files under results/: for MLflow, report, predict, export.
 
-    Not for the report: its stage reads what `dvc repro` can make again, and a federation it cannot.
+    The report has a section of its own for federations, since `dvc repro` cannot make them again.
     """
     from fedmvp.federation.flare.importing import import_results as place
     from fedmvp.federation.flare.layout import Organiser
@@ -187,7 +187,7 @@ def import_results(folder: _Folder) -> None:
     organiser = Organiser.open(folder)
     key = place(organiser, load_plan(organiser.plan))
     say(f"results  {key.folder()}")
-    say("next     fedmvp track sync")
+    say("next     fedmvp track sync; dvc repro report")
 
 
 def _params() -> Params:

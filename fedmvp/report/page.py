@@ -15,6 +15,7 @@ from fedmvp.evaluation.sanity import below_chance
 from fedmvp.report import figures, page_tables, narrative
 from fedmvp.report.attention import ImageLoader, galleries
 from fedmvp.report.comparisons import Comparisons
+from fedmvp.report.federations import federation_parts
 from fedmvp.wording import count_text
 from fedmvp.report.losses import losses
 from fedmvp.report.partition_chart import partition_panels
@@ -97,6 +98,7 @@ def render(
             if study.partitions[run.setting].task == "single"
             for target in below_chance(vars(t) for t in run.targets)
         ],
+        federations=federation_parts(study.federations),
         failures=[(run, failure) for run in study.runs for failure in run.failures],
         evidence=EVIDENCE,
         any_published=any(study.published.values()),

@@ -11,6 +11,7 @@ from fedmvp.files import write_json
 from fedmvp.csv_files import write_csv
 from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.estimates import Estimate, estimate
+from fedmvp.report.federations import FEDERATION_COLUMNS, federation_rows
 from fedmvp.report.format import fixed
 from fedmvp.report.personal import PERSONAL_COLUMNS, personal_rows
 from fedmvp.report.protocols import split_metric
@@ -79,6 +80,8 @@ def write_tables(study: Study, comparisons: Comparisons, out_dir: Path) -> None:
                "split_detail", "subset"], _datasets(study))
     if personal := list(personal_rows(study)):
         write_csv(tables / "personal.csv", PERSONAL_COLUMNS, personal)
+    if federations := list(federation_rows(study.federations)):
+        write_csv(tables / "federations.csv", FEDERATION_COLUMNS, federations)
     write_csv(plots / "rounds.csv",
               ["setting", "method", "seed", "round", *curve_names(study.runs), "accuracy_lowest",
                "bytes_up", "bytes_down"],

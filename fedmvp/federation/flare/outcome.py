@@ -12,7 +12,7 @@ from fedmvp.errors import DataError
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.plan import Plan
 from fedmvp.federation.rounds import FederationResult
-from fedmvp.federation.site_evaluation import SiteCounts
+from fedmvp.federation.site_evaluation import Counts, SiteCounts, metrics_of
 from fedmvp.files import read_json, sha256_json, write_bytes, write_json
 from fedmvp.results.rounds import MULTI_ROUND_COLUMNS, ROUND_COLUMNS
 from fedmvp.results.weights import round_name, tensor_name
@@ -48,9 +48,18 @@ def _counts(counts: SiteCounts) -> dict[str, Any]:
         "groups": counts.groups,
         "metrics": counts.metrics(),
         "sites": counts.sites,
+        "scores": {
+            site: {group: _score(entry) for group, entry in groups.items()}
+            for site, groups in counts.sites.items()
+        },
         "withheld": counts.withheld,
         "failures": [{"client": each.client, "error": each.error} for each in counts.failures],
     }
+
+
+def _score(counts: Counts) -> dict[str, Any]:
+    numbers = {end.lstrip("_") or "accuracy": value for end, value in metrics_of(counts).items()}
+    return {"images": counts["total"][0], "numbers": numbers}
 
 
 def _record(plan: Plan) -> dict[str, Any]:
