@@ -77,7 +77,7 @@ def test_mlflow_has_a_run_of_engine_flare(inside: Path) -> None:
     client = MlflowClient(store)
     (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
     assert run.data.tags["engine"] == "flare"
-    assert run.data.params["sites"] == '["north", "south", "east"]'
+    assert run.data.params["sites"] == '["north", "south", "far-east"]'
     assert run.data.metrics["known"] == 0.75
     assert [m.value for m in client.get_metric_history(run.info.run_id, "train/loss")] == [2.0, 1.0]
 
