@@ -59,14 +59,14 @@ sys.exit(SimulatorRunner(job, workspace, clients=clients, threads=int(threads)).
 """
 
 
-def made(folder: Path, count: int, port: int) -> Organiser:
+def made(folder: Path, method: str, count: int, port: int) -> Organiser:
     """Make a federation whose sites have embedded images, two classes each."""
     sites = tuple(f"site-{number:02d}" for number in range(1, count + 1))
     site_trees(folder, sites, CLASSES)
     backbone = prepare_backbone(BackboneChoice("pictoclip"))
     plan = new_plan(
         load_params(Path(__file__).parents[1] / "fedmvp/profiles/default.yaml"),
-        "promptfl",
+        method,
         name="cost",
         sites=sites,
         seed=1,
@@ -166,12 +166,12 @@ def running(organiser: Organiser, sites: Sequence[str]) -> Iterator[tuple[int, l
             process.wait()
 
 
-def over_tls(folder: Path) -> Iterator[tuple[str, str]]:
+def over_tls(folder: Path, method: str) -> Iterator[tuple[str, str]]:
     """Yield what was measured of three sites as processes, with its name."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    organiser, wire = made(folder, TLS_SITES, port), Wire(port)
+    organiser, wire = made(folder, method, TLS_SITES, port), Wire(port)
     plan = load_plan(organiser.plan)
     for site in plan.clients:  # through the counter
         path = Kit.open(organiser.kits / site).startup / "fed_client.json"
@@ -217,9 +217,9 @@ def over_tls(folder: Path) -> Iterator[tuple[str, str]]:
         yield f"memory, training: {role}", f"{busy[role]:.0f} MiB"
 
 
-def simulated(folder: Path, count: int) -> tuple[float, float]:
+def simulated(folder: Path, method: str, count: int) -> tuple[float, float]:
     """Return seconds of a round of so many sites in the simulator, and in one process."""
-    organiser = made(folder, count, 8002)
+    organiser = made(folder, method, count, 8002)
     wall, _ = in_process(organiser, folder / "here")
     workspace = folder / "simulator"
     write_json(workspace / "local" / "resources.json", site_resources())
@@ -248,16 +248,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sites", default="3,10,30", help="of the simulator")
+    parser.add_argument("--method", default="promptfl", help="what is trained, and travels")
     chosen = parser.parse_args(arguments)
     counts = [int(part) for part in chosen.sites.split(",")]
     with tempfile.TemporaryDirectory(prefix="fedmvp-cost.") as scratch:
-        print(f"| {TLS_SITES} sites over TLS, {ROUNDS} rounds | |\n|---|---|", flush=True)
-        for name, value in over_tls(Path(scratch) / "tls"):
+        print(
+            f"| {TLS_SITES} sites over TLS, {ROUNDS} rounds of {chosen.method} | |\n|---|---|",
+            flush=True,
+        )
+        for name, value in over_tls(Path(scratch) / "tls", chosen.method):
             print(f"| {name} | {value} |", flush=True)
         print("\n| sites, simulator | a round | in one process | overhead | a site |")
         print("|---|---|---|---|---|", flush=True)
         for count in counts:
-            there, here = simulated(Path(scratch) / f"sim{count}", count)
+            there, here = simulated(Path(scratch) / f"sim{count}", chosen.method, count)
             over = there - here
             print(
                 f"| {count} | {there:.2f} s | {here:.2f} s | {over:.2f} s | {over / count:.3f} s |",
