@@ -15,6 +15,7 @@ import sys
 import time
 import zipfile
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,8 +27,8 @@ CLASSES, ROUNDS, PORT = 12, 6, 8042
 GRACE_S = 30
 
 
-def site_trees(folder: Path) -> None:
-    """Give each site a dozen classes nobody else has, and their recorded attributes."""
+def site_trees(folder: Path, sites: Sequence[str] = SITES, classes: int = CLASSES) -> None:
+    """Give each site some classes nobody else has, and their recorded attributes."""
     with RECORDED.open(encoding="utf-8") as file:
         texts = {entry["class"]: entry["attributes"] for entry in map(json.loads, file)}
     with zipfile.ZipFile(ARCHIVE) as archive:
@@ -39,8 +40,8 @@ def site_trees(folder: Path) -> None:
         usual = sorted(
             (name for name in images if name in texts), key=lambda name: (-len(images[name]), name)
         )
-        for number, site in enumerate(SITES):
-            own = sorted(usual[number :: len(SITES)][:CLASSES])
+        for number, site in enumerate(sites):
+            own = sorted(usual[number :: len(sites)][:classes])
             for category in own:
                 target = folder / site / "images" / category
                 target.mkdir(parents=True)
@@ -113,7 +114,7 @@ def report(made: Path) -> None:
     for site, groups in counts["sites"].items():
         for group, numbers in groups.items():
             print(f"{site:6} {group:6} {numbers['right'][0]:3} of {numbers['total'][0]:3} right")
-    for group, accuracy in counts["accuracies"].items():
+    for group, accuracy in counts["metrics"].items():
         print(f"all    {group:6} {accuracy:.1%}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,6 +35,10 @@ def init(
     rounds: Annotated[
         int | None, typer.Option(help="Rounds, in place of those of params.yaml.")
     ] = None,
+    task: Annotated[
+        Literal["single", "multi"],
+        typer.Option(help="Whether images show one class each, or many."),
+    ] = "single",
     minimum_sites: Annotated[
         int | None,
         typer.Option(help="Fewest sites that must answer in a round; by default more than half."),
@@ -76,6 +80,7 @@ def init(
         backbone_sha256=BackboneSpec.model_validate(read_json(backbone / "spec.json")).tower_sha256,
         rounds=rounds,
         minimum_sites=minimum_sites,
+        task=task,
     )
     made = create_federation(folder, settings, plan, backbone)
     say(f"settings {made.settings}")
@@ -175,9 +180,9 @@ def status(
 
 @app.command(name="import")
 def import_results(folder: _Folder) -> None:
-    """Place a finished federation's files under results/, for MLflow and `predict`.
+    """Place a finished federation's files under results/: for MLflow, report, predict, export.
 
-    Not for the report: its stage reads what `dvc repro` can make again, and a federation it cannot.
+    The report has a section of its own for federations, since `dvc repro` cannot make them again.
     """
     from fedmvp.federation.flare.importing import import_results as place
     from fedmvp.federation.flare.layout import Organiser
@@ -186,7 +191,7 @@ def import_results(folder: _Folder) -> None:
     organiser = Organiser.open(folder)
     key = place(organiser, load_plan(organiser.plan))
     say(f"results  {key.folder()}")
-    say("next     fedmvp track sync")
+    say("next     fedmvp track sync; dvc repro report")
 
 
 def _params() -> Params:

@@ -29,6 +29,14 @@ def init(
     attributes: Annotated[
         Path, typer.Option(metavar="FILE", help="Attribute texts of each class, JSON.")
     ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Of images that show many classes: columns image, a path in TREE, and classes, "
+            "with ; between them.",
+        ),
+    ] = None,
     template: Annotated[str, typer.Option(help="Prompt template of a class.")] = "a photo of a {}.",
     known: Annotated[
         str, typer.Option(help="all, or half: the first half is trained on, the rest is new.")
@@ -44,7 +52,7 @@ def init(
 
     found = Kit.open(kit)
     choice = BackboneChoice(backbone, backbone_weights, pretrained)
-    write_site(found, images, attributes, choice, template=template, known=known)
+    write_site(found, images, attributes, choice, template=template, known=known, labels=labels)
     say(f"site     {found.site}: edit it to share less")
     say(f"policy   {found.local}: jobs of installed code alone; no shell, no logs to the server")
     say(f"next     fedmvp site check {kit}")

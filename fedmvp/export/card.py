@@ -15,6 +15,7 @@ from fedmvp.evaluation.bootstrap import Interval, metric_intervals
 from fedmvp.evaluation.domain import domain_of
 from fedmvp.methods import method_title
 from fedmvp.prediction.description import Bundle
+from fedmvp.results.federations import is_federation
 from fedmvp.results.predictions import read_predictions
 from fedmvp.results.record import read_metrics, read_record
 from fedmvp.results.rounds import read_rounds
@@ -36,7 +37,7 @@ tags: [federated-learning, prompt-learning, clip, {method}]
 ```python
 import fedmvp
 model = fedmvp.load("{folder}")
-print(model.classify("photo.png").{answer})
+print(model.classify("photo.png"{classes}).{answer})
 ```
 
 `{folder}` is this folder; `classes=[…]` and `attributes={{…}}` choose other classes. The package
@@ -71,6 +72,7 @@ def model_card(bundle: Bundle, spec: BackboneSpec, result: Path, *, fold: str | 
         folder=".",
         version=fedmvp.__version__,
         answer="top(3)" if bundle.multilabel is None else "shown",
+        classes="" if bundle.candidates else ', classes=["…", "…"]',
         what=f"{title}, trained by a federation in the setting `{record.key.setting}` with seed "
         f"{record.key.seed}: what it learned, the classes it knows with their texts encoded, and "
         "how an image is prepared. Images never left their clients; what they sent was averaged.",
@@ -92,6 +94,12 @@ def model_card(bundle: Bundle, spec: BackboneSpec, result: Path, *, fold: str | 
 
 
 def _data(bundle: Bundle) -> Iterator[str]:
+    if not bundle.candidates:
+        yield (
+            "Sites trained it on images and classes of their own, which nobody else was told. "
+            "Classes, and attributes for a method that reads them, are given when it is used."
+        )
+        return
     yield "| dataset | classes | attributes | template |"
     yield "|---|---|---|---|"
     for name, known in bundle.candidates.items():
@@ -128,6 +136,11 @@ def _accuracy(result: Path, fold: str | None) -> Iterator[str]:
         yield "It was not evaluated."
         return
     metrics = read_metrics(result / "metrics.json")
+    if is_federation(result):
+        yield "Counted by the sites on their own held-out images, and added up; in percent.\n"
+        yield "| metric | value |\n|---|---|"
+        yield from (_row(name, f"{100 * value:.1f}") for name, value in metrics.items())
+        return
     targets = read_targets(result / "targets.csv")
     intervals = _intervals(result, targets)
     yield (

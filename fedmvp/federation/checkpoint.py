@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError
 from fedmvp.federation.waiting import time_left
 from fedmvp.files import remove_partial, sha256_bytes, write_bytes
+from fedmvp.process_lock import HeldElsewhere, hold
 
 __all__ = ["Checkpoint", "CheckpointFolder"]
 
@@ -139,25 +138,22 @@ class CheckpointFolder:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         path = self.path.with_name(f"{self.path.name}.lock")
-        lock = FileLock(path)
         try:
-            lock.acquire(timeout=patience_s)
-        except Timeout:
-            holder = path.read_text(encoding="utf-8")
+            lock = hold(path, patience_s)
+        except HeldElsewhere as other:
             left = time_left(self.path, rounds) if rounds else None
             raise CheckpointError(
-                f"process {holder or '(unknown)'} is training this run (was the `dvc` that started "
+                f"process {other.holder} is training this run (was the `dvc` that started "
                 f"it killed?); waited {patience_s:g} s",
                 where=self.path,
                 hint=f"wait until it has ended{f' ({left})' if left else ''}, or stop it with "
-                f"`kill {holder}`, and run again: finished rounds are kept",
+                f"`kill {other.holder}`, and run again: finished rounds are kept",
             ) from None
         except OSError as error:
             error.add_note("set FEDMVP_SCRATCH to a folder on a disk that has file locks")
             error.filename = str(path)
             raise
         with lock:
-            path.write_text(str(os.getpid()), encoding="utf-8")
             remove_partial(self.path)
             try:
                 yield

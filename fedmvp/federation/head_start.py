@@ -10,6 +10,7 @@ Shapes: B images, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,10 +26,39 @@ from fedmvp.methods.frozen_image import FrozenImageMethod, frozen_batch
 from fedmvp.methods.multilabel_head import MultiLabelHead
 from fedmvp.partition.model import Client
 
-__all__ = ["start_head"]
+__all__ = ["HeadSums", "client_sums", "start_head", "start_with"]
 
 _IMAGES, _BATCH = 32, 16
 """Images of a client whose cosines are summed, and how many go through together."""
+
+
+@dataclass(frozen=True)
+class HeadSums:
+    """What a client sends; sums of them are those of all clients.
+
+    Parameters
+    ----------
+    similarity : float
+        Sum of pooled cosines over images and classes.
+    compared : int
+        Of how many cosines.
+    positive, known : int
+        Pairs of image and class that are known to be shown, and known at all.
+    """
+
+    similarity: float = 0.0
+    compared: int = 0
+    positive: int = 0
+    known: int = 0
+
+    def __add__(self, other: HeadSums) -> HeadSums:
+        """Return the sums of both together."""
+        return HeadSums(
+            self.similarity + other.similarity,
+            self.compared + other.compared,
+            self.positive + other.positive,
+            self.known + other.known,
+        )
 
 
 def start_head(
@@ -41,27 +71,45 @@ def start_head(
     DataError
         When no client knows of a positive label, or of a negative one.
     """
-    head = method.head
-    if not isinstance(head, MultiLabelHead):
+    if not isinstance(method.head, MultiLabelHead):
         return
-    method.enter(None)
-    similarity, compared, positive, known = 0.0, 0, 0, 0
+    sums = HeadSums()
     for client in clients:
-        data = client_data(client, banks, load_images, head)
-        positive += int((data.labels == 1).sum())
-        known += int((data.labels != -1).sum())
-        for start in range(0, min(_IMAGES, len(data)), _BATCH):
-            cosines = _cosines(method, head, data, start)
-            similarity += float(cosines.double().sum())
-            compared += cosines.numel()
-    if not 0 < positive < known:
+        sums += client_sums(method, client_data(client, banks, load_images, method.head))
+    start_with(method, sums)
+
+
+def start_with(method: Method, sums: HeadSums) -> None:
+    """Set the head's b from all clients' sums.
+
+    Raises
+    ------
+    DataError
+        See `start_head`.
+    """
+    assert isinstance(method.head, MultiLabelHead)
+    if not 0 < sums.positive < sums.known:
         raise DataError(
             "the clients know of no positive label, or of no negative one",
             where="partition",
-            value=f"{positive} positive of {known} known",
+            value=f"{sums.positive} positive of {sums.known} known",
             hint="lower `missing` or raise `known` of partition.annotations",
         )
-    head.start(similarity / compared, positive / known)
+    method.head.start(sums.similarity / sums.compared, sums.positive / sums.known)
+
+
+def client_sums(method: Method, data: ClientData) -> HeadSums:
+    """Return a client's sums, by the method's tensors as they are."""
+    head = method.head
+    assert isinstance(head, MultiLabelHead)
+    method.enter(None)
+    similarity, compared = 0.0, 0
+    for start in range(0, min(_IMAGES, len(data)), _BATCH):
+        cosines = _cosines(method, head, data, start)
+        similarity += float(cosines.double().sum())
+        compared += cosines.numel()
+    positive, known = int((data.labels == 1).sum()), int((data.labels != -1).sum())
+    return HeadSums(similarity, compared, positive, known)
 
 
 @torch.no_grad()

@@ -19,7 +19,14 @@ from fedmvp.errors import ConfigError
 from fedmvp.federation.aggregation.robust import require_tolerance
 from fedmvp.files import read_json, sha256_json, write_json
 from fedmvp.methods.base import Method, MethodParams
-from fedmvp.methods.build import build_method, load_method, method_params, resolved_federation
+from fedmvp.methods.build import (
+    build_method,
+    load_method,
+    method_params,
+    require_head,
+    resolved_federation,
+)
+from fedmvp.multilabel_config import MultiLabelParams
 
 __all__ = [
     "Plan",
@@ -61,6 +68,11 @@ class Plan(Section):
     seed: int = Field(ge=0, description="Of initial tensors, cohorts, batches and views.")
     clients: tuple[str, ...] = Field(min_length=1, description="The sites, in the order of sums.")
     backbone: PlanBackbone = Field(description="Its section is below.")
+    multilabel: MultiLabelParams | None = Field(
+        default=None,
+        description="The section `multilabel` of params.yaml, whole, where images show many "
+        "classes; null: one.",
+    )
     forwards_updates: bool = Field(
         default=False,
         description="Whether sites agree to be sent what single other sites learned, as it is.",
@@ -90,7 +102,7 @@ class Plan(Section):
 
     def create(self, backbone: Backbone) -> Method:
         """Return the method with its initial tensors, the same for everybody."""
-        return build_method(self.method, backbone, self.params(), self.seed)
+        return build_method(self.method, backbone, self.params(), self.seed, self.multilabel)
 
 
 def load_plan(path: Path) -> Plan:
@@ -137,6 +149,14 @@ def require_possible(plan: Plan) -> None:
             hint="set forwards_updates: true if every site agrees, or choose another method",
         )
     federation = plan.resolved()
+    if plan.multilabel is not None:
+        require_head(plan.method, plan.multilabel)
+        if federation.privacy is not None:
+            raise ConfigError(
+                "images of many labels start from sums that sites send without noise",
+                where=f"plan {plan.name}: federation.privacy",
+                hint="set privacy: null, or train on images of one class each",
+            )
     if federation.min_clients > len(plan.clients):
         raise ConfigError(
             f"more than the {len(plan.clients)} sites there are",
@@ -166,6 +186,7 @@ def describe(plan: Plan, backbone_sha256: str) -> dict[str, str]:
         "seed": sha256_json(plan.seed),
         "clients": sha256_json(list(plan.clients)),
         "forwards_updates": sha256_json(plan.forwards_updates),
+        "multilabel": sha256_json(plan.multilabel and plan.multilabel.model_dump(mode="json")),
     }
 
 

@@ -17,23 +17,23 @@ from fedmvp.errors import ClientFailure, ConfigError, MessageError
 from fedmvp.federation.aggregation.rules import check_update
 from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.failures import Failure
-from fedmvp.federation.plan import Plan, require_agreement
-from fedmvp.federation.replies import Lost, Replies
-from fedmvp.federation.site_evaluation import SiteCounts, add_up
-from fedmvp.federation.wire import (
+from fedmvp.federation.head_start import HeadSums
+from fedmvp.federation.messages import (
     UNKNOWN_ROUND,
     DescribeJob,
     Description,
     EvaluateJob,
     EvaluateReply,
     Refusal,
+    StartJob,
+    StartReply,
     TrainJob,
     TrainReply,
-    decode,
-    encode,
-    reply_limit,
-    shapes_of,
 )
+from fedmvp.federation.plan import Plan, require_agreement
+from fedmvp.federation.replies import Lost, Replies
+from fedmvp.federation.site_evaluation import SiteCounts, add_up
+from fedmvp.federation.wire import decode, encode, reply_limit, shapes_of
 from fedmvp.interruption import raise_if_stopped
 from fedmvp.methods.base import Method
 
@@ -42,10 +42,11 @@ __all__ = ["RemoteBackend", "Send"]
 Send = Callable[[Mapping[str, bytes]], None]
 """Sends each client its job; returns at once."""
 
-_Kind = TypeVar("_Kind", TrainReply, EvaluateReply, Description)
-_REPLIES: tuple[type[TrainReply | EvaluateReply | Description | Refusal], ...] = (
+_Kind = TypeVar("_Kind", TrainReply, EvaluateReply, StartReply, Description)
+_REPLIES: tuple[type[TrainReply | EvaluateReply | StartReply | Description | Refusal], ...] = (
     TrainReply,
     EvaluateReply,
+    StartReply,
     Description,
     Refusal,
 )
@@ -167,6 +168,33 @@ class RemoteBackend:
                 differing[client] = str(error)
         return silent, differing
 
+    def head_sums(self, clients: Sequence[str]) -> HeadSums:
+        """Ask sites for what a head of many labels starts from, and add it up.
+
+        Raises
+        ------
+        ClientFailure
+            When fewer than ``min_clients`` give usable sums.
+        """
+        jobs = {client: StartJob(self.plan.name, client, 0) for client in clients}
+        total, counted, why = HeadSums(), 0, "no site was asked"
+        for client, reply in self._ask(jobs, 0, StartReply):
+            if isinstance(reply, Failure):
+                why = f"site {client}: {reply.error}"
+            elif reply.positive > reply.known or abs(reply.similarity) > 2 * reply.compared:
+                why = f"site {client}: its sums are not possible"
+            else:
+                total += HeadSums(reply.similarity, reply.compared, reply.positive, reply.known)
+                counted += 1
+        fewest = self.federation.min_clients
+        if counted < (fewest if self.federation.on_client_failure == "skip" else len(clients)):
+            raise ClientFailure(
+                f"{counted} of {len(clients)} sites gave the sums the head starts from ({why})",
+                where="before the first round",
+                hint="see the site's own log",
+            )
+        return total
+
     def evaluate(
         self, tensors: Mapping[str, Tensor], clients: Sequence[str], since: Mapping[str, int]
     ) -> SiteCounts:
@@ -180,7 +208,7 @@ class RemoteBackend:
 
     def _ask(
         self,
-        jobs: Mapping[str, TrainJob | EvaluateJob | DescribeJob],
+        jobs: Mapping[str, TrainJob | EvaluateJob | StartJob | DescribeJob],
         round_index: int,
         kind: type[_Kind],
     ) -> Iterator[tuple[str, _Kind | Failure]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -19,6 +19,19 @@ from fedmvp.errors import ConfigError
 from fedmvp.federation.backend import InProcessBackend
 from fedmvp.federation.client import ClientState, ClientUpdate, load_tensors
 from fedmvp.federation.failures import Failure
+from fedmvp.federation.head_start import client_sums
+from fedmvp.federation.messages import (
+    UNKNOWN_ROUND,
+    DescribeJob,
+    Description,
+    EvaluateJob,
+    EvaluateReply,
+    Refusal,
+    StartJob,
+    StartReply,
+    TrainJob,
+    TrainReply,
+)
 from fedmvp.federation.outgoing import check_outgoing
 from fedmvp.federation.plan import Plan, describe, require_possible
 from fedmvp.federation.schedule import learning_rate
@@ -27,24 +40,12 @@ from fedmvp.federation.site_data import SiteData
 from fedmvp.federation.site_errors import NotAtThisSite, scrubbed
 from fedmvp.federation.site_evaluation import count_groups, enough
 from fedmvp.federation.states import StateFolder
-from fedmvp.federation.wire import (
-    UNKNOWN_ROUND,
-    DescribeJob,
-    Description,
-    EvaluateJob,
-    EvaluateReply,
-    Refusal,
-    TrainJob,
-    TrainReply,
-    decode,
-    encode,
-    job_limit,
-    shapes_of,
-)
+from fedmvp.federation.wire import decode, encode, job_limit, shapes_of
 
 __all__ = ["Site"]
 
-_JOBS: tuple[type[TrainJob | EvaluateJob | DescribeJob], ...] = (TrainJob, EvaluateJob, DescribeJob)
+_Job = TrainJob | EvaluateJob | DescribeJob | StartJob
+_JOBS: tuple[type[_Job], ...] = (TrainJob, EvaluateJob, DescribeJob, StartJob)
 
 
 @dataclass
@@ -69,7 +70,7 @@ class Site:
         self.method = self.plan.create(self.backbone)
         self.initial = {name: t.detach().clone() for name, t in self.method.tensors().items()}
         self.shapes = shapes_of(self.initial)
-        self.data = SiteData(self.config, self.backbone, self.plan.seed)
+        self.data = SiteData(self.config, self.backbone, self.plan.seed, self.method.head)
         # A client that fails raises: what is told of it is decided here.
         params = self.plan.resolved().model_copy(update={"on_client_failure": "fail"})
         self.kept = StateFolder(
@@ -136,12 +137,33 @@ class Site:
             return _refusal(self._failed(UNKNOWN_ROUND, error))
         if isinstance(job, DescribeJob):
             return encode(Description(client, job.round_index, self.describe()))
-        answer = self.train(job) if isinstance(job, TrainJob) else self.evaluate(job)
+        answer: TrainReply | EvaluateReply | StartReply | Failure
+        if isinstance(job, StartJob):
+            answer = self.start(job)
+        else:
+            answer = self.train(job) if isinstance(job, TrainJob) else self.evaluate(job)
         return _refusal(answer) if isinstance(answer, Failure) else encode(answer)
 
     def describe(self) -> dict[str, str]:
         """Return what must be the same at every site."""
         return describe(self.plan, self.backbone.spec.tower_sha256)
+
+    def start(self, job: StartJob) -> StartReply | Failure:
+        """Return the four sums that a head of many labels starts from."""
+        client = self.config.client
+        try:
+            self._check_names(job)
+            if not self.method.head.many_labels:
+                raise NotAtThisSite(
+                    "images show one class each: nothing starts from sums",
+                    where=f"job of round {job.round_index}",
+                    hint="let server and site have the same plan",
+                )
+            load_tensors(self.method, self.initial)
+            sums = client_sums(self.method, self.data.client_data())
+        except Exception as error:  # see train
+            return self._failed(job.round_index, error)
+        return StartReply(client, job.round_index, **asdict(sums))
 
     def train(self, job: TrainJob) -> TrainReply | Failure:
         """Train one round, and keep what it leaves here before anything is sent."""
@@ -215,13 +237,9 @@ class Site:
     def _check(self, job: TrainJob | EvaluateJob) -> None:
         """Refuse a job of another federation or client, or one that lacks what is needed."""
         where = f"job of round {job.round_index}"
-        for what, found, ours in (
-            ("is of another federation", job.run, self.plan.name),
-            ("is another client's", job.client, self.config.client),
-            ("lacks tensors of the method", list(job.tensors), list(self.shapes)),
-        ):
-            if found != ours:
-                raise NotAtThisSite(what, where=where, hint="join with this server's kit")
+        self._check_names(job)
+        if list(job.tensors) != list(self.shapes):
+            raise NotAtThisSite("lacks tensors of the method", where=where, hint=_KIT)
         if job.since > job.round_index:
             raise NotAtThisSite("is of a round to come", where=where, value=job.since, hint=_AGAIN)
         if job.since and not self.kept.has(self.config.client):
@@ -231,6 +249,14 @@ class Site:
                 hint="restore the site's folder of states, or begin the federation anew",
             )
 
+    def _check_names(self, job: TrainJob | EvaluateJob | StartJob) -> None:
+        for what, found, ours in (
+            ("is of another federation", job.run, self.plan.name),
+            ("is another client's", job.client, self.config.client),
+        ):
+            if found != ours:
+                raise NotAtThisSite(what, where=f"job of round {job.round_index}", hint=_KIT)
+
     def _on_device(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.to(self.backbone.device) for name, tensor in tensors.items()}
 
@@ -239,6 +265,7 @@ class Site:
         return scrubbed(self.config.client, round_index, error)
 
 
+_KIT = "join with this server's kit"
 _AGAIN = "begin the federation anew"
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from fedmvp.config import Float, Section, parse_section
 from fedmvp.errors import ConfigError
-from fedmvp.federation.wire import METRICS, Metric
+from fedmvp.federation.messages import METRICS, Metric
 from fedmvp.methods.fixed_texts import Template
 from fedmvp.yaml_files import load_yaml
 
@@ -20,7 +20,14 @@ class SiteImages(Section):
     """Where the images are: a tree of class folders, or a manifest of the download stage."""
 
     tree: Path | None = Field(
-        default=None, description="DIR/<class>/ or DIR/{train,test}/<class>/ with images."
+        default=None,
+        description="DIR/<class>/ or DIR/{train,test}/<class>/ with images; with "
+        "`labels`, any images.",
+    )
+    labels: Path | None = Field(
+        default=None,
+        description="Of a tree whose images show many classes: CSV with the columns `image`, a "
+        "path in the tree, and `classes`, names with `;` between them.",
     )
     manifest: Path | None = Field(
         default=None, description="File of the pipeline's download stage."
@@ -41,6 +48,8 @@ class SiteImages(Section):
     def _one(self) -> SiteImages:
         if (self.tree is None) == (self.manifest is None):
             raise ValueError("give either tree or manifest")
+        if self.labels is not None and self.tree is None:
+            raise ValueError("labels belong to a tree")
         if self.tree is not None and (self.root is not None or self.domain is not None):
             raise ValueError("root and domain belong to a manifest")
         return self
@@ -51,7 +60,10 @@ class Minimum(Section):
 
     images: int = Field(default=8, ge=1, description="To train on; with fewer the site stays out.")
     group: int = Field(
-        default=10, ge=1, description="Held out of a group; counts of fewer stay at the site."
+        default=10,
+        ge=1,
+        description="Held out of a group, and of many labels also positive ones among them; "
+        "counts of fewer stay at the site.",
     )
 
 
@@ -106,7 +118,8 @@ def load_site_config(path: Path) -> SiteConfig:
 
     images = config.images.model_copy(
         update={
-            name: absolute(getattr(config.images, name)) for name in ("tree", "manifest", "root")
+            name: absolute(getattr(config.images, name))
+            for name in ("tree", "labels", "manifest", "root")
         }
     )
     return config.model_copy(

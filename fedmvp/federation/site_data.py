@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 from fedmvp.attributes.class_attributes import ClassAttributes, load_attributes
-from fedmvp.catalog.layouts import FractionsRule
-from fedmvp.catalog.spec import DEFAULT_DOMAIN, SentenceSpec
 from fedmvp.clip.backbone import Backbone
 from fedmvp.data.image_source import ImageSource
 from fedmvp.data.images import raw_folder
-from fedmvp.data.manifest import Image, Manifest, SplitOrigin
+from fedmvp.data.manifest import Image, Manifest
 from fedmvp.data.manifest_files import load_manifest
-from fedmvp.data.readers.image_files import is_image, is_users_folder
-from fedmvp.data.splits import Split, assign_splits
+from fedmvp.data.splits import Split
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.federation.client import ClientData
 from fedmvp.federation.client_images import client_data
 from fedmvp.federation.site_config import SiteConfig
-from fedmvp.files import sha256_json
+from fedmvp.federation.site_trees import labelled_manifest, tree_manifest
 from fedmvp.methods.banks import OneBank, text_bank
 from fedmvp.methods.classes import TextBank
+from fedmvp.methods.heads import Head, SoftmaxHead
 from fedmvp.partition.model import Client, Target
-from fedmvp.partition.sampling import base_count, draw_shots
+from fedmvp.partition.sampling import base_count, draw_labelled, draw_shots
+from fedmvp.seeds import numpy_generator
 
-__all__ = ["SiteData", "tree_manifest"]
+__all__ = ["SiteData"]
 
 _FOLD = "site"
-_DATASET = "images"
-_PARTS: tuple[Split, ...] = ("train", "test")
-_TREES = "put images into DIR/<class>/ or DIR/{train,test}/<class>/"
 
 
 @dataclass(frozen=True)
@@ -45,28 +38,40 @@ class SiteData:
     ----------
     seed : int
         Of the split of a tree and of the draw of shots.
+    head : Head, optional
+        Of the method that trains: whether images show many classes, and what is seen of them.
     """
 
     config: SiteConfig
     backbone: Backbone
     seed: int
+    head: Head = field(default_factory=SoftmaxHead)
 
     @cached_property
     def manifest(self) -> Manifest:
         """All images of the site."""
-        images = self.config.images
-        if images.tree is not None:
-            return tree_manifest(images.tree, images.template, images.test_share, self.seed)
-        assert images.manifest is not None  # one of both is there: `SiteImages`
-        manifest = load_manifest(images.manifest)
-        if manifest.task != "single":
+        manifest = self._read()
+        task = "multi" if self.head.many_labels else "single"
+        if manifest.task != task:
             raise DataError(
-                "a site's images show one class each",
-                where="site.yaml: images.manifest",
+                "the images are not of the federation's task",
+                where="site.yaml: images",
                 value=f"task: {manifest.task}",
-                hint="take a manifest of `task: single`; many labels are simulated by `dvc repro`",
+                hint="give a table of labels: `fedmvp site init … --labels FILE`"
+                if task == "multi"
+                else "give images of one class each, without `labels`",
             )
         return manifest
+
+    def _read(self) -> Manifest:
+        images = self.config.images
+        if images.tree is None:
+            assert images.manifest is not None  # one of both is there: `SiteImages`
+            return load_manifest(images.manifest)
+        options = (images.template, images.test_share, self.seed)
+        if images.labels is None:
+            return tree_manifest(images.tree, *options)
+        return labelled_manifest(images.tree, images.labels, *options)
 
     @cached_property
     def attributes(self) -> ClassAttributes:
@@ -103,14 +108,9 @@ class SiteData:
         Raises
         ------
         DataError
-            When there are fewer than ``minimum.images``.
+            When there are fewer than ``minimum.images``, or of many labels a class has none.
         """
-        shots = self.config.shots
-        ids: list[str] = []
-        for name, images in self._by_class("train").items():
-            if name in self.known:
-                chosen = images if shots is None else self._drawn(images, shots, name)
-                ids += [image.id for image in chosen]
+        ids = self._labelled() if self.head.many_labels else self._of_classes()
         if len(ids) < self.config.minimum.images:
             raise DataError(
                 "too few images to train on",
@@ -131,28 +131,73 @@ class SiteData:
     @cached_property
     def targets(self) -> tuple[Target, ...]:
         """Its held-out images: of known classes among them, and of new ones among those."""
-        new = tuple(name for name in self.manifest.classes if name not in self.known)
-        held_out = self._by_class("test")
-        groups = {"known": self.known, "new": new}
+        groups = {"known": self.known, "new": self._new()}
         return tuple(
             Target(
                 group, _FOLD, group, self.manifest.dataset, self.config.images.domain, names, ids
             )
             for group, names in groups.items()
-            if (ids := tuple(i.id for name in names for i in held_out.get(name, ())))
+            if names and (ids := self._held_out(group, names))
         )
 
     def client_data(self) -> ClientData:
         """Return the training images and their classes."""
-        return client_data(self.client, OneBank(self.bank), self.source("train"))
+        return client_data(self.client, OneBank(self.bank), self.source("train"), self.head)
 
     def source(self, split: Literal["train", "test"]) -> ImageSource:
         """Return what loads images of one split."""
         images = self.config.images
         root = images.tree or images.root
         folder_of = raw_folder if root is None else lambda dataset: root
-        size_px = self.backbone.spec.vision.image_size
+        size_px = self.backbone.spec.vision.image_size * self.head.grid
         return ImageSource({self.manifest.dataset: self.manifest}, size_px, split, folder_of)
+
+    def _new(self) -> tuple[str, ...]:
+        return tuple(name for name in self.manifest.classes if name not in self.known)
+
+    def _held_out(self, group: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the images of a group: of many labels all, or those that show a new class."""
+        if self.head.many_labels and group == "known":
+            return tuple(image.id for image in self._of_split("test"))
+        found = self._by_class("test")
+        ids = [image.id for name in names for image in found.get(name, ())]
+        return tuple(dict.fromkeys(ids))  # an image may show several
+
+    def _of_classes(self) -> list[str]:
+        """Return the training images of the known classes, of one class each."""
+        shots, ids = self.config.shots, []
+        for name, images in self._by_class("train").items():
+            if name in self.known:
+                chosen = images if shots is None else self._drawn(images, shots, name)
+                ids += [image.id for image in chosen]
+        return ids
+
+    def _labelled(self) -> list[str]:
+        """Return the training images that show no new class, also those that show none at all."""
+        manifest = self.manifest
+        new = {manifest.classes.index(name) for name in self._new()}
+        images = [image for image in self._of_split("train") if not new & set(image.labels)]
+        if self.config.shots is not None:
+            draw = numpy_generator(self.seed, "shots", manifest.dataset)
+            images = draw_labelled(images, self.config.shots, len(manifest.classes), draw)
+        shown = {label for image in images for label in image.labels}
+        absent = [name for name in self.known if manifest.classes.index(name) not in shown]
+        if absent:
+            raise DataError(
+                "no training image shows the class",
+                where="site.yaml: known",
+                value=absent[0],
+                hint="add images of it, or list the other classes under `known`",
+            )
+        return [image.id for image in images]
+
+    def _of_split(self, split: Split) -> list[Image]:
+        domain = self.config.images.domain
+        return [
+            image
+            for image in self.manifest.images
+            if image.split == split and domain in (None, image.domain)
+        ]
 
     def _by_class(self, split: Split) -> dict[str, list[Image]]:
         domain = self.config.images.domain
@@ -161,67 +206,3 @@ class SiteData:
     def _drawn(self, images: list[Image], shots: int, name: str) -> list[Image]:
         domain = self.config.images.domain or ""
         return draw_shots(images, shots, self.seed, self.manifest.dataset, domain, name)
-
-
-def tree_manifest(folder: Path, template: str, test_share: float, seed: int) -> Manifest:
-    """List the images of a tree of class folders.
-
-    Without folders ``train`` and ``test`` at its top, a share of each class is held out.
-
-    Raises
-    ------
-    DataError
-        When it holds fewer than two classes, or a class in one of both parts alone.
-    """
-    tops = _folders(folder)
-    parts = set(tops) == set(_PARTS)
-    places = {part: folder / part for part in _PARTS} if parts else {None: folder}
-    classes = sorted({name for place in places.values() for name in _folders(place)})
-    label = {name: number for number, name in enumerate(classes)}
-    found = sorted(
-        (label[name], path.relative_to(folder).as_posix(), path.stat().st_size, part)
-        for part, place in places.items()
-        for name in _folders(place)
-        for path in _images(place / name)
-    )
-    if len({number for number, *_ in found}) != len(classes) or len(classes) < 2:
-        raise DataError(
-            "holds fewer than two classes, or a class without an image",
-            where=folder,
-            value=len(classes),
-            hint=_TREES,
-        )
-    if parts:
-        splits = [part for *_, part in found if part is not None]
-    else:
-        rule = FractionsRule(rule="fractions", train=1 - test_share)
-        groups = [(classes[number], DEFAULT_DOMAIN) for number, *_ in found]
-        splits = assign_splits(_DATASET, groups, rule, seed)
-    images = tuple(
-        Image(f"{_DATASET}/{path}", path, (number,), DEFAULT_DOMAIN, split)
-        for (number, path, _, _), split in zip(found, splits, strict=True)
-    )
-    prefix, _, rest = template.partition("{}")
-    return Manifest(
-        dataset=_DATASET,
-        title=_DATASET,
-        template=template,
-        sentence=SentenceSpec(prefix=prefix.strip() or "a", suffix=rest.strip(" ,.")),
-        split=SplitOrigin("official" if parts else "generated", "the site's own"),
-        subset=False,
-        classes=tuple(classes),
-        domains=(DEFAULT_DOMAIN,),
-        images=images,
-        # With the folder: sites on one machine share its caches, and file names are alike.
-        content=sha256_json([str(folder.resolve()), [[path, size] for _, path, size, _ in found]]),
-    )
-
-
-def _folders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise DataError("folder is missing", where=folder, hint=_TREES)
-    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and is_users_folder(e.name))
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if is_image(path.name) and path.is_file())

@@ -3,29 +3,38 @@
 Groups are the site's own: ``known``, held-out images of the classes it trains on, among these;
 ``new``, those of its other classes, among those; ``personal``, the first by the model of a client
 that keeps tensors to itself. A count is a number for each threshold, of which one label per image
-has one; true and false positives of several labels are such counts, too.
+has one. Of many labels true and false positives and false negatives are counted, over all pairs of
+image and class, at the thresholds of `fedmvp.evaluation.label_counts`; ``new`` are then the images
+that show a new class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from fedmvp.errors import ClientFailure
 from fedmvp.evaluation.images import EvaluationImages
+from fedmvp.evaluation.label_counts import THRESHOLDS, counts_at, f1_metrics, log_odds
+from fedmvp.evaluation.label_counts import Counts as LabelCounts
+from fedmvp.evaluation.many_labels import score_target
 from fedmvp.evaluation.protocol import classify
 from fedmvp.federation.failures import Failure
+from fedmvp.federation.messages import EvaluateReply
 from fedmvp.federation.site_data import SiteData
-from fedmvp.federation.wire import EvaluateReply
 from fedmvp.methods.banks import OneBank
 from fedmvp.methods.base import Method
+from fedmvp.partition.model import Target
 
-__all__ = ["Counts", "SiteCounts", "add_up", "count_groups"]
+__all__ = ["Counts", "SiteCounts", "add_up", "count_groups", "enough", "metrics_of"]
 
 Counts = dict[str, list[int]]
-"""What is counted → a number for each threshold; ``right`` and ``total`` for one label."""
+"""What is counted → a number for each threshold (`EvaluateReply`)."""
 
 _PERSONAL = "personal"
+_PARTS = ("true_positives", "false_positives", "false_negatives")
 
 
 def count_groups(
@@ -41,24 +50,61 @@ def count_groups(
         Puts the client's own tensors into it.
     """
     size, banks = data.config.batch_size, OneBank(data.bank)
-    images = EvaluationImages(data.targets, data.source("test"), data.backbone, size)
+    source = data.source("test")
+    images = EvaluationImages(data.targets, source, data.backbone, size, method.head)
     found: dict[str, Counts] = {}
     method.enter(None)
     for target in data.targets:
-        right = classify(method, target, banks, images, size).correct
-        found[target.group] = {"right": [right], "total": [len(target.images)]}
+        found[target.group] = _counted(method, target, banks, images, size)
     known = next((target for target in data.targets if target.group == "known"), None)
     if method.personal and known:
         load_personal()
         method.enter(method.first_phase)
-        right = classify(method, known, banks, images, size).correct
-        found[_PERSONAL] = {"right": [right], "total": [len(known.images)]}
+        found[_PERSONAL] = _counted(method, known, banks, images, size)
     return found
 
 
+def _counted(
+    method: Method, target: Target, banks: OneBank, images: EvaluationImages, size: int
+) -> Counts:
+    if not method.head.many_labels:
+        right = classify(method, target, banks, images, size).correct
+        return {"right": [right], "total": [len(target.images)]}
+    found = score_target(method, target, banks, images, size)
+    part = counts_at(found.scores, found.labels, [log_odds(p) for p in THRESHOLDS])
+    hits, predicted, positives = (
+        numbers.sum(axis=1) for numbers in (part.hits, part.predicted, part.positives)
+    )
+    return {
+        "true_positives": hits.tolist(),
+        "false_positives": (predicted - hits).tolist(),
+        "false_negatives": (positives - hits).tolist(),
+        "total": [len(target.images)],
+    }
+
+
 def enough(counts: Counts, minimum: int) -> bool:
-    """Tell whether a group is large enough for its counts to leave the site."""
-    return min(counts["total"]) >= minimum
+    """Tell whether a group is large enough for its counts to leave the site.
+
+    Of many labels there must be as many positive ones, too: counts of a rare finding tell of few.
+    """
+    sizes = list(counts["total"])
+    if "true_positives" in counts:
+        sizes.append(counts["true_positives"][0] + counts["false_negatives"][0])
+    return min(sizes) >= minimum
+
+
+def metrics_of(counts: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """Return what is made of one group's counts, by the end of its name; see `SiteCounts`."""
+    if counts.keys() == {"right", "total"} and counts["total"][0]:
+        return {"": counts["right"][0] / counts["total"][0]}
+    if counts.keys() == {*_PARTS, "total"} and len(counts[_PARTS[0]]) == len(THRESHOLDS):
+        place = THRESHOLDS.index(0.5)
+        hits, wrong, missed = (counts[name][place] for name in _PARTS)
+        numbers = (np.array([n], dtype=np.int64) for n in (hits, hits + wrong, hits + missed))
+        found = f1_metrics(LabelCounts(*numbers))
+        return {f"_{name}": found[name] for name in ("op", "or", "of1")}
+    return {}
 
 
 @dataclass
@@ -80,13 +126,16 @@ class SiteCounts:
     withheld: dict[str, list[str]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
-    def accuracies(self) -> dict[str, float]:
-        """Return the share of right images of each group of one label per image, in [0, 1]."""
-        return {
-            group: counts["right"][0] / counts["total"][0]
-            for group, counts in self.groups.items()
-            if counts.keys() == {"right", "total"} and counts["total"][0]
-        }
+    def metrics(self) -> dict[str, float]:
+        """Return what is made of the counts, in [0, 1].
+
+        ``<group>``: of one label per image the share of right images. ``<group>_op``, ``_or`` and
+        ``_of1``: of many labels precision, recall and F1 over all pairs at probability 0.5.
+        """
+        found: dict[str, float] = {}
+        for group, counts in self.groups.items():
+            found |= {f"{group}{end}": value for end, value in metrics_of(counts).items()}
+        return found
 
 
 def add_up(replies: Iterable[EvaluateReply | Failure]) -> SiteCounts:
@@ -125,6 +174,9 @@ def _added(
     for right, total in zip(counts.get("right", []), counts.get("total", []), strict=False):
         if right > total:
             raise ClientFailure("more right than there are", where=where, value=right, hint=hint)
+    shown = zip(counts.get(_PARTS[0], []), counts.get(_PARTS[2], []), strict=False)
+    if len({hits + missed for hits, missed in shown}) > 1:
+        raise ClientFailure("are of other labels at each threshold", where=where, hint=hint)
     return {
         name: [
             a + b

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fedmvp.errors import CheckpointError
+from fedmvp.errors import CheckpointError, DataError
 from fedmvp.federation.backend import Backend
 from fedmvp.federation.checkpoint import CheckpointFolder
+from fedmvp.federation.head_start import HeadSums, start_with
 from fedmvp.federation.plan import Plan, require_possible
 from fedmvp.federation.rounds import FederationResult, RoundReport, run_federation
+from fedmvp.files import read_json, write_json
 from fedmvp.methods.base import Method
 
 __all__ = ["SitesResult", "train_sites"]
 
 _NOISE = "noise_seed"
+_SUMS = "head_sums.json"
 _HINT = "restore the file, or delete the folder to begin the federation anew"
 
 
@@ -40,6 +43,7 @@ def train_sites(
     backend: Backend,
     folder: Path,
     progress: Callable[[RoundReport], None] | None = None,
+    head_sums: Callable[[], HeadSums] | None = None,
 ) -> SitesResult:
     """Train the plan's rounds, or what is left of them.
 
@@ -49,19 +53,26 @@ def train_sites(
         As `Plan.create` makes it.
     folder : Path
         Checkpoints of this federation, and the secret of its noise; nobody else's to read.
+    head_sums : callable, optional
+        Asks the sites what a head of many labels starts from (`RemoteBackend.head_sums`).
 
     Raises
     ------
     ConfigError
         When the plan is not possible.
     CheckpointError
-        When another process trains it.
+        When another process trains it, or a file is damaged.
+    DataError
+        When no site knows of a positive label, or of a negative one.
     ClientFailure
         See `run_federation`.
     """
     require_possible(plan)
     federation, checkpoints = plan.resolved(), CheckpointFolder(folder)
     with checkpoints.held(federation.rounds):
+        if plan.multilabel is not None:
+            assert head_sums is not None
+            start_with(method, _kept_sums(folder / _SUMS, head_sums))
         result = run_federation(
             {name: tensor.detach().clone() for name, tensor in method.tensors().items()},
             backend,
@@ -75,6 +86,16 @@ def train_sites(
             noise_seed=None if federation.privacy is None else _noise_seed(folder / _NOISE),
         )
     return SitesResult(result, {row["client"]: row["round"] + 1 for row in result.rows})
+
+
+def _kept_sums(path: Path, ask: Callable[[], HeadSums]) -> HeadSums:
+    """Return the sites' sums, the same whenever a run resumes: other sites may be there then."""
+    if not path.is_file():
+        write_json(path, asdict(ask()))
+    try:
+        return HeadSums(**read_json(path))
+    except (DataError, TypeError):
+        raise CheckpointError("does not hold four sums", where=path, hint=_HINT) from None
 
 
 def _noise_seed(path: Path) -> int:

@@ -11,28 +11,19 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.errors import MessageError, one_line
+from fedmvp.federation.messages import Message
 from fedmvp.files import parse_json
 from fedmvp.tensor_files import parse_header, parse_tensors
 
 __all__ = [
-    "METRICS",
-    "UNKNOWN_ROUND",
-    "DescribeJob",
-    "Description",
-    "EvaluateJob",
-    "EvaluateReply",
-    "Metric",
-    "Refusal",
     "Shapes",
-    "TrainJob",
-    "TrainReply",
     "decode",
     "encode",
     "job_limit",
@@ -43,140 +34,12 @@ __all__ = [
 Shapes = Mapping[str, tuple[int, ...]]
 """Name of each tensor of the method → its shape."""
 
-Metric = Literal["loss", "loss_ce", "loss_con", "accuracy"]
-"""What may be said of a client's training: a column of rounds.csv."""
-
-METRICS: tuple[Metric, ...] = get_args(Metric)
-
-UNKNOWN_ROUND = -1
-"""Of a failure to read the job itself."""
-
 _HEAD = "fedmvp"
 _VERSION = 1
 _HEAD_BYTES = 1 << 20  # a header, and fields, of any method
 _HINT = "let server and sites run the same version of fedmvp"
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Text = Annotated[str, Field(max_length=4000)]
-Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-
-
-class _Message:
-    """Fields that travel as JSON, and groups of tensors."""
-
-    KIND: ClassVar[str]
-    GROUPS: ClassVar[tuple[str, ...]] = ()
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
-        arbitrary_types_allowed=True, extra="forbid"
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class DescribeJob(_Message):
-    """Asks a site what it would train with."""
-
-    KIND: ClassVar[str] = "describe"
-    run: Name
-    client: Name
-    round_index: Count
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainJob(_Message):
-    """One client's part of a round.
-
-    Parameters
-    ----------
-    run : str
-        Name of the federation, under which the site keeps its states.
-    since : int
-        The client goes on from the state it had before this round (`Backend.run`).
-    tensors, extra : mapping of str to Tensor
-        The global tensors, and what this client alone is sent.
-    """
-
-    KIND: ClassVar[str] = "train"
-    GROUPS: ClassVar[tuple[str, ...]] = ("tensors", "extra")
-    run: Name
-    client: Name
-    round_index: Count
-    since: Count
-    learning_rate: Number
-    tensors: Mapping[str, Tensor]
-    extra: Mapping[str, Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateJob(_Message):
-    """Asks for counts on the site's held-out images, with the state it had before `since`."""
-
-    KIND: ClassVar[str] = "evaluate"
-    GROUPS: ClassVar[tuple[str, ...]] = ("tensors",)
-    run: Name
-    client: Name
-    round_index: Count
-    since: Count
-    tensors: Mapping[str, Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class Description(_Message):
-    """What a site would train with: `fedmvp.federation.plan.describe`."""
-
-    KIND: ClassVar[str] = "description"
-    client: Name
-    round_index: Count
-    fields: dict[Word, Name]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainReply(_Message):
-    """A client's update, and of its metrics those that the site lets out."""
-
-    KIND: ClassVar[str] = "update"
-    GROUPS: ClassVar[tuple[str, ...]] = ("tensors",)
-    client: Name
-    round_index: Count
-    images: Annotated[int, Field(strict=True, ge=1, le=2**53)]
-    phase: Word
-    metrics: dict[Metric, Number]
-    bytes_down: Count
-    tensors: Mapping[str, Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateReply(_Message):
-    """Counts by group of images: group → what is counted → a number per threshold.
-
-    One label per image has one number each of ``right`` and ``total``.
-
-    Parameters
-    ----------
-    withheld : list of str
-        Groups the site keeps to itself.
-    """
-
-    KIND: ClassVar[str] = "counts"
-    client: Name
-    round_index: Count
-    groups: dict[Word, dict[Word, Annotated[list[Count], Field(min_length=1, max_length=1000)]]]
-    withheld: list[Word]
-
-
-@dataclasses.dataclass(frozen=True)
-class Refusal(_Message):
-    """A site's failure, without a word of its own: see `fedmvp.federation.site_errors`."""
-
-    KIND: ClassVar[str] = "failure"
-    client: Name
-    round_index: Annotated[int, Field(strict=True, ge=UNKNOWN_ROUND, le=2**53)]
-    error: Text
-    trace: Text
-
-
-_Any = TypeVar("_Any", bound=_Message)
+_Any = TypeVar("_Any", bound=Message)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -194,7 +57,7 @@ def job_limit(shapes: Shapes) -> int:
     return 2 * reply_limit(shapes)
 
 
-def encode(message: _Message) -> bytes:
+def encode(message: Message) -> bytes:
     """Return a message's bytes; the same for the same message.
 
     Raises
@@ -280,7 +143,7 @@ def _head(metadata: Any, kinds: tuple[type[_Any], ...]) -> tuple[type[_Any], dic
     return kind, fields
 
 
-def _check_tensors(header: Mapping[str, Any], kind: type[_Message], shapes: Shapes) -> None:
+def _check_tensors(header: Mapping[str, Any], kind: type[Message], shapes: Shapes) -> None:
     for key, entry in header.items():
         group, _, name = key.partition("/")
         if group not in kind.GROUPS or name not in shapes:

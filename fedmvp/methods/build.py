@@ -13,7 +13,7 @@ from fedmvp.methods import METHODS
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.multilabel_head import MultiLabelHead
 
-__all__ = ["build_method", "load_method", "method_params", "resolved_federation"]
+__all__ = ["build_method", "load_method", "method_params", "require_head", "resolved_federation"]
 
 
 def load_method(name: str) -> type[Method]:
@@ -100,7 +100,7 @@ def build_method(
         for many labels.
     """
     if multilabel is not None:
-        _require_head(name, multilabel)
+        require_head(name, multilabel)
     try:
         method = load_method(name)(backbone, params, seed)
         if multilabel is not None:
@@ -116,8 +116,14 @@ def build_method(
         ) from None
 
 
-def _require_head(name: str, multilabel: MultiLabelParams) -> None:
-    """Refuse a method without a loss for many labels, or without what the head works on."""
+def require_head(name: str, multilabel: MultiLabelParams) -> None:
+    """Refuse a method without a loss for many labels, or without what the head works on.
+
+    Raises
+    ------
+    ConfigError
+        Naming methods that have one.
+    """
     chosen = load_method(name)
     if not chosen.many_labels:
         able = [known for known in METHODS if load_method(known).many_labels]

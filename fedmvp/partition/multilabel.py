@@ -23,6 +23,7 @@ from fedmvp.errors import ConfigError, DataError
 from fedmvp.partition.annotations import annotate
 from fedmvp.partition.folds import select_datasets
 from fedmvp.partition.model import Client, Target
+from fedmvp.partition.sampling import draw_labelled
 from fedmvp.partition.schemes import Pool, Scheme
 from fedmvp.partition.selection import class_part, select_domains
 from fedmvp.partition.setting_spec import MAIN_FOLD, Fold, Setting, TargetRule
@@ -187,23 +188,11 @@ class MultiLabelMaker:
         return annotate(manifest, images, classes, self.annotations, self.seed)
 
     def _sample(self, manifest: Manifest, images: list[Image]) -> list[Image]:
-        """Return as many images as `shots` wants: in random order while a label is below it.
-
-        Images that show several classes overshoot for the frequent ones, so the numbers of the
-        partition are the counts to report.
-        """
-        shots = self.shots
-        if shots is None:
+        """Return as many images as `shots` wants: the numbers of the partition are the counts."""
+        if self.shots is None:
             return images
-        counts = np.zeros(len(manifest.classes), dtype=np.int64)
-        chosen = []
         draw = numpy_generator(self.seed, "shots", manifest.dataset)
-        for place in draw.permutation(len(images)):
-            labels = list(images[place].labels)
-            if labels and (counts[labels] < shots).any():
-                counts[labels] += 1
-                chosen.append(int(place))
-        return [images[place] for place in sorted(chosen)]
+        return draw_labelled(images, self.shots, len(manifest.classes), draw)
 
     def _check(
         self, manifest: Manifest, fold: Fold, classes: tuple[str, ...], train: Sequence[Image]

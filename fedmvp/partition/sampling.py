@@ -7,11 +7,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from fedmvp.data.label_sets import Labelled
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["base_count", "class_blocks", "draw_shots"]
+__all__ = ["base_count", "class_blocks", "draw_labelled", "draw_shots"]
 
 _T = TypeVar("_T")
+_Labelled = TypeVar("_Labelled", bound=Labelled)
 
 
 def base_count(classes: int) -> int:
@@ -60,3 +62,25 @@ def draw_shots(
     generator = numpy_generator(seed, "shots", dataset, domain, class_name)
     chosen = sorted(generator.permutation(len(images))[:shots].tolist())
     return [images[i] for i in chosen]
+
+
+def draw_labelled(
+    images: Sequence[_Labelled], shots: int, classes: int, draw: np.random.Generator
+) -> list[_Labelled]:
+    """Draw images of many labels, in random order while a label is below `shots`.
+
+    Images that show several classes overshoot for the frequent ones.
+
+    Parameters
+    ----------
+    classes : int
+        All labels there are.
+    """
+    counts = np.zeros(classes, dtype=np.int64)
+    chosen = []
+    for place in draw.permutation(len(images)):
+        labels = list(images[place].labels)
+        if labels and (counts[labels] < shots).any():
+            counts[labels] += 1
+            chosen.append(int(place))
+    return [images[place] for place in sorted(chosen)]

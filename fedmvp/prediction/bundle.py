@@ -11,12 +11,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 
+from fedmvp.clip.spec import BackboneSpec
 from fedmvp.errors import BackboneError, CheckpointError, ConfigError
-from fedmvp.files import read_json, write_json
+from fedmvp.files import read_json, sha256_file, write_json
 from fedmvp.methods.build import method_params
 from fedmvp.paths import BACKBONE
 from fedmvp.prediction.assembly import (
@@ -26,7 +28,7 @@ from fedmvp.prediction.assembly import (
     section_of,
     threshold_of,
 )
-from fedmvp.prediction.backbones import stage_spec
+from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone, stage_spec
 from fedmvp.prediction.candidates import choose_candidates
 from fedmvp.prediction.description import Bundle, NamedBackbone, find_backbone
 from fedmvp.prediction.model import Model
@@ -62,28 +64,28 @@ def write_bundle(
     result : Path
         ``results/<setting>/<method>/seed<k>``.
     default_dataset : str, optional
-        The run's first if not given.
+        The run's first if not given. A federation of sites has none: its model is told classes.
 
     Raises
     ------
     CheckpointError
         When the folder holds no learned tensors or no run.json.
     BackboneError
-        When the backbone stage has not run.
+        When the backbone stage has not run, or a federation was trained on another one.
     """
     learned = read_learned(result, fold)
-    spec = stage_spec()
     if learned.method is None or not learned.run:
         raise CheckpointError("result has no run.json", where=result, hint="run `dvc repro`")
-    if spec is None:
-        raise BackboneError("backbone is missing", where=BACKBONE, hint="run `dvc repro backbone`")
+    spec = _spec_of(learned.run)
     names = run_datasets(learned.run)
     if default_dataset is not None and default_dataset not in names:
         raise ConfigError(
             "not a dataset of the run",
             where="--dataset",
             value=default_dataset,
-            hint=f"use one of: {', '.join(names)}",
+            hint=f"use one of: {', '.join(names)}"
+            if names
+            else "drop it: the classes of a federation are its sites' own",
         )
     section = learned.run["params"].get("backbone", {})
     bundle = Bundle(
@@ -97,13 +99,32 @@ def write_bundle(
             linear=section.get("linear", "matmul"),
             tower_sha256=spec.tower_sha256,
         ),
-        default=default_dataset or names[0],
+        default=default_dataset or next(iter(names), None),
         candidates={name: choose_candidates(dataset=name) for name in names},
         multilabel=multilabel_of(learned.run),
         threshold=threshold_of(learned.run, weights_file(result), fold),
     )
     save_bundle(folder, bundle, learned.tensors)
     return bundle
+
+
+def _spec_of(run: Mapping[str, Any]) -> BackboneSpec:
+    """Return the spec of the pipeline's backbone; of a federation that of the one it names."""
+    spec = stage_spec()
+    if "engine" in run:
+        section = run["params"]["backbone"]
+        folder = prepare_backbone(BackboneChoice(section["name"], None, section["pretrained"]))
+        path = folder / "spec.json"
+        if sha256_file(path) != run["inputs"].get((BACKBONE / "spec.json").as_posix()):
+            raise BackboneError(
+                "is another CLIP model than the federation's",
+                where=folder,
+                hint="run it where `dvc repro backbone` has built the federation's",
+            )
+        spec = BackboneSpec.model_validate(read_json(path))
+    if spec is None:
+        raise BackboneError("backbone is missing", where=BACKBONE, hint="run `dvc repro backbone`")
+    return spec
 
 
 def save_bundle(folder: Path, bundle: Bundle, tensors: Mapping[str, torch.Tensor]) -> None:

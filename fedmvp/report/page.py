@@ -19,6 +19,7 @@ from fedmvp.report.class_panels import class_panels
 from fedmvp.report.class_scores import ClassScore
 from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.label_pairs import label_pairs
+from fedmvp.report.federations import federation_parts
 from fedmvp.wording import count_text
 from fedmvp.report.losses import losses
 from fedmvp.report.partition_chart import partition_panels
@@ -106,6 +107,7 @@ def render(
             if study.partitions[run.setting].task == "single"
             for target in below_chance(vars(t) for t in run.targets)
         ],
+        federations=federation_parts(study.federations),
         failures=[(run, failure) for run in study.runs for failure in run.failures],
         evidence=EVIDENCE,
         any_published=any(study.published.values()),

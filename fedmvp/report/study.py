@@ -17,6 +17,7 @@ from fedmvp.report.estimates import (
 )
 from fedmvp.report.protocols import protocol_of
 from fedmvp.report.published import PublishedTable, published_tables
+from fedmvp.results.federations import ImportedFederation, is_federation, read_federations
 from fedmvp.results.runs import Run, read_runs
 from fedmvp.partition.model import Partition
 from fedmvp.partition.partition_files import load_partition
@@ -93,6 +94,8 @@ class Study:
         By setting, in the order of the params.
     missing : tuple of str
         ``setting/method/seed`` that were asked for and have no results.
+    federations : tuple of ImportedFederation
+        Results that no stage makes: all there are.
     """
 
     subject: Subject
@@ -102,6 +105,7 @@ class Study:
     partitions: Mapping[str, Partition]
     published: Mapping[str, tuple[PublishedTable, ...]]
     missing: tuple[str, ...]
+    federations: tuple[ImportedFederation, ...] = ()
 
     def runs_of(self, setting: str, method: str) -> tuple[Run, ...]:
         """Return the seeds of one method in one setting."""
@@ -207,6 +211,7 @@ def load_study(
             for seed in wanted_seeds
             if (setting, method, seed) not in present
         ),
+        federations=read_federations(results_dir),
     )
 
 
@@ -216,6 +221,7 @@ def _found(results_dir: Path) -> list[tuple[str, str, int]]:
         (folder.parent.parent.name, folder.parent.name, int(folder.name.removeprefix("seed")))
         for folder in results_dir.glob("*/*/seed*")
         if folder.is_dir() and folder.name.removeprefix("seed").isdigit()
+        and not is_federation(folder)
     )
 
 

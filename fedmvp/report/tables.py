@@ -12,6 +12,7 @@ from fedmvp.csv_files import write_csv
 from fedmvp.report.class_scores import ClassScore
 from fedmvp.report.comparisons import Comparisons
 from fedmvp.report.estimates import Estimate, estimate
+from fedmvp.report.federations import FEDERATION_COLUMNS, federation_rows
 from fedmvp.report.format import fixed
 from fedmvp.report.personal import PERSONAL_COLUMNS, personal_rows
 from fedmvp.report.protocols import split_metric
@@ -95,6 +96,8 @@ def write_tables(
                    *_ESTIMATE], _classes(classes))
     if personal := list(personal_rows(study)):
         write_csv(tables / "personal.csv", PERSONAL_COLUMNS, personal)
+    if federations := list(federation_rows(study.federations)):
+        write_csv(tables / "federations.csv", FEDERATION_COLUMNS, federations)
     write_csv(plots / "rounds.csv",
               ["setting", "method", "seed", "round", *curve_names(study.runs), "accuracy_lowest",
                "bytes_up", "bytes_down"],

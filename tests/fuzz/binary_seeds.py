@@ -104,12 +104,20 @@ def backbone() -> list[bytes]:
 def message() -> list[bytes]:
     import torch
 
-    from fedmvp.federation.wire import EvaluateReply, Refusal, TrainJob, TrainReply, encode
+    from fedmvp.federation.messages import (
+        EvaluateReply,
+        Refusal,
+        StartReply,
+        TrainJob,
+        TrainReply,
+    )
+    from fedmvp.federation.wire import encode
 
     tensors = {"w": torch.ones(2, 3)}
     return [
         encode(TrainJob("run", "a", 1, 0, 0.1, tensors, tensors)),
         encode(TrainReply("a", 1, 7, "all", {"loss": 0.5}, 24, tensors)),
+        encode(StartReply("a", 0, 9.5, 12, 3, 40)),
         encode(EvaluateReply("a", 2, {"known": {"right": [1], "total": [2]}}, ["new"])),
         encode(Refusal("a", 1, "OSError: see the site's own log", "site.py:1 in train")),
     ]

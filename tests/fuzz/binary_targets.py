@@ -87,10 +87,17 @@ def backbone(data: bytes) -> None:
 
 def message(data: bytes) -> None:
     """Read what a site, or a server, sends."""
-    from fedmvp.federation.wire import EvaluateReply, Refusal, TrainJob, TrainReply, decode, encode
+    from fedmvp.federation.messages import (
+        EvaluateReply,
+        Refusal,
+        StartReply,
+        TrainJob,
+        TrainReply,
+    )
+    from fedmvp.federation.wire import decode, encode
 
-    kinds: tuple[type[TrainJob | TrainReply | EvaluateReply | Refusal], ...]
-    kinds = (TrainJob, TrainReply, EvaluateReply, Refusal)
+    kinds: tuple[type[TrainJob | TrainReply | StartReply | EvaluateReply | Refusal], ...]
+    kinds = (TrainJob, TrainReply, StartReply, EvaluateReply, Refusal)
     with written("message", data):
         found = decode(data, kinds, {"w": (2, 3)}, limit=1 << 20, where="reply of site a")
         assert encode(found)

@@ -15,12 +15,13 @@ from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.failures import Failure
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.flare.outcome import write_results
+from fedmvp.federation.head_start import HeadSums, client_sums
 from fedmvp.federation.site import Site
 from fedmvp.federation.site_config import load_site_config
 from fedmvp.federation.site_evaluation import SiteCounts
 from fedmvp.federation.site_training import train_sites
 from fedmvp.federation.states import MemoryStates
-from tests.machines.machines import SITES, Machines
+from tests.machines.machines import Machines
 
 
 @dataclass
@@ -68,7 +69,7 @@ def in_process(
     )
     sites = {
         site: Site.open(load_site_config(machines.kit(site).site), plan, scratch / site)
-        for site in SITES
+        for site in machines.sites
     }
     method = plan.create(backbone)
     states = MemoryStates(method.first_phase)
@@ -80,11 +81,20 @@ def in_process(
         plan.seed,
         states,
     )
-    run = train_sites(plan, plan.create(backbone), Without(backend, missed), scratch / "rounds")
+    initial = plan.create(backbone)
+
+    def head_sums() -> HeadSums:
+        sums = HeadSums()
+        for site in sites.values():
+            sums += client_sums(initial, site.data.client_data())
+        return sums
+
+    without = Without(backend, missed)
+    run = train_sites(plan, initial, without, scratch / "rounds", head_sums=head_sums)
     made = Organiser(scratch / "made")
     write_results(made, plan, run.result, SiteCounts())
     return Expected(
         (made.results / "weights.safetensors").read_bytes(),
         (made.results / "rounds.csv").read_bytes(),
-        {site: states.before(site, plan.resolved().rounds).personal for site in SITES},
+        {site: states.before(site, plan.resolved().rounds).personal for site in machines.sites},
     )

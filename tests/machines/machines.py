@@ -60,6 +60,8 @@ class Machines:
     rounds: int = 3
     entries: Mapping[str, Any] = field(default_factory=dict)
     deadline_s: float = 240.0
+    sites: tuple[str, ...] = SITES
+    many_labels: bool = False
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -78,17 +80,18 @@ class Machines:
             params,
             self.method,
             name="run",
-            sites=SITES,
+            sites=self.sites,
             seed=1,
             backbone_sha256=spec["tower_sha256"],
             rounds=self.rounds,
             minimum_sites=1,
+            task="multi" if self.many_labels else "single",
         )
         changed = plan.federation.model_copy(update=dict(self.entries))
         self.plan = plan.model_copy(update={"federation": changed})
         self.organiser = create_federation(self.root / "fed", settings, self.plan, backbone)
         write_settings(self.organiser.settings, settings)
-        for site in SITES:
+        for site in self.sites:
             images = self.root / site / "secretfolder"
             make_images(images, site)
             texts = {f"zzcanary{site}{number}": [f"zztext {number}"] for number in range(3)}
@@ -101,7 +104,18 @@ class Machines:
                 BackboneChoice("pictoclip"),
                 template="a {}.",
                 known="all",
+                labels=self.labels(site, images) if self.many_labels else None,
             )
+
+    def labels(self, site: str, images: Path) -> Path:
+        """Write a table in which each third image shows a second class as well."""
+        rows = ["image,classes"]
+        for number, path in enumerate(sorted(images.rglob("*.png"))):
+            shown = {path.parent.name, *([f"zzcanary{site}0"] if number % 3 == 0 else [])}
+            rows.append(f"{path.relative_to(images).as_posix()},{';'.join(sorted(shown))}")
+        table = self.root / site / "labels.csv"
+        table.write_text("\n".join(rows), encoding="utf-8")
+        return table
 
     def kit(self, site: str) -> Kit:
         return Kit.open(self.organiser.kits / site)

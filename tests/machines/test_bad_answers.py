@@ -25,7 +25,7 @@ def test_what_a_site_does_wrong_costs_its_own_round_alone(tmp_path: Path) -> Non
 
     bad = {"1": "nan", "2": "names", "3": "dtype", "4": "huge", "5": "again", "6": "hang"}
     ours = {"1": "nan", "3": "full disk"}
-    deadline_s = 60.0
+    deadline_s = 30.0
     machines = Machines(
         tmp_path / "machines",
         rounds=9,
@@ -39,7 +39,7 @@ def test_what_a_site_does_wrong_costs_its_own_round_alone(tmp_path: Path) -> Non
             "c",
             FEDMVP_TEST_FAULTS=json.dumps(bad),
             FEDMVP_TEST_NO_FILTER="1",
-            FEDMVP_TEST_HANG=str(deadline_s + 5),
+            FEDMVP_TEST_HANG=str(deadline_s + 2),
         )
         assert machines.serve().wait(420) == 0, machines.events()
     missed = {(int(round_), "c") for round_ in bad} | {(int(round_), "b") for round_ in ours}

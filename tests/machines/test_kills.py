@@ -16,17 +16,24 @@ pytestmark = [pytest.mark.slow, pytest.mark.minutes]
 
 SLOW = '{"all": "slow"}'
 KILLS = 10
+#: Each job starts a process that loads CLIP at the server and at each site: two sites are enough
+#: for an average, and for one that goes on without the other.
+SITES = ("a", "b")
 
 
 def test_job_processes_of_a_site_and_of_the_server_may_die(tmp_path: Path) -> None:
     from tests.machines.in_process import in_process
 
     machines = Machines(
-        tmp_path / "machines", rounds=8, entries={"client_state": "persistent"}, deadline_s=60.0
+        tmp_path / "machines",
+        rounds=8,
+        entries={"client_state": "persistent"},
+        deadline_s=60.0,
+        sites=SITES,
     )
     expected = in_process(machines, tmp_path / "here")
     with running(machines):
-        joined = {site: machines.join(site, FEDMVP_TEST_FAULTS=SLOW) for site in ("a", "b", "c")}
+        joined = {site: machines.join(site, FEDMVP_TEST_FAULTS=SLOW) for site in SITES}
         serve = machines.serve()
         machines.wait_round(2)
         kill(found(joined["b"].pid, "worker_process"))
@@ -45,10 +52,14 @@ def test_a_site_that_dies_is_missed_and_let_in_again(tmp_path: Path) -> None:
     from tests.machines.in_process import in_process
 
     machines = Machines(
-        tmp_path / "machines", rounds=8, entries={"client_state": "persistent"}, deadline_s=40.0
+        tmp_path / "machines",
+        rounds=8,
+        entries={"client_state": "persistent"},
+        deadline_s=20.0,
+        sites=SITES,
     )
     with running(machines):
-        joined = {site: machines.join(site, FEDMVP_TEST_FAULTS=SLOW) for site in ("a", "b", "c")}
+        joined = {site: machines.join(site, FEDMVP_TEST_FAULTS=SLOW) for site in SITES}
         serve = machines.serve()
         machines.wait_round(2)
         kill_tree(joined["b"].pid)
@@ -66,23 +77,31 @@ def test_a_site_that_dies_is_missed_and_let_in_again(tmp_path: Path) -> None:
 
 
 def test_a_server_killed_at_ten_random_moments_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    """The whole of `serve`: supervisor, server and job; half the moments are in a round."""
+    """The whole of `serve`: supervisor, server and job.
+
+    Half the moments are in a round; the others are while it starts.
+    """
     from tests.machines.in_process import in_process
 
     machines = Machines(
-        tmp_path / "machines", rounds=30, entries={"client_state": "persistent"}, deadline_s=60.0
+        tmp_path / "machines",
+        rounds=24,
+        entries={"client_state": "persistent"},
+        deadline_s=60.0,
+        sites=SITES,
     )
     expected = in_process(machines, tmp_path / "here")
     draw = np.random.default_rng(20)
     with running(machines):
-        for site in ("a", "b", "c"):
+        for site in SITES:
             machines.join(site, FEDMVP_TEST_FAULTS=SLOW)
         for number in range(KILLS):
             serve = machines.serve()
-            if number % 2:
+            in_round = bool(number % 2)
+            if in_round:
                 begun = len(machines.events("round"))
                 machines.wait(lambda begun=begun: len(machines.events("round")) > begun)
-            time.sleep(float(draw.uniform(0.0, 4.0)))
+            time.sleep(float(draw.uniform(0.0, 2.0 if in_round else 6.0)))
             assert serve.poll() is None, "it came to its end before it was killed"
             kill_tree(serve.pid)
             serve.wait()

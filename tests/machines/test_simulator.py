@@ -36,6 +36,10 @@ METHODS = (
 )
 
 
+#: With images that show many classes: the head starts from the sites' sums.
+MANY_LABELS = ("promptfl",)
+
+
 def simulate(machines: Machines, workspace: Path) -> None:
     """Run the machines' federation in the simulator, whose allow list is the sites'."""
     local = workspace / "local"
@@ -63,12 +67,21 @@ def simulate(machines: Machines, workspace: Path) -> None:
 def test_the_simulator_leaves_the_bytes_of_one_process(method: str, tmp_path: Path) -> None:
     from tests.machines.in_process import in_process
 
-    machines = Machines(tmp_path / "machines", method=method, rounds=3, entries=ENTRIES)
+    machines = Machines(
+        tmp_path / "machines",
+        method=method,
+        rounds=3,
+        entries=ENTRIES,
+        many_labels=method in MANY_LABELS,
+    )
     expected = in_process(machines, tmp_path / "here")
     simulate(machines, tmp_path / "simulator")
     results = machines.organiser.results
     assert (results / "weights.safetensors").read_bytes() == expected.weights
     assert (results / "rounds.csv").read_bytes() == expected.rounds
+    counts = json.loads((results / "counts.json").read_text(encoding="utf-8"))
+    assert set(counts["sites"]) == set(SITES)
+    assert set(counts["metrics"]) >= ({"known_of1"} if method in MANY_LABELS else {"known"})
     for site in SITES:  # what it keeps to itself is the same there
         kept = StateFolder(machines.kit(site).state / machines.plan.name, "any", "cpu")
         personal = kept.before(site, 3).personal

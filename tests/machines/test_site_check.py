@@ -104,3 +104,34 @@ def test_folders_that_are_none_are_refused(tmp_path: Path) -> None:
         result = command(*words)
         assert result.exit_code == 2, words
         assert "hint" in result.output
+
+
+def test_a_site_whose_images_show_many_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = Machines(tmp_path / "machines", many_labels=True, sites=("a",))
+    code, lines = check(machines, "a")
+    assert code == 0, lines
+    assert "9 training images of 3 classes; held out: 12 known" in lines["data"][0]["detail"]
+    assert "of1" in lines["training"][0]["detail"]
+    leaving = " ".join(line["detail"] for line in lines["would leave"])
+    assert "false negatives at 19 thresholds" in leaving
+    assert "four sums" in leaving
+    assert not [word for word in CANARIES if word in leaving]
+    # The table is asked for where the plan says so, and refused where it does not.
+    folder = tmp_path / "machines" / "a"
+    own = ("--images", folder / "secretfolder", "--attributes", folder / "texts.json")
+    result = command("site", "init", machines.organiser.kits / "a", *own)
+    assert result.exit_code == 2
+    assert "there is no table of them" in result.output
+    monkeypatch.chdir(tmp_path)
+    site = ("--host", "localhost", "--site", "x")
+    assert command("federation", "init", "single", *site).exit_code == 0
+    result = command("site", "init", "single/kits/x", *own, "--labels", folder / "labels.csv")
+    assert result.exit_code == 2
+    assert "images of this federation show one class each" in result.output
+    assert command("federation", "init", "many", *site, "--task", "multi").exit_code == 0
+    result = command("site", "init", "many/kits/x", *own, "--labels", folder / "labels.csv")
+    assert result.exit_code == 0, result.output
+    entries = yaml.safe_load(Path("many/kits/x/site.yaml").read_text(encoding="utf-8"))
+    assert entries["images"]["labels"] == str(folder / "labels.csv")

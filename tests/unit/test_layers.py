@@ -27,6 +27,7 @@ LAYERS = (
         "fedmvp.sections",
         "fedmvp.interruption",
         "fedmvp.output_files",
+        "fedmvp.process_lock",
         "fedmvp.seeds",
         "fedmvp.shortcuts",
         "fedmvp.streams",

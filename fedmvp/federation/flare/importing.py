@@ -1,7 +1,7 @@
 """``fedmvp federation import``: a federation's files where the pipeline keeps its results.
 
-They become a run like any other, under a setting of the federation's name: MLflow and `predict`
-read what they read of a trained stage.
+They become a run like any other, under a setting of the federation's name: MLflow, `predict` and
+`export` read what they read of a trained stage, and the report has a section for them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fedmvp.federation.plan import Plan
 from fedmvp.files import read_json, sha256_file, write_bytes, write_json
 from fedmvp.paths import BACKBONE, RESULTS
 from fedmvp.results.key import RunKey
-from fedmvp.results.targets import TARGET_COLUMNS
+from fedmvp.results.targets import MULTI_TARGET_COLUMNS, TARGET_COLUMNS
 
 __all__ = ["import_results"]
 
@@ -46,7 +46,7 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
             hint="let `fedmvp federation serve` finish first",
         )
     counts = read_json(organiser.results / "counts.json")
-    if not counts["accuracies"]:
+    if not counts["metrics"]:
         raise ConfigError(
             "no site sent its counts on held-out images, so there is nothing to compare",
             where=organiser.results / "counts.json",
@@ -58,9 +58,10 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
     _require_own(folder / "run.json", record["fingerprint"])
     for name in _COPIED:
         write_bytes(folder / name, (organiser.results / name).read_bytes())
-    write_csv(folder / "targets.csv", TARGET_COLUMNS, _targets(counts, plan))
+    columns = TARGET_COLUMNS if plan.multilabel is None else MULTI_TARGET_COLUMNS
+    write_csv(folder / "targets.csv", columns, _targets(counts, plan))
     write_json(folder / "explain.json", {"images": []})
-    write_json(folder / "metrics.json", counts["accuracies"])
+    write_json(folder / "metrics.json", counts["metrics"])
     write_json(folder / "run.json", record)
     return key
 
@@ -102,6 +103,7 @@ def _record(organiser: Organiser, plan: Plan, key: RunKey) -> dict[str, Any]:
             "backbone": backbone,
             "method": plan.params().resolved(),
             "federation": plan.resolved().model_dump(mode="json"),
+            **_head(plan),
         },
         "inputs": {
             (BACKBONE / "spec.json").as_posix(): sha256_file(organiser.backbone / "spec.json"),
@@ -110,24 +112,26 @@ def _record(organiser: Organiser, plan: Plan, key: RunKey) -> dict[str, Any]:
     }
 
 
+def _head(plan: Plan) -> dict[str, Any]:
+    head = plan.multilabel
+    return {} if head is None else {"multilabel": head.model_dump(mode="json")}
+
+
 def _targets(counts: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
     """Return a row for each site and group; how many classes there are, no site says."""
-    rows = []
-    for site in plan.clients:
-        for group, numbers in counts["sites"].get(site, {}).items():
-            if numbers.keys() != {"right", "total"}:
-                continue
-            right, total = numbers["right"][0], numbers["total"][0]
-            rows.append(
-                {
-                    "fold": FOLD,
-                    "group": group,
-                    "name": f"{site} {group}",
-                    "dataset": site,
-                    "domain": "",
-                    "classes": 0,
-                    "images": total,
-                    "accuracy": right / total,
-                }
-            )
-    return rows
+    many = {} if plan.multilabel is None else {"threshold": 0.5}
+    return [
+        {
+            "fold": FOLD,
+            "group": group,
+            "name": f"{site} {group}",
+            "dataset": site,
+            "domain": "",
+            "classes": 0,
+            "images": score["images"],
+            **score["numbers"],
+            **many,
+        }
+        for site in plan.clients
+        for group, score in counts["scores"].get(site, {}).items()
+    ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from fedmvp.errors import ConfigError
 from fedmvp.federation.flare.layout import Kit
 from fedmvp.federation.flare.process import Process, site_process
 from fedmvp.interruption import raise_if_stopped
+from fedmvp.process_lock import HeldElsewhere, hold
 
 __all__ = ["stay"]
 
 _POLL_S = 0.5
+_PATIENCE_S = 2.0  # for a process that is ending
 _FIRST_S, _LONGEST_S = 1.0, 60.0
 _STEADY_S = 120.0
 
@@ -25,7 +28,7 @@ def stay(kit: Kit, say: Callable[[str], None]) -> None:
     Raises
     ------
     ConfigError
-        When the site has no site.yaml yet.
+        When the site has no site.yaml yet, or another process takes part with this kit.
     Stopped
         When a signal came.
     """
@@ -35,6 +38,27 @@ def stay(kit: Kit, say: Callable[[str], None]) -> None:
             where=kit.root,
             hint=f"write it: `fedmvp site init {kit.root} --images TREE --attributes FILE`",
         )
+    with _held(kit):
+        _stay(kit, say)
+
+
+@contextmanager
+def _held(kit: Kit) -> Iterator[None]:
+    """Keep a second process out: both would answer, and write to the same states."""
+    kit.state.mkdir(exist_ok=True, mode=0o700)
+    try:
+        lock = hold(kit.state / "join.lock", _PATIENCE_S)
+    except HeldElsewhere as other:
+        raise ConfigError(
+            f"process {other.holder} takes part with this kit already",
+            where=kit.root,
+            hint=f"stop it first: `kill {other.holder}`",
+        ) from None
+    with lock:
+        yield
+
+
+def _stay(kit: Kit, say: Callable[[str], None]) -> None:
     output = kit.root / "flare.log"
     say(f"{kit.name}: joined; Ctrl-C ends it; for details see {output} and {kit.log}")
     wait = _FIRST_S

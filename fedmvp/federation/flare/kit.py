@@ -18,7 +18,7 @@ from typing import Any
 
 from fedmvp.errors import ConfigError
 from fedmvp.federation.flare.installed import require_flare
-from fedmvp.federation.flare.layout import Organiser
+from fedmvp.federation.flare.layout import Organiser, organisation
 from fedmvp.federation.flare.policy import (
     ADMIN,
     server_resources,
@@ -220,7 +220,7 @@ def _provision(authority: Path, settings: FederationSettings, sites: Sequence[st
     participants = [
         Participant("server", settings.host, _ORGANISER, server),
         Participant("admin", ADMIN, _ORGANISER, {"role": "project_admin"}),
-        *(Participant("client", site, site, {}) for site in sites),
+        *(Participant("client", site, organisation(site), {}) for site in sites),
     ]
     project = Project(settings.authority, "", participants, {"api_version": 3})
     builders = [

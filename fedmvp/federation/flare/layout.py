@@ -9,10 +9,15 @@ from pathlib import Path
 from fedmvp.errors import ConfigError
 from fedmvp.files import read_json
 
-__all__ = ["Kit", "Organiser"]
+__all__ = ["Kit", "Organiser", "organisation"]
 
 _FEDERATION = "FEDMVP_FEDERATION"
 _KITS = "FEDMVP_KITS"
+
+
+def organisation(site: str) -> str:
+    """Return what the engine is told for a site's organisation, which may have no hyphen."""
+    return site.replace("-", "_")
 
 
 @dataclass(frozen=True)

@@ -10,27 +10,25 @@ from typing import Any
 
 from fedmvp.errors import MessageError
 from fedmvp.federation.flare.layout import Kit
-from fedmvp.federation.plan import load_plan
-from fedmvp.federation.site import Site
-from fedmvp.federation.site_config import load_site_config
-from fedmvp.federation.site_errors import scrubbed
-from fedmvp.federation.wire import (
+from fedmvp.federation.messages import (
     UNKNOWN_ROUND,
     Description,
     EvaluateReply,
     Refusal,
-    Shapes,
+    StartReply,
     TrainReply,
-    decode,
-    encode,
-    reply_limit,
 )
+from fedmvp.federation.plan import load_plan
+from fedmvp.federation.site import Site
+from fedmvp.federation.site_config import load_site_config
+from fedmvp.federation.site_errors import scrubbed
+from fedmvp.federation.wire import Shapes, decode, encode, reply_limit
 from fedmvp.files import parse_json
 from fedmvp.tensor_files import parse_header
 
 __all__ = ["Answering", "open_site", "site_log"]
 
-_REPLIES = (TrainReply, EvaluateReply, Description, Refusal)
+_REPLIES = (TrainReply, EvaluateReply, StartReply, Description, Refusal)
 
 
 class Answering:

@@ -12,9 +12,9 @@ from fedmvp.errors import DataError
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.plan import Plan
 from fedmvp.federation.rounds import FederationResult
-from fedmvp.federation.site_evaluation import SiteCounts
+from fedmvp.federation.site_evaluation import Counts, SiteCounts, metrics_of
 from fedmvp.files import read_json, sha256_json, write_bytes, write_json
-from fedmvp.results.rounds import ROUND_COLUMNS
+from fedmvp.results.rounds import MULTI_ROUND_COLUMNS, ROUND_COLUMNS
 from fedmvp.results.weights import round_name, tensor_name
 
 __all__ = ["FOLD", "is_whole", "write_results"]
@@ -34,7 +34,8 @@ def write_results(
         tensors |= {round_name(index, tensor_name(FOLD, name)): t for name, t in kept.items()}
     content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     write_bytes(folder / "weights.safetensors", content)
-    write_csv(folder / "rounds.csv", ROUND_COLUMNS, [{"fold": FOLD, **row} for row in outcome.rows])
+    columns = ROUND_COLUMNS if plan.multilabel is None else MULTI_ROUND_COLUMNS
+    write_csv(folder / "rounds.csv", columns, [{"fold": FOLD, **row} for row in outcome.rows])
     write_json(
         folder / "failures.json", [{"fold": FOLD, **failure} for failure in outcome.failures]
     )
@@ -45,11 +46,20 @@ def write_results(
 def _counts(counts: SiteCounts) -> dict[str, Any]:
     return {
         "groups": counts.groups,
-        "accuracies": counts.accuracies(),
+        "metrics": counts.metrics(),
         "sites": counts.sites,
+        "scores": {
+            site: {group: _score(entry) for group, entry in groups.items()}
+            for site, groups in counts.sites.items()
+        },
         "withheld": counts.withheld,
         "failures": [{"client": each.client, "error": each.error} for each in counts.failures],
     }
+
+
+def _score(counts: Counts) -> dict[str, Any]:
+    numbers = {end.lstrip("_") or "accuracy": value for end, value in metrics_of(counts).items()}
+    return {"images": counts["total"][0], "numbers": numbers}
 
 
 def _record(plan: Plan) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from fedmvp.federation.flare.layout import Kit, Organiser
+from fedmvp.federation.flare.layout import Kit, Organiser, organisation
 
 __all__ = ["Process", "server_process", "site_process"]
 
@@ -103,7 +103,7 @@ def main(role: str, folder: str) -> None:
     """Become FLARE's server or site."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     name = Kit(Path(folder)).name if role == "site" else ""
-    names = [f"uid={name}", f"org={name}"] if name else ["org=organiser"]
+    names = [f"uid={name}", f"org={organisation(name)}"] if name else ["org=organiser"]
     options = ["secure_train=true", "config_folder=config", *names]
     sys.argv = [role, "-m", folder, "-s", _STARTUP[role], "--set", *options]
     runpy.run_module(_MODULES[role], run_name="__main__")

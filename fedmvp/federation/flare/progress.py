@@ -67,7 +67,7 @@ class Progress:
     ending: str = ""
     error: str = ""
     kind: str = ""
-    accuracies: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     position: int = 0
 
     @classmethod
@@ -91,7 +91,7 @@ class Progress:
             "jobs": self.jobs,
             "ending": self.ending or None,
             "error": self.error or None,
-            "accuracies": self.accuracies,
+            "metrics": self.metrics,
             "sites": {name: vars(site) for name, site in self.sites.items()},
         }
 
@@ -128,7 +128,7 @@ def _refused(run: Progress, event: Mapping[str, Any]) -> None:
 def _ended(run: Progress, event: Mapping[str, Any]) -> None:
     run.ending = event["event"]
     run.error, run.kind = str(event.get("error", "")), str(event.get("kind", ""))
-    run.accuracies = event.get("accuracies", run.accuracies)
+    run.metrics = event.get("metrics", run.metrics)
 
 
 _TAKE = {

@@ -83,13 +83,19 @@ class Served:
         """
         out = self._agree(backend, [name for name in self.plan.clients if name in present])
         observed = ObservedBackend(backend, self.organiser.pause, self.events, out, heard)
-        outcome = train_sites(self.plan, self.method, observed, self.organiser.checkpoints)
-        self.events.write("evaluating")
         asked = [name for name in self.plan.clients if name not in out]
+        outcome = train_sites(
+            self.plan,
+            self.method,
+            observed,
+            self.organiser.checkpoints,
+            head_sums=lambda: backend.head_sums(asked),
+        )
+        self.events.write("evaluating")
         counts = backend.evaluate(outcome.result.tensors, asked, outcome.since)
         counts.failures.extend(_left_out(name, self.plan.resolved().rounds, out) for name in out)
         write_results(self.organiser, self.plan, outcome.result, counts)
-        self.events.write("finished", accuracies=counts.accuracies())
+        self.events.write("finished", metrics=counts.metrics())
 
     def _agree(self, backend: RemoteBackend, present: Sequence[str]) -> dict[str, str]:
         """Return why which sites are no part of this job."""

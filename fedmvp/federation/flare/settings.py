@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, StringConstraints
 
 from fedmvp.config import Params
+from fedmvp.data.manifest import Task
 from fedmvp.errors import ConfigError
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.plan import Plan, require_possible
@@ -86,11 +87,17 @@ def new_plan(
     backbone_sha256: str,
     rounds: int | None = None,
     minimum_sites: int | None = None,
+    task: Task = "single",
 ) -> Plan:
     """Return the plan of a new federation: a method and its section as params.yaml has them.
 
     All sites take part in each round, and one that fails is left out of it; more than half must
     have answered.
+
+    Parameters
+    ----------
+    task : {"single", "multi"}
+        Whether images show one class each or many; with many, the section `multilabel` counts.
 
     Raises
     ------
@@ -120,6 +127,7 @@ def new_plan(
             "precision": params.backbone.precision,
             "linear": params.backbone.linear,
         },
+        "multilabel": params.multilabel.model_dump(mode="json") if task == "multi" else None,
     }
     plan = parse_section(Plan, value, "fedmvp federation init")
     require_possible(plan)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fedmvp.errors import FedMVPError, error_line
+from fedmvp.evaluation.label_counts import THRESHOLDS
 from fedmvp.federation.flare.connection import greet
 from fedmvp.federation.flare.installed import flare_version, require_flare
 from fedmvp.federation.flare.layout import Kit
@@ -19,6 +20,7 @@ from fedmvp.federation.site_config import SiteConfig, load_site_config
 __all__ = ["Line", "examine"]
 
 _SOON_DAYS = 30
+_NONE = "no counts"
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,13 @@ def _site(kit: Kit) -> Iterator[Line]:
 
 
 def _dry_round(config: SiteConfig, plan: Plan, states: Path, problems: list[str]) -> Iterator[Line]:
-    """Train one round on one image a class; nothing of it is kept."""
+    """Train one round on an image or a few of each class; nothing of it is kept."""
     few = config.model_copy(
         update={"shots": 1, "minimum": config.minimum.model_copy(update={"images": 1})}
     )
     reply = Site.open(few, plan, states, problems.append).rehearse()
     told_of = {name: round(value, 4) for name, value in reply.metrics.items()}
-    yield Line("training", True, f"one image a class: {told_of or 'metrics stay here'}")
+    yield Line("training", True, f"one shot a class: {told_of or 'metrics stay here'}")
 
 
 def _leaving(site: Site, config: SiteConfig) -> Iterator[Line]:
@@ -137,13 +139,17 @@ def _leaving(site: Site, config: SiteConfig) -> Iterator[Line]:
     )
     metrics = ", ".join(site.metrics) or "no metric"
     yield Line("would leave", True, f"each round: {metrics}, the phase, the number of images")
-    counts = (
-        f"counts of correct and of all held-out images, by group of at least {config.minimum.group}"
-        if site.evaluates
-        else "no counts"
+    many = site.method.head.many_labels
+    counted = (
+        f"true and false positives, false negatives at {len(THRESHOLDS)} thresholds, and held-out"
+        if many
+        else "correct and of all held-out"
     )
-    yield Line("would leave", True, f"after the last round: {counts}")
-    yield Line("would leave", True, "before the first: hashes of the plan, and fedmvp's version")
+    counts = f"counts of {counted} images, of groups of {config.minimum.group} and more"
+    yield Line("would leave", True, f"after the last round: {counts if site.evaluates else _NONE}")
+    sums = ", and four sums: of cosines, positive labels, and how many of each" if many else ""
+    first = f"before the first: hashes of the plan, and fedmvp's version{sums}"
+    yield Line("would leave", True, first)
     yield Line(
         "stays here", True, "images, class names, attribute texts, paths, texts of errors, logs"
     )

@@ -16,7 +16,7 @@ from fedmvp.attributes.schema import check_list
 from fedmvp.clip.spec import BackboneSpec
 from fedmvp.errors import BackboneError, ConfigError
 from fedmvp.federation.flare.layout import Kit
-from fedmvp.federation.plan import load_plan
+from fedmvp.federation.plan import Plan, load_plan
 from fedmvp.federation.site_config import SiteConfig
 from fedmvp.files import read_json, write_text
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
@@ -38,6 +38,7 @@ def write_site(
     *,
     template: str,
     known: str,
+    labels: Path | None = None,
 ) -> None:
     """Write site.yaml, once all it names is there.
 
@@ -56,10 +57,16 @@ def write_site(
         raise ConfigError(
             "no file of attributes", where="--attributes", value=attributes, hint="correct the path"
         )
+    if labels is not None and not labels.is_file():
+        raise ConfigError(
+            "no table of labels", where="--labels", value=labels, hint="correct the path"
+        )
     plan = load_plan(kit.plan)
+    _require_task(plan, labels)
+    table = {} if labels is None else {"labels": str(labels.absolute())}
     value = {
         "client": kit.name,
-        "images": {"tree": str(images.absolute()), "template": template},
+        "images": {"tree": str(images.absolute()), **table, "template": template},
         "attributes": _ATTRIBUTES,
         "backbone": kit.backbone.name,
         "known": known,
@@ -87,6 +94,22 @@ def write_site(
     text: str = yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100)
     write_text(kit.site, _HEAD + text)
     kit.site.chmod(0o600)
+
+
+def _require_task(plan: Plan, labels: Path | None) -> None:
+    if plan.multilabel is not None and labels is None:
+        raise ConfigError(
+            "images of this federation show many classes each, and there is no table of them",
+            where="--labels",
+            hint="give a CSV table with the columns image and classes",
+        )
+    if plan.multilabel is None and labels is not None:
+        raise ConfigError(
+            "images of this federation show one class each",
+            where="--labels",
+            value=labels,
+            hint="leave it out, and put images into folders of their classes",
+        )
 
 
 def _texts(path: Path) -> ClassAttributes:

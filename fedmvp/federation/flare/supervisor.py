@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from filelock import FileLock, Timeout
-
 from fedmvp.errors import ClientFailure, ConfigError
 from fedmvp.federation.flare.events import Events
 from fedmvp.federation.flare.job import write_job
@@ -27,10 +25,12 @@ from fedmvp.federation.flare.settings import FederationSettings
 from fedmvp.federation.plan import Plan
 from fedmvp.files import write_json
 from fedmvp.interruption import raise_if_stopped
+from fedmvp.process_lock import HeldElsewhere, hold
 
 __all__ = ["Supervisor", "held"]
 
 _POLL_S = 0.5
+_PATIENCE_S = 2.0  # for a `serve` that is ending
 _SERVER_S = 180.0
 _TRIES = 5
 # What another job cannot cure. Whatever else a job ends with, the next one may get further.
@@ -47,12 +47,13 @@ def held(organiser: Organiser) -> Iterator[None]:
         When there is one.
     """
     organiser.run.mkdir(exist_ok=True, mode=0o700)
-    lock = FileLock(organiser.run / "serve.lock")
     try:
-        lock.acquire(timeout=2.0)
-    except Timeout:
+        lock = hold(organiser.run / "serve.lock", _PATIENCE_S)
+    except HeldElsewhere as other:
         raise ConfigError(
-            "is already being served", where=organiser.root, hint="stop the other `serve` first"
+            f"process {other.holder} serves this federation already",
+            where=organiser.root,
+            hint=f"stop it first: `kill {other.holder}`; finished rounds are kept",
         ) from None
     with lock:
         yield

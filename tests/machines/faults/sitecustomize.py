@@ -60,11 +60,11 @@ def _install() -> None:
 def _with_tensors(reply: bytes, site: Any, change: Any) -> bytes:
     from dataclasses import replace
 
-    from fedmvp.federation import wire
+    from fedmvp.federation import messages, wire
 
     shapes = site.shapes
     limit = wire.reply_limit(shapes)
-    update = wire.decode(reply, (wire.TrainReply,), shapes, limit=limit, where="test")
+    update = wire.decode(reply, (messages.TrainReply,), shapes, limit=limit, where="test")
     return wire.encode(replace(update, tensors=change(dict(update.tensors))))
 
 

@@ -10,9 +10,9 @@ import torch
 
 from fedmvp.clip.backbone import Backbone
 from fedmvp.federation.client import load_tensors
+from fedmvp.federation.messages import EvaluateReply
 from fedmvp.federation.site_evaluation import add_up
 from fedmvp.federation.site_training import train_sites
-from fedmvp.federation.wire import EvaluateReply
 from tests.unit.federation_sites.loopback import CLASSES, Loopback, plan_of
 
 pytestmark = pytest.mark.usefixtures("words")
@@ -62,7 +62,7 @@ def test_counts_are_those_of_the_images(tiny: Backbone, tmp_path: Path) -> None:
     for group, total in (("known", 15), ("new", 12), ("personal", 15)):
         added = sum(site[group]["right"][0] for site in counts.sites.values())
         assert counts.groups[group] == {"right": [added], "total": [total]}
-        assert counts.accuracies()[group] == added / total
+        assert counts.metrics()[group] == added / total
     # A model that says something else of each image: not one number by chance.
     assert len({tuple(entry["right"]) for entry in counts.groups.values()}) > 1
 
@@ -92,7 +92,7 @@ def test_thresholds_are_added_one_by_one() -> None:
     two = reply("b", findings={"true_positives": [1, 1], "false_positives": [2, 2]})
     counts = add_up([one, two])
     assert counts.groups == {"findings": {"true_positives": [4, 2], "false_positives": [7, 2]}}
-    assert counts.accuracies() == {}
+    assert counts.metrics() == {}
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from fedmvp.errors import CheckpointError, ClientFailure
 from fedmvp.federation.aggregation.rules import Aggregator
 from fedmvp.federation.client import ClientUpdate
 from fedmvp.federation.failures import Failure
+from fedmvp.federation.messages import EvaluateReply, TrainReply
 from fedmvp.federation.outgoing import check_outgoing
 from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
-from fedmvp.federation.wire import EvaluateReply, TrainReply, decode, encode
+from fedmvp.federation.wire import decode, encode
 from tests.unit.federation_sites.loopback import Loopback, plan_of
 
 pytestmark = pytest.mark.usefixtures("words")

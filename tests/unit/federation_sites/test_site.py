@@ -16,16 +16,9 @@ from safetensors.torch import save
 from fedmvp.clip.backbone import Backbone, save_backbone
 from fedmvp.errors import ConfigError, DataError, FedMVPError
 from fedmvp.federation.failures import Failure
+from fedmvp.federation.messages import DescribeJob, Description, Refusal, TrainJob, TrainReply
 from fedmvp.federation.site import Site
-from fedmvp.federation.wire import (
-    DescribeJob,
-    Description,
-    Refusal,
-    TrainJob,
-    TrainReply,
-    decode,
-    encode,
-)
+from fedmvp.federation.wire import decode, encode
 from fedmvp.files import sha256_bytes
 from tests.unit.federation_sites.loopback import CLASSES, Loopback, make_site, plan_of
 

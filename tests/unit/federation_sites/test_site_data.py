@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,10 @@ from fedmvp.clip.backbone import Backbone
 from fedmvp.data.manifest_files import save_manifest
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.federation.site_config import SiteConfig, load_site_config
-from fedmvp.federation.site_data import SiteData, tree_manifest
+from fedmvp.federation.site_data import SiteData
+from fedmvp.federation.site_trees import labelled_manifest, tree_manifest
+from fedmvp.methods.multilabel_head import MultiLabelHead
+from fedmvp.multilabel_config import MultiLabelParams
 from fedmvp.partition.sampling import draw_shots
 from tests.multi_toys import multi_manifest
 
@@ -66,6 +69,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"images": {"tree": "x", "manifest": "y"}}, r"give either tree or manifest"),
         ({"images": {"tree": "x", "domain": "y"}}, r"root and domain belong to a manifest"),
         ({"images": {"tree": "x", "template": "no place"}}, r"template must hold {} once"),
+        ({"images": {"manifest": "x", "labels": "y"}}, r"labels belong to a tree"),
         ({"share": {"metrics": ["image"]}}, r"share.metrics.0: .*got 'image'"),
         ({"minimum": {"group": 0}}, r"minimum.group: .*got 0"),
         ({"max_update_norm": -1}, r"max_update_norm: .*got -1"),
@@ -146,8 +150,92 @@ def test_trees_that_are_none(tmp_path: Path) -> None:
 
 
 def test_images_of_many_labels_are_refused(tmp_path: Path, tiny: Backbone) -> None:
+    """A federation of one class an image takes no other, and one of many labels neither."""
     save_manifest(multi_manifest(), tmp_path / "many.json")
-    images = SimpleNamespace(tree=None, manifest=tmp_path / "many.json")
-    data = SiteData(SimpleNamespace(images=images), tiny, 1)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="show one class each"):
+    data = SiteData(configured(tmp_path, images={"manifest": "many.json"}), tiny, 1)
+    with pytest.raises(DataError, match=r"not of the federation's task; got 'task: multi'"):
         _ = data.manifest
+    tree(tmp_path / "images")
+    data = SiteData(configured(tmp_path), tiny, 1, MultiLabelHead(MultiLabelParams(), 100.0))
+    with pytest.raises(DataError, match=r"got 'task: single'; hint: give a table of labels"):
+        _ = data.manifest
+
+
+def labelled(folder: Path, rows: dict[str, str], *, files: bool = True) -> tuple[Path, Path]:
+    """Write images and a table; return folder and table."""
+    for name in rows if files else ():
+        (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32)).save(folder / "images" / name)
+    lines = ["image,classes", *(f"{name},{classes}" for name, classes in rows.items())]
+    (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "images", folder / "labels.csv"
+
+
+def test_a_table_of_labels_keeps_its_parts_and_images_that_show_nothing(tmp_path: Path) -> None:
+    rows = {"train/b.png": "owl; cat", "train/a.png": "", "test/a.png": "owl"}
+    manifest = labelled_manifest(*labelled(tmp_path, rows), "a {}.", 0.5, 1)
+    assert (manifest.task, manifest.classes) == ("multi", ("cat", "owl"))
+    found = {image.path: (image.labels, image.split) for image in manifest.images}
+    assert found == {
+        "test/a.png": ((1,), "test"),
+        "train/a.png": ((), "train"),
+        "train/b.png": ((0, 1), "train"),
+    }
+
+
+def test_a_table_without_parts_is_split_by_the_rarest_class(tmp_path: Path) -> None:
+    rows = {f"{k}.png": "cat" if k < 8 else "cat;owl" for k in range(12)}
+    manifest = labelled_manifest(*labelled(tmp_path, rows), "a {}.", 0.5, 1)
+    held = [image.labels for image in manifest.images if image.split == "test"]
+    assert sorted(held) == [(0,)] * 4 + [(0, 1)] * 2
+    changed = labelled(tmp_path, {**rows, "0.png": "owl"})
+    assert labelled_manifest(*changed, "a {}.", 0.5, 1).content != manifest.content
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("image,classes\na.png,cat\na.png,owl", "is listed twice; got 'row 3: a.png'"),
+        ("image,classes\n../a.png,cat", "is no path of an image in the tree"),
+        ("image,classes\n/a.png,cat", "is no path of an image in the tree"),
+        ("image,classes\nb.png,cat", "is not in the tree"),
+        ("image,label\na.png,cat", "has other columns; got 'image, label'"),
+        ("image,classes\na.png,cat", "fewer than two classes"),
+        (None, "file is missing"),
+    ],
+)
+def test_tables_that_are_none(tmp_path: Path, table: str | None, told: str) -> None:
+    folder, path = labelled(tmp_path, {"a.png": "cat"})
+    path.unlink()
+    if table is not None:
+        path.write_text(table, encoding="utf-8")
+    with pytest.raises(DataError, match=re.escape(told)):
+        labelled_manifest(folder, path, "a {}.", 0.5, 1)
+
+
+def test_training_images_of_many_labels_show_no_new_class(tiny: Backbone, tmp_path: Path) -> None:
+    rows = {
+        "train/0.png": "cat",
+        "train/1.png": "cat;dog",
+        "train/2.png": "dog;owl",  # shows a new class: not trained on
+        "train/3.png": "",
+        "test/0.png": "cat;owl",
+        "test/1.png": "dog",
+        "test/2.png": "",
+    }
+    labelled(tmp_path, rows)
+    images = {"tree": "images", "labels": "labels.csv"}
+    head = MultiLabelHead(MultiLabelParams(), 100.0)
+    data = SiteData(configured(tmp_path, images=images, known="half"), tiny, 1, head)
+    assert data.client.classes == ("cat", "dog")
+    assert data.client.train == tuple(f"images/train/{k}.png" for k in (0, 1, 3))
+    assert data.client_data().labels.tolist() == [[1, 0], [1, 1], [0, 0]]
+    known, new = data.targets
+    assert known.images == tuple(f"images/test/{k}.png" for k in (0, 1, 2))
+    assert (new.classes, new.images) == (("owl",), ("images/test/0.png",))
+    few = SiteData(configured(tmp_path, images=images, known="half", shots=1), tiny, 1, head)
+    assert "images/train/3.png" not in few.client.train
+    assert 1 <= len(few.client.train) <= 2
+    every = SiteData(configured(tmp_path, images=images, known=["cat", "owl"]), tiny, 1, head)
+    with pytest.raises(DataError, match=r"no training image shows the class; got 'owl'"):
+        _ = every.client

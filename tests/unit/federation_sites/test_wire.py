@@ -12,16 +12,8 @@ from safetensors.torch import save
 
 from fedmvp.errors import MessageError
 from fedmvp.federation import wire
-from fedmvp.federation.wire import (
-    EvaluateReply,
-    Refusal,
-    TrainJob,
-    TrainReply,
-    decode,
-    encode,
-    job_limit,
-    reply_limit,
-)
+from fedmvp.federation.messages import UNKNOWN_ROUND, EvaluateReply, Refusal, TrainJob, TrainReply
+from fedmvp.federation.wire import decode, encode, job_limit, reply_limit
 
 SHAPES = {"w": (2, 3), "a": (4,)}
 JOB = TrainJob("run", "é/1", 3, 2, 0.1, {"w": torch.rand(2, 3), "a": torch.rand(4)}, {})
@@ -46,7 +38,7 @@ def test_a_message_comes_back_as_it_was() -> None:
     assert read(encode(REPLY)).metrics == {"loss": 0.1 + 0.2}
     counts = EvaluateReply("a", 4, {"known": {"right": [1, 2], "total": [3, 3]}}, ["new"])
     assert read(encode(counts)) == counts
-    refusal = Refusal("a", wire.UNKNOWN_ROUND, "OSError: x", "a.py:1 in b")
+    refusal = Refusal("a", UNKNOWN_ROUND, "OSError: x", "a.py:1 in b")
     assert read(encode(refusal)) == refusal
 
 

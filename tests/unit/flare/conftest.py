@@ -26,7 +26,7 @@ def federation_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params,
         "promptfl",
         name="fedmvp",
-        sites=("north", "south", "east"),
+        sites=("north", "south", "far-east"),
         seed=1,
         backbone_sha256=spec["tower_sha256"],
     )

@@ -15,9 +15,10 @@ from fedmvp.errors import MessageError
 from fedmvp.federation.flare.events import Events, read_events
 from fedmvp.federation.flare.opening import Answering
 from fedmvp.federation.flare.served import ObservedBackend, Paused
+from fedmvp.federation.messages import Refusal, TrainReply
 from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
-from fedmvp.federation.wire import Refusal, TrainReply, encode
+from fedmvp.federation.wire import encode
 from tests.unit.federation_sites.loopback import Loopback, in_process, plan_of
 
 pytest.importorskip("nvflare")

@@ -27,7 +27,7 @@ from fedmvp.federation.plan import load_plan
 from fedmvp.sections import parse_section
 from tests.paths import ROOT
 
-SITES = ("north", "south", "east")
+SITES = ("north", "south", "far-east")
 
 
 def read(path: Path) -> Any:
@@ -145,10 +145,10 @@ def test_a_kit_that_was_handed_out_and_deleted_can_be_renewed(
     folder = tmp_path / "fed"
     shutil.copytree(federation_folder, folder)
     organiser = Organiser.open(folder)
-    old = certificate(Kit.open(organiser.kits / "east").startup / "client.crt")
+    old = certificate(Kit.open(organiser.kits / "far-east").startup / "client.crt")
     shutil.rmtree(organiser.kits)
-    renew_kits(organiser, read_settings(organiser), SITES, ["east"])
-    kit = Kit.open(organiser.kits / "east")
+    renew_kits(organiser, read_settings(organiser), SITES, ["far-east"])
+    kit = Kit.open(organiser.kits / "far-east")
     assert certificate(kit.startup / "client.crt").serial_number != old.serial_number
     assert mode(kit.startup) == 0o700
 
