@@ -16,6 +16,7 @@ import pytest
 from fedmvp.errors import ConfigError
 from pipeline.cluster.ray_cluster import cluster_places, connected, require_alike
 from tests.paths import ROOT
+from tests.pipeline.remotes import KINDS, opened_remote
 from tests.pipeline.tiny import dvc
 from tests.pipeline.toy_project import calls, start, until, write_project
 
@@ -82,9 +83,12 @@ def assert_as_dvc_repro(root: Path, tmp_path: Path) -> None:
     assert json.loads(dvc(root, "status", "--json").stdout) == {}
 
 
-def test_machines_that_share_no_disk(cluster: Any, project: Path, tmp_path: Path) -> None:
-    assert dvc(project, "remote", "add", "store", "../store").returncode == 0
-    out, _ = finish(run(project, address=cluster.address, remote="store"))
+@pytest.mark.parametrize("kind", KINDS)
+def test_machines_that_share_no_disk(
+    cluster: Any, project: Path, tmp_path: Path, kind: str
+) -> None:
+    with opened_remote(kind, project) as remote:
+        out, _ = finish(run(project, address=cluster.address, remote=remote))
     assert "5 ran" in out
     assert calls(project, "code")
     assert calls(project, "track")
@@ -107,6 +111,11 @@ def test_another_version_is_an_error(
         )
         with pytest.raises(ConfigError, match="has another torch"):
             require_alike(ray, project, None, shared=False)
+        monkeypatch.setattr(
+            importlib.metadata, "version", lambda name: "1.0" if name == "s3fsx" else here(name)
+        )
+        with pytest.raises(ConfigError, match="has another s3fsx: none; got '1.0'"):
+            require_alike(ray, project, None, shared=False, packages=["s3fsx"])
 
 
 @pytest.mark.parametrize(
