@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +31,6 @@ GRAPH = {
 }
 RESULTS = ("train-a", "train-b", "evaluate-a")
 _PATIENCE_S = 400.0
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Two nodes of one CPU each, and a head without any."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        small = {"object_store_memory": 100 << 20}
-        head = {"num_cpus": 0, "include_dashboard": False, **small}
-        made = Cluster(initialize_head=True, head_node_args=head)
-        for _ in range(2):
-            made.add_node(num_cpus=1, **small)
-        yield made
-        made.shutdown()
 
 
 @pytest.fixture
@@ -114,7 +94,7 @@ def test_another_version_is_an_error(
         monkeypatch.setattr(
             importlib.metadata, "version", lambda name: "1.0" if name == "s3fsx" else here(name)
         )
-        with pytest.raises(ConfigError, match="has another s3fsx: none; got '1.0'"):
+        with pytest.raises(ConfigError, match=r"has another s3fsx: none; got '1.0'"):
             require_alike(ray, project, None, shared=False, packages=["s3fsx"])
 
 

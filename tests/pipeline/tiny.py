@@ -55,10 +55,10 @@ def dvc(
     return _run(cwd or root, "-m", "dvc", *arguments, PYTHONPATH=str(root), **extra)
 
 
-def forked_repro(root: Path) -> subprocess.CompletedProcess[str]:
+def forked_repro(root: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `dvc repro` with stages that share their imports (see `forked_repro`)."""
     path = os.pathsep.join((str(root), str(ROOT)))
-    return _run(root, "-m", "tests.pipeline.forked_repro", PYTHONPATH=path)
+    return _run(root, "-m", "tests.pipeline.forked_repro", PYTHONPATH=path, **extra)
 
 
 def environment(**extra: str) -> dict[str, str]:
