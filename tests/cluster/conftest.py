@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.paths import ROOT
+
+_NICENESS = "RAY_worker_niceness"
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +20,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")
+        if _NICENESS not in os.environ:
+            patch.setenv(_NICENESS, "0")
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         small = {"object_store_memory": 100 << 20}
