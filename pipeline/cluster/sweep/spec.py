@@ -8,9 +8,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from fedmvp.config import Params
 from fedmvp.errors import ConfigError, nearest
@@ -53,6 +53,16 @@ class Range(Section):
         return self
 
 
+def _kind(value: Any) -> str:
+    """Tell a list of values from a range, for what is wrong with either is said of that one."""
+    return "range" if isinstance(value, dict | Range) else "list"
+
+
+_Values = Annotated[
+    Annotated[list[Any], Tag("list")] | Annotated[Range, Tag("range")], Discriminator(_kind)
+]
+
+
 class Sweep(Section):
     """A sweep.
 
@@ -76,7 +86,7 @@ class Sweep(Section):
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
-    params: dict[str, list[Any] | Range] = Field(min_length=1)
+    params: dict[str, _Values] = Field(min_length=1)
     search: Literal["grid", "random", "optuna"] = "grid"
     trials: int | None = Field(default=None, ge=1, le=MAX_TRIALS)
     metric: str = Field(min_length=1)

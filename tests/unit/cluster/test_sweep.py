@@ -69,9 +69,8 @@ def test_optuna_learns_from_what_it_is_told() -> None:
     while batch := search.propose(4):
         assert len(batch) == 4
         for trial in batch:
-            score = -abs(trial[PROMPTS] - 4) - 10 * trial[RATE]
-            scores.append(score)
-            search.tell(trial, None if trial[PROMPTS] == 1 else score)
+            scores.append(-abs(trial[PROMPTS] - 4) - 10 * trial[RATE])
+            search.tell(trial, None if len(scores) == 1 else scores[-1])  # one has failed
     assert len(scores) == 60
     assert sum(scores[-20:]) > sum(scores[:20])
 
@@ -81,7 +80,7 @@ def test_optuna_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setitem(sys.modules, "optuna", None)
     sweep = Sweep.model_validate({**GRID, "search": "optuna", "trials": 2})
-    with pytest.raises(ConfigError, match="Optuna is not installed.*extra `sweep`"):
+    with pytest.raises(ConfigError, match=r"Optuna is not installed.*extra `sweep`"):
         open_search(sweep)
 
 
@@ -100,7 +99,7 @@ def test_optuna_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatc
         ({"params": {PROMPTS: [2, -1]}}, (f"{PROMPTS} -1",)),
         ({"params": {PROMPTS: ["many"]}}, (f'{PROMPTS} "many"',)),
         (
-            {"params": {"federation.rounds": list(range(1, 41)), PROMPTS: list(range(1, 41))}},
+            {"params": {"federation.rounds": list(range(40)), PROMPTS: list(range(40))}},
             ("1600 combinations",),
         ),
         ({"trials": 3}, ("leave trials out",)),
