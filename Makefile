@@ -1,6 +1,6 @@
 # The two commands a user needs are `make repro` and `make test`; `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help env repro test test-federation check ui lock docs federation-demo pretrain clean
+.PHONY: help env repro test test-federation test-cluster check ui lock docs federation-demo pretrain clean
 
 # DVC starts stages with $SHELL; a login shell's start-up files must not change the PATH below.
 SHELL := /bin/sh
@@ -35,7 +35,7 @@ check: env ## the fast inner loop: format, lint, types, quick tests
 	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal -m "not slow and not pipeline"
 
 # A real federation takes some seconds to start, and its faults ask for dozens: a target of its own.
-test: env ## every check and test but those of test-federation, on all cores
+test: env ## every check and test but those of test-federation and test-cluster, on all cores
 	@ruff format --check .
 	@ruff check .
 	@mypy
@@ -43,6 +43,9 @@ test: env ## every check and test but those of test-federation, on all cores
 
 test-federation: env ## sites and servers as processes that die, hang and lie; some ten minutes
 	@OMP_NUM_THREADS=1 pytest -q tests/machines
+
+test-cluster: env ## the paper's pipeline on miniatures on a Ray cluster that loses a machine; some twenty minutes
+	@OMP_NUM_THREADS=1 pytest -q tests/cluster
 
 golden: env ## renew tests/golden, the metrics CI holds the default profile to, on this platform
 	@dvc repro

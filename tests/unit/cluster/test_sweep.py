@@ -14,6 +14,7 @@ from pipeline.cluster.sweep.search import open_search
 from pipeline.cluster.sweep.spec import Sweep, changed_params, load_sweep
 from pipeline.cluster.sweep.trial import trial_name
 from tests.paths import ROOT
+from tests.unit.docs.blocks import sample
 
 PARAMS = ROOT / "params.yaml"
 PROMPTS, RATE = "methods.fedmvp.n_prompts", "methods.fedmvp.federation.learning_rate"
@@ -40,6 +41,12 @@ def test_a_grid_is_every_combination(tmp_path: Path) -> None:
         (4, 0.01),
     ]
     assert search.propose(1) == []
+
+
+def test_the_how_to_shows_a_sweep_that_can_be_run(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(sample("docs/howto/sweep.md"), encoding="utf-8")
+    assert load_sweep(path, PARAMS).size == 4
 
 
 def test_random_trials_are_distinct_and_drawn_again_alike(tmp_path: Path) -> None:
