@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from fedmvp.errors import ConfigError
+from fedmvp.files import sha256_file
+from pipeline.cluster import ray_cluster
 from pipeline.cluster.ray_cluster import cluster_places, connected, require_alike
 from tests.paths import ROOT
 from tests.pipeline.remotes import KINDS, opened_remote
@@ -96,6 +98,24 @@ def test_another_version_is_an_error(
         )
         with pytest.raises(ConfigError, match=r"has another s3fsx: none; got '1.0'"):
             require_alike(ray, project, None, shared=False, packages=["s3fsx"])
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("weights.safetensors", "has another /"), ("token", "does not see this checkout")],
+)
+def test_another_file_is_an_error(
+    cluster: Any, project: Path, monkeypatch: pytest.MonkeyPatch, file: str, words: str
+) -> None:
+    (project / ".fedmvp/run").mkdir(parents=True)
+    weights = project / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr(
+        ray_cluster, "sha256_file", lambda path: "0" if path.name == file else sha256_file(path)
+    )
+    with connected(cluster.address) as ray, pytest.raises(ConfigError, match=words) as caught:
+        require_alike(ray, project, str(weights), shared=True)
+    assert "--address" in str(caught.value)
 
 
 @pytest.mark.parametrize(
