@@ -103,8 +103,9 @@ def shown(root: Path) -> dict[str, float]:
     for commits in table:
         for experiment in commits.get("experiments") or ():
             for rev in experiment["revs"]:
-                metrics = rev["data"]["metrics"]["report/metrics.json"]["data"]
-                found[rev["name"]] = metrics["base_to_new"]["fedmvp"]["hm"]
+                if data := rev.get("data"):  # one that runs has none
+                    metrics = data["metrics"]["report/metrics.json"]["data"]
+                    found[rev["name"]] = metrics["base_to_new"]["fedmvp"]["hm"]
     return found
 
 
