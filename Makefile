@@ -42,8 +42,8 @@ test: env ## every check and test but those of test-long, on all cores
 	@mypy
 	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal -m "not minutes"
 
-test-long: env ## the tests that take minutes each: faults of federations, whole profiles of miniatures
-	@OMP_NUM_THREADS=1 pytest -q -m minutes tests/machines tests/pipeline
+test-long: env ## the tests that take minutes each: faults of federations and clusters, whole profiles of miniatures
+	@OMP_NUM_THREADS=1 pytest -q -m minutes tests/machines tests/cluster tests/pipeline
 
 golden: env ## renew tests/golden, the metrics CI holds the default profile to, on this platform
 	@dvc repro

@@ -39,6 +39,7 @@ from fedmvp.prediction.request import PredictionRequest
 from fedmvp.profiles import profile_params
 from fedmvp.results.predictions import TargetPredictions
 from fedmvp.results.rounds import RoundRow
+from fedmvp.results.running import describe
 from fedmvp.results.weights import fold_tensors
 
 __all__ = ["Labelled", "Model", "Scores", "Training", "evaluate", "load", "train"]
@@ -139,7 +140,8 @@ def train(
         Entries of ``methods.<method>`` and of ``federation`` (docs/reference/params.md).
     seed : int, default=1
     checkpoints : str or Path, optional
-        Folder for a checkpoint of each round; the same call goes on from there.
+        Folder for a checkpoint of each round; the same call goes on from there, and
+        ``fedmvp watch --scratch FOLDER`` shows how it goes.
     progress : callable, optional
         Told of each client's end.
 
@@ -168,6 +170,7 @@ def train(
         every = {name: images.key(DATASET, ids) for name, ids in sorted(images.ids.items())}
         identity = [bundle.model_dump(mode="json"), sampled.model_dump(mode="json"), every]
         scratch = Path(checkpoints) / sha256_json(identity)[:24]
+        describe(scratch, f"{method} seed {seed}", sampled.rounds, [MAIN_FOLD])
     result = train_partition(
         partition,
         lambda: build_method(method, tower, section, seed),

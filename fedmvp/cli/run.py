@@ -54,8 +54,18 @@ def run(
             "their outputs; else the cluster's machines see this folder under the same path."
         ),
     ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            help="Run the trials of this file, each a DVC experiment, several at once, and print "
+            "their scores."
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print which stage would run where, and how long.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print which stage would run where and how long, or the trials."
+        ),
     ] = False,
 ) -> None:
     """Run the stages that are not up to date, as `dvc repro` does, several at once.
@@ -85,6 +95,7 @@ def run(
         "dry_run": dry_run,
         "address": address,
         "remote": remote,
+        "sweep": sweep,
     }
     if context.find_root().params.get("debug"):
         os.environ["FEDMVP_DEBUG"] = "1"

@@ -21,6 +21,7 @@ from pipeline.cluster.places import local_places, machine_memory_gib
 from pipeline.cluster.plan import Schedule
 from pipeline.cluster.report import describe_plan, filled_in, summary
 from pipeline.cluster.request import Request, gpu_numbers
+from pipeline.cluster.sweep.driver import run_sweep
 from pipeline.cluster.table import open_view
 from pipeline.support.stage import run_stage
 
@@ -38,6 +39,10 @@ def main() -> None:
     local = local_places(request.jobs, gpu_numbers(request.gpus), request.threads)
     estimates = Estimates.load(_ROOT)
     with _alone():
+        if request.sweep is not None:
+            file, dry_run = Path(request.sweep), request.dry_run
+            run_sweep(file, local, _ROOT, _memory_gib(request), dry_run=dry_run)
+            return
         graph = read_graph(_ROOT, request.targets)
         if request.dry_run:
             seconds = estimates.seconds(graph.stages)

@@ -53,7 +53,8 @@ def open_workers(
         remote = Remote(repo, request.remote)
     ray = stack.enter_context(connected(request.address))
     weights = load_params().backbone.weights if (root / "params.yaml").is_file() else None
-    require_alike(ray, root, weights, shared=remote is None)
+    packages = () if remote is None else remote.packages
+    require_alike(ray, root, weights, shared=remote is None, packages=packages)
     places, resources = cluster_places(ray, request.jobs, request.threads)
     if remote is None:
         site = Site(str(root.resolve()), None, resources)

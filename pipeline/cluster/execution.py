@@ -91,12 +91,15 @@ class Run:
     ----------
     graph : Graph
         The stages that are not up to date when it begins.
+    what : str, optional
+        What they are called where people read of them.
     """
 
     graph: Graph
     schedule: Schedule
     estimates: Estimates
     memory_gib: float
+    what: str = "stage"
     began_s: float = field(default_factory=time.monotonic)
     running: dict[str, Running] = field(default_factory=dict)  # by place
     ended: list[Ended] = field(default_factory=list)

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.cluster.outcome import Outcome
 from pipeline.cluster.places import Place
@@ -28,9 +29,17 @@ class LocalWorkers:
     ----------
     root : Path
         The checkout.
+    trials : mapping of str to mapping, optional
+        Entries of params.yaml by what `start` is given, where that is no stage but a trial's name.
     """
 
-    def __init__(self, root: Path, places: Sequence[Place]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        places: Sequence[Place],
+        trials: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._trials = {} if trials is None else trials
         self._places = list(places)
         self._root = root
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -55,7 +64,7 @@ class LocalWorkers:
         assert process.stdout is not None
         self._busy[process.stdout.fileno()] = place
         self._selector.register(process.stdout, selectors.EVENT_READ)
-        order = Order(stage=stage, log=str(log))
+        order = Order(stage=stage, log=str(log), trial=self._trials.get(stage))
         with contextlib.suppress(BrokenPipeError):  # it died; `wait` finds its output closed
             process.stdin.write(f"{order.model_dump_json()}\n".encode())
             process.stdin.flush()

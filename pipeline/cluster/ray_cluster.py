@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,9 @@ def folder_there(root: Path) -> str:
     return f"~/.cache/fedmvp/run/{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
-def require_alike(ray: Any, root: Path, weights: str | None, *, shared: bool) -> None:
+def require_alike(
+    ray: Any, root: Path, weights: str | None, *, shared: bool, packages: Sequence[str] = ()
+) -> None:
     """Make sure that every machine computes what this one would, before anything starts.
 
     Parameters
@@ -138,6 +140,8 @@ def require_alike(ray: Any, root: Path, weights: str | None, *, shared: bool) ->
         ``backbone.weights`` of params.yaml.
     shared : bool
         Whether the machines are to work in this checkout.
+    packages : sequence of str, optional
+        What they need beside the libraries that compute.
 
     Raises
     ------
@@ -147,7 +151,8 @@ def require_alike(ray: Any, root: Path, weights: str | None, *, shared: bool) ->
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    own = {name: importlib.metadata.version(name) for name in _MODULES}
+    modules = [*_MODULES, *packages]
+    own = {name: importlib.metadata.version(name) for name in modules}
     own["python"] = platform.python_version()
     token = (root / RUN_FOLDER / "token").resolve()
     token.write_text(f"{socket.gethostname()} {os.getpid()} {time.time_ns()}", encoding="utf-8")
@@ -156,7 +161,7 @@ def require_alike(ray: Any, root: Path, weights: str | None, *, shared: bool) ->
     for node in (node for node in ray.nodes() if node["Alive"]):
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         host = ray.remote(host_class()).options(num_cpus=0, scheduling_strategy=strategy).remote()
-        call = host.facts.remote([str(path) for path in files], list(_MODULES))
+        call = host.facts.remote([str(path) for path in files], modules)
         name = node["NodeManagerHostname"]
         try:
             facts = ray.get(call, timeout=_ANSWER_S)

@@ -18,7 +18,7 @@ from typing import Any
 from fedmvp.errors import one_line
 from pipeline.cluster.outcome import Outcome
 
-__all__ = ["open_repository", "reproduce"]
+__all__ = ["failure", "open_repository", "reproduce"]
 
 _POLL_S = 0.02
 # Another process works on the same paths: what a killed run left behind, which is about to end.
@@ -83,7 +83,7 @@ def reproduce(repo: Any, stage: str) -> Outcome:
             except DvcException as error:
                 cause = error.__cause__ or error
                 if not isinstance(cause, LockError) or time.monotonic() > until:
-                    return _failure(cause)
+                    return failure(cause)
                 time.sleep(1)
     finally:
         logger.removeHandler(watch)
@@ -92,7 +92,7 @@ def reproduce(repo: Any, stage: str) -> Outcome:
     return Outcome(kind="ran" if watch.ran else "restored")
 
 
-def _failure(cause: BaseException) -> Outcome:
+def failure(cause: BaseException) -> Outcome:
     """Tell a stage that refused from one that was killed: by a signal, as the shell reports it.
 
     One whose paths another process still works on, a lost machine's for instance, may be tried

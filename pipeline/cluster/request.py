@@ -22,6 +22,8 @@ class Request(BaseModel):
         Of a Ray cluster; None: this machine.
     remote : str, optional
         DVC remote through which inputs and outputs travel; None: the machines share this disk.
+    sweep : str, optional
+        File of a sweep, whose trials run instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,7 @@ class Request(BaseModel):
     dry_run: bool = False
     address: str | None = None
     remote: str | None = None
+    sweep: str | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Request:
@@ -51,6 +54,14 @@ class Request(BaseModel):
                     where=option,
                     value=value,
                     hint="leave it out; more --jobs than GPUs share them",
+                )
+        for option, given in (("--address", self.address), ("TARGETS", self.targets or None)):
+            if self.sweep is not None and given is not None:
+                raise ConfigError(
+                    "a trial is the whole pipeline, on this machine",
+                    where=option,
+                    value=given,
+                    hint="leave it out with --sweep",
                 )
         return self
 

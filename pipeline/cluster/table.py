@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fedmvp.wording import plural
 from pipeline.cluster.execution import Ended, Run, Running, View, Workers
 from pipeline.cluster.logs import read_log
 from pipeline.cluster.report import duration
@@ -81,7 +82,7 @@ class TableView:
 
     def _table(self, run: Run) -> Table:
         table = Table(box=None, pad_edge=False)
-        for name in ("stage", "place", "round", "loss", "time"):
+        for name in (run.what, "place", "round", "loss", "time"):
             table.add_column(name, no_wrap=True)
         now = time.monotonic()
         for one in run.running.values():
@@ -97,4 +98,5 @@ class TableView:
         work = run.schedule.open_s - sum(began.values())
         left = max(run.schedule.chain_s, work / max(1, len(self._workers.places)))
         failed = f", {len(run.failed)} failed" if run.failed else ""
-        return f"{done} of {len(run.graph.stages)} stages{failed}; about {duration(left)} left"
+        count = plural(len(run.graph.stages), run.what)
+        return f"{done} of {count}{failed}; about {duration(left)} left"

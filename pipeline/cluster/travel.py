@@ -86,7 +86,7 @@ class Remote:
             )
         try:
             odb = repo.cloud.get_remote_odb(name)
-            odb.fs.makedirs(odb.path, exist_ok=True)
+            _require_room(odb)
         except (DvcException, OSError, ImportError) as error:
             raise ConfigError(
                 f"the remote cannot be used ({one_line(str(error))})",
@@ -94,6 +94,8 @@ class Remote:
                 value=name,
                 hint="`dvc push -r NAME` has to work first",
             ) from error
+        self.packages = tuple(odb.fs.REQUIRES)
+        """Packages through which DVC reaches it, which every machine needs."""
         self._config = dict(known[name])
         if odb.fs.protocol == "local":  # relative paths are those of this machine
             self._config["url"] = repo.cloud.get_remote(name).path
@@ -122,6 +124,27 @@ class Remote:
         with lock_repo(repo):
             repo.stage_cache.save(repo.stage.load_one(name=stage))
         self._there.add(stage)
+
+
+def _require_room(odb: Any) -> None:
+    """Make sure that there is a place for objects.
+
+    A folder is made, a bucket is not: a misspelled one would be somebody's bill. DVC itself finds
+    neither out before it has sent all it can.
+
+    Raises
+    ------
+    OSError
+        When there is none, or it cannot be reached.
+    """
+    from dvc_objects.fs.base import ObjectFileSystem
+
+    if not isinstance(odb.fs, ObjectFileSystem):
+        odb.fs.makedirs(odb.path, exist_ok=True)
+        return
+    bucket = odb.fs.parts(odb.path)[0]
+    if not odb.fs.exists(bucket):
+        raise FileNotFoundError(f"bucket {bucket} is not there, or cannot be looked at")
 
 
 def source_files(root: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.cluster.outcome import Outcome
 from pipeline.cluster.reproduce import open_repository, reproduce
+from pipeline.cluster.sweep.trial import run_trial
 from pipeline.cluster.travel import Transfer, fetch_inputs, publish_outputs
 
 __all__ = ["Order"]
@@ -39,6 +40,8 @@ class Order(BaseModel):
         Whether the log begins anew.
     transfer : Transfer, optional
         For a worker with a checkout of its own.
+    trial : mapping, optional
+        Entries of params.yaml: what is to run is no stage but an experiment, named as the stage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +50,7 @@ class Order(BaseModel):
     log: str
     fresh: bool = False
     transfer: Transfer | None = None
+    trial: Mapping[str, Any] | None = None
 
 
 def main() -> None:
@@ -74,7 +78,9 @@ def main() -> None:
 
 
 def _work(repo: Any, order: Order) -> Outcome:
-    """Fetch a stage's inputs where they travel, reproduce it, and send its outputs."""
+    """Run a trial, or a stage: fetch its inputs where they travel, reproduce it, send its outputs."""
+    if order.trial is not None:
+        return run_trial(repo, order.stage, order.trial)
     if order.transfer is None:
         return reproduce(repo, order.stage)
     fetch_inputs(repo, order.transfer)

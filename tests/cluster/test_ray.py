@@ -7,15 +7,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fedmvp.errors import ConfigError
+from fedmvp.files import sha256_file
+from pipeline.cluster import ray_cluster
 from pipeline.cluster.ray_cluster import cluster_places, connected, require_alike
 from tests.paths import ROOT
+from tests.pipeline.remotes import KINDS, opened_remote
 from tests.pipeline.tiny import dvc
 from tests.pipeline.toy_project import calls, start, until, write_project
 
@@ -31,25 +33,6 @@ GRAPH = {
 }
 RESULTS = ("train-a", "train-b", "evaluate-a")
 _PATIENCE_S = 400.0
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Two nodes of one CPU each, and a head without any."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        small = {"object_store_memory": 100 << 20}
-        head = {"num_cpus": 0, "include_dashboard": False, **small}
-        made = Cluster(initialize_head=True, head_node_args=head)
-        for _ in range(2):
-            made.add_node(num_cpus=1, **small)
-        yield made
-        made.shutdown()
 
 
 @pytest.fixture
@@ -82,9 +65,12 @@ def assert_as_dvc_repro(root: Path, tmp_path: Path) -> None:
     assert json.loads(dvc(root, "status", "--json").stdout) == {}
 
 
-def test_machines_that_share_no_disk(cluster: Any, project: Path, tmp_path: Path) -> None:
-    assert dvc(project, "remote", "add", "store", "../store").returncode == 0
-    out, _ = finish(run(project, address=cluster.address, remote="store"))
+@pytest.mark.parametrize("kind", KINDS)
+def test_machines_that_share_no_disk(
+    cluster: Any, project: Path, tmp_path: Path, kind: str
+) -> None:
+    with opened_remote(kind, project) as remote:
+        out, _ = finish(run(project, address=cluster.address, remote=remote))
     assert "5 ran" in out
     assert calls(project, "code")
     assert calls(project, "track")
@@ -107,6 +93,29 @@ def test_another_version_is_an_error(
         )
         with pytest.raises(ConfigError, match="has another torch"):
             require_alike(ray, project, None, shared=False)
+        monkeypatch.setattr(
+            importlib.metadata, "version", lambda name: "1.0" if name == "s3fsx" else here(name)
+        )
+        with pytest.raises(ConfigError, match=r"has another s3fsx: none; got '1.0'"):
+            require_alike(ray, project, None, shared=False, packages=["s3fsx"])
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("weights.safetensors", "has another /"), ("token", "does not see this checkout")],
+)
+def test_another_file_is_an_error(
+    cluster: Any, project: Path, monkeypatch: pytest.MonkeyPatch, file: str, words: str
+) -> None:
+    (project / ".fedmvp/run").mkdir(parents=True)
+    weights = project / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr(
+        ray_cluster, "sha256_file", lambda path: "0" if path.name == file else sha256_file(path)
+    )
+    with connected(cluster.address) as ray, pytest.raises(ConfigError, match=words) as caught:
+        require_alike(ray, project, str(weights), shared=True)
+    assert "--address" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,16 +26,11 @@ from fedmvp.federation.flare.settings import FederationSettings, new_plan, write
 from fedmvp.federation.flare.site_setup import write_site
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 from tests.paths import ROOT
+from tests.ports import free_port
 
 SITES = ("a", "b", "c")
 CANARIES = ("zzcanary", "secretfolder", "secretfile", "zztext")
 FAULTS = Path(__file__).parent / "faults"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_images(folder: Path, site: str) -> None:

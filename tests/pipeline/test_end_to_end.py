@@ -25,7 +25,7 @@ from PIL import Image
 from tests.paths import ROOT
 from tests.pipeline.tiny import write_weights
 from tests.pipeline.warm import started
-from tests.unit.docs.blocks import blocks, pages, runnable, script
+from tests.unit.docs.blocks import blocks, pages, runnable, sample, script
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -151,6 +151,7 @@ def documented(project: Path) -> Path:
     lists = {name: [f"plumage of kind {number}"] for number, name in enumerate(names)}
     for name in ("my-attributes.json", "attributes.json"):
         (project / name).write_text(json.dumps(lists), encoding="utf-8")
+    (project / "sweep.yaml").write_text(sample("docs/howto/sweep.md"), encoding="utf-8")
     (project / "classes.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     for name in ("photo.png", "other.png"):
         Image.new("RGB", (80, 60), (90, 120, 60)).save(project / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline.cluster.reproduce import open_repository, reproduce
 from pipeline.cluster.travel import Remote, Transfer, source_files
 from pipeline.cluster.worker import Order
 from tests.paths import ROOT
+from tests.pipeline.remotes import KINDS, add_folder, add_s3, opened_remote, s3_server
 from tests.pipeline.tiny import dvc, environment
 from tests.pipeline.toy_project import calls, write_project
 
@@ -25,17 +27,22 @@ GRAPH = {"code": (), "train-a": ("code",), "evaluate-a": ("train-a", "code")}
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a remote; its first stage is done."""
+    """A project whose first stage is done."""
     root = tmp_path / "here"
     write_project(root, GRAPH, results=("train-a", "evaluate-a"))
-    added = dvc(root, "remote", "add", "store", "../store")
-    assert added.returncode == 0, added.stderr
     monkeypatch.chdir(root)
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     with open_repository(root) as repo:
         assert reproduce(repo, "code").kind == "ran"
     return root
+
+
+@pytest.fixture(params=KINDS)
+def remote(request: pytest.FixtureRequest, project: Path) -> Iterator[str]:
+    """The project's remote, of every kind."""
+    with opened_remote(request.param, project) as name:
+        yield name
 
 
 def work_elsewhere(folder: Path, stage: str, transfer: Transfer) -> Outcome:
@@ -65,17 +72,18 @@ def unpack(root: Path, folder: Path) -> Path:
     return folder
 
 
-def test_it_comes_back_as_if_it_had_run_here(project: Path, tmp_path: Path) -> None:
+def test_it_comes_back_as_if_it_had_run_here(project: Path, remote: str, tmp_path: Path) -> None:
     there = unpack(project, tmp_path / "there")
     assert not (there / "code.out").exists()
     assert not (there / "dvc.lock").exists()
+    assert not (there / ".dvc/config.local").exists()  # who may use the remote is told apart
     with open_repository(project) as repo:
-        remote = Remote(repo, "store")
+        store = Remote(repo, remote)
         for stage in ("train-a", "evaluate-a"):
-            outcome = work_elsewhere(there, stage, remote.transfer(GRAPH[stage]))
+            outcome = work_elsewhere(there, stage, store.transfer(GRAPH[stage]))
             assert outcome.kind == "ran", (outcome, (there / "log").read_text())
             assert outcome.locked is not None
-            remote.bring_back(stage, outcome.locked)
+            store.bring_back(stage, outcome.locked)
     assert calls(there, "train-a")
     assert not calls(project, "train-a")
     assert json.loads(dvc(project, "status", "--json").stdout) == {}
@@ -92,16 +100,30 @@ def test_it_comes_back_as_if_it_had_run_here(project: Path, tmp_path: Path) -> N
 
 
 def test_a_remote_that_is_not_there(project: Path) -> None:
-    with (
-        open_repository(project) as repo,
-        pytest.raises(ConfigError, match=r"unknown remote.*did you mean 'store'"),
-    ):
-        Remote(repo, "stor")
+    add_folder(project)
     (project.parent / "file").touch()
-    added = dvc(project, "remote", "add", "blocked", "../file/below")
-    assert added.returncode == 0, added.stderr
-    with (
-        open_repository(project) as repo,
-        pytest.raises(ConfigError, match="the remote cannot be used"),
-    ):
-        Remote(repo, "blocked")
+    add_folder(project, "blocked", "../file/below")
+    with open_repository(project) as repo:
+        with pytest.raises(ConfigError, match=r"unknown remote.*did you mean 'store'"):
+            Remote(repo, "stor")
+        with pytest.raises(ConfigError, match="the remote cannot be used"):
+            Remote(repo, "blocked")
+
+
+def test_a_bucket_that_is_not_there_is_not_made(project: Path) -> None:
+    with s3_server() as endpoint:
+        add_s3(project, endpoint, "misspelled", bucket="experimens")
+        with open_repository(project) as repo:
+            for _ in range(2):
+                with pytest.raises(ConfigError, match="bucket experimens is not there") as caught:
+                    Remote(repo, "misspelled")
+    assert "--remote" in str(caught.value)
+
+
+def test_a_kind_of_remote_whose_package_is_not_installed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dvc_s3", None)
+    add_s3(project, "http://127.0.0.1:9")
+    with open_repository(project) as repo, pytest.raises(ConfigError, match="cannot be used"):
+        Remote(repo, "store")

@@ -67,10 +67,10 @@ def run_warm(root: Path, warm: Path, *command: str) -> subprocess.CompletedProce
     return _run_with(root, found, str(warm / command[0]), *command[1:])
 
 
-def forked_repro(root: Path) -> subprocess.CompletedProcess[str]:
+def forked_repro(root: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `dvc repro` with stages that share their imports (see `forked_repro`)."""
     path = os.pathsep.join((str(root), str(ROOT)))
-    return _run(root, "-m", "tests.pipeline.forked_repro", PYTHONPATH=path)
+    return _run(root, "-m", "tests.pipeline.forked_repro", PYTHONPATH=path, **extra)
 
 
 def environment(**extra: str) -> dict[str, str]:

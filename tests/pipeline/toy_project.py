@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -79,16 +80,18 @@ def write_project(
     Repo.init(str(root)).close()
 
 
-def start(root: Path, request: str, **extra: str) -> subprocess.Popen[str]:
-    """Start a run."""
+def start(
+    root: Path, request: str, output: IO[str] | int = subprocess.PIPE, **extra: str
+) -> subprocess.Popen[str]:
+    """Start a run; what it prints goes to pipes, or to a file."""
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline.cluster", request],
         cwd=root,
         env=environment(PYTHONPATH=str(ROOT), **extra),
         text=True,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         start_new_session=True,
     )
 

@@ -16,6 +16,7 @@ from fedmvp.federation.rounds import RoundReport
 from fedmvp.federation.training import train as train_partition
 from fedmvp.methods.build import build_method, method_params
 from fedmvp.partition.model import Client, Partition
+from fedmvp.results.running import running
 from tests.toys import NAMES, ToyBanks, attributes_of, federation, toy_bank, toy_images
 
 FEDERATION = {"rounds": 2, "participation": 1.0, "batch_size": 4}
@@ -122,6 +123,9 @@ def test_checkpoints_are_gone_on_from_and_belong_to_one_training(clients: Any) -
     told: list[RoundReport] = []
     first = train(clients, checkpoints="kept", progress=told.append)
     assert len(told) == 4
+    (watched,) = running(Path("kept"))
+    assert (watched.title, watched.rounds) == ("fedmvp seed 1", 2)
+    assert [log.done for log in watched.folds.values()] == [2]
     again = train(clients, checkpoints="kept", progress=told.append)
     assert len(told) == 4  # every round was finished
     assert again.rounds == first.rounds

@@ -1,4 +1,4 @@
-"""Rates of the profile `scenes` are scored on training images, in part among classes not trained."""
+"""Rates of the profile `scenes` are scored on training images, in part on classes not trained on."""
 
 from __future__ import annotations
 

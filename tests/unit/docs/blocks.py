@@ -78,6 +78,14 @@ def runnable(page: str) -> list[str]:
     return [line for block in blocks(page) if block.reason is None for line in block.commands]
 
 
+def sample(page: str) -> str:
+    """Return the YAML file a page shows, the first if there are several."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.search(r"^```yaml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert found is not None, page
+    return found[1]
+
+
 def script(page: str) -> str | None:
     """Return the Python of a how-to page; None where there is none."""
     text = (ROOT / page).read_text(encoding="utf-8") if "/howto/" in page else ""

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.serving import picture
 from fedmvp.prediction.limits import Limits
 from fedmvp.prediction.served import ServedModel
+from tests.unit.service.axe import AXE, violations
 from tests.unit.service.browser import CHROMIUM, Page, open_page
 from tests.unit.service.serving import served
 
@@ -145,6 +146,32 @@ def test_everything_has_a_name_and_every_text_contrast(page: Page, photo: Path) 
             ink = tuple(map(int, re.findall(r"\d+", colour)[:3]))
             assert contrast(ink, ground) >= 4.5, (scheme, selector, ink)
     page.call("Emulation.setEmulatedMedia", features=[])
+
+
+@pytest.mark.skipif(AXE is None, reason="AXE names no axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(page: Page, photo: Path, tmp_path: Path, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.call("Emulation.setEmulatedMedia", features=features)
+    try:
+        assert violations(page) == []
+        page.choose("#image", photo)
+        result(page)
+        page.await_("document.getElementById('picture').naturalWidth > 200")
+        assert violations(page) == []
+        bad = tmp_path / "notes.png"
+        bad.write_text("no image", encoding="utf-8")
+        page.choose("#image", bad)
+        page.await_("document.getElementById('error').innerText")
+        assert violations(page) == []
+    finally:
+        page.call("Emulation.setEmulatedMedia", features=[])
+
+
+@pytest.mark.skipif(AXE is None, reason="AXE names no axe.min.js")
+def test_axe_finds_nothing_in_the_description(browser: Page, address: str) -> None:
+    browser.open(f"{address}docs")
+    assert violations(browser) == []
 
 
 def contrast(ink: tuple[int, ...], ground: tuple[int, ...]) -> float:
