@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.cluster.sweep.trial import experiments
 from tests.paths import ROOT
 from tests.pipeline.tiny import dvc, environment
 from tests.pipeline.toy_project import start, until
@@ -117,10 +118,10 @@ def test_each_trial_is_an_experiment(project: Path, traps: Path) -> None:
     done = sweep(project, traps)
     assert done.returncode == 0, done.stderr
     assert calls(traps) == [2, 4, 6]
-    experiments = shown(project)
-    assert sorted(experiments.values()) == pytest.approx([0.3, 0.3, 0.5])
-    assert all(name.startswith("prompts-") for name in experiments)
-    best = max(experiments, key=lambda name: experiments[name])
+    scores = shown(project)
+    assert sorted(scores.values()) == pytest.approx([0.3, 0.3, 0.5])
+    assert all(name.startswith("prompts-") for name in scores)
+    best = max(scores, key=lambda name: scores[name])
     assert done.stdout.splitlines()[1] == f"  0.5  {best}  {PROMPTS} 4"
     assert f"`dvc exp apply {best}`" in done.stdout
     # The checkout is as it was, and the same command tries nothing again.
@@ -158,7 +159,7 @@ def test_a_stop_keeps_the_trials_that_are_done(project: Path, traps: Path) -> No
     (traps / "4.wait").touch()
     process = begin(project, traps)
     until(lambda: calls(traps) == [2, 4, 6], 400)
-    until(lambda: len(shown(project)) == 2, 400)
+    until(lambda: len(experiments(project)) == 2, 400)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=300)
     assert process.returncode == 130, error
