@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fedmvp.methods.banks import Banks
@@ -10,21 +11,28 @@ from fedmvp.methods.heads import Head
 from fedmvp.methods.multilabel_head import MultiLabelHead
 from fedmvp.partition.model import Partition, Target
 
-__all__ = ["candidate_classes"]
+__all__ = ["candidate_classes", "trained_classes"]
 
 
-def candidate_classes(banks: Banks, target: Target, head: Head, partition: Partition) -> ClassSet:
+def candidate_classes(banks: Banks, target: Target, head: Head, trained: Sequence[str]) -> ClassSet:
     """Return what a target is classified among.
 
     Prompts depend on the set of candidates, through the attributes patches attend to. Under
-    ``multilabel.bank: seen`` these are of the classes the fold was trained on, so that the set of
-    candidates changes the classifier alone.
+    ``multilabel.bank: seen`` these are of the classes `trained` on, so that the set of candidates
+    changes the classifier alone.
+
+    Parameters
+    ----------
+    trained : sequence of str
+        Classes of the target's dataset that its fold was trained on; may be empty.
     """
     classes = banks.select(target.dataset, target.domain, target.classes)
-    if not isinstance(head, MultiLabelHead) or head.params.bank == "candidates":
+    if not isinstance(head, MultiLabelHead) or head.params.bank == "candidates" or not trained:
         return classes
+    return replace(classes, attended=banks.select(target.dataset, target.domain, trained))
+
+
+def trained_classes(partition: Partition, target: Target) -> tuple[str, ...]:
+    """Return the classes of a target's dataset that the clients of its fold train on."""
     clients = (c for c in partition.clients_of(target.fold) if c.dataset == target.dataset)
-    trained = dict.fromkeys(name for client in clients for name in client.classes)
-    if not trained:  # nothing of this dataset was trained on
-        return classes
-    return replace(classes, attended=banks.select(target.dataset, target.domain, tuple(trained)))
+    return tuple(dict.fromkeys(name for client in clients for name in client.classes))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fedmvp.data.image_source import LoadImages
-from fedmvp.evaluation.attended import candidate_classes
+from fedmvp.evaluation.attended import candidate_classes, trained_classes
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.methods.banks import Banks
 from fedmvp.methods.base import Method
@@ -64,7 +64,7 @@ def explain(
         image_id = target.images[place]
         if image_id in explanation.prompts:
             continue
-        classes = candidate_classes(banks, target, method.head, partition)
+        classes = candidate_classes(banks, target, method.head, trained_classes(partition, target))
         chosen = images_of(target)
         pixels = method.backbone.normalise(chosen.pixels[chosen.rows[place : place + 1]])
         batch = method.head.views(pixels)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fedmvp.data.image_source import LoadImages
 from fedmvp.errors import DataError
-from fedmvp.evaluation.attended import candidate_classes
+from fedmvp.evaluation.attended import candidate_classes, trained_classes
 from fedmvp.evaluation.average_precision import average_precisions, mean_average_precision
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.evaluation.label_counts import (
@@ -84,12 +84,16 @@ def evaluate_many(
             if method.personal and target.group == "local" and load_personal:
                 load_personal(fold, target.name)
                 method.enter(method.first_phase)
-                classes = candidate_classes(banks, target, method.head, partition)
+                classes = candidate_classes(
+                    banks, target, method.head, trained_classes(partition, target)
+                )
                 found = score_target(method, target, classes, tests, batch_size)
                 load_fold(fold)
                 method.enter(None)
             else:
-                classes = candidate_classes(banks, target, method.head, partition)
+                classes = candidate_classes(
+                    banks, target, method.head, trained_classes(partition, target)
+                )
                 found = known(target, banks) or known.keep(
                     score_target(method, target, classes, tests, batch_size), banks
                 )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fedmvp.errors import ClientFailure
+from fedmvp.evaluation.attended import candidate_classes
 from fedmvp.evaluation.images import EvaluationImages
 from fedmvp.evaluation.label_counts import THRESHOLDS, counts_at, f1_metrics, log_odds
 from fedmvp.evaluation.label_counts import Counts as LabelCounts
@@ -50,27 +51,34 @@ def count_groups(
         Puts the client's own tensors into it.
     """
     size, banks = data.config.batch_size, OneBank(data.bank)
+    trained = data.client.classes
     source = data.source("test")
     images = EvaluationImages(data.targets, source, data.backbone, size, method.head)
     found: dict[str, Counts] = {}
     method.enter(None)
     for target in data.targets:
-        found[target.group] = _counted(method, target, banks, images, size)
+        found[target.group] = _counted(method, target, banks, images, trained, size)
     known = next((target for target in data.targets if target.group == "known"), None)
     if method.personal and known:
         load_personal()
         method.enter(method.first_phase)
-        found[_PERSONAL] = _counted(method, known, banks, images, size)
+        found[_PERSONAL] = _counted(method, known, banks, images, trained, size)
     return found
 
 
 def _counted(
-    method: Method, target: Target, banks: OneBank, images: EvaluationImages, size: int
+    method: Method,
+    target: Target,
+    banks: OneBank,
+    images: EvaluationImages,
+    trained: Sequence[str],
+    size: int,
 ) -> Counts:
     if not method.head.many_labels:
         right = classify(method, target, banks, images, size).correct
         return {"right": [right], "total": [len(target.images)]}
-    found = score_target(method, target, banks, images, size)
+    classes = candidate_classes(banks, target, method.head, trained)
+    found = score_target(method, target, classes, images, size)
     part = counts_at(found.scores, found.labels, [log_odds(p) for p in THRESHOLDS])
     hits, predicted, positives = (
         numbers.sum(axis=1) for numbers in (part.hits, part.predicted, part.positives)

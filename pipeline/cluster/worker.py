@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _work(repo: Any, order: Order) -> Outcome:
-    """Run a trial, or a stage: fetch its inputs where they travel, reproduce it, send its outputs."""
+    """Run a trial; or a stage, with its inputs fetched and its outputs sent where they travel."""
     if order.trial is not None:
         return run_trial(repo, order.stage, order.trial)
     if order.transfer is None:

@@ -1,4 +1,4 @@
-"""Rates of the profile `scenes` are scored on training images, in part on classes not trained on."""
+"""Rates of the profile `scenes` are scored on training images, in part on other classes."""
 
 from __future__ import annotations
 
