@@ -23,7 +23,7 @@ from fedmvp.report.training import traffic
 from fedmvp.wording import plural
 from pipeline.support.stage import run_stage
 
-__all__ = ["conditions", "losses", "markdown_table", "page", "setting_blocks", "study_of"]
+__all__ = ["conditions", "losses", "markdown_table", "metric_table", "page", "study_of"]
 
 OUT = Path("docs/results.md")
 COMMAND = "fedmvp profile use {profile}\ndvc repro\npython -m benchmarks.results_page --out {out}"
@@ -50,7 +50,7 @@ def page(study: Study, params: Params, tuning: Tuning | None, took: str, out: Pa
         f"```sh\n{COMMAND.format(profile=params.profile, out=out)}\n```",
         conditions(params, study),
         _tuned(tuning),
-        *(block for setting in study.scores for block in setting_blocks(study, setting)),
+        *(block for setting in study.scores for block in _setting(study, setting)),
         *losses(study),
         *_pattern(study),
     ]
@@ -103,12 +103,24 @@ def _tuned(tuning: Tuning | None) -> str:
     )
 
 
-def setting_blocks(study: Study, setting: str) -> Iterator[str]:
+def _setting(study: Study, setting: str) -> Iterator[str]:
     """Yield the title, tables and notes of one setting."""
-    scores, ranks = study.scores[setting], study.ranks[setting]
-    metrics = scores.protocol.metrics
+    scores = study.scores[setting]
     yield f"## {setting_title(setting)}"
     yield setting_note(setting)
+    yield metric_table(study, setting)
+    if scores.protocol.primary == "hm":
+        yield "Per dataset, HM:"
+        yield _parts(scores, "hm")
+    elif parts := scores.parts.get("", ()):
+        yield f"Per {scores.protocol.part}{'' if len(parts) < 2 else ', mean over seeds'}:"
+        yield _parts(scores, "")
+
+
+def metric_table(study: Study, setting: str) -> str:
+    """Return the table of a setting's metrics and of what each method costs."""
+    scores, ranks = study.scores[setting], study.ranks[setting]
+    metrics = scores.protocol.metrics
     header = [
         "rank",
         "method",
@@ -123,13 +135,7 @@ def setting_blocks(study: Study, setting: str) -> Iterator[str]:
         rows.append(
             [f"{ranks[method]:g}", method_title(method), *cells, *_cost(study, setting, method)]
         )
-    yield markdown_table(header, rows)
-    if scores.protocol.primary == "hm":
-        yield "Per dataset, HM:"
-        yield _parts(scores, "hm")
-    elif parts := scores.parts.get("", ()):
-        yield f"Per {scores.protocol.part}{'' if len(parts) < 2 else ', mean over seeds'}:"
-        yield _parts(scores, "")
+    return markdown_table(header, rows)
 
 
 def _cell(value: Estimate) -> str:
@@ -177,6 +183,8 @@ def losses(study: Study) -> Iterator[str]:
         if FOCUS not in scores.methods:
             continue
         for metric in scores.protocol.metrics:
+            if metric.key.startswith("prevalence"):  # is of the images, not of a method
+                continue
             own = scores.table[FOCUS][metric.key].mean
             gaps = {m: scores.table[m][metric.key].mean - own for m in scores.methods if m != FOCUS}
             above = sorted((m for m in gaps if gaps[m] > 0), key=lambda m: -gaps[m])

@@ -15,7 +15,7 @@ from benchmarks.results_page import (
     conditions,
     losses,
     markdown_table,
-    setting_blocks,
+    metric_table,
     study_of,
 )
 from benchmarks.scenes_intervals import runs_of
@@ -24,6 +24,7 @@ from fedmvp.config import Params, load_params
 from fedmvp.evaluation.bootstrap import Interval
 from fedmvp.files import write_text
 from fedmvp.methods import method_title
+from fedmvp.partition.setting_spec import load_setting
 from fedmvp.report.estimates import FOCUS
 from fedmvp.report.format import points
 from fedmvp.report.multilabel_intervals import multilabel_intervals
@@ -59,7 +60,8 @@ def page(study: Study, params: Params, took: str) -> str:
         ),
     ]
     for setting in study.scores:
-        blocks += setting_blocks(study, setting)
+        blocks += [f"## {load_setting(params.run.suite, setting).title}"]
+        blocks += [metric_table(study, setting)]
         blocks += _intervals(study, setting)
     blocks += losses(study)
     if study.missing:
