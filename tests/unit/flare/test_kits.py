@@ -161,7 +161,7 @@ def test_renewal_needs_the_ca_and_a_known_name(federation_folder: Path, tmp_path
     with pytest.raises(ConfigError, match="neither a site"):
         renew_kits(organiser, settings, SITES, ["west"])
     shutil.rmtree(organiser.authority)
-    with pytest.raises(ConfigError, match="CA is not here"):
+    with pytest.raises(ConfigError, match="folder of the CA is missing"):
         renew_kits(organiser, settings, SITES, ["south"])
 
 

@@ -49,6 +49,7 @@ def start(place: Path, *words: str) -> subprocess.Popen[str]:
         "FEDMVP_CACHE": str(place / ".fedmvp/cache"),
         "FEDMVP_TRACKING_URI": "",
         "MLFLOW_TRACKING_URI": f"sqlite:///{place}/.fedmvp/mlflow.db",
+        "MLFLOW_REGISTRY_URI": f"sqlite:///{place}/.fedmvp/mlflow.db",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_OFFLINE": "1",
         # mlflow starts uvicorn by its name.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from fedmvp.errors import CheckpointError
 from pretrain.checkpoints import average_of, checkpoint_folder, work_done
 from pretrain.loop import fresh_draw, run_phase
 from pretrain.recipe import Recipe
-from pretrain.workers import launch
+from tests.paths import ROOT
 from tests.unit.pretrain.samples import tiny_recipe
 
 STEPS = 6
@@ -124,6 +126,12 @@ def test_a_checkpoint_without_generators_is_read(recipe: Recipe) -> None:
 
 @pytest.mark.slow
 def test_two_workers_keep_a_generator_each(recipe: Recipe) -> None:
-    launch(train, 2, recipe)
+    # Workers are forked: of a process that has not computed gradients.
+    code = (
+        "import sys; from pretrain.recipe import Recipe; from pretrain.workers import launch; "
+        "from tests.unit.pretrain.test_loop import train; "
+        "launch(train, 2, Recipe.model_validate_json(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", code, recipe.model_dump_json()], check=True, cwd=ROOT)
     states = state()["draws"]
     assert len(states) == 2 and not torch.equal(*states)

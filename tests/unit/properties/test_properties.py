@@ -46,7 +46,8 @@ BASE_TO_NEW = Setting.model_validate(
         ],
     }
 )
-printable = st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\")
+# No colon either: `A:x.png` is on another drive.
+printable = st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\:")
 names = st.text(printable, min_size=1, max_size=20)
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 
