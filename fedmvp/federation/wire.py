@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.errors import MessageError, one_line
-from fedmvp.federation.messages import Message
+from fedmvp.federation.messages import UNKNOWN_ROUND, Message
 from fedmvp.files import parse_json
 from fedmvp.tensor_files import parse_header, parse_tensors
 
@@ -28,6 +28,7 @@ __all__ = [
     "encode",
     "job_limit",
     "reply_limit",
+    "round_of",
     "shapes_of",
 ]
 
@@ -129,6 +130,15 @@ def decode(
         raise MessageError(f"cannot be read ({what})", where=where, hint=_HINT) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise MessageError(f"cannot be read ({error})", where=where, hint=_HINT) from None
+
+
+def round_of(content: bytes) -> int:
+    """Return the round a message says it is of; `UNKNOWN_ROUND` where that cannot be read."""
+    try:
+        head = parse_json(parse_header(content)["__metadata__"][_HEAD])
+        return int(head["fields"]["round_index"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return UNKNOWN_ROUND
 
 
 def _head(metadata: Any, kinds: tuple[type[_Any], ...]) -> tuple[type[_Any], dict[str, Any]]:

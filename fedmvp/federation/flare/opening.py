@@ -11,7 +11,6 @@ from typing import Any
 from fedmvp.errors import MessageError
 from fedmvp.federation.flare.layout import Kit
 from fedmvp.federation.messages import (
-    UNKNOWN_ROUND,
     Description,
     EvaluateReply,
     Refusal,
@@ -22,9 +21,7 @@ from fedmvp.federation.plan import load_plan
 from fedmvp.federation.site import Site
 from fedmvp.federation.site_config import load_site_config
 from fedmvp.federation.site_errors import scrubbed
-from fedmvp.federation.wire import Shapes, decode, encode, reply_limit
-from fedmvp.files import parse_json
-from fedmvp.tensor_files import parse_header
+from fedmvp.federation.wire import Shapes, decode, encode, reply_limit, round_of
 
 __all__ = ["Answering", "open_site", "site_log"]
 
@@ -100,16 +97,7 @@ def _closed(client: str, error: Exception) -> Answering:
     """Return a site that answers everything with why it could not be opened."""
 
     def handle(content: bytes) -> bytes:
-        failure = scrubbed(client, _round(content), error)
+        failure = scrubbed(client, round_of(content), error)
         return encode(Refusal(client, failure.round_index, failure.error, failure.trace))
 
     return Answering(client, handle, {})
-
-
-def _round(content: bytes) -> int:
-    """Return the round a message is of, if it says so."""
-    try:
-        fields = parse_json(parse_header(content)["__metadata__"]["fields"])
-        return int(fields["round_index"])
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return UNKNOWN_ROUND

@@ -26,6 +26,7 @@ def _set_clock() -> None:
 
 
 def _install() -> None:
+    from fedmvp.federation import wire
     from fedmvp.federation.flare import opening
 
     original = opening.open_site
@@ -35,7 +36,7 @@ def _install() -> None:
         handle, replies = site.handle, []
 
         def misbehaving(content: bytes) -> bytes:
-            number = opening._round(content)
+            number = wire.round_of(content)
             fault = _FAULTS.get(str(number)) if b"learning_rate" in content[:4000] else None
             if fault is None:
                 fault = _FAULTS.get("all") if number >= 0 else None

@@ -42,6 +42,13 @@ def test_a_message_comes_back_as_it_was() -> None:
     assert read(encode(refusal)) == refusal
 
 
+def test_the_round_of_a_message_is_read_without_the_rest() -> None:
+    """A site that could not be opened says which round it could not answer."""
+    assert (wire.round_of(encode(JOB)), wire.round_of(encode(REPLY))) == (3, 3)
+    for content in (b"", b"no message", encode(JOB)[:40], save({"w": torch.ones(1)})):
+        assert wire.round_of(content) == UNKNOWN_ROUND
+
+
 def test_the_largest_messages_are_within_their_limits() -> None:
     shapes = {f"layer{k}.weight": (100, 100) for k in range(20)}
     tensors = {name: torch.rand(*shape) for name, shape in shapes.items()}
