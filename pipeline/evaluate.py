@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from safetensors.torch import save
-
 from fedmvp.evaluation.explain import explain
 from fedmvp.evaluation.sanity import check_inputs
 from fedmvp.federation.client import load_tensors
-from fedmvp.files import write_bytes, write_json
+from fedmvp.results.explained import write_explained
+from fedmvp.results.files import WEIGHTS
 from fedmvp.results.key import RunKey
+from fedmvp.results.personal import write_personal
 from fedmvp.results.weights import fold_tensors, personal_tensors, read_weights
 from pipeline.support.client_models import trained_record
 from pipeline.support.outcome import evaluated
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
     seed, context = stage_seed(word), RunContext(setting, name)
     check_inputs(context.partition, context.test_images.manifests)
     folder = RunKey(setting, name, seed).folder()
-    tensors = read_weights(folder / "weights.safetensors")
+    tensors = read_weights(folder / WEIGHTS)
     params = context.params.evaluation
     context.tell_resources(params.batch_size, training=False)
     method = context.create(seed)
@@ -52,9 +52,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         context.test_images,
         images=params.explain_images,
     )
-    write_json(folder / "explain.json", {"images": explained.images})
-    write_bytes(folder / "prompts.safetensors", save(explained.prompts))
-    write_json(folder / "personal.json", trained_record(context, method, tensors, seed))
+    write_explained(folder, explained.images, explained.prompts)
+    write_personal(folder, trained_record(context, method, tensors, seed))
     outcome.write_metrics(folder)
     print(f"{setting} {name} seed {seed}: {outcome.headline}")
     for warning in outcome.warnings:

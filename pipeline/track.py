@@ -11,6 +11,7 @@ from pathlib import Path
 from fedmvp.config import RunParams, load_params
 from fedmvp.files import sha256_file, write_json
 from fedmvp.paths import REPORT, RESULTS
+from fedmvp.results.files import METRICS, RECORD
 from fedmvp.results.key import RunKey
 from fedmvp.results.record import read_record
 from fedmvp.tracking.sync import sync
@@ -25,8 +26,8 @@ def main() -> None:
     runs = [
         {
             "result": folder.as_posix(),
-            "fingerprint": read_record(folder / "run.json").fingerprint,
-            "metrics_sha256": sha256_file(folder / "metrics.json"),
+            "fingerprint": read_record(folder / RECORD).fingerprint,
+            "metrics_sha256": sha256_file(folder / METRICS),
         }
         for folder in folders
     ]

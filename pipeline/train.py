@@ -10,16 +10,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from safetensors.torch import save
-
-from fedmvp.csv_files import write_csv
 from fedmvp.federation.aggregation.privacy import privacy_reports
 from fedmvp.federation.checkpoint import CheckpointFolder
 from fedmvp.federation.training import train
-from fedmvp.files import remove_partial, write_bytes, write_json
+from fedmvp.files import remove_partial
 from fedmvp.results.key import RunKey
-from fedmvp.results.rounds import MULTI_ROUND_COLUMNS, ROUND_COLUMNS
+from fedmvp.results.record import write_record
+from fedmvp.results.rounds import write_failures, write_rounds
 from fedmvp.results.running import describe
+from fedmvp.results.weights import write_weights
 from pipeline.support.live import live_view, live_wanted
 from pipeline.support.progress import TrainingDisplay
 from pipeline.support.run_context import RunContext, scratch_folder
@@ -58,13 +57,10 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
                     progress=display.update,
                     workers=workers,
                 )
-            tensors = {name: tensor.cpu().contiguous() for name, tensor in result.tensors.items()}
-            write_bytes(folder / "weights.safetensors", save(tensors))
-            many = context.partition.task == "multi"
-            columns = MULTI_ROUND_COLUMNS if many else ROUND_COLUMNS
-            write_csv(folder / "rounds.csv", columns, result.rows)
-            write_json(folder / "failures.json", result.failures)
-            write_json(folder / "run.json", {**identity, **privacy})
+            write_weights(folder, result.tensors)
+            write_rounds(folder, result.rows, multi=context.partition.task == "multi")
+            write_failures(folder, result.failures)
+            write_record(folder, {**identity, **privacy})
         checkpoints.remove()
 
 

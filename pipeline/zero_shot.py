@@ -13,9 +13,10 @@ from fedmvp.errors import ConfigError
 from fedmvp.evaluation.personal import Models
 from fedmvp.evaluation.sanity import check_inputs
 from fedmvp.federation.head_start import start_head
-from fedmvp.files import write_json
 from fedmvp.methods.build import load_method
 from fedmvp.results.key import RunKey
+from fedmvp.results.personal import write_personal
+from fedmvp.results.record import write_record
 from pipeline.support.outcome import evaluated
 from pipeline.support.personal import personal_record
 from pipeline.support.run_context import RunContext
@@ -50,8 +51,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> None:
         outcome.write(folder)
         outcome.write_metrics(folder)
         if personal:
-            write_json(folder / "personal.json", personal)
-        write_json(folder / "run.json", context.identity(seed, trained=False))
+            write_personal(folder, personal)
+        write_record(folder, context.identity(seed, trained=False))
     print(f"{setting} {name}: {outcome.headline}")
     for warning in outcome.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -16,6 +16,7 @@ from fedmvp.evaluation.domain import domain_of
 from fedmvp.methods import method_title
 from fedmvp.prediction.description import Bundle
 from fedmvp.results.federations import is_federation
+from fedmvp.results.files import METRICS, PREDICTIONS, RECORD, ROUNDS, TARGETS
 from fedmvp.results.predictions import read_predictions
 from fedmvp.results.record import read_metrics, read_record
 from fedmvp.results.rounds import read_rounds
@@ -63,7 +64,7 @@ def model_card(bundle: Bundle, spec: BackboneSpec, result: Path, *, fold: str | 
     """
     import fedmvp
 
-    record = read_record(result / "run.json")
+    record = read_record(result / RECORD)
     title = method_title(bundle.method)
     head = _HEAD.format(
         method=bundle.method,
@@ -109,7 +110,7 @@ def _data(bundle: Bundle) -> Iterator[str]:
 
 
 def _training(result: Path, bundle: Bundle, fold: str | None) -> Iterator[str]:
-    path = result / "rounds.csv"
+    path = result / ROUNDS
     if path.is_file():
         rows = [row for row in read_rounds(path) if fold is None or row.fold == fold]
         images = {(row.fold, row.client): row.images for row in rows}
@@ -122,7 +123,7 @@ def _training(result: Path, bundle: Bundle, fold: str | None) -> Iterator[str]:
         )
     else:
         yield "The log of its rounds was not there."
-    params = read_record(result / "run.json").params
+    params = read_record(result / RECORD).params
     chosen = {**params.get("federation", {}), **bundle.section}
     yield "\n| parameter | value |\n|---|---|"
     for key, value in sorted(chosen.items()):
@@ -132,16 +133,16 @@ def _training(result: Path, bundle: Bundle, fold: str | None) -> Iterator[str]:
 
 
 def _accuracy(result: Path, fold: str | None) -> Iterator[str]:
-    if not (result / "metrics.json").is_file() or not (result / "targets.csv").is_file():
+    if not (result / METRICS).is_file() or not (result / TARGETS).is_file():
         yield "It was not evaluated."
         return
-    metrics = read_metrics(result / "metrics.json")
+    metrics = read_metrics(result / METRICS)
     if is_federation(result):
         yield "Counted by the sites on their own held-out images, and added up; in percent.\n"
         yield "| metric | value |\n|---|---|"
         yield from (_row(name, f"{100 * value:.1f}") for name, value in metrics.items())
         return
-    targets = read_targets(result / "targets.csv")
+    targets = read_targets(result / TARGETS)
     intervals = _intervals(result, targets)
     yield (
         "Top-1 accuracy on the setting's test images in percent, of one run"
@@ -161,7 +162,7 @@ def _accuracy(result: Path, fold: str | None) -> Iterator[str]:
 
 
 def _precision(result: Path, fold: str | None) -> Iterator[str]:
-    if not (result / "metrics.json").is_file():
+    if not (result / METRICS).is_file():
         yield "It was not evaluated."
         return
     yield (
@@ -172,13 +173,13 @@ def _precision(result: Path, fold: str | None) -> Iterator[str]:
         "clients' validation images chose.\n"
     )
     yield "| metric | value |\n|---|---|"
-    for name, value in read_metrics(result / "metrics.json").items():
+    for name, value in read_metrics(result / METRICS).items():
         if "/" not in name:
             yield _row(f"`{name}`", f"{100 * value:.1f}")
 
 
 def _intervals(result: Path, targets: Sequence[TargetScore]) -> dict[str, Interval]:
-    path = result / "predictions.csv"
+    path = result / PREDICTIONS
     if not path.is_file():
         return {}
     answers = read_predictions(path, [vars(target) for target in targets])

@@ -14,6 +14,7 @@ from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.methods.base import Method, MethodParams
 from fedmvp.methods.build import build_method, load_method, method_params
 from fedmvp.multilabel_config import MultiLabelParams
+from fedmvp.results.files import TARGETS
 from fedmvp.results.learned import Learned
 from fedmvp.results.targets import read_targets
 from fedmvp.sections import parse_section
@@ -44,7 +45,7 @@ def threshold_of(run: Mapping[str, Any], weights: Path, fold: str | None) -> flo
     """
     if multilabel_of(run) is None:
         return None
-    path = weights.parent / "targets.csv"
+    path = weights.parent / TARGETS
     rows = read_targets(path) if path.is_file() else ()
     found = [row.measures.get("threshold", _HALF) for row in rows if fold in (None, row.fold)]
     return found[0] if found else _HALF

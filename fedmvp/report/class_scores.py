@@ -27,12 +27,12 @@ from fedmvp.partition.model import Target
 from fedmvp.report.estimates import Estimate, estimate
 from fedmvp.report.study import Study
 from fedmvp.results.cells import RERUN
+from fedmvp.results.files import SCORES
 from fedmvp.results.runs import Run
 from fedmvp.results.scores import TargetScores, read_scores
 
 __all__ = ["ClassScore", "Curve", "class_scores", "run_scores"]
 
-_FILE = "scores.safetensors"
 _MOST_POINTS = 30
 
 
@@ -79,7 +79,7 @@ def run_scores(run: Run, results_dir: Path) -> tuple[TargetScores, ...]:
     DataError
         When the file is damaged.
     """
-    path = results_dir / run.setting / run.method / f"seed{run.seed}" / _FILE
+    path = results_dir / run.setting / run.method / f"seed{run.seed}" / SCORES
     return read_scores(path) if path.exists() else ()
 
 
@@ -114,11 +114,11 @@ def _rows(target: Target, found: list[tuple[Run, TargetScores]]) -> Iterator[Cla
         return
     labels = found[0][1].labels
     for run, part in found:
-        check_scores(part.scores, part.labels, f"{run.method}, seed {run.seed}: {_FILE}")
+        check_scores(part.scores, part.labels, f"{run.method}, seed {run.seed}: {SCORES}")
         if part.target.classes != target.classes or not np.array_equal(part.labels, labels):
             raise DataError(
                 "scores are not of the partition's classes, or not of the other runs' labels",
-                where=f"{run.setting}/{run.method}/seed{run.seed}/{_FILE}",
+                where=f"{run.setting}/{run.method}/seed{run.seed}/{SCORES}",
                 value=target.name,
                 hint=RERUN,
             )

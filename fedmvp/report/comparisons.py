@@ -9,6 +9,8 @@ from statistics import fmean
 
 from fedmvp.errors import DataError
 from fedmvp.evaluation.bootstrap import Correct, Interval, difference_intervals
+from fedmvp.results.files import PREDICTIONS
+from fedmvp.results.key import RunKey
 from fedmvp.results.predictions import LabelledTarget, read_predictions
 from fedmvp.report.estimates import SettingScores, verdict
 from fedmvp.report.multilabel_intervals import multilabel_intervals
@@ -135,7 +137,7 @@ def _read(
     first: Path | None = None
     known: dict[str, dict[int, Correct]] = {}
     for run in (run for run in study.runs if run.setting == setting):
-        path = results_dir / setting / run.method / f"seed{run.seed}" / "predictions.csv"
+        path = RunKey(setting, run.method, run.seed).folder(results_dir) / PREDICTIONS
         if not path.exists():
             continue
         answers = read_predictions(path, [vars(target) for target in run.targets])

@@ -26,11 +26,11 @@ from fedmvp.evaluation.multilabel_bootstrap import (
 )
 from fedmvp.partition.model import Partition, Target
 from fedmvp.results.cells import RERUN
+from fedmvp.results.files import SCORES
 from fedmvp.results.scores import TargetScores, read_scores
 
 __all__ = ["multilabel_intervals"]
 
-_FILE = "scores.safetensors"
 _METRICS = {"map": "global", "map_zsl": "zsl", "map_gzsl": "gzsl", "h": "gzsl"}
 
 
@@ -78,7 +78,7 @@ def multilabel_intervals(
 
 def _resampled(found: Sequence[TargetScores], target: Target) -> NDArray[np.float64]:
     part = _part(found, target)
-    check_scores(part.scores, part.labels, f"{_FILE}: {part.part}")
+    check_scores(part.scores, part.labels, f"{SCORES}: {part.part}")
     return resampled_precisions(part.scores, part.labels, dataset=target.dataset)
 
 
@@ -95,9 +95,9 @@ def _only(partition: Partition, group: str) -> Target | None:
 
 def _read(folders: Mapping[int, Path]) -> dict[int, Sequence[TargetScores]]:
     return {
-        seed: read_scores(folder / _FILE)
+        seed: read_scores(folder / SCORES)
         for seed, folder in folders.items()
-        if (folder / _FILE).exists()
+        if (folder / SCORES).exists()
     }
 
 
@@ -109,7 +109,7 @@ def _part(found: Sequence[TargetScores], target: Target) -> TargetScores:
             return part
     raise DataError(
         "scores are not of the partition's images and classes",
-        where=_FILE,
+        where=SCORES,
         value=target.name,
         hint=RERUN,
     )

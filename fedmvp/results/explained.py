@@ -1,17 +1,21 @@
-"""explain.json: which attributes the patches of some test images attend to."""
+"""explain.json, which attributes the patches of some test images attend to, and their prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_json
+from fedmvp.files import read_json, write_bytes, write_json
 from fedmvp.results.cells import RERUN
+from fedmvp.results.files import EXPLAINED, PROMPTS
 
-__all__ = ["AttributeMap", "ExplainedImage", "read_explained"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["AttributeMap", "ExplainedImage", "read_explained", "write_explained"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,17 @@ class ExplainedImage:
     predicted: str
     grid: tuple[int, int]
     attributes: tuple[AttributeMap, ...]
+
+
+def write_explained(
+    folder: Path, images: Sequence[Mapping[str, Any]], prompts: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write explain.json, and prompts.safetensors where there are any."""
+    write_json(folder / EXPLAINED, {"images": list(images)})
+    if prompts is not None:
+        from safetensors.torch import save
+
+        write_bytes(folder / PROMPTS, save(dict(prompts)))
 
 
 def read_explained(path: Path) -> tuple[ExplainedImage, ...]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_json
+from fedmvp.files import read_json, write_json
+from fedmvp.results.files import COUNTS, FAILURES, METRICS, RECORD, ROUNDS
 from fedmvp.results.key import RunKey, result_folders
 from fedmvp.results.record import read_metrics, read_record
 from fedmvp.results.rounds import Failure, read_failures, read_rounds
 
-__all__ = ["ImportedFederation", "SiteScore", "is_federation", "read_federations"]
+__all__ = ["ImportedFederation", "SiteScore", "is_federation", "read_counts", "read_federations",
+           "write_counts"]
 
 _HINT = "run `fedmvp federation import` again"
 
@@ -66,10 +68,21 @@ class ImportedFederation:
     failures: tuple[Failure, ...]
 
 
+def write_counts(folder: Path, counts: Mapping[str, Any]) -> None:
+    """Write counts.json: what sites counted on their held-out images."""
+    write_json(folder / COUNTS, dict(counts))
+
+
+def read_counts(folder: Path) -> dict[str, Any]:
+    """Return the content of counts.json."""
+    content: dict[str, Any] = read_json(folder / COUNTS, _HINT)
+    return content
+
+
 def is_federation(folder: Path) -> bool:
     """Tell whether a result was imported from a federation: its record names the engine."""
     try:
-        record = read_json(folder / "run.json")
+        record = read_json(folder / RECORD)
     except DataError:
         return False
     return isinstance(record, dict) and isinstance(record.get("engine"), str)
@@ -88,9 +101,9 @@ def read_federations(results: Path) -> tuple[ImportedFederation, ...]:
 
 
 def _read(folder: Path) -> ImportedFederation:
-    record = read_record(folder / "run.json")
-    counts = read_json(folder / "counts.json", _HINT)
-    rows = read_rounds(folder / "rounds.csv")
+    record = read_record(folder / RECORD)
+    counts = read_counts(folder)
+    rows = read_rounds(folder / ROUNDS)
     try:
         sites = tuple(map(str, record.params["sites"]))
         scores = tuple(
@@ -104,7 +117,7 @@ def _read(folder: Path) -> ImportedFederation:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"not the counts of a federation ({type(error).__name__})",
-            where=folder / "counts.json",
+            where=folder / COUNTS,
             hint=_HINT,
         ) from None
     return ImportedFederation(
@@ -113,9 +126,9 @@ def _read(folder: Path) -> ImportedFederation:
         sites,
         1 + max((row.round for row in rows), default=-1),
         scores,
-        read_metrics(folder / "metrics.json"),
+        read_metrics(folder / METRICS),
         withheld,
-        read_failures(folder / "failures.json"),
+        read_failures(folder / FAILURES),
     )
 
 

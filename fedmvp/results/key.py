@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedmvp.paths import RESULTS
+from fedmvp.results.files import METRICS, RECORD
 
 __all__ = ["RunKey", "is_complete", "result_folders", "run_name"]
 
@@ -28,13 +29,13 @@ class RunKey:
 
 def result_folders(results: Path) -> list[Path]:
     """Return the folders of complete results, sorted: those with run.json and metrics.json."""
-    found = sorted(path.parent for path in results.glob("*/*/seed*/run.json"))
+    found = sorted(path.parent for path in results.glob(f"*/*/seed*/{RECORD}"))
     return [folder for folder in found if is_complete(folder)]
 
 
 def is_complete(folder: Path) -> bool:
     """Tell whether the last files of training and of evaluation are there."""
-    return all((folder / name).is_file() for name in ("run.json", "metrics.json"))
+    return all((folder / name).is_file() for name in (RECORD, METRICS))
 
 
 def run_name(key: RunKey, fingerprint: str) -> str:

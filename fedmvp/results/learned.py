@@ -15,6 +15,7 @@ from torch import Tensor
 from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.files import parse_json
 from fedmvp.methods import METHODS
+from fedmvp.results.files import RECORD, WEIGHTS
 from fedmvp.results.record import read_record
 from fedmvp.output_files import write_output
 from fedmvp.tensor_files import read_tensors
@@ -89,7 +90,7 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
 
 def weights_file(path: Path) -> Path:
     """Return the file of weights that a path means: itself, or the one in a result's folder."""
-    return path / "weights.safetensors" if path.is_dir() else path
+    return path / WEIGHTS if path.is_dir() else path
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -147,7 +148,7 @@ def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[
 
 
 def _run_beside(path: Path) -> Mapping[str, Any]:
-    beside = path.with_name("run.json")
-    if path.name != "weights.safetensors" or not beside.is_file():
+    beside = path.with_name(RECORD)
+    if path.name != WEIGHTS or not beside.is_file():
         return {}
     return read_record(beside).content

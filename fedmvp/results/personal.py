@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_json
+from fedmvp.files import read_json, write_json
 from fedmvp.results.cells import RERUN
+from fedmvp.results.files import PERSONAL
 
-__all__ = ["FINE_TUNED", "STABILITY", "PersonalResult", "read_personal"]
+__all__ = ["FINE_TUNED", "STABILITY", "PersonalResult", "read_personal", "write_personal"]
 
 FINE_TUNED = "fine_tuned"
 """The model of `PersonalResult.choices` that went on training on its client's images."""
@@ -39,6 +40,11 @@ class PersonalResult:
     choices: Mapping[str, str]
     clients: Mapping[str, int]
     numbers: Mapping[str, float]
+
+
+def write_personal(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write personal.json; empty content says that nothing was evaluated."""
+    write_json(folder / PERSONAL, dict(content))
 
 
 def read_personal(path: Path) -> tuple[PersonalResult, ...]:

@@ -1,4 +1,7 @@
-"""run.json, what a run is, and metrics.json, its headline numbers."""
+"""run.json, what a run is, and metrics.json, its headline numbers.
+
+Each is the last file its stage writes: where it stands, the stage's others stand, too.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.errors import DataError
-from fedmvp.files import read_json
+from fedmvp.files import read_json, write_json
 from fedmvp.results.cells import RERUN
+from fedmvp.results.files import METRICS, RECORD
 from fedmvp.results.key import RunKey
 
-__all__ = ["RunRecord", "read_metrics", "read_record"]
+__all__ = ["RunRecord", "read_metrics", "read_record", "write_metrics", "write_record"]
 
 _KINDS = {
     "fingerprint": str,
@@ -45,6 +49,16 @@ class RunRecord:
     params: Mapping[str, Any]
     inputs: Mapping[str, str]
     content: Mapping[str, Any]
+
+
+def write_record(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write run.json, which says that the training, or all of a method without one, is whole."""
+    write_json(folder / RECORD, dict(content))
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
+    """Write metrics.json, which says that the evaluation is whole."""
+    write_json(folder / METRICS, dict(metrics))
 
 
 def read_record(path: Path) -> RunRecord:

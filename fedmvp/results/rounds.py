@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedmvp.csv_files import write_csv
 from fedmvp.errors import DataError
-from fedmvp.files import read_json
+from fedmvp.files import read_json, write_json
 from fedmvp.results.cells import RERUN, table_rows
+from fedmvp.results.files import FAILURES, ROUNDS
 
-__all__ = ["MULTI_ROUND_COLUMNS", "ROUND_COLUMNS", "Failure", "RoundRow", "failure_of", "read_failures", "read_rounds"]
+__all__ = ["MULTI_ROUND_COLUMNS", "ROUND_COLUMNS", "Failure", "RoundRow", "failure_of", "read_failures", "read_rounds",
+           "write_failures", "write_rounds"]
 
 
 class RoundRow(NamedTuple):
@@ -67,6 +70,22 @@ def failure_of(fold: str, entry: Mapping[str, Any]) -> Failure:
     """Return the failure that an entry of failures.json or of a checkpoint's log describes."""
     return Failure(fold, int(entry["round_index"]), str(entry["client"]), str(entry["error"]),
                    str(entry["trace"]))
+
+
+def write_rounds(folder: Path, rows: Iterable[Mapping[str, Any]], *, multi: bool) -> None:
+    """Write rounds.csv.
+
+    Parameters
+    ----------
+    multi : bool
+        Whether the images show many classes.
+    """
+    write_csv(folder / ROUNDS, MULTI_ROUND_COLUMNS if multi else ROUND_COLUMNS, rows)
+
+
+def write_failures(folder: Path, failures: Iterable[Mapping[str, Any]]) -> None:
+    """Write failures.json: an entry, as `failure_of` reads it, for each update not used."""
+    write_json(folder / FAILURES, list(failures))
 
 
 def read_rounds(path: Path) -> tuple[RoundRow, ...]:

@@ -10,6 +10,16 @@ from typing import Any
 from fedmvp.errors import DataError
 from fedmvp.files import sha256_file
 from fedmvp.results.explained import ExplainedImage, read_explained
+from fedmvp.results.files import (
+    EXPLAINED,
+    FAILURES,
+    METRICS,
+    PERSONAL,
+    RECORD,
+    ROUNDS,
+    TARGETS,
+    WEIGHTS,
+)
 from fedmvp.results.key import RunKey, is_complete
 from fedmvp.results.personal import PersonalResult, read_personal
 from fedmvp.results.record import read_metrics, read_record
@@ -82,22 +92,22 @@ def read_runs(
 
 def _read_run(key: RunKey, results_dir: Path) -> Run:
     folder = key.folder(results_dir)
-    trained = (folder / "rounds.csv").exists() or (folder / "weights.safetensors").exists()
-    record = read_record(folder / "run.json")
-    metrics_file = folder / "metrics.json"
-    rounds = read_rounds(folder / "rounds.csv") if trained else ()
+    trained = (folder / ROUNDS).exists() or (folder / WEIGHTS).exists()
+    record = read_record(folder / RECORD)
+    metrics_file = folder / METRICS
+    rounds = read_rounds(folder / ROUNDS) if trained else ()
     return Run(
         setting=key.setting,
         method=key.method,
         seed=key.seed,
         metrics=read_metrics(metrics_file),
-        targets=read_targets(folder / "targets.csv"),
+        targets=read_targets(folder / TARGETS),
         rounds=tuple(row.finite() for row in rounds),
-        explained=read_explained(folder / "explain.json"),
-        failures=read_failures(folder / "failures.json"),
+        explained=read_explained(folder / EXPLAINED),
+        failures=read_failures(folder / FAILURES),
         params=record.params,
         fingerprint=record.fingerprint,
         metrics_path=(Path(results_dir.name) / metrics_file.relative_to(results_dir)).as_posix(),
         metrics_sha256=sha256_file(metrics_file),
-        personal=read_personal(folder / "personal.json"),
+        personal=read_personal(folder / PERSONAL),
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from fedmvp.csv_files import write_csv
 from fedmvp.results.cells import Cells, table_rows
+from fedmvp.results.files import TARGETS
 
-__all__ = ["BEST_ON_TEST_COLUMNS", "MULTI_TARGET_COLUMNS", "TARGET_COLUMNS", "TargetScore", "read_targets"]
+__all__ = ["BEST_ON_TEST_COLUMNS", "MULTI_TARGET_COLUMNS", "TARGET_COLUMNS", "TargetScore", "read_targets",
+           "write_targets"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,13 @@ MULTI_TARGET_COLUMNS = (
 
 BEST_ON_TEST_COLUMNS = tuple(f"{name}_max" for name in _AT_THRESHOLD)
 """Further ones under ``multilabel.best_on_test``."""
+
+
+def write_targets(
+    folder: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Write targets.csv with one of the sets of columns above."""
+    write_csv(folder / TARGETS, columns, rows)
 
 
 def read_targets(path: Path) -> tuple[TargetScore, ...]:

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors.torch import save
 from torch import Tensor
 
 from fedmvp.errors import CheckpointError
+from fedmvp.files import write_bytes
 from fedmvp.methods.base import Method
+from fedmvp.results.files import WEIGHTS
 from fedmvp.tensor_files import read_tensors
 
-__all__ = ["earlier_rounds", "fold_tensors", "personal_tensors", "read_weights", "round_name", "tensor_name"]
+__all__ = ["earlier_rounds", "fold_tensors", "personal_tensors", "read_weights", "round_name", "tensor_name",
+           "write_weights"]
 
 _ROUND = "round@"  # no fold's name has this sign
 
@@ -39,6 +43,12 @@ def earlier_rounds(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
             number, _, name = key.removeprefix(_ROUND).partition("/")
             found.setdefault(int(number), {})[name] = tensor
     return [found[number] for number in sorted(found)]
+
+
+def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write weights.safetensors, tensors named by the functions above."""
+    content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    write_bytes(folder / WEIGHTS, content)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -74,15 +84,15 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
         key = tensor_name(fold, name)
         hint = "train again: `dvc repro --force train`"
         if key not in tensors:
-            raise CheckpointError("tensor is missing", where="weights.safetensors", value=key,
+            raise CheckpointError("tensor is missing", where=WEIGHTS, value=key,
                                   hint=hint)
         if tensors[key].shape != parameter.shape:
             raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
-                                  f"{tuple(parameter.shape)}", where="weights.safetensors",
+                                  f"{tuple(parameter.shape)}", where=WEIGHTS,
                                   hint=hint)
         if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
             raise CheckpointError("tensor has values that are not finite numbers",
-                                  where="weights.safetensors", value=key, hint=hint)
+                                  where=WEIGHTS, value=key, hint=hint)
         found[name] = tensors[key]
     return found
 

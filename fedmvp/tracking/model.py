@@ -22,6 +22,7 @@ import numpy as np
 from fedmvp.devices import device_names
 from fedmvp.errors import ConfigError, DataError, FedMVPError
 from fedmvp.files import sha256_file, sha256_json
+from fedmvp.results.files import RECORD
 from fedmvp.results.record import read_record
 from fedmvp.tracking.store import locked, open_client, tracking_uri
 from fedmvp.tracking.sync import sync
@@ -108,7 +109,7 @@ def log_model(
         sync(root, store, folders=[result])
         with locked(root, store):
             client = open_client(uri)
-            run = find_run(client, read_record(result / "run.json").fingerprint)
+            run = find_run(client, read_record(result / RECORD).fingerprint)
             if run is None:
                 raise DataError(
                     "run is gone from the tracking store",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.files import sha256_file, sha256_json
+from fedmvp.results.files import FAILURES, METRICS, PERSONAL, RECORD, ROUNDS
 from fedmvp.results.key import RunKey, run_name
 from fedmvp.results.personal import FINE_TUNED, PersonalResult, read_personal
 from fedmvp.results.record import RunRecord, read_metrics, read_record
@@ -98,13 +99,13 @@ def project(folder: Path) -> Projection:
     DataError
         When a file of it is missing or not as declared.
     """
-    record = read_record(folder / "run.json")
-    key, rounds = record.key, folder / "rounds.csv"
+    record = read_record(folder / RECORD)
+    key, rounds = record.key, folder / ROUNDS
     trained = rounds.is_file()
     files = {f"result/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
-    results = read_personal(folder / "personal.json")
+    results = read_personal(folder / PERSONAL)
     personal = dict(zip((_PERSONAL, f"{_PERSONAL}/{FINE_TUNED}"), results, strict=False))
-    metrics = read_metrics(folder / "metrics.json")
+    metrics = read_metrics(folder / METRICS)
     for place, found in personal.items():  # none of them can be taken for a setting's metric
         metrics |= {f"{place}/{name}": value for name, value in found.numbers.items()}
     identity = {"setting": key.setting, "method": key.method, "seed": str(key.seed)}
@@ -114,9 +115,7 @@ def project(folder: Path) -> Projection:
         fingerprint=record.fingerprint,
         params=flatten({**record.params, **identity, **_personal_choices(personal)}),
         metrics={metric_key(name): value for name, value in metrics.items()},
-        series=series(read_rounds(rounds), read_failures(folder / "failures.json"))
-        if trained
-        else {},
+        series=series(read_rounds(rounds), read_failures(folder / FAILURES)) if trained else {},
         tags={
             **identity,
             **_maker(record, trained),

@@ -9,17 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from fedmvp.csv_files import write_csv
 from fedmvp.errors import ConfigError
 from fedmvp.evaluation.many_labels import evaluate_many
 from fedmvp.evaluation.metrics import metrics_of
 from fedmvp.evaluation.protocol import evaluate
 from fedmvp.evaluation.sanity import below_chance
-from fedmvp.files import write_json
 from fedmvp.methods.base import Method
+from fedmvp.results.files import PREDICTIONS, SCORES
 from fedmvp.results.predictions import TargetPredictions, write_label_sets, write_predictions
+from fedmvp.results.record import write_metrics
 from fedmvp.results.scores import VALIDATION, TargetScores, write_scores
-from fedmvp.results.targets import BEST_ON_TEST_COLUMNS, MULTI_TARGET_COLUMNS, TARGET_COLUMNS
+from fedmvp.results.targets import (
+    BEST_ON_TEST_COLUMNS,
+    MULTI_TARGET_COLUMNS,
+    TARGET_COLUMNS,
+    write_targets,
+)
 from pipeline.support.run_context import RunContext
 
 __all__ = ["Outcome", "evaluated"]
@@ -52,13 +57,13 @@ class Outcome:
 
     def write(self, folder: Path) -> None:
         """Write targets.csv, predictions.csv and scores.safetensors; metrics.json is the last."""
-        write_csv(folder / "targets.csv", self.columns, self.rows)
-        self.write_answers(folder / "predictions.csv")
-        write_scores(folder / "scores.safetensors", self.scores)
+        write_targets(folder, self.columns, self.rows)
+        self.write_answers(folder / PREDICTIONS)
+        write_scores(folder / SCORES, self.scores)
 
     def write_metrics(self, folder: Path) -> None:
         """Write metrics.json, which says that the evaluation is whole."""
-        write_json(folder / "metrics.json", dict(self.metrics))
+        write_metrics(folder, self.metrics)
 
     @property
     def headline(self) -> str:

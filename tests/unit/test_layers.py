@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fedmvp
+from fedmvp.results import files as result_files
 from pipeline.support.imports import OURS
 from tests.paths import ROOT, SOURCES
 
@@ -221,3 +222,18 @@ def test_stages_are_what_dvc_runs() -> None:
     assert {stage["cmd"].split()[2].removeprefix("pipeline.") for stage in stages} == {
         file.stem for file in (ROOT / "pipeline").glob("*.py") if is_stage(file)
     }
+
+
+def test_names_of_result_files_have_one_home() -> None:
+    # A backbone's and a bundle's tensors have the same name as a run's, so that one is left out.
+    names = {getattr(result_files, name) for name in result_files.__all__} - {result_files.WEIGHTS}
+    assert len(names) > 8
+    elsewhere = [
+        f"{module}:{node.lineno} names {node.value}"
+        for module in ALL
+        if not module.startswith("fedmvp.results.")
+        for node in ast.walk(ast.parse(source(module).read_text("utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    # The report has tables and metrics of its own.
+    assert [each for each in elsewhere if not each.startswith("fedmvp.report.tables:")] == []

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.clip.spec import BackboneSpec
-from fedmvp.csv_files import write_csv
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.flare.outcome import FOLD, is_whole
 from fedmvp.federation.plan import Plan
-from fedmvp.files import read_json, sha256_file, write_bytes, write_json
+from fedmvp.files import read_json, sha256_file, write_bytes
 from fedmvp.paths import BACKBONE, RESULTS
+from fedmvp.results.explained import write_explained
+from fedmvp.results.federations import read_counts
+from fedmvp.results.files import COUNTS, FAILURES, RECORD, ROUNDS, WEIGHTS
 from fedmvp.results.key import RunKey
-from fedmvp.results.targets import MULTI_TARGET_COLUMNS, TARGET_COLUMNS
+from fedmvp.results.record import write_metrics, write_record
+from fedmvp.results.targets import MULTI_TARGET_COLUMNS, TARGET_COLUMNS, write_targets
 
 __all__ = ["import_results"]
 
-_COPIED = ("weights.safetensors", "rounds.csv", "failures.json", "counts.json")
+_COPIED = (WEIGHTS, ROUNDS, FAILURES, COUNTS)
 
 
 def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) -> RunKey:
@@ -45,24 +48,24 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
             where=organiser.root,
             hint="let `fedmvp federation serve` finish first",
         )
-    counts = read_json(organiser.results / "counts.json")
+    counts = read_counts(organiser.results)
     if not counts["metrics"]:
         raise ConfigError(
             "no site sent its counts on held-out images, so there is nothing to compare",
-            where=organiser.results / "counts.json",
+            where=organiser.results / COUNTS,
             hint="use the weights as they are: `fedmvp predict --weights`",
         )
     key = RunKey(f"federation_{plan.name}", plan.method, plan.seed)
     folder = key.folder(results)
     record = _record(organiser, plan, key)
-    _require_own(folder / "run.json", record["fingerprint"])
+    _require_own(folder / RECORD, record["fingerprint"])
     for name in _COPIED:
         write_bytes(folder / name, (organiser.results / name).read_bytes())
     columns = TARGET_COLUMNS if plan.multilabel is None else MULTI_TARGET_COLUMNS
-    write_csv(folder / "targets.csv", columns, _targets(counts, plan))
-    write_json(folder / "explain.json", {"images": []})
-    write_json(folder / "metrics.json", counts["metrics"])
-    write_json(folder / "run.json", record)
+    write_targets(folder, columns, _targets(counts, plan))
+    write_explained(folder, [])
+    write_metrics(folder, counts["metrics"])
+    write_record(folder, record)
     return key
 
 
@@ -81,7 +84,7 @@ def _require_own(path: Path, fingerprint: str) -> None:
 
 
 def _record(organiser: Organiser, plan: Plan, key: RunKey) -> dict[str, Any]:
-    own = read_json(organiser.results / "run.json")
+    own = read_json(organiser.results / RECORD)
     spec = BackboneSpec.model_validate(read_json(organiser.backbone / "spec.json"))
     backbone = {
         "name": spec.name,

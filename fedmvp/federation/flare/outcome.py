@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from safetensors.torch import save
-
 import fedmvp
-from fedmvp.csv_files import write_csv
 from fedmvp.errors import DataError
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.plan import Plan
 from fedmvp.federation.rounds import FederationResult
 from fedmvp.federation.site_evaluation import Counts, SiteCounts, metrics_of
-from fedmvp.files import read_json, sha256_json, write_bytes, write_json
-from fedmvp.results.rounds import MULTI_ROUND_COLUMNS, ROUND_COLUMNS
-from fedmvp.results.weights import round_name, tensor_name
+from fedmvp.files import read_json, sha256_json
+from fedmvp.results.federations import write_counts
+from fedmvp.results.files import RECORD
+from fedmvp.results.record import write_record
+from fedmvp.results.rounds import write_failures, write_rounds
+from fedmvp.results.weights import round_name, tensor_name, write_weights
 
 __all__ = ["FOLD", "is_whole", "write_results"]
 
 FOLD = "all"
 """The one fold of a federation: classes are the sites' own affair."""
-_RECORD = "run.json"
 
 
 def write_results(
@@ -32,15 +31,12 @@ def write_results(
     tensors = {tensor_name(FOLD, name): tensor for name, tensor in outcome.tensors.items()}
     for index, kept in outcome.earlier.items():
         tensors |= {round_name(index, tensor_name(FOLD, name)): t for name, t in kept.items()}
-    content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
-    write_bytes(folder / "weights.safetensors", content)
-    columns = ROUND_COLUMNS if plan.multilabel is None else MULTI_ROUND_COLUMNS
-    write_csv(folder / "rounds.csv", columns, [{"fold": FOLD, **row} for row in outcome.rows])
-    write_json(
-        folder / "failures.json", [{"fold": FOLD, **failure} for failure in outcome.failures]
-    )
-    write_json(folder / "counts.json", _counts(counts))
-    write_json(folder / _RECORD, _record(plan))
+    write_weights(folder, tensors)
+    rows = ({"fold": FOLD, **row} for row in outcome.rows)
+    write_rounds(folder, rows, multi=plan.multilabel is not None)
+    write_failures(folder, ({"fold": FOLD, **failure} for failure in outcome.failures))
+    write_counts(folder, _counts(counts))
+    write_record(folder, _record(plan))
 
 
 def _counts(counts: SiteCounts) -> dict[str, Any]:
@@ -75,6 +71,6 @@ def _record(plan: Plan) -> dict[str, Any]:
 def is_whole(organiser: Organiser, plan: Plan) -> bool:
     """Tell whether the results of this plan are there."""
     try:
-        return bool(read_json(organiser.results / _RECORD) == _record(plan))
+        return bool(read_json(organiser.results / RECORD) == _record(plan))
     except (OSError, DataError):
         return False
