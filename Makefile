@@ -17,6 +17,9 @@ export DVC_STUDIO_OFFLINE := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
+# Tests have a process for each core; a thread that waited for another one spinning would hold one up.
+SHARED := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-15s %s\n", $$1, $$2}'
 
@@ -32,7 +35,7 @@ check: env ## the fast inner loop: format, lint, types, quick tests
 	@ruff format --check .
 	@ruff check .
 	@mypy
-	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal -m "not slow and not pipeline"
+	@$(SHARED) pytest -q -n auto --dist worksteal -m "not slow and not pipeline"
 
 # What takes minutes is a target of its own: a federation takes seconds to start, and its faults need
 # dozens; the profiles of miniatures have dozens of settings.
@@ -40,10 +43,10 @@ test: env ## every check and test but those of test-long, on all cores
 	@ruff format --check .
 	@ruff check .
 	@mypy
-	@OMP_NUM_THREADS=1 pytest -q -n auto --dist worksteal -m "not minutes"
+	@$(SHARED) pytest -q -n auto --dist worksteal -m "not minutes"
 
 test-long: env ## the tests that take minutes each: faults of federations and clusters, whole profiles of miniatures
-	@OMP_NUM_THREADS=1 pytest -q -m minutes tests/machines tests/cluster tests/pipeline
+	@$(SHARED) pytest -q -m minutes
 
 golden: env ## renew tests/golden, the metrics CI holds the default profile to, on this platform
 	@dvc repro

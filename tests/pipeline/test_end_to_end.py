@@ -65,8 +65,8 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with the working tree's files, its params cut down, reproduced once."""
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with the working tree's files, its params cut down."""
     root = tmp_path_factory.mktemp("end to end") / "fed mvp"
     run(ROOT, "git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(root))
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -85,8 +85,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["partition"]["shots"] = 1
     params["federation"] |= {"rounds": 3, "participation": 1.0}
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    run(root, "dvc", "repro")
     return root
+
+
+@pytest.fixture(scope="module")
+def warm(copy: Path) -> Iterator[Path]:
+    with started(copy) as programs:
+        yield programs
+
+
+@pytest.fixture(scope="module")
+def project(copy: Path, warm: Path) -> Path:
+    """The clone, reproduced once."""
+    run(copy, "dvc", "repro", warm=warm)
+    return copy
 
 
 def test_every_stage_leaves_its_outputs(project: Path) -> None:
@@ -104,9 +116,9 @@ def test_every_stage_leaves_its_outputs(project: Path) -> None:
     assert not re.search(r'(?:src|href)="https?://[^"]*\.(?:js|css|png)"', page)
 
 
-def test_nothing_is_out_of_date_afterwards(project: Path) -> None:
-    assert json.loads(run(project, "dvc", "status", "--json").stdout) == {}
-    again = run(project, "dvc", "repro")
+def test_nothing_is_out_of_date_afterwards(project: Path, warm: Path) -> None:
+    assert json.loads(run(project, "dvc", "status", "--json", warm=warm).stdout) == {}
+    again = run(project, "dvc", "repro", warm=warm)
     assert "Running stage" not in again.stdout
 
 
@@ -156,12 +168,6 @@ def documented(project: Path) -> Path:
     for name in ("photo.png", "other.png"):
         Image.new("RGB", (80, 60), (90, 120, 60)).save(project / name)
     return project
-
-
-@pytest.fixture(scope="module")
-def warm(documented: Path) -> Iterator[Path]:
-    with started(documented) as programs:
-        yield programs
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if runnable(page) or script(page)])

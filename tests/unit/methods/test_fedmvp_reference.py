@@ -42,9 +42,22 @@ PARAMS = {
 }
 
 
-@pytest.fixture(params=["tiny", "picto", "vit_b16"])
-def shaped(request: pytest.FixtureRequest) -> Backbone:
-    found: Backbone = request.getfixturevalue(request.param)
+# The variants differ in the same way on every width: of the largest, the quick suite has two.
+CASES = [
+    pytest.param(
+        shape,
+        variant,
+        marks=[pytest.mark.minutes]
+        if shape == "vit_b16" and variant not in ("paper", "official-code")
+        else [],
+    )
+    for shape in ("tiny", "picto", "vit_b16")
+    for variant in VARIANTS
+]
+
+
+def shaped_by(request: pytest.FixtureRequest, shape: str) -> Backbone:
+    found: Backbone = request.getfixturevalue(shape)
     return found
 
 
@@ -59,8 +72,9 @@ def difference(ours: Tensor, reference: Tensor) -> float:
 
 
 @pytest.mark.parametrize("lora", [False, True])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_prompts(shaped: Backbone, variant: str, lora: bool) -> None:
+@pytest.mark.parametrize(("shape", "variant"), CASES)
+def test_prompts(request: pytest.FixtureRequest, shape: str, variant: str, lora: bool) -> None:
+    shaped = shaped_by(request, shape)
     method, recipe = fedmvp(shaped, **PARAMS[variant]), VARIANTS[variant]
     method.promptformer.use_lora = lora
     data = small_client(shaped, 1)
@@ -77,8 +91,9 @@ def test_prompts(shaped: Backbone, variant: str, lora: bool) -> None:
     assert difference(ours, other) > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_logits(shaped: Backbone, variant: str) -> None:
+@pytest.mark.parametrize(("shape", "variant"), CASES)
+def test_logits(request: pytest.FixtureRequest, shape: str, variant: str) -> None:
+    shaped = shaped_by(request, shape)
     method, recipe = fedmvp(shaped, **PARAMS[variant]), VARIANTS[variant]
     method.enter(None)
     data = small_client(shaped, 2 if shaped.spec.vision.width < 512 else 1)
@@ -97,14 +112,11 @@ def test_logits(shaped: Backbone, variant: str) -> None:
 
 
 @pytest.mark.parametrize("phase", ["promptformer", "lora"])
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize(
-    "shape", ["tiny", "picto", pytest.param("vit_b16", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("shape", "variant"), CASES)
 def test_losses_and_gradients(
     request: pytest.FixtureRequest, shape: str, variant: str, phase: str
 ) -> None:
-    backbone: Backbone = request.getfixturevalue(shape)
+    backbone = shaped_by(request, shape)
     method, recipe = fedmvp(backbone, **PARAMS[variant]), VARIANTS[variant]
     method.enter(phase)
     rows = {"tiny": [1, 0, 2], "picto": [1], "vit_b16": [1]}[shape]
