@@ -117,7 +117,12 @@ class Machines:
     def start(self, *words: str | Path, **variables: str) -> subprocess.Popen[bytes]:
         """Start a command of ours."""
         paths = [str(ROOT)] if not variables else [str(FAULTS), str(ROOT)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            **bytecode(),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+        }
         code = "from fedmvp.cli import app; app()"
         name = "-".join(str(word) for word in words[:2])
         with (self.root / f"{name}.out").open("ab") as output:
@@ -165,6 +170,18 @@ class Machines:
             kill_tree(process.pid)
             process.wait()
         self.running.clear()
+
+
+def bytecode() -> dict[str, str]:
+    """Return variables with which processes compile each module once, not once each.
+
+    That is Python's own way, which an environment can forbid; a federation starts dozens of them.
+    The empty string allows it again; the bytecode lies in the tests' own cache.
+    """
+    if not sys.dont_write_bytecode:
+        return {}
+    kept = Path(os.environ["FEDMVP_CACHE"]) / "bytecode"
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(kept)}
 
 
 @contextlib.contextmanager
