@@ -11,6 +11,8 @@ from fedmvp.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from fedmvp.config import BackboneParams, Params
+    from fedmvp.federation.flare.layout import Organiser
+    from fedmvp.federation.flare.process import Process
 
 __all__ = ["app"]
 
@@ -125,16 +127,11 @@ def serve(folder: _Folder) -> None:
 
     require_flare()
     from fedmvp.federation.flare.layout import Organiser
-    from fedmvp.federation.flare.settings import read_settings
-    from fedmvp.federation.flare.supervisor import Supervisor, held
-    from fedmvp.federation.flare.table import live_display
-    from fedmvp.federation.plan import load_plan, require_possible
+    from fedmvp.federation.flare.serving import held, server_ahead
 
     organiser = Organiser.open(folder)
-    plan, settings = load_plan(organiser.plan), read_settings(organiser)
-    require_possible(plan)
-    with held(organiser), live_display(plan.resolved().rounds) as show:
-        Supervisor(organiser, plan, settings, show).run()
+    with held(organiser), server_ahead(organiser) as server:
+        _supervise(organiser, server)
     say(f"results  {organiser.results}")
 
 
@@ -192,6 +189,22 @@ def import_results(folder: _Folder) -> None:
     key = place(organiser, load_plan(organiser.plan))
     say(f"results  {key.folder()}")
     say("next     fedmvp track sync; dvc repro report")
+
+
+def _supervise(organiser: Organiser, server: Process | None) -> None:
+    """Keep the federation going to its end."""
+    from fedmvp.imports import uncollected
+
+    with uncollected():  # torch among them
+        from fedmvp.federation.flare.settings import read_settings
+        from fedmvp.federation.flare.supervisor import Supervisor
+        from fedmvp.federation.flare.table import live_display
+        from fedmvp.federation.plan import load_plan, require_possible
+
+    plan, settings = load_plan(organiser.plan), read_settings(organiser)
+    require_possible(plan)
+    with live_display(plan.resolved().rounds) as show:
+        Supervisor(organiser, plan, settings, show, server).run()
 
 
 def _params() -> Params:

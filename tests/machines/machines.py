@@ -1,11 +1,10 @@
-"""A server and three sites as processes on loopback, and what they should come to."""
+"""A server and sites as processes on loopback, and what they should come to."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,13 +16,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from typer.testing import CliRunner
 
+from fedmvp.cli import app
 from fedmvp.config import load_params
 from fedmvp.federation.flare.events import read_events
 from fedmvp.federation.flare.kit import create_federation
 from fedmvp.federation.flare.layout import Kit, Organiser
 from fedmvp.federation.flare.settings import FederationSettings, new_plan, write_settings
 from fedmvp.federation.flare.site_setup import write_site
+from fedmvp.federation.plan import load_plan
 from fedmvp.prediction.backbones import BackboneChoice, prepare_backbone
 from tests.paths import ROOT
 from tests.ports import free_port
@@ -56,9 +58,16 @@ class Machines:
     deadline_s: float = 240.0
     sites: tuple[str, ...] = SITES
     many_labels: bool = False
+    by_command: bool = False
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.by_command:
+            self._init_by_command()
+        else:
+            self._init()
+
+    def _init(self) -> None:
         params = load_params(ROOT / "fedmvp/profiles/default.yaml")
         backbone = prepare_backbone(BackboneChoice("pictoclip"))
         spec = json.loads((backbone / "spec.json").read_text(encoding="utf-8"))
@@ -86,11 +95,7 @@ class Machines:
         self.organiser = create_federation(self.root / "fed", settings, self.plan, backbone)
         write_settings(self.organiser.settings, settings)
         for site in self.sites:
-            images = self.root / site / "secretfolder"
-            make_images(images, site)
-            texts = {f"zzcanary{site}{number}": [f"zztext {number}"] for number in range(3)}
-            attributes = self.root / site / "texts.json"
-            attributes.write_text(json.dumps(texts), encoding="utf-8")
+            images, attributes, labels = self.own(site)
             write_site(
                 self.kit(site),
                 images,
@@ -98,8 +103,36 @@ class Machines:
                 BackboneChoice("pictoclip"),
                 template="a {}.",
                 known="all",
-                labels=self.labels(site, images) if self.many_labels else None,
+                labels=labels,
             )
+
+    def _init_by_command(self) -> None:
+        """Make the folder and the kits as a user does."""
+        assert not self.entries, "the commands take none"
+        words = ["--host", "localhost", "--port", str(free_port()), "--method", self.method]
+        words += [
+            "--rounds",
+            str(self.rounds),
+            *(w for site in self.sites for w in ("--site", site)),
+        ]
+        words += ["--task", "multi"] if self.many_labels else []
+        command("federation", "init", self.root / "fed", *words)
+        self.organiser = Organiser.open(self.root / "fed")
+        self.plan = load_plan(self.organiser.plan)
+        for site in self.sites:
+            images, attributes, labels = self.own(site)
+            own = ["--images", images, "--attributes", attributes]
+            own += [] if labels is None else ["--labels", labels]
+            command("site", "init", self.organiser.kits / site, *own)
+
+    def own(self, site: str) -> tuple[Path, Path, Path | None]:
+        """Make a site's images, its texts and, if its images show many classes, their table."""
+        images = self.root / site / "secretfolder"
+        make_images(images, site)
+        texts = {f"zzcanary{site}{number}": [f"zztext {number}"] for number in range(3)}
+        attributes = self.root / site / "texts.json"
+        attributes.write_text(json.dumps(texts), encoding="utf-8")
+        return images, attributes, self.labels(site, images) if self.many_labels else None
 
     def labels(self, site: str, images: Path) -> Path:
         """Write a table in which each third image shows a second class as well."""
@@ -117,7 +150,12 @@ class Machines:
     def start(self, *words: str | Path, **variables: str) -> subprocess.Popen[bytes]:
         """Start a command of ours."""
         paths = [str(ROOT)] if not variables else [str(FAULTS), str(ROOT)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            **bytecode(),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+        }
         code = "from fedmvp.cli import app; app()"
         name = "-".join(str(word) for word in words[:2])
         with (self.root / f"{name}.out").open("ab") as output:
@@ -167,6 +205,24 @@ class Machines:
         self.running.clear()
 
 
+def command(*words: str | Path) -> None:
+    """Run a command of ours in this process; it must succeed."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+
+
+def bytecode() -> dict[str, str]:
+    """Return variables with which processes compile each module once, not once each.
+
+    That is Python's own way, which an environment can forbid; a federation starts dozens of them.
+    The empty string allows it again; the bytecode lies in the tests' own cache.
+    """
+    if not sys.dont_write_bytecode:
+        return {}
+    kept = Path(os.environ["FEDMVP_CACHE"]) / "bytecode"
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(kept)}
+
+
 @contextlib.contextmanager
 def running(machines: Machines) -> Iterator[Machines]:
     """End all processes in the end."""
@@ -214,18 +270,10 @@ def assert_nothing_leaked(machines: Machines) -> None:
     folders = (organiser.server, organiser.run, organiser.results, organiser.admin)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 20
-    told = [machines.root / "federation-serve.out", *files]
+    told = [*machines.root.glob("federation-*.out"), *files]
     leaks = [
         (path, word) for path in told for word in CANARIES if word.encode() in path.read_bytes()
     ]
     assert not leaks
     # The words are there to be found.
     assert CANARIES[0] in str(next((machines.root / "a").rglob("*.png")))
-
-
-def forget(organiser: Organiser) -> None:
-    """Make the folder as it was before the first run."""
-    for folder in (organiser.run, organiser.results):
-        shutil.rmtree(folder, ignore_errors=True)
-    for site in SITES:
-        shutil.rmtree(organiser.kits / site / "state", ignore_errors=True)

@@ -14,7 +14,7 @@ import torch
 from fedmvp.federation.flare.job import write_job
 from fedmvp.federation.flare.policy import site_resources
 from fedmvp.federation.states import StateFolder
-from tests.machines.machines import SITES, Machines
+from tests.machines.machines import SITES, Machines, bytecode
 from tests.paths import ROOT
 
 pytest.importorskip("nvflare")
@@ -48,6 +48,7 @@ def simulate(machines: Machines, workspace: Path) -> None:
     organiser = machines.organiser
     environment = {
         **os.environ,
+        **bytecode(),
         **organiser.variables(),
         "FEDMVP_KITS": str(organiser.kits),
         "PYTHONPATH": str(ROOT),

@@ -7,9 +7,11 @@ checkpoints, so a job that ended in any way is taken up by the next.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, Task, TaskCompletionStatus
+from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
@@ -19,8 +21,10 @@ from fedmvp.errors import FedMVPError
 from fedmvp.federation.flare.events import Events
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.flare.message import content_of, message_of
-from fedmvp.federation.flare.served import Paused, Served
-from fedmvp.federation.remote import RemoteBackend
+from fedmvp.imports import uncollected
+
+if TYPE_CHECKING:
+    from fedmvp.federation.remote import RemoteBackend
 
 __all__ = ["FederationController", "Mail"]
 
@@ -33,6 +37,7 @@ class FederationController(Controller):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.heard: set[str] = set()
+        self.backend: RemoteBackend
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Do nothing: what is needed is loaded when the job has begun."""
@@ -40,8 +45,20 @@ class FederationController(Controller):  # type: ignore[misc]
     def stop_controller(self, fl_ctx: FLContext) -> None:
         """Do nothing: nothing is open."""
 
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Take note of the job's end: the sites have been told by now.
+
+        FLARE's processes take some six seconds more to end, for which nobody need wait.
+        """
+        if event_type == EventType.END_RUN:
+            Events(Organiser.of_process().events).write("over", job=str(fl_ctx.get_job_id()))
+
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Train, evaluate, and write the result files; end the job with its error otherwise."""
+        with uncollected():  # torch among them
+            from fedmvp.federation.flare.served import Paused, Served
+            from fedmvp.federation.remote import RemoteBackend
+
         organiser = Organiser.of_process()
         events = Events(organiser.events)
         job = str(fl_ctx.get_job_id())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -12,7 +13,10 @@ from nvflare.apis.signal import Signal
 
 from fedmvp.federation.flare.layout import Kit
 from fedmvp.federation.flare.message import content_of, message_of
-from fedmvp.federation.flare.opening import Answering, open_site
+from fedmvp.imports import uncollected
+
+if TYPE_CHECKING:
+    from fedmvp.federation.flare.opening import Answering
 
 __all__ = ["SITE", "SiteExecutor"]
 
@@ -30,6 +34,8 @@ class SiteExecutor(Executor):  # type: ignore[misc]
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Open the site when the job starts."""
         if event_type == EventType.START_RUN:
+            with uncollected():  # torch among them
+                from fedmvp.federation.flare.opening import open_site
             name = fl_ctx.get_identity_name()
             workspace = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
             self._site = open_site(Kit.of_process(workspace, name))

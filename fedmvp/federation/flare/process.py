@@ -22,6 +22,10 @@ __all__ = ["Process", "server_process", "site_process"]
 
 _WATCH_S = 0.5
 _PATIENCE_S = 10.0
+# A site notices a server that came back by its heartbeat, once it has reached it: FLARE's own
+# intervals are ten seconds each, so a new job would wait for twenty.
+_HEARTBEAT_S = 2
+_RECONNECT_S = 2
 _MODULES = {
     "server": "nvflare.private.fed.app.server.server_train",
     "site": "nvflare.private.fed.app.client.client_train",
@@ -40,6 +44,7 @@ class Process:
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self.popen = popen
+        self._stopped = False
 
     @property
     def running(self) -> bool:
@@ -47,7 +52,10 @@ class Process:
         return self.popen.poll() is None
 
     def stop(self) -> None:
-        """End it and what it started."""
+        """End it and what it started; do nothing the second time."""
+        if self._stopped:
+            return
+        self._stopped = True
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.popen.pid, number)
@@ -99,12 +107,22 @@ def _end_with_parent(parent: int) -> None:
     os.kill(0 if os.getpgrp() == os.getpid() else os.getpid(), signal.SIGKILL)
 
 
+def _reconnect_soon() -> None:
+    """Shorten the longest pause between two tries to reach the server; FLARE has no setting."""
+    from nvflare.fuel.f3.sfm import conn_manager
+
+    conn_manager.MAX_WAIT = _RECONNECT_S
+
+
 def main(role: str, folder: str) -> None:
     """Become FLARE's server or site."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     name = Kit(Path(folder)).name if role == "site" else ""
     names = [f"uid={name}", f"org={organisation(name)}"] if name else ["org=organiser"]
     options = ["secure_train=true", "config_folder=config", *names]
+    if role == "site":
+        options.append(f"heart_beat_interval={_HEARTBEAT_S}")
+        _reconnect_soon()
     sys.argv = [role, "-m", folder, "-s", _STARTUP[role], "--set", *options]
     runpy.run_module(_MODULES[role], run_name="__main__")
 

@@ -59,6 +59,8 @@ class Progress:
         Why, where it stopped.
     kind : str
         Of that error.
+    over : str
+        The last job whose sites were told that it is over.
     """
 
     sites: dict[str, SiteProgress]
@@ -67,6 +69,7 @@ class Progress:
     ending: str = ""
     error: str = ""
     kind: str = ""
+    over: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     position: int = 0
 
@@ -131,6 +134,10 @@ def _ended(run: Progress, event: Mapping[str, Any]) -> None:
     run.metrics = event.get("metrics", run.metrics)
 
 
+def _over(run: Progress, event: Mapping[str, Any]) -> None:
+    run.over = event["job"]
+
+
 _TAKE = {
     "job": _job,
     "round": _round,
@@ -141,4 +148,5 @@ _TAKE = {
     "paused": _ended,
     "aborted": _ended,
     "stopped": _ended,
+    "over": _over,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from fedmvp.federation.remote import RemoteBackend
 from fedmvp.federation.site_training import train_sites
 
 __all__ = ["ObservedBackend", "Paused", "Served"]
+
+# For the supervisor, which looks twice a second whether a site that fell silent is there again.
+_DECISION_S = 2.0
+_POLL_S = 0.05
 
 
 class Paused(Exception):
@@ -139,6 +144,8 @@ class ObservedBackend:
         self.events = events
         self.out = out
         self.heard = heard
+        self._silent: set[str] = set()
+        self._undecided = False
 
     def run(
         self,
@@ -156,7 +163,7 @@ class ObservedBackend:
         Paused
             When the supervisor asks for it; what was trained so far is in the checkpoints.
         """
-        if self.pause.exists():
+        if self._paused():
             raise Paused
         self.events.write("round", round=round_index, sites=list(clients))
         asked = [name for name in clients if name not in self.out]
@@ -166,6 +173,18 @@ class ObservedBackend:
             result = self._without(client, round_index) if out else next(replies)
             self._tell(result, round_index)
             yield result
+
+    def _paused(self) -> bool:
+        """Tell whether the supervisor asks for a pause; wait a moment if it well may.
+
+        A site that returned is no part of this job: the next round would wait for it in vain for
+        a whole deadline.
+        """
+        end = time.monotonic() + (_DECISION_S if self._undecided else 0.0)
+        self._undecided = False
+        while not self.pause.exists() and time.monotonic() < end:
+            time.sleep(_POLL_S)
+        return self.pause.exists()
 
     def _without(self, client: str, round_index: int) -> Failure:
         failure = _left_out(client, round_index, self.out)
@@ -180,10 +199,14 @@ class ObservedBackend:
     def _tell(self, result: ClientUpdate | Failure, round_index: int) -> None:
         if isinstance(result, Failure):
             heard = result.client in self.heard
+            if not heard and result.client not in {*self.out, *self._silent}:
+                self._silent.add(result.client)
+                self._undecided = True
             self.events.write(
                 "missed", round=round_index, site=result.client, heard=heard, error=result.error
             )
             return
+        self._silent.discard(result.client)
         self.events.write(
             "update",
             round=round_index,

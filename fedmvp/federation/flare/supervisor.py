@@ -8,8 +8,7 @@ which goes on from our checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fedmvp.errors import ClientFailure, ConfigError
@@ -17,46 +16,22 @@ from fedmvp.federation.flare.events import Events
 from fedmvp.federation.flare.job import write_job
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.flare.outcome import is_whole
-from fedmvp.federation.flare.policy import server_resources
-from fedmvp.federation.flare.process import Process, server_process
+from fedmvp.federation.flare.process import Process
 from fedmvp.federation.flare.progress import Progress
+from fedmvp.federation.flare.serving import start_server
 from fedmvp.federation.flare.session import Session, Unreachable, open_session
 from fedmvp.federation.flare.settings import FederationSettings
 from fedmvp.federation.plan import Plan
-from fedmvp.files import write_json
 from fedmvp.interruption import raise_if_stopped
-from fedmvp.process_lock import HeldElsewhere, hold
 
-__all__ = ["Supervisor", "held"]
+__all__ = ["Supervisor"]
 
 _POLL_S = 0.5
-_PATIENCE_S = 2.0  # for a `serve` that is ending
+_PARTING_S = 1.0  # for the word that a job is over to reach the sites
 _SERVER_S = 180.0
 _TRIES = 5
 # What another job cannot cure. Whatever else a job ends with, the next one may get further.
 _LASTING = ("ConfigError", "BackboneError", "CheckpointError", "DataError")
-
-
-@contextmanager
-def held(organiser: Organiser) -> Iterator[None]:
-    """Keep a second `serve` of the same folder out meanwhile.
-
-    Raises
-    ------
-    ConfigError
-        When there is one.
-    """
-    organiser.run.mkdir(exist_ok=True, mode=0o700)
-    try:
-        lock = hold(organiser.run / "serve.lock", _PATIENCE_S)
-    except HeldElsewhere as other:
-        raise ConfigError(
-            f"process {other.holder} serves this federation already",
-            where=organiser.root,
-            hint=f"stop it first: `kill {other.holder}`; finished rounds are kept",
-        ) from None
-    with lock:
-        yield
 
 
 @dataclass
@@ -70,6 +45,8 @@ class Supervisor:
     settings : FederationSettings
     show : callable
         Told the progress and the connected sites, twice a second.
+    server : Process, optional
+        A server that was started just now and may not answer yet; it is ended in any case.
     """
 
     organiser: Organiser
@@ -85,6 +62,7 @@ class Supervisor:
         self.events = Events(self.organiser.events)
         self.minimum = self.plan.resolved().min_clients
         self.excused: set[str] = set()
+        self._starting = self.server is not None
 
     def run(self) -> None:
         """Return when the result files are there.
@@ -104,6 +82,8 @@ class Supervisor:
                 reached = -1 if self.progress.round is None else self.progress.round
                 tries = 0 if reached > furthest or self.progress.ending == "paused" else tries + 1
                 furthest = max(furthest, reached)
+                if self.progress.ending in ("finished", "stopped"):
+                    time.sleep(_PARTING_S)
                 self._judge(tries)
         finally:
             self.close()
@@ -131,16 +111,14 @@ class Supervisor:
 
     def _serve(self) -> None:
         """Have a server that answers, starting it if need be."""
-        if self.server is not None and self.server.running and self._reachable():
+        if self._starting:
+            self._starting = False
+        elif self.server is not None and self.server.running and self._reachable():
             return
-        self.close()
-        # Its stores have absolute paths, and the folder may have been moved.
-        write_json(
-            self.organiser.server / "local" / "resources.json",
-            server_resources(self.organiser.server),
-        )
-        self.server = server_process(self.organiser, self.organiser.run / "server.log")
-        self.events.write("server")
+        else:
+            self.close()
+            self.server = start_server(self.organiser)
+        assert self.server is not None
         end = time.monotonic() + _SERVER_S
         while not self._reachable():
             self._pause()
@@ -218,7 +196,7 @@ class Supervisor:
 
     def _runs(self, job: str) -> bool:
         """Tell whether the job may still make progress; a server that is slow to answer counts."""
-        if self.server is None or not self.server.running:
+        if self.server is None or not self.server.running or self.progress.over == job:
             return False
         if not self._reachable():
             return True

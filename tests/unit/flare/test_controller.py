@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,6 +145,27 @@ def test_a_pause_ends_the_job_at_a_rounds_border_and_the_next_goes_on(
         2,
         3,
     ]
+
+
+def test_a_pause_that_a_silent_site_brings_is_waited_for_before_the_next_round(
+    engine: Engine, tmp_path: Path
+) -> None:
+    engine.dead = ("beta",)
+    path = tmp_path / "events.jsonl"
+    backend, events = engine.backend(), Events(path)
+    told = ObservedBackend(backend, tmp_path / "pause", events, {}, engine.controller.heard)
+    # As the supervisor does it: some time after it has read that the site said nothing.
+    write = events.write
+
+    def noticed(event: str, **fields: Any) -> None:
+        write(event, **fields)
+        if event == "missed":
+            threading.Timer(0.3, (tmp_path / "pause").touch).start()
+
+    events.write = noticed  # type: ignore[method-assign]
+    with pytest.raises(Paused):
+        train_sites(engine.loopback.plan, backend.method, told, tmp_path / "rounds")
+    assert [e["round"] for _, e in read_events(path) if e["event"] == "round"] == [0]
 
 
 def reply_of(engine: Engine, **changes: Any) -> bytes:

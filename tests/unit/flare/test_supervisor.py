@@ -11,13 +11,15 @@ import pytest
 
 from fedmvp.config import load_params
 from fedmvp.errors import ClientFailure, ConfigError
+from fedmvp.federation.flare import serving
 from fedmvp.federation.flare import supervisor as module
 from fedmvp.federation.flare.events import Events
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.flare.progress import Progress
+from fedmvp.federation.flare.serving import held, server_ahead
 from fedmvp.federation.flare.session import Unreachable
 from fedmvp.federation.flare.settings import FederationSettings, new_plan
-from fedmvp.federation.flare.supervisor import Supervisor, held
+from fedmvp.federation.flare.supervisor import Supervisor
 from fedmvp.federation.plan import Plan
 from tests.paths import ROOT
 
@@ -111,16 +113,16 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         made.starts += 1
         return made
 
-    monkeypatch.setattr(module, "server_process", start)
+    monkeypatch.setattr(serving, "server_process", start)
     monkeypatch.setattr(module, "open_session", lambda organiser: made)
     monkeypatch.setattr(module, "is_whole", lambda organiser, plan: made.done)
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     yield made
 
 
-def run(world: World, plan: Plan, **changes: Any) -> Supervisor:
+def run(world: World, plan: Plan, server: Any = None, **changes: Any) -> Supervisor:
     settings = FederationSettings(authority="x", host="h", port=1, **changes)
-    supervisor = Supervisor(world.organiser, plan, settings, lambda progress, sites: None)
+    supervisor = Supervisor(world.organiser, plan, settings, lambda progress, sites: None, server)
     supervisor.run()
     return supervisor
 
@@ -129,6 +131,55 @@ def test_one_job_is_enough(world: World, plan: Plan) -> None:
     world.jobs = [world.finishes]
     run(world, plan)
     assert (world.submitted, world.starts, world.running) == (1, 1, False)
+
+
+def test_a_server_that_starts_already_is_waited_for(
+    world: World, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, False, True])
+
+    def open_session(organiser: Organiser) -> World:
+        if not next(answers, True):
+            raise Unreachable
+        return world
+
+    monkeypatch.setattr(module, "open_session", open_session)
+    world.jobs = [world.takes_the_server_down, world.finishes]
+    with server_ahead(world.organiser) as server:
+        run(world, plan, server)
+    # The second is the one in place of the first, which went away.
+    assert (world.starts, world.submitted, world.running) == (2, 2, False)
+
+
+def test_a_server_that_was_started_ahead_ends_with_whatever_goes_wrong(world: World) -> None:
+    with pytest.raises(ConfigError, match="plan"), server_ahead(world.organiser):
+        assert world.running
+        raise ConfigError("plan", where="x", hint="y")
+    assert not world.running
+
+
+def test_no_server_is_started_ahead_of_results_that_are_there(world: World) -> None:
+    world.organiser.results.mkdir()
+    (world.organiser.results / "run.json").write_text("{}", encoding="utf-8")
+    with server_ahead(world.organiser) as server:
+        assert server is None
+    assert not world.starts
+
+
+def test_a_job_is_over_once_its_sites_were_told(world: World, plan: Plan) -> None:
+    def tells() -> str:
+        world.finishes()
+        world.events.write("over", job="job2")
+        return "RUNNING"  # the engine takes seconds more
+
+    def pauses() -> str:
+        world.events.write("paused", job="job1")
+        world.events.write("over", job="job1")
+        return "RUNNING"
+
+    world.jobs = [pauses, tells]
+    run(world, plan)
+    assert world.submitted == 2
 
 
 def test_a_job_that_dies_is_followed_by_another_while_rounds_are_made(
