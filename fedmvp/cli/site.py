@@ -66,7 +66,7 @@ def check(
 ) -> None:
     """Look at data, texts, CLIP, clock and connection, train a little, and say what would leave.
 
-    Nothing is sent but a TLS greeting. Exit code 2 if something is wrong.
+    Nothing is sent but a TLS handshake. Exit code 2 if something is wrong.
     """
     from fedmvp.federation.flare.layout import Kit
     from fedmvp.federation.flare.site_check import examine
