@@ -193,7 +193,7 @@ def test_one_run_at_a_time(project: Path) -> None:
     until(lambda: bool(calls(project, "train-a")))
     second = run(project)
     assert second.returncode == 2
-    assert "another run works in this checkout" in second.stderr
+    assert "another run is active in this checkout" in second.stderr
     path.unlink()
     assert process.wait(240) == 0
     process.communicate()

@@ -160,7 +160,7 @@ def test_clients_that_are_none_are_one_line(tower: Backbone, given: Any, message
         ({"params": {"prompts": 3}}, r"methods.fedmvp"),
         ({"federation": {"rounds": 0}}, r"rounds"),
         ({"classes": ["kite"]}, r"not among the classes.*'red_fox'"),
-        ({"template": "a photo"}, r"template: no one {} in it"),
+        ({"template": "a photo"}, r"template: does not contain {} once"),
         ({"attributes": {"kite": ["long"]}}, r"no attributes"),
         ({"device": "warp"}, r"device: unknown device warp"),
     ],

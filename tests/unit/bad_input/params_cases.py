@@ -72,7 +72,7 @@ CASES = [
     entry("a clip beyond one", "multilabel.clip", multilabel={"clip": 1.5}),
     setting(
         "a protocol of many labels for images of one class",
-        "is of images that show many classes",
+        "is for images that show many classes",
         protocol="multilabel",
         folds=[{"train": {}, "targets": [{"group": "global"}]}],
     ),

@@ -195,7 +195,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
             ),
         ),
         {},
-        "is of images that show many classes",
+        "is for images that show many classes",
     ),
 }
 
