@@ -185,7 +185,7 @@ class Setting(Section):
     test: Literal["official", "cut", "train"] = Field(
         default="official",
         description="Test images: all the dataset's; the first of them, as many as training "
-        "images; or the training images (many labels). FedMPT uses the last two on VOC and MLRSNet.",
+        "images; or the training images (many labels). FedMPT: the last two on VOC, MLRSNet.",
     )
     candidates: Literal["own", "all"] | None = Field(
         default=None, description="Overrides partition.candidates."

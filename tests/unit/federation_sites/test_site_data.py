@@ -71,7 +71,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
             {"images": {"tree": "x", "domain": "y"}},
             r"root and domain can only be given with manifest",
         ),
-        ({"images": {"tree": "x", "template": "no place"}}, r"template must hold {} once"),
+        ({"images": {"tree": "x", "template": "no place"}}, r"template must contain {} once"),
         ({"images": {"manifest": "x", "labels": "y"}}, r"labels can only be given with tree"),
         ({"share": {"metrics": ["image"]}}, r"share.metrics.0: .*got 'image'"),
         ({"minimum": {"group": 0}}, r"minimum.group: .*got 0"),
