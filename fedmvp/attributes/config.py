@@ -62,7 +62,7 @@ class AttributeParams(BaseModel):
         strict=True,
         ge=1,
         le=10,
-        description="Most questions for a class; from the second on, the model is told what was wrong.",
+        description="Most tries for a class; from the second on, the model is told what was wrong.",
     )
     naming: Literal["reject", "drop", "keep"] = Field(
         default="reject",

@@ -28,8 +28,8 @@ def trained_record(
     """Return personal.json of a trained run; empty without ``evaluation.personal``.
 
     A client's model is the global one with the client's personal tensors. With
-    ``evaluation.fine_tune_epochs``, the record ``fine_tuned`` is for models trained further on their
-    client's images. ``stability`` is the mean of the first model's scores over the kept rounds.
+    ``evaluation.fine_tune_epochs``, the record ``fine_tuned`` is for models trained further on
+    their client's images. ``stability`` is the mean of the first model's scores over kept rounds.
 
     Parameters
     ----------

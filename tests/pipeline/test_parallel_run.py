@@ -204,7 +204,7 @@ def test_a_dry_run_starts_nothing(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "9 stages: 0 up to date, 0 in DVC's cache, 1 to run" in done.stdout
     assert "cpu 2: " in done.stdout
-    assert "nothing like 9 stages ran here yet" in done.stdout
+    assert "nothing similar to 9 stages ran here yet" in done.stdout
     assert not (project / "calls").exists()
     assert not (project / "dvc.lock").exists()
 

@@ -32,8 +32,8 @@ class Pathological(Scheme):
         labels = pool.present
         if not self.classes_each <= len(labels) <= self.classes_each * self.clients:
             raise self.refusal(
-                f"{self.clients} clients of {self.classes_each} classes each cannot cover "
-                f"{len(labels)} classes with distinct classes at every client",
+                f"{self.clients} clients of {self.classes_each} classes each cannot share "
+                f"{len(labels)} classes: a client's must differ, and each needs a client",
                 pool,
                 self.describe(),
                 "change clients or classes_each",

@@ -276,7 +276,7 @@ CASES = [
     ),
     setting(
         "a name of any length",
-        "name may hold {dataset}, {fold} only",
+        "name may contain only {dataset}, {fold}",
         folds=[{"train": {}, "targets": [{"group": "base", "name": "{fold:>999999999}"}]}],
     ),
     setting(

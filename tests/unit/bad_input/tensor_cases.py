@@ -227,7 +227,7 @@ CASES = [
         "--fold: main, two",
     ),
     note("a note that is not JSON", "{", "not a safetensors file"),
-    note("a note that is a list", "[]", "metadata is not ours"),
+    note("a note that is a list", "[]", "metadata was not written by fedmvp"),
     note("a note of an unknown method", json.dumps({"method": ["x"]}), "unknown method; got ['x']"),
     record("a run that is a list", lambda r: [], "not a run record"),
     record("a run without params", lambda r: r.update(params=3), "not a run record"),

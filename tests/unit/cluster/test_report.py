@@ -52,7 +52,7 @@ def test_unknown_times_are_said_to_be_guesses() -> None:
         "other": 30.0,
         "report": 20.0,
     }
-    assert "nothing like 1 stage ran here yet" in describe_plan(GRAPH, seconds, PLACES)[-1]
+    assert "nothing similar to 1 stage ran here yet" in describe_plan(GRAPH, seconds, PLACES)[-1]
 
 
 def test_nothing_to_do_is_one_line() -> None:

@@ -128,7 +128,7 @@ CASES: list[tuple[str, Spoil, str, str]] = [
         "nuswide",
         lines("TrainTestLabels/Labels_sky_Test.txt", lambda r: r.pop()),
         "Labels_sky_Test.txt",
-        "not a line for each image; got '81 lines, 82 images'",
+        "not have a line for each image; got '81 lines, 82 images'",
     ),
     (
         "nuswide_asl",

@@ -100,7 +100,7 @@ def test_predict_and_an_export_say_the_same(inside: Path) -> None:
 def test_an_export_knows_no_dataset(inside: Path) -> None:
     result = CliRunner().invoke(app, ["export", RESULT, "other", "--dataset", "animals"])
     assert result.exit_code == 2
-    assert "the classes of a federation are its sites' own" in result.output
+    assert "a federation of sites has no dataset" in result.output
     assert not Path("other").exists()
 
 
