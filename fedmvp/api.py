@@ -1,7 +1,7 @@
 """FedMVP from Python: ``fedmvp.load``, ``fedmvp.train``, ``fedmvp.evaluate``.
 
-They are the pipeline's own functions with images given in memory: the round loop of
-`fedmvp.federation.training`, the evaluation of `fedmvp.evaluation.protocol`, the model of
+They use the pipeline's own functions on images in memory: the training of
+`fedmvp.federation.training`, the evaluation of `fedmvp.evaluation.protocol` and the model of
 `fedmvp.prediction`.
 """
 
@@ -61,18 +61,18 @@ def load(
     ----------
     path : str or Path
         ``results/<setting>/<method>/seed<k>``, a folder `fedmvp export` or `Training.save` wrote,
-        imported weights, or the name of a method that learns nothing, as ``zero_shot``.
+        imported weights, or the name of a method that learns nothing, such as ``zero_shot``.
     fold : str, optional
-        Of a setting with several.
+        Fold to load, for a setting with several folds.
     backbone : str, optional
-        Name of the CLIP, where neither the run nor params.yaml says it.
+        Name of the CLIP model, if neither the run nor params.yaml names it.
     device : str, optional
         ``cpu``, ``cuda``, ``cuda:1``; by default the first of ``FEDMVP_DEVICE``.
 
     Raises
     ------
     FedMVPError
-        Naming what is missing or does not fit, and the hint.
+        Naming what is missing or does not fit, with a hint.
     """
     choice = None if backbone is None else BackboneChoice(backbone)
     request = PredictionRequest(Path(path), backbone=choice, fold=fold)
@@ -134,21 +134,21 @@ def train(
     classes : sequence of str, optional
         Label order of the model; sorted by default.
     template : str, default="a photo of a {}."
-        Hand template with one ``{}``; sentences of attributes begin with it, too.
+        Template with one ``{}`` for the class name; attribute sentences begin with it, too.
     backbone : str or BackboneChoice, default="pictoclip"
     params, federation : mapping, optional
         Entries of ``methods.<method>`` and of ``federation`` (docs/reference/params.md).
     seed : int, default=1
     checkpoints : str or Path, optional
-        Folder for a checkpoint of each round; the same call goes on from there, and
-        ``fedmvp watch --scratch FOLDER`` shows how it goes.
+        Folder for a checkpoint of each round; the same call resumes from it, and
+        ``fedmvp watch --scratch FOLDER`` shows the progress.
     progress : callable, optional
-        Told of each client's end.
+        Called after each client.
 
     Raises
     ------
     FedMVPError
-        Naming the entry, client or image that is wrong, and the hint.
+        Naming the entry, client or image that is wrong, with a hint.
     """
     defaults = profile_params("default")
     section = _section(method, defaults, params or {}, federation or {}, attributes is not None)
@@ -216,21 +216,21 @@ def evaluate(
     *,
     batch_size: int = 32,
 ) -> Scores:
-    """Return a model's accuracy on images that are given.
+    """Return a model's accuracy on images in memory.
 
     Parameters
     ----------
     targets : mapping of str to iterable of (image, str)
-        Test images with their classes, by a name of their own.
+        Test images with their classes, by target name.
     classes : sequence of str, optional
-        What each image is classified among; by default every class that occurs in `targets`.
+        Classes to choose from; by default every class that occurs in `targets`.
     attributes : mapping of str to sequence of str, optional
-        Of classes the model does not know.
+        Descriptions of classes the model does not know.
 
     Raises
     ------
     FedMVPError
-        Naming the target, class or image that is wrong, and the hint.
+        Naming the target, class or image that is wrong, with a hint.
     """
     images = GivenImages(targets, model.image_size_px, "targets")
     names = tuple(images.classes if classes is None else classes)
@@ -240,7 +240,7 @@ def evaluate(
     rows = evaluate_targets(
         partition,
         model.method,
-        lambda fold: None,  # its tensors are in the model
+        lambda fold: None,  # the model already has its tensors
         OneBank(predictor.classes.bank),
         images,
         batch_size=batch_size,
@@ -262,7 +262,7 @@ def _section(
     federation: Mapping[str, Any],
     described: bool,
 ) -> MethodParams:
-    """Return the method's section; the caller's entries of the federation overrule its own."""
+    """Return the method's section; the caller's federation entries override its own."""
     section: dict[str, Any] = {**defaults.methods.get(method, {}), **params}
     if not described and "attr_bank" in load_method(method).Params.model_fields:
         section |= {"attr_bank": "names", "classifier": "template"} | dict(params)
@@ -289,7 +289,9 @@ def _candidates(
     template: str,
 ) -> Candidates:
     if template.count("{}") != 1:
-        raise ConfigError("no one {} in it", where="template", value=template, hint='"a {}."')
+        raise ConfigError(
+            "does not contain {} once", where="template", value=template, hint='"a {}."'
+        )
     names = images.classes if classes is None else classes
     chosen = choose_candidates(classes=names, attributes=attributes)
     targets_of(images, chosen.classes)  # every label is one of them

@@ -1,4 +1,4 @@
-"""The tree of params.yaml: every knob, its meaning, unit and legal range.
+"""The sections of params.yaml: every parameter with its meaning, unit and permitted range.
 
 The file is the only source of defaults a run uses; nothing in the code asks which profile it is.
 Sections of ``methods`` are validated by the method they belong to (`fedmvp.methods`), so a new
@@ -36,7 +36,7 @@ __all__ = [
     "parse_section",
 ]
 
-# Names become parts of paths and words of commands: nothing else may be in them.
+# Names become parts of paths and of commands, so only these characters are permitted.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
 HyphenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
@@ -45,7 +45,7 @@ HyphenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=6
 
 
 class RunParams(Section):
-    """What dvc.yaml spans: settings x methods x seeds."""
+    """The runs in dvc.yaml: settings x methods x seeds."""
 
     suite: Name = Field(description="Folder of fedmvp/partition/settings they are from.")
     settings: tuple[Name, ...] = Field(min_length=1)

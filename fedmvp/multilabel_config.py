@@ -60,7 +60,7 @@ class MultiLabelParams(Section):
     @classmethod
     def _one_place(cls, text: str) -> str:
         if [text.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
-            raise ValueError("template must hold {} once, for the class")
+            raise ValueError("template must contain {} once, for the class")
         return text
 
     @property

@@ -1,7 +1,8 @@
-"""Files whose names users choose: written where the name leads, and never over something else.
+"""Files whose names users choose: written exactly there, and never over an input or a device.
 
-The pipeline's own outputs are replaced whole (`fedmvp.files.write_bytes`): where DVC put a link
-into its cache, the link goes and the cache stays. A name from a user is a promise to write there.
+The pipeline's own outputs are replaced (`fedmvp.files.write_bytes`): if DVC put a link to its cache
+there, the link is replaced and the cache is not changed. With a name that a user gives, the file to
+which a link leads is written.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from fedmvp.files import write_bytes
 __all__ = ["check_output", "write_output"]
 
 _SYSTEM = (Path("/dev"), Path("/proc"))
-"""Names there stand for something that is open already: nothing may be put in their place."""
+"""Names in these folders refer to open files: nothing may replace them."""
 
 
 def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:

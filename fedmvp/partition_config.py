@@ -12,7 +12,7 @@ __all__ = ["AnnotationParams", "PartitionParams", "SchemeValue"]
 
 
 def _named(value: object) -> object:
-    """Say what a scheme may be, once for both forms."""
+    """Report in one message which forms a scheme may have."""
     if not isinstance(value, str | dict):
         raise ValueError("give a scheme's name, or {name: …} with its entries")
     return value

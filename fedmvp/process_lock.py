@@ -1,4 +1,4 @@
-"""A lock file that says which process holds it; the system frees what a killed process held."""
+"""A lock file that says which process holds it; a killed process's lock is released."""
 
 from __future__ import annotations
 

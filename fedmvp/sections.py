@@ -1,4 +1,4 @@
-"""What every section of a YAML file is: frozen, typed, and refused in one clear line."""
+"""Base of all sections of YAML files: frozen, typed, with errors in one clear line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _plain_numbers(cls, value: Any) -> Any:
-        """Refuse what pydantic would take for a number: `yes` for 1, and numbers beyond all use."""
+        """Refuse what pydantic would accept as a number: `yes` for 1, and useless huge numbers."""
         for name, entry in value.items() if isinstance(value, dict) else ():
             field = cls.model_fields.get(name)
             kinds = set() if field is None else _kinds(field.annotation)
@@ -63,7 +63,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def parse_section(model: type[_Model], value: Any, where: str) -> _Model:
-    """Validate `value` as `model`, turning the first complaint into one clear line.
+    """Validate `value` as `model`, turning the first error into one clear line.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""What is computed once, faster or not at all because the result is the same up to rounding.
+"""Optimisations that leave the result the same up to rounding.
 
-The environment variable ``FEDMVP_PLAIN`` names what is done the plain way: some of the fields
-below, separated by commas, or ``all``; tests/unit/core/test_shortcuts.py holds the results equal,
-and docs/performance.md says what each saves. What cannot change a number (caches of bytes,
-page-locked memory) has no switch.
+The environment variable ``FEDMVP_PLAIN`` switches them off: it lists some of the fields below,
+separated by commas, or ``all``. tests/unit/core/test_shortcuts.py checks that results are equal,
+and docs/performance.md says what each saves. Optimisations that cannot change a number (caches of
+bytes, page-locked memory) have no switch.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Shortcuts:
 
     @classmethod
     def from_environment(cls) -> Shortcuts:
-        """Return those FEDMVP_PLAIN leaves.
+        """Return the shortcuts that FEDMVP_PLAIN does not switch off.
 
         Raises
         ------

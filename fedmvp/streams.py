@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr that a shell closed, or that cannot take every character."""
+"""Handling of stdin, stdout and stderr that are closed or cannot encode every character."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ __all__ = ["parse_header", "parse_tensors", "read_tensors"]
 
 _MAX_HEADER_BYTES = 100_000_000  # the library's own bound
 _MAX_BYTES = 64 << 30
-"""The largest CLIP there is takes 10 GB."""
+"""Size limit; the largest known CLIP takes 10 GB."""
 _LENGTH_BYTES = 8
 _FORMATS = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"})
 

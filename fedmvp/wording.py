@@ -1,4 +1,4 @@
-"""Counts as people read them."""
+"""Counts in words, for messages and pages."""
 
 from __future__ import annotations
 

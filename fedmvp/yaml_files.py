@@ -15,7 +15,7 @@ from fedmvp.files import read_text
 __all__ = ["find_yaml", "load_yaml", "yaml_names"]
 
 _MAX_NODES = 1_000_000
-"""Values in a file, those that aliases repeat counted each time."""
+"""Most values in a file; values that aliases repeat count each time."""
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -97,7 +97,7 @@ def find_yaml(name: str, folders: Sequence[Path], *, what: str, where: str) -> P
     Raises
     ------
     ConfigError
-        When there is none (the message names the nearest), or two.
+        When there is none (the message names the most similar one), or two.
     """
     paths = [folder / f"{name}.yaml" for folder in folders]
     found = [path for path in paths if path.is_file()]

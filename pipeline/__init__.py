@@ -5,8 +5,8 @@ import sys
 
 from pipeline.support.stage import begin
 
-# `python -m pipeline.<stage>` is starting. Nothing it imports is garbage, and looking for garbage
-# among torch's modules takes as long as half of them: `run_stage` turns the collector on again.
+# `python -m pipeline.<stage>` is starting. Its imports create no garbage, and searching torch's
+# modules for it takes half as long as importing them: `run_stage` turns the collector on again.
 if sys.argv[0] == "-m":
     gc.disable()
     begin()

@@ -1,8 +1,8 @@
 """Stage ``code``: source → data/code/, the hashes of the modules each stage can import.
 
-Every other stage depends on one of these files instead of on its modules, so the list is computed,
-never written down, and a change reruns what can run the changed code and nothing else. One file
-instead of fifty also keeps dvc.lock short, all of which DVC writes anew after each stage.
+Every other stage depends on one of these files instead of on its modules. So the list of modules is
+computed and not maintained by hand, and a change reruns only stages that can run the changed code.
+One file instead of fifty also keeps dvc.lock short, which DVC rewrites after each stage.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Stage ``download``: a dataset's images on this machine, and data/manifests/<dataset>.json.
 
-`fedmvp datasets verify` decodes every image; here only their heads are read.
+`fedmvp datasets verify` decodes every image; here only their headers are read.
 
 Run as ``python -m pipeline.download DATASET``.
 """

@@ -1,5 +1,6 @@
 """Class attributes: visual descriptions of classes by a language model, validated and recorded.
 
-`generate` fills, `schema` validates, `store` records, `sentences` turns attributes into the texts
-CLIP reads (docs/method.md#sentences). Nothing here imports torch except the local-model provider.
+`generate` asks for them, `schema` validates them, `store` records them, and `sentences` turns them
+into the texts that CLIP reads (docs/method.md#sentences). Only the local-model provider imports
+torch.
 """

@@ -48,7 +48,7 @@ _SEPARATOR = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
 
 @dataclass
 class AnswerLists:
-    """What an answer holds.
+    """The content of an answer.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class AnswerLists:
         In the order they stand, those of JSON last. Each in one or more readings, the likelier
         first: of nested lists, the upper items or the lower ones. Items are as written.
     prose : str
-        What stands around them.
+        The text around them.
     fault : str
         Why what looks like JSON is not a list of texts; empty if it is one, or if there is none.
     """

@@ -14,15 +14,15 @@ from fedmvp.interruption import raise_if_stopped
 
 __all__ = ["Observer", "ask_all"]
 
-# After Ctrl-C: for answers that are just arriving, which are then recorded and not paid for twice.
+# Time after Ctrl-C for answers that are arriving, so that they are recorded and not paid for twice.
 _GRACE_S = 1.0
 
 
 class Observer(Protocol):
-    """Called after every class that is done, in the calling thread."""
+    """Called after every finished class, in the calling thread."""
 
     def __call__(self, class_name: str, usage: Usage) -> None:
-        """Take note of one class and what its answer cost."""
+        """Process one class and what its answer cost."""
         ...
 
 
@@ -73,8 +73,8 @@ def _in_threads(
 ) -> None:
     """Hand outcomes to `note` as they come.
 
-    The threads are daemons, which a pool's are not: the interpreter would wait at its end for one
-    that waits for a server.
+    The threads are daemons, unlike a pool's, for whose end the interpreter would wait even if they
+    are waiting for a server.
     """
     waiting: SimpleQueue[int] = SimpleQueue()
     done: SimpleQueue[tuple[int, Reply | BaseException]] = SimpleQueue()

@@ -1,8 +1,8 @@
 """The ``attributes`` section of params.yaml: who describes the classes, and how.
 
-Only what changes the texts belongs here. Where the server is, its key, how many questions are
-asked at once and what a token costs are the environment's business (``OPENAI_BASE_URL``,
-``OPENAI_API_KEY``, options of ``fedmvp attributes generate``), so they never rerun a stage.
+Only what changes the texts belongs here. The server's address, its key, how many questions are
+asked at once and what a token costs come from the environment (``OPENAI_BASE_URL``,
+``OPENAI_API_KEY``) and from options of ``fedmvp attributes generate``, so they never rerun a stage.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class AttributeParams(BaseModel):
         strict=True,
         ge=1,
         le=10,
-        description="Times a class is asked for; from the second on the model sees the complaint.",
+        description="Most tries for a class; from the second on, the model is told what was wrong.",
     )
     naming: Literal["reject", "drop", "keep"] = Field(
         default="reject",

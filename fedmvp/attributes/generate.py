@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DatasetClasses:
-    """What the attribute layer needs to know of a dataset.
+    """What this package needs to know about a dataset.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ def _transformers(params: AttributeParams) -> Provider:
 
 @dataclass(frozen=True)
 class _Live:
-    """A provider that computes answers: opened at the first question, recorded, not asked twice."""
+    """A provider that computes answers: opened at the first question; answers are recorded."""
 
     open: Callable[[AttributeParams], Provider]
     concurrent: bool
@@ -149,13 +149,13 @@ def collect_attributes(
 ) -> ClassAttributes:
     """Return validated attributes of every class, in label order.
 
-    Answers of a live provider are recorded one by one: when the call fails or is interrupted, no
-    more is lost than what has not arrived.
+    Answers of a live provider are recorded one by one: when the call fails or is interrupted, only
+    answers that have not arrived are lost.
 
     Parameters
     ----------
     folder : Path, optional
-        Folder of answer stores, if not the committed one.
+        Folder of answer stores; by default the committed one.
     workers : int
         Questions put to a server at once; local models are asked one by one.
     observer : callable, optional
@@ -187,7 +187,7 @@ def collect_attributes(
 
 
 def _accept(ask: Ask, attributes: tuple[str, ...], params: AttributeParams) -> tuple[str, ...]:
-    """Apply the rule on attributes that name their class, and the most used of a list."""
+    """Apply the rule on attributes that name their class, and cut the list to its maximum."""
     if params.naming == "drop":
         attributes = tuple(text for text in attributes if not names_class(text, ask.class_name))
     checked = check_list(

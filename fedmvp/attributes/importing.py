@@ -21,7 +21,7 @@ _NAMED = 8
 
 @dataclass(frozen=True)
 class Imported:
-    """How many classes were recorded now, had an answer before, and had another than the file's."""
+    """How many classes were recorded now, had an answer before, and had one unlike the file's."""
 
     added: int
     standing: int

@@ -1,7 +1,7 @@
-"""Recorded answers: one append-only JSON Lines file per dataset, made to live in git.
+"""Recorded answers: one append-only JSON Lines file per dataset, meant to be kept in git.
 
-An answer is keyed by everything that shaped the question: model, template text, class, dataset
-context and sampling parameters. The first answer to a key stands; nothing is ever overwritten.
+An answer's key covers everything that affects the question: model, template text, class, dataset
+context and sampling parameters. The first answer for a key is kept; nothing is ever overwritten.
 Several processes may append at once, and a killed one loses only the line it was writing.
 """
 

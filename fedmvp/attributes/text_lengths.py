@@ -1,7 +1,7 @@
 """Texts longer than CLIP reads: its tokenizer cuts them at 77 tokens, whatever follows.
 
-English attributes are far from it; scripts that CLIP's vocabulary does not know take two or three
-tokens a letter.
+English attributes are far shorter; scripts that are not in CLIP's vocabulary take two or three
+tokens per letter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a dataset is: its classes, domains, sources, layout on disk, splits and cameras.
+"""The description of a dataset: its classes, domains, sources, layout on disk, splits and cameras.
 
-One YAML a dataset, in ``datasets/``; the models of these modules validate them.
+There is one YAML file per dataset in ``datasets/``; the models in these modules validate them.
 """

@@ -1,7 +1,7 @@
-"""What a site's camera does to its images, as a catalog entry says it under ``capture``.
+"""What a site's camera does to its images, as ``capture`` of a catalog entry describes it.
 
-Sites differ in how their images are taken: scanner, camera, stain, lamp. A camera per domain makes
-a dataset's images look so, at a severity that ``data.capture`` of params.yaml chooses.
+Sites differ in how their images are taken: scanner, camera, stain, lamp. A camera per domain
+simulates this for a dataset's images, with a severity set by ``data.capture`` of params.yaml.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _Gain = Annotated[Float, Field(gt=0, le=4)]
 class Camera(Section):
     """A cheap camera in some light, at severity 1.
 
-    Lengths are in pixels of an image of 64 pixels a side, so that a picture looks the same whatever
-    size the model sees it in.
+    Lengths are in pixels of an image with 64 pixels a side, so that the effect is the same whatever
+    the model's input size.
     """
 
     exposure: Float = Field(default=1.0, gt=0, le=4, description="Factor of all values.")
@@ -44,13 +44,14 @@ class Camera(Section):
     def at(self, severity: float) -> Camera:
         """Return the camera at another severity: 0 changes nothing, 1 is the camera itself.
 
-        Exposure and cast move from 1 to their values in proportion, noise, blur and both spreads
-        from 0. Beyond 1 they go on in proportion, so exposure and cast reach 0 sooner or later.
+        Exposure and cast move from 1 towards their values in proportion; noise, blur and both
+        spreads from 0. Beyond severity 1 they continue in proportion, so exposure and cast reach 0
+        at some point.
 
         Raises
         ------
         ValueError
-            When the severity takes a value out of its range, as exposure to 0 or below.
+            When the severity moves a value out of its range, e.g. exposure to 0 or below.
         """
         red, green, blue = (1 - (1 - gain) * severity for gain in self.cast)
         return Camera(

@@ -1,6 +1,6 @@
-"""On-disk layouts a dataset can have, as its catalog entry says it.
+"""On-disk layouts that a dataset can have, as its catalog entry describes them.
 
-A new layout is one model here and one function in `fedmvp.data.readers`.
+A new layout needs a model here and a function in `fedmvp.data.readers`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ __all__ = [
 ]
 
 Part = Literal["train", "val", "trainval", "test"]
-"""Official part of an image; trainval is still to be cut."""
+"""Official part of an image; trainval still has to be divided."""
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def _as_tuple(value: Any) -> Any:
-    """Let one entry stand for a list of one."""
+    """Turn a single entry into a list of one."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
@@ -55,8 +55,8 @@ class _Layout(Section):
     folder: Annotated[tuple[RelativePath, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = (
         Field(
             default=(".",),
-            description="Where the tree may begin below the dataset's folder: the first that is "
-            "there counts, so that an archive's own top folders need no moving.",
+            description="Where the tree may begin in the dataset's folder: the first that exists "
+            "is used, so that an archive's own top folders can stay.",
         )
     )
 
@@ -65,8 +65,8 @@ class _Folders(_Layout):
     ignore: tuple[str, ...] = Field(default=(), description="Sub-folders that are not classes.")
     other_folders: Literal["refuse", "skip"] = Field(
         default="refuse",
-        description="What a folder is that is neither a class nor ignored: perhaps a class "
-        "misspelt, or one of many that an entry of some classes leaves out.",
+        description="What to do with a folder that is neither a class nor ignored: it may be a "
+        "misspelt class, or one that an entry with a part of the classes leaves out.",
     )
     class_dirs: Literal["folder", "label"] = Field(
         default="folder", description="Class folders are named by the catalog, or 0, 1, 2, …"
@@ -89,12 +89,12 @@ class DomainClassFolders(_Folders):
 
     reader: Literal["domain_class_folders"]
     domain_folders: dict[str, RelativePath] = Field(
-        default_factory=dict, description="Instead of the catalog's folders, by domain name."
+        default_factory=dict, description="Folder by domain name, where it is not the catalog's."
     )
     within: tuple[RelativePath, ...] = Field(
         default=(".",),
         min_length=1,
-        description="Folders below a domain that hold class folders; all that are there are read.",
+        description="Folders in a domain that contain class folders; all that exist are read.",
     )
 
 
@@ -153,16 +153,16 @@ class VocLists(_Layout):
     reader: Literal["voc_lists"]
     difficult: Literal["ignore", "negative", "positive"] = Field(
         default="ignore",
-        description="What a class counts as in an image all of whose objects of it are marked as "
-        "difficult; papers on prompts take negative.",
+        description="How a class counts in an image where all its objects are marked as difficult; "
+        "papers on prompts use `negative`.",
     )
     train_list: Literal["trainval", "train"] = Field(
-        default="trainval", description="The list that is trained on; FedMPT takes train."
+        default="trainval", description="The list of training images; FedMPT uses `train`."
     )
 
 
 class VocTrees(VocLists):
-    """The same, each archive in a tree of its own."""
+    """The same, with each archive in its own tree."""
 
     reader: Literal["voc_trees"]  # type: ignore[assignment]
 
@@ -172,10 +172,10 @@ class CocoInstances(_Layout):
 
     reader: Literal["coco_instances"]
     crowd: Literal["present", "absent"] = Field(
-        default="present", description="What a class counts as that only a crowd's box shows."
+        default="present", description="How a class counts that only a crowd's box shows."
     )
     other_categories: Literal["refuse", "skip"] = Field(
-        default="refuse", description="What a category is that is no class of the entry."
+        default="refuse", description="What to do with a category that is not a class of the entry."
     )
 
 
@@ -186,7 +186,7 @@ class NusWideLists(_Layout):
     images: tuple[RelativePath, ...] = Field(
         default=("Flickr", "raw/Flickr", "images"),
         min_length=1,
-        description="Folder of the images; the first that is there counts.",
+        description="Folder of the images; the first that exists is used.",
     )
     population: Literal["all", "labelled"] = Field(
         default="all", description="Whether images without any label are kept."
@@ -212,7 +212,7 @@ class MlrsnetTables(_Layout):
     labels: tuple[RelativePath, ...] = Field(
         default=("labels", "Labels"),
         min_length=1,
-        description="Folder of the tables; the first that is there counts.",
+        description="Folder of the tables; the first that exists is used.",
     )
     most_labels: int = Field(default=13, ge=1, description="No image has more (the paper).")
     damaged: Literal["refuse", "drop"] = Field(
@@ -244,13 +244,13 @@ Layouts = Annotated[tuple[Layout, ...], BeforeValidator(_as_tuple), Field(min_le
 
 
 class FractionsRule(Section):
-    """Random split by fractions; what neither train nor val takes is test."""
+    """Random split by fractions; what is in neither train nor val is test."""
 
     rule: Literal["fractions"]
     train: float = Field(gt=0, lt=1)
     val: float = Field(default=0.0, ge=0, lt=1)
     within: Literal["class", "class_and_domain"] = Field(
-        default="class", description="The groups each of which is split by the fractions."
+        default="class", description="The groups that are each split by the fractions."
     )
 
     @model_validator(mode="after")
@@ -261,7 +261,7 @@ class FractionsRule(Section):
 
 
 class OfficialRule(Section):
-    """The parts the layout gives; a trainval part is cut at random in each class."""
+    """The layout's parts; a trainval part is divided at random in each class."""
 
     rule: Literal["official"]
     val: float = Field(default=0.0, ge=0, lt=1, description="Share of trainval that becomes val.")
@@ -271,11 +271,11 @@ SplitRule = Annotated[FractionsRule | OfficialRule, Field(discriminator="rule")]
 
 
 class SplitFile(Section):
-    """CoOp's split file: used where it is at hand instead of the rule (docs/datasets.md#splits)."""
+    """CoOp's split file: used instead of the rule if it is available (docs/datasets.md#splits)."""
 
     name: str = Field(pattern=r"^[\w.-]+\.json$")
     below: RelativePath = Field(
-        default=".", description="Folder its paths begin at, below the layout's."
+        default=".", description="Folder from which its paths start, inside the layout's."
     )
     mirrors: tuple[HttpFile | DriveFile, ...] = Field(
         default=(), description="Where to fetch it, in order of preference."

@@ -1,6 +1,6 @@
-"""Where a dataset's files come from, as its catalog entry says it.
+"""Where a dataset's files come from, as its catalog entry describes it.
 
-A new kind of source is one model here and one function in `fedmvp.data.fetch.kinds`.
+A new kind of source needs a model here and a function in `fedmvp.data.fetch.kinds`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class SourceFile(Section):
     size_bytes: int | None = Field(default=None, ge=1)
     unchecked: bool = Field(
         default=False,
-        description="No checksum is known: what arrives is recorded and reported, not trusted.",
+        description="No checksum is known: the file's own is recorded and reported.",
     )
     unpack: bool = Field(default=True, description="Extract the archive; false: keep the file.")
     into: RelativePath = Field(default=".", description="Folder inside the dataset's raw folder.")
     nested: tuple[RelativePath, ...] = Field(
-        default=(), description="Archives inside it, extracted where they lie if they are there."
+        default=(), description="Archives inside it, extracted in place if they exist."
     )
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class DriveFile(SourceFile):
 
 
 class DriveSource(Section):
-    """Files on Google Drive, fetched with gdown; popular ones run into download quotas."""
+    """Files on Google Drive, fetched with gdown; popular ones may exceed download quotas."""
 
     kind: Literal["google_drive"]
     files: tuple[DriveFile, ...] = Field(min_length=1)
@@ -113,8 +113,8 @@ class HubTable(Section):
     """Some Parquet files of a hub's dataset whose rows go to one folder."""
 
     files: str = Field(min_length=1, description="Pattern of paths in the repository, with *.")
-    into: RelativePath = Field(description="Folder below which ``<domain>/<label>`` are made.")
-    rows: int | None = Field(default=None, ge=1, description="Checked where it is given.")
+    into: RelativePath = Field(description="Folder in which ``<domain>/<label>`` are made.")
+    rows: int | None = Field(default=None, ge=1, description="Number of rows; checked if given.")
 
 
 class HubSource(Section):
@@ -125,16 +125,17 @@ class HubSource(Section):
 
     kind: Literal["huggingface"]
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    revision: str = Field(min_length=1, description="Commit; a branch where none is known.")
+    revision: str = Field(min_length=1, description="Commit, or a branch if none is known.")
     tables: tuple[HubTable, ...] = Field(min_length=1)
     image: str = "image"
     label: str = "label"
     domain: str | None = None
     label_names: dict[str, str] = Field(
-        default_factory=dict, description="Their name to the catalog's folder, where they differ."
+        default_factory=dict,
+        description="The hub's name to the catalog's folder, where they differ.",
     )
     label_order: Literal["names", "catalog"] = Field(
-        default="names", description="`catalog`: label numbers are ours already."
+        default="names", description="`catalog`: label numbers are those of the catalog."
     )
     skip_labels: tuple[str, ...] = Field(default=(), description="Names that are not classes.")
 

@@ -1,7 +1,7 @@
-"""What a dataset is: one YAML of ``fedmvp/catalog/datasets`` per dataset, validated.
+"""The form of a dataset's YAML file in ``fedmvp/catalog/datasets``, validated.
 
-A user's own entries live in the folder ``FEDMVP_CATALOG`` names; they are read like the shipped
-ones. A dataset is added by its YAML alone.
+A user's own entries are in the folder that ``FEDMVP_CATALOG`` names; they are read like the shipped
+ones. To add a dataset, only its YAML file is needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 DEFAULT_DOMAIN = "default"
-"""The one domain of a dataset that declares none."""
+"""The only domain of a dataset that declares none."""
 
 _WITH_DOMAINS = "domain_class_folders and scene_recipes"
 _SHIPPED = Path(__file__).parent / "datasets"
@@ -51,14 +51,14 @@ DatasetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=
 
 
 class Named(Section):
-    """A class or domain: the name people read and the folder it has on disk."""
+    """A class or domain: its name in texts, and its folder on disk."""
 
     name: Text
     folder: Annotated[RelativePath, Field(min_length=1, max_length=1000)]
 
 
 def _named(value: Any) -> Any:
-    """Let a plain name stand for a folder of that name."""
+    """Turn a plain name into an entry whose folder has the same name."""
     if isinstance(value, str):
         return {"name": value, "folder": value}
     if isinstance(value, dict) and "name" in value:
@@ -70,7 +70,7 @@ NamedEntry = Annotated[Named, BeforeValidator(_named)]
 
 
 def _class_table(value: Any) -> Any:
-    """Read a block of text with one class a line, ``folder: name`` or just the name.
+    """Read a block of text with a class per line, ``folder: name`` or just the name.
 
     Long lists are text because a thousand YAML nodes take seconds to parse.
     """
@@ -100,11 +100,11 @@ class SentenceSpec(SentenceParts):
     domains: dict[str, SentenceParts] = Field(default_factory=dict)
 
     def of(self, domain: str | None) -> SentenceParts:
-        """Return the parts of a domain, or those of all that have none of their own."""
+        """Return the parts of a domain, by default those for domains without their own."""
         return self.domains.get(domain or "", self)
 
     def ways(self) -> tuple[tuple[str, str], ...]:
-        """Return every prefix and suffix a sentence may have, each once."""
+        """Return every pair of prefix and suffix that a sentence may have, each once."""
         parts = (self, *self.domains.values())
         return tuple(dict.fromkeys((part.prefix, part.suffix) for part in parts))
 
@@ -117,26 +117,29 @@ class DatasetSpec(Section):
     licence: Text
     homepage: str = ""
     folder: RelativePath | None = Field(
-        default=None, description="Folder below the data root; the dataset's name if not given."
+        default=None, description="Folder in the data root; by default the dataset's name."
     )
     also: tuple[RelativePath, ...] = Field(
-        default=(), description="Other names the folder has where people have the data already."
+        default=(),
+        description="Other usual names of the folder, for users who already have the data.",
     )
     task: Literal["single", "multi"] = Field(
         default="single", description="Whether an image shows one of the classes, or any number."
     )
     size_gb: float | None = Field(
-        default=None, gt=0, description="To download; twice that is needed while unpacking."
+        default=None,
+        gt=0,
+        description="Size of the download; twice that is needed while unpacking.",
     )
     sources: tuple[Source, ...] = Field(default=(), description="In order of preference.")
     gone: tuple[int, ...] = Field(
         default=(), description="Numbers of sources, from 0, that are reported permanently gone."
     )
     prepare: Literal["terra_incognita"] | None = Field(
-        default=None, description="What is built from fetched files before they are published."
+        default=None, description="Step that converts fetched files before they are used."
     )
     layout: Layouts = Field(description="One, or several in order of preference.")
-    template: Text = Field(description="Hand-written prompt; {} stands for the class.")
+    template: Text = Field(description="Template of texts; {} stands for the class.")
     sentence: SentenceSpec
     split: SplitRule
     split_file: SplitFile | None = None
@@ -144,11 +147,13 @@ class DatasetSpec(Section):
     unverified: tuple[str, ...] = Field(
         default=(), description="Keys of facts nobody has confirmed: reported, never enforced."
     )
-    notes: tuple[str, ...] = Field(default=(), description="Quirks `datasets verify` tells of.")
+    notes: tuple[str, ...] = Field(
+        default=(), description="Peculiarities that `datasets verify` reports."
+    )
     domains: tuple[NamedEntry, ...] = ()
     capture: dict[str, Camera] = Field(
         default_factory=dict,
-        description="By domain, the camera its images are seen through where `data.capture` is on.",
+        description="Camera of each domain's images, used if `data.capture` is not 0.",
     )
     classes: ClassEntries = Field(description="In label order.")
     unseen: tuple[Text, ...] = Field(default=(), description="Classes no client trains on.")
@@ -164,7 +169,7 @@ class DatasetSpec(Section):
         _require_distinct("domain", (d.name for d in self.domains))
         _require_distinct("domain folder", (d.folder for d in self.domains))
         if [self.template.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
-            raise ValueError("template must hold {} once, for the class")
+            raise ValueError("template must contain {} once, for the class")
         for layout in self.layout:
             if isinstance(layout, DomainClassFolders | SceneRecipes) != bool(self.domains):
                 raise ValueError(f"domains must be listed, and only for {_WITH_DOMAINS}")
@@ -180,10 +185,10 @@ class DatasetSpec(Section):
             if key not in self.domain_names:
                 raise ValueError(f"{key!r} is not one of the domains")
         if stray := sorted(set(self.counts.test_positives) - set(self.class_names)):
-            raise ValueError(f"counts.test_positives names {stray[0]!r}, which is no class")
+            raise ValueError(f"counts.test_positives names {stray[0]!r}, which is not a class")
         grouped = [name for names in self.groups.values() for name in names]
         if self.groups and sorted(grouped) != sorted(self.class_names):
-            raise ValueError("groups must hold every class once")
+            raise ValueError("groups must contain every class once")
         self._check_task()
         for key in self.unverified:
             if self.fact(key) is None:
@@ -208,28 +213,28 @@ class DatasetSpec(Section):
 
     @property
     def class_groups(self) -> tuple[str, ...]:
-        """Superclass of each class, in label order; empty where the entry has no groups."""
+        """Superclass of each class, in label order; empty if the entry has no groups."""
         group_of = {name: group for group, names in self.groups.items() for name in names}
         return tuple(group_of[name] for name in self.class_names) if group_of else ()
 
     @property
     def domain_names(self) -> tuple[str, ...]:
-        """Domain names; the one default domain where the dataset declares none."""
+        """Domain names; the default domain if the dataset declares none."""
         return tuple(d.name for d in self.domains) or (DEFAULT_DOMAIN,)
 
     @property
     def raw_folders(self) -> tuple[str, ...]:
-        """Folders of the raw images below the data root; the first is where they are fetched to."""
+        """Possible folders of the raw images in the data root; they are fetched to the first."""
         return (self.folder or self.name, *self.also)
 
     @property
     def can_be_fetched(self) -> bool:
-        """Whether a source is left that needs no hands."""
+        """Whether a working source can be fetched without the user's help."""
         left = (s for number, s in enumerate(self.sources) if number not in self.gone)
         return any(source.kind != "manual" for source in left)
 
     def fact(self, key: str) -> Any:
-        """Return the value of a dotted key, e.g. ``counts.train``; None where there is none."""
+        """Return the value of a dotted key, e.g. ``counts.train``; None if there is none."""
         return _fact(self, key.split("."))
 
     def is_unverified(self, key: str) -> bool:
@@ -247,8 +252,8 @@ def load_spec(name: str) -> DatasetSpec:
     Raises
     ------
     ConfigError
-        When no catalog holds `name` (the message names the nearest), when two do, or when the
-        entry is not valid.
+        When no catalog has `name` (the message names the most similar one), when two have it, or
+        when the entry is not valid.
     """
     path = find_yaml(name, _folders(), what="dataset", where="data catalog")
     spec = parse_section(DatasetSpec, load_yaml(path), str(path))
@@ -281,7 +286,7 @@ def _require_distinct(what: str, values: Iterable[Hashable]) -> None:
 
 
 def _fact(value: Any, path: list[str]) -> Any:
-    """Follow a dotted key; None where it leads nowhere."""
+    """Follow a dotted key; return None if it does not exist."""
     if not path or value is None:
         return value
     first, rest = path[0], path[1:]

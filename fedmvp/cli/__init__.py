@@ -1,6 +1,6 @@
 """The command line ``fedmvp``.
 
-Modules here import typer and nothing heavier when loaded: what a command needs is imported inside
+Modules here import nothing heavier than typer when loaded: what a command needs is imported inside
 it, so that ``fedmvp --help`` answers at once.
 """
 
@@ -56,7 +56,7 @@ def main(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Take the options that stand before the command's name."""
+    """Accept the options that come before the command's name."""
 
 
 app.command()(doctor)

@@ -1,4 +1,4 @@
-"""``fedmvp datasets anchor``: find a published zero-shot number again."""
+"""``fedmvp datasets anchor``: reproduce a published zero-shot number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def anchor(
     """Check a dataset, the backbone and the metric against a published zero-shot mAP.
 
     Needs the stage backbone with OpenAI's weights (ViT-B-16: 78.88 on VOC 2007, as CLIP_benchmark
-    measured it) and the dataset. The exit code is 2 when the number is missed by more than 0.3.
+    measured it) and the dataset. The exit code is 2 when the difference is more than 0.3 points.
     """
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""``fedmvp attributes``: ask for class attributes, look at them, judge them."""
+"""``fedmvp attributes``: ask for class attributes, show them, check them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     name="attributes",
     help="Visual attributes of classes: ask a language model once, record, look, judge.",
     no_args_is_help=True,
-    # Local variables of a live call hold the key.
+    # Local variables would include the API key.
     pretty_exceptions_show_locals=False,
 )
 
@@ -98,7 +98,7 @@ def import_list(
 ) -> None:
     """Record a published list (FedMVP, classify-by-description) in the store of answers.
 
-    Answers recorded before stand. Use them with provider recorded and the same model name.
+    Answers already recorded stay. Use the list with provider `recorded` and this model name.
     """
     from fedmvp.attributes.importing import import_answers, read_answers
 
@@ -111,8 +111,8 @@ def import_list(
     say(f"{dataset}: {plural(done.added, 'class')} recorded, {done.standing} recorded before")
     if done.differing:
         say(
-            f"note: {done.differing} of these differ from the file: what is recorded "
-            "stands; record the file under another --model"
+            f"note: {done.differing} of these differ from the file; the recorded ones "
+            "stay: record the file under another --model"
         )
 
 
@@ -191,7 +191,7 @@ def _params(
     path: Path | None,
     **more: Any,
 ) -> AttributeParams:
-    """Return the attributes section of params.yaml with the options put over it."""
+    """Return the attributes section of params.yaml, overridden by the options."""
     from fedmvp.attributes.config import AttributeParams
     from fedmvp.config import load_params, parse_section
 
@@ -235,7 +235,7 @@ def _offline(
     template: str | None,
     path: Path | None,
 ) -> dict[str, tuple[str, ...]]:
-    """Return attributes without calling a model: what is recorded, or a file."""
+    """Return attributes without calling a model: recorded ones, or those of a file."""
     from fedmvp.attributes.generate import collect_attributes
 
     params = _params(provider, model, template, None, path)

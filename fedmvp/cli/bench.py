@@ -1,4 +1,4 @@
-"""``fedmvp bench``: what everything costs beside the frozen tower."""
+"""``fedmvp bench``: the time of everything besides the frozen tower."""
 
 from __future__ import annotations
 

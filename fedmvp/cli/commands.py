@@ -20,9 +20,9 @@ _DEBUG = "--debug"
 
 
 class Commands(TyperGroup):
-    """The top group: runs a command and turns its errors into one line each.
+    """The top group: runs a command and turns an error into one line.
 
-    ``--debug`` may stand anywhere on the command line.
+    ``--debug`` may be given anywhere on the command line.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -55,7 +55,7 @@ class Commands(TyperGroup):
             raise typer.Exit(2) from None
 
     def _invoke(self, ctx: Any) -> Any:
-        """Run the command; what a signal began is not hidden by an error that follows."""
+        """Run the command; after a signal, report the signal and not an error that follows it."""
         try:
             result = super().invoke(ctx)
             flush_stdout()  # a full disk is reported here, not after the end

@@ -1,4 +1,4 @@
-"""``fedmvp datasets``: what the catalog holds, and whether the images are what it says."""
+"""``fedmvp datasets``: the catalog, and checks of the images against it."""
 
 from __future__ import annotations
 

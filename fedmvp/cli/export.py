@@ -1,4 +1,4 @@
-"""``fedmvp export``: a trained method as a folder that stands alone."""
+"""``fedmvp export``: a trained method as a self-contained folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(
         bool | None,
         typer.Option(
             "--backbone/--no-backbone",
-            help="Put the frozen CLIP in; by default if its weights ship with this package.",
+            help="Include the frozen CLIP; by default if its weights ship with this package.",
         ),
     ] = None,
     onnx: Annotated[
@@ -37,7 +37,7 @@ def export(
         typer.Option(metavar="USER/NAME", help="Upload the folder to the Hugging Face Hub, too."),
     ] = None,
     public: Annotated[
-        bool, typer.Option("--public", help="With --push-to-hub: for everybody to see.")
+        bool, typer.Option("--public", help="With --push-to-hub: visible to everybody.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an older export.")] = False,
 ) -> None:

@@ -18,7 +18,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="federation",
-    help="A federation of sites on machines of their own: the organiser's side.",
+    help="A federation of sites on their own machines: the organiser's side.",
     no_args_is_help=True,
 )
 
@@ -35,7 +35,7 @@ def init(
     method: Annotated[str, typer.Option(help="A name that `fedmvp methods` shows.")] = "fedmvp",
     seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 1,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds, in place of those of params.yaml.")
+        int | None, typer.Option(help="Number of rounds; else that of params.yaml.")
     ] = None,
     task: Annotated[
         Literal["single", "multi"],
@@ -49,7 +49,7 @@ def init(
     """Make a CA, the server's kit, a start-up kit for each site, federation.yaml and plan.json.
 
     What is trained is taken from params.yaml of this folder, else from the default profile. It
-    is written to plan.json, of which each kit holds a copy; sites with another one are refused.
+    is written to plan.json, and each kit has a copy; sites with a different one are refused.
     """
     from fedmvp.federation.flare.installed import require_flare
 
@@ -98,9 +98,9 @@ def renew(
     folder: _Folder,
     site: Annotated[list[str], typer.Option(help="A site, or `server`, or `organiser`.")],
 ) -> None:
-    """Issue new keys and certificates; the folder of the CA must be in its place.
+    """Issue new keys and certificates; the folder of the CA must be back in its place.
 
-    Certificates last 360 days. A site replaces its kit's folder `startup` by the new one.
+    Certificates are valid for 360 days. A site replaces its kit's folder `startup` by the new one.
     """
     from fedmvp.federation.flare.kit import renew_kits
     from fedmvp.federation.flare.layout import Organiser
@@ -118,9 +118,9 @@ def renew(
 
 @app.command()
 def serve(folder: _Folder) -> None:
-    """Run the federation in the foreground until its result files are there.
+    """Run the federation in the foreground until its result files are complete.
 
-    Ctrl-C stops it, and the same command resumes it: finished rounds are kept. Exit code 0 says
+    Ctrl-C stops it, and the same command resumes it: finished rounds are kept. Exit code 0 means
     that the results are complete.
     """
     from fedmvp.federation.flare.installed import require_flare

@@ -34,12 +34,12 @@ class Line:
     Parameters
     ----------
     check : str
-        What was looked at.
+        What was checked.
     ok : bool
     detail : str
         What was found.
     hint : str
-        What to do; empty when nothing is.
+        What to do; empty when nothing has to be done.
     """
 
     check: str
@@ -49,7 +49,7 @@ class Line:
 
 
 Check = Callable[[str], Iterator[Line]]
-"""A check is given its name."""
+"""A check; it is called with its name."""
 
 
 def examine(checks: Mapping[str, Check]) -> Iterator[Line]:
@@ -97,7 +97,7 @@ def _packages(check: str) -> Iterator[Line]:
 
 
 def _name_and_pin(requirement: str) -> tuple[str, str | None]:
-    """Return the name of a requirement and its version where that is exact.
+    """Return the name of a requirement, and its version if it is pinned exactly.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What `fedmvp doctor --deep` also checks: every byte DVC keeps and every output it wrote.
+"""What `fedmvp doctor --deep` also checks: DVC's whole cache, and every output of a stage.
 
-DVC restores what its cache holds without reading it again, so a damaged object comes back as a
+DVC restores objects of its cache without checking them, so a damaged object would come back as a
 result.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["DEEP_CHECKS"]
 
 
 def _outputs(check: str) -> Iterator[Line]:
-    """Compare what lies in the working tree with dvc.lock."""
+    """Compare the outputs in the working tree with dvc.lock."""
     checked = 0
     for output in locked_outputs(Path()):
         path = Path(output.path)
@@ -29,7 +29,7 @@ def _outputs(check: str) -> Iterator[Line]:
         checked += 1
         if md5_output(path) != output.md5:
             hint = f"`dvc commit` keeps what you changed yourself; else {_again(output)}"
-            yield Line(check, False, f"{path}: not what stage {output.stage} wrote", hint)
+            yield Line(check, False, f"{path}: differs from what stage {output.stage} wrote", hint)
     yield Line(check, True, f"{checked} outputs compared with dvc.lock")
 
 
@@ -41,12 +41,12 @@ def _cache(check: str) -> Iterator[Line]:
     for path in sorted(folder.glob("??/*")):
         name = path.parent.name + path.name
         if not path.is_file() or len(name.removesuffix(".dir")) != 32:
-            continue  # what an interrupted DVC leaves
+            continue  # left over from an interrupted DVC
         checked += 1
         if md5_file(path) != name.removesuffix(".dir"):
             output = stages.get(name)
             of = "no current output" if output is None else f"{output.path} of {output.stage}"
-            again = "what needs it is made again" if output is None else _again(output)
+            again = "stages that need it run again" if output is None else _again(output)
             yield Line(
                 check,
                 False,
@@ -75,4 +75,4 @@ def _cache_folder() -> Path:
 
 
 DEEP_CHECKS: dict[str, Check] = {"cache": _cache, "outputs": _outputs}
-"""Checks in the order they are shown: a damaged object is to be removed first."""
+"""Checks in the order in which they are shown: a damaged object must be removed first."""

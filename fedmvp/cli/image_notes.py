@@ -1,4 +1,4 @@
-"""What a user should know about the images of a tree before anything is trained on them."""
+"""What a user should know about the images of a tree before training on them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def notes_on(tree: ImageTree, folder: Path, shots: int | None) -> list[str]:
     Parameters
     ----------
     folder : Path
-        The tree's; examples are named from there.
+        The tree's folder; examples are named relative to it.
     shots : int
-        Training images a client wants of each class (``partition.shots``); None: all there are.
+        Training images of each class for a client (``partition.shots``); None: all there are.
     """
     return [*_too_few(tree, folder, shots), *_alike(tree), *_duplicates(tree, folder)]
 
@@ -60,7 +60,7 @@ def _alike(tree: ImageTree) -> Iterator[str]:
 
 
 def _duplicates(tree: ImageTree, folder: Path) -> Iterator[str]:
-    """Report files with the same bytes: what is in two classes cannot be learned as either."""
+    """Report files with the same bytes: an image in two classes cannot be learned as either."""
     owner = {path: name for name, files in tree.files.items() for path in files}
     across: dict[str, list[list[Path]]] = defaultdict(list)
     for paths in _same_bytes(owner):
@@ -79,7 +79,7 @@ def _duplicates(tree: ImageTree, folder: Path) -> Iterator[str]:
 
 
 def _same_bytes(paths: Iterable[Path]) -> Iterator[list[Path]]:
-    """Yield the files of each group of equals; only files of the same length are read."""
+    """Yield the files of each group of equal files; only files of equal length are read."""
     lengths: dict[int, list[Path]] = defaultdict(list)
     for path in paths:
         lengths[path.stat().st_size].append(path)

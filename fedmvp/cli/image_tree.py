@@ -1,4 +1,4 @@
-"""What a user's own image folder holds: classes, and domains or official parts above them."""
+"""The structure of a user's own image folder: classes, and domains or parts above them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedmvp.errors import DataError
 
 __all__ = ["ImageTree", "survey"]
 
-# How people name the parts of a split; a tree of nothing else has no domains.
+# Usual names of the parts of a split; a tree with only these at the top has no domains.
 _PARTS = {
     "train": "train",
     "training": "train",
@@ -35,16 +35,16 @@ class ImageTree:
     Attributes
     ----------
     kind : {"classes", "domains", "parts"}
-        What the folders at the top are.
+        Kind of the folders at the top.
     classes : dict of str to str
-        Class to the name of its folder, sorted; they differ where the file system takes letters
-        apart. A class need not be in every domain.
+        Class to the name of its folder, sorted; these differ where the file system decomposes
+        letters. A class need not be in every domain.
     tops : dict of str to str
-        Folder to domain or to part of the split; empty where classes stand at the top.
+        Folder to domain or part of the split; empty if classes are at the top.
     files : dict of str to list of Path
         Images of each class, over all domains.
     left_out : list of str
-        What lies there and is not taken, one line a reason.
+        What is left out, a line per reason.
     """
 
     kind: Literal["classes", "domains", "parts"]
@@ -65,15 +65,15 @@ def survey(folder: Path) -> ImageTree:
     Raises
     ------
     DataError
-        When it is none, two classes are missing, it is a mixture, or two classes have the same
-        name to a model; the message names a folder.
+        When it is no such tree, has fewer than two classes, mixes two kinds, or two classes have
+        the same name for a model; the message names a folder.
     """
     if not folder.is_dir():
         raise DataError("folder is missing", where=folder, hint="check --images")
     tops = _folders(folder)
     flat = [top for top in tops if _images(top)]
     deep = [top for top in tops if any(map(_images, _folders(top)))]
-    # A few images that lie too high or too deep do not change what a tree is; they are left out.
+    # A few images at a wrong level do not change the kind of a tree; they are left out.
     if set(deep) < set(flat):
         deep = []
     elif flat and not set(flat) < set(deep):
@@ -101,7 +101,7 @@ def survey(folder: Path) -> ImageTree:
         )
     _require_different(folder, places)
     for name in sorted({place.name for place in places} - {*folders.values()} - {*files}):
-        left.append(f"folder {name!r} holds no image, so it is not a class")
+        left.append(f"folder {name!r} contains no image, so it is not a class")
     files = {name: files[name] for name in sorted(files)}
     classes = {name: folders[name] for name in files}
     parts = {top.name: _PARTS[top.name.lower()] for top in deep if top.name.lower() in _PARTS}
@@ -121,7 +121,7 @@ def survey(folder: Path) -> ImageTree:
 
 
 def _require_different(folder: Path, places: Sequence[Path]) -> None:
-    """Refuse classes whose names a model reads alike: it cannot tell them apart."""
+    """Refuse classes whose names are the same for a model, which could not tell them apart."""
     seen: dict[str, Path] = {}
     for place in places:
         if not _images(place):
@@ -137,7 +137,7 @@ def _require_different(folder: Path, places: Sequence[Path]) -> None:
 
 
 def _guess(folder: Path) -> Iterator[str]:
-    """Name the folder further down that holds class folders, if there is one."""
+    """Suggest the folder further down that contains class folders, if there is one."""
     for place in (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(depth))):
         if place.is_dir() and sum(map(bool, map(_images, _folders(place)))) > 1:
             yield f"did you mean --images {place}?"
@@ -145,7 +145,7 @@ def _guess(folder: Path) -> Iterator[str]:
 
 
 def _with_test(folder: Path, parts: dict[str, str]) -> dict[str, str]:
-    """Return the parts; where there is no test part, val is what is tested on."""
+    """Return the parts; if there is no test part, val is used for testing."""
     if "test" not in parts.values():
         parts = {name: "test" if part == "val" else part for name, part in parts.items()}
     if len(set(parts.values())) < len(parts) or not {"train", "test"} <= set(parts.values()):

@@ -33,7 +33,7 @@ def methods(
     params = _params()
     sections = {} if params is None else params.methods
     chosen = backbone or ("pictoclip" if params is None else params.backbone.name)
-    # Tensors without values: memory that is never touched is never given out.
+    # Tensors without values: memory that is never touched is never allocated.
     tower = Backbone(backbone_spec(chosen))
     rows = [method_row(name, sections.get(name, {}), tower) for name in METHODS]
     if as_json:
@@ -62,7 +62,7 @@ def method_row(name: str, section: Mapping[str, Any], backbone: Backbone) -> dic
     if field is not None:
         own = section.get("variant", field.default)
         row["variant"] = own
-        # Entries whose default is null are the variant's to fill.
+        # Entries that are null by default are filled in by the variant.
         shared = {key: value for key, value in section.items() if fields[key].default is not None}
         row["variants"] = {
             variant: {"phases": _phases(name, {**shared, "variant": variant}, backbone)}
@@ -89,7 +89,7 @@ def _phases(name: str, section: Mapping[str, Any], backbone: Backbone) -> dict[s
             "trainable": sum(sizes[key] for key in method.trainable(phase)),
             "communicated": sum(sizes[key] for key in method.communicated(phase)),
         }
-        # The phase a client enters once its loss is as low as can be.
+        # The phase of a client once its loss is as low as possible.
         phase = method.next_phase(phase, RoundLosses(0.0, 0.0))
     return phases
 
@@ -105,7 +105,7 @@ def _lines(row: Mapping[str, Any]) -> list[tuple[str, int, int]]:
 
 
 def _params() -> Any:
-    """Return params.yaml, None where there is none: sections then have their defaults."""
+    """Return params.yaml, or None if there is none: sections then have their defaults."""
     from pathlib import Path
 
     from fedmvp.config import load_params
@@ -114,7 +114,7 @@ def _params() -> Any:
 
 
 def backbone_spec(name: str) -> BackboneSpec:
-    """Return the sizes of a backbone; of the pipeline's from its file, which is quick."""
+    """Return the sizes of a backbone; for the pipeline's, they are read from its file."""
     from fedmvp.prediction.backbones import stage_spec
 
     spec = stage_spec()

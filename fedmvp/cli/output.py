@@ -1,7 +1,7 @@
 """What commands print: JSON for scripts, plain tables for people.
 
-Names of files, classes and models go through here: what a terminal could take for commands is shown
-as escapes, and a line stays one.
+Names of files, classes and models go through these functions: characters that a terminal could take
+for commands are shown as escapes, and a line stays a single line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def say(*lines: str, err: bool = False) -> None:
 def print_json(value: Any) -> None:
     """Print JSON, in the order of the mappings, for a script to read from stdout."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    # Line feeds are those of the layout; json leaves the other unprintable characters as they are.
+    # Line feeds are layout; json does not escape all other unprintable characters.
     typer.echo(_UNPRINTABLE.sub(_as_json_escape, text))
 
 

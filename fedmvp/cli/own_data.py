@@ -85,7 +85,7 @@ def add(
             aside = put_aside(name, changed)
         write_all(files)
         for path in (path for path in old if path not in files):
-            path.unlink()  # a setting that no longer fits; it was put aside
+            path.unlink()  # a setting that no longer applies; a copy was kept
     notes = notes_on(tree, images, params.partition.shots)
     notes += clients_note(len(tree.classes), suite)
     if os.environ.get("FEDMVP_CATALOG"):
@@ -163,12 +163,12 @@ def remove(
 
 
 def _checked(name: str, entry: dict[str, Any], places: OwnFiles, force: bool) -> DatasetSpec:
-    """Validate an entry; a name that is taken is refused, but for one's own with `force`."""
+    """Validate an entry; refuse a name in use, unless it is the user's own and `force` is set."""
     from fedmvp.catalog.spec import DatasetSpec, dataset_names
     from fedmvp.config import parse_section
     from fedmvp.errors import ConfigError
 
-    # Stricter than a catalog name: the suite of settings is called the same.
+    # Stricter than for catalog names, as the suite of settings gets the same name.
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
         raise ConfigError(
             "not a dataset name",
@@ -178,7 +178,7 @@ def _checked(name: str, entry: dict[str, Any], places: OwnFiles, force: bool) ->
         )
     if name in dataset_names() and not force:
         raise ConfigError(
-            "dataset exists already",
+            "dataset already exists",
             where="data catalog",
             value=name,
             hint="choose another name; one of your own is replaced with --force, "
@@ -197,7 +197,7 @@ def _files(
     answers: list[RecordedAnswer] | None,
     model: str,
 ) -> dict[Path, bytes]:
-    """Return what is written; the entry last, for without it there is no dataset."""
+    """Return the files to write; the entry is last, as without it there is no dataset."""
     import yaml
 
     from fedmvp.attributes.store import AnswerStore
@@ -208,7 +208,7 @@ def _files(
         dumped: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
         return dumped.encode()
 
-    # DVC tracks the file of recorded answers, also while there are none.
+    # DVC tracks the file of recorded answers even if it is empty.
     kept = list(AnswerStore(places.answers))
     if answers is not None:
         kept = [*(a for a in kept if a.question.model != model), *answers]

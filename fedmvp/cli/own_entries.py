@@ -19,7 +19,7 @@ _USUAL_PER_CLIENT = 20  # the profiles' partition.classes_per_client
 def catalog_entry(name: str, tree: ImageTree, title: str, template: str) -> dict[str, Any]:
     """Return the catalog entry of a tree, as its YAML has it.
 
-    Half of each class's images are trained on, unless the tree has parts of its own.
+    Half of each class's images are training images, unless the tree is divided into parts.
     """
     layout: dict[str, Any] = {"reader": _READERS[tree.kind]}
     split: dict[str, Any] = {"rule": "fractions", "train": 0.5, "within": "class"}
@@ -55,9 +55,9 @@ _READERS = {
 def own_settings(name: str, tree: ImageTree) -> dict[str, dict[str, Any]]:
     """Return the settings that make sense for a tree.
 
-    Base-to-new needs two base and two new classes; a domain setting two domains to learn from,
-    or one to learn from and one to test on. Where the params' classes per client would leave
-    fewer than four clients, a setting has its own.
+    Base-to-new needs two base and two new classes; a domain setting needs two domains to train
+    on, or one to train on and one to test on. If the classes per client of params.yaml would give
+    fewer than four clients, a setting has its own number.
     """
     domains = len(tree.tops) if tree.kind == "domains" else 1
     few, fewer = _per_client(len(tree.classes)), _per_client(base_count(len(tree.classes)))
@@ -114,7 +114,7 @@ def _transfer(
 def _per_client(classes: int) -> dict[str, int]:
     """Return the classes per client that make about four clients of few classes.
 
-    No client gets a single class: among one class there is nothing to learn.
+    No client gets a single class, as there would be nothing to learn.
     """
     if classes >= _CLIENTS * _USUAL_PER_CLIENT:
         return {}
@@ -127,7 +127,7 @@ def _per_client(classes: int) -> dict[str, int]:
 
 
 def clients_note(classes: int, suite: Mapping[str, Any]) -> list[str]:
-    """Say which settings have classes per client of their own, and which have one client.
+    """Return notes on settings with their own classes per client, and on those with one client.
 
     One client is not a federation.
     """

@@ -1,4 +1,4 @@
-"""The files that make a user's own dataset known: written all or none, put aside, never deleted."""
+"""The files of a user's own dataset: written all or none; old ones are kept as copies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OwnFiles:
 
     @classmethod
     def of(cls, name: str) -> OwnFiles:
-        """Return the places of a dataset: in the package, or where the environment says."""
+        """Return the paths of a dataset's files: in the package, or where the environment says."""
         package = Path(fedmvp.__file__).parent
         catalog = os.environ.get("FEDMVP_CATALOG")
         settings = Path(os.environ.get("FEDMVP_SETTINGS") or package / "partition/settings")
@@ -52,17 +52,17 @@ class OwnFiles:
         )
 
     def existing(self) -> list[Path]:
-        """Return the files that are there."""
+        """Return the files that exist."""
         files = [self.entry, *sorted(self.settings.glob("*.yaml")), self.answers]
         return [path for path in files if path.is_file()]
 
     def require_own(self, name: str) -> None:
-        """Check that what is there under a name is a user's own dataset.
+        """Check that a dataset of this name, if it exists, is the user's own.
 
         Raises
         ------
         ConfigError
-            When the entry, or a suite of that name, is a shipped one or another's.
+            When the entry is a shipped one, or a suite of that name belongs to other datasets.
         """
         if name in dataset_names() and not self.entry.is_file():
             raise ConfigError(
@@ -101,7 +101,7 @@ def _short(path: Path) -> Path:
 
 
 def paths_with(name: str, images: Path) -> bytes:
-    """Return the paths file with a dataset's folder in it; it is this machine's alone."""
+    """Return the paths file with a dataset's folder added; the file is specific to the machine."""
     paths = _paths()
     return _yaml({**paths, "datasets": {**paths.get("datasets", {}), name: str(images.resolve())}})
 
@@ -122,7 +122,7 @@ def _yaml(value: Any) -> bytes:
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
-    """Write files in this order, or none of them: after an error all is as it was before."""
+    """Write files in this order, or none: after an error, all files are restored."""
     before = {path: path.read_bytes() if path.is_file() else None for path in files}
     try:
         for path, content in files.items():
@@ -137,7 +137,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
 
 def put_aside(name: str, files: list[Path]) -> Path:
-    """Copy files to a folder of their own below ``.fedmvp/removed``; return it."""
+    """Copy files to a new folder in ``.fedmvp/removed``; return it."""
     numbers = (f"{name}-{number}" for number in range(1, 10**6))
     folder = next(place for n in numbers if not (place := _ASIDE / n).exists())
     for path in files:

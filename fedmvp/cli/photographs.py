@@ -16,19 +16,19 @@ from fedmvp.evaluation.domain import domain_of, foreign_to
 __all__ = ["PAPER", "unlike_backbone"]
 
 PAPER = "fedmvp profile use paper"
-"""The profile for photographs: its backbone knows them, and its rates are for that backbone."""
+"""The profile for photographs: its backbone was trained on them, and its rates fit it."""
 
 _SAMPLE = 32
 
 
 def unlike_backbone(folder: Path) -> str | None:
-    """Return a warning where most images below `folder` are not of the backbone's kind.
+    """Return a warning if most images in `folder` are not of the backbone's kind.
 
-    A sample is looked at, spread over the tree; an image that cannot be read says nothing here.
+    A sample spread over the tree is checked; images that cannot be read are ignored here.
     """
     try:
         backbone = load_params().backbone
-    except FedMVPError:  # no repository, or its parameters are another command's matter
+    except FedMVPError:  # no repository, or invalid parameters, which other commands report
         return None
     domain = domain_of(backbone, weights=backbone.weights)
     if domain is None:

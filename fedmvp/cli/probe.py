@@ -1,4 +1,4 @@
-"""``fedmvp probe``: what frozen CLIP makes of a dataset, and whether visual prompts may pay."""
+"""``fedmvp probe``: how frozen CLIP does on a dataset, and whether visual prompts may help."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def probe(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Say beforehand whether visual prompts are likely to pay on a dataset.
+    """Estimate before training whether visual prompts are likely to help on a dataset.
 
     Compares zero-shot accuracy with a linear probe on the same frozen features, and the images'
-    patches with those of images the image tower knows; per domain, too. docs/probe.md says what
-    the numbers mean. Needs `dvc repro backbone download`; with --severity, `dvc repro backbone`.
+    patches with those of the images the image tower was trained on; also per domain. docs/probe.md
+    explains them. Needs `dvc repro backbone download`; with --severity, `dvc repro backbone`.
     """
     from fedmvp.cli.output import print_json
     from fedmvp.clip.backbone import load_backbone
@@ -82,7 +82,7 @@ def _require(path: Path, stage: str) -> None:
 
 
 def _record(found: Probe, severity: float | None) -> dict[str, Any]:
-    """Return what ``--json`` prints: accuracies as fractions, brightness and the like of 255."""
+    """Return what ``--json`` prints: accuracies as fractions, pixel statistics in 0 to 255."""
     from fedmvp.evaluation.recommendation import recommend
 
     whole, advice = found.whole, recommend(found)
@@ -163,13 +163,13 @@ def _print(found: Probe, severity: float | None, *, cameras: bool) -> None:
             "template and attributes" if both is not None else "run `dvc repro attributes`",
         ),
         ("linear probe", _percent(found.linear_probe), "trained on the frozen features"),
-        ("gap", f"{found.gap_points:+.2f} ", "linear probe less zero-shot, points"),
+        ("gap", f"{found.gap_points:+.2f} ", "linear probe minus zero-shot, points"),
         (
             "shift",
             _number(whole.shift),
             "patches against the reference; 0: alike"
             if reference.patches is not None
-            else "no patch statistics of this backbone",
+            else "no patch statistics for this backbone",
         ),
         ("pixel shift", _number(whole.pixel_shift), "pixel values against the reference"),
     ]

@@ -1,4 +1,4 @@
-"""``fedmvp profile``: the shipped params.yaml files, and putting one to use."""
+"""``fedmvp profile``: the shipped params.yaml files, and choosing one."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") ->
 
 
 def _current() -> str | None:
-    # Whatever bytes an edited file holds, they are kept.
+    # The bytes of an edited file are kept, whatever they are.
     return _PARAMS.read_text("utf-8", "surrogateescape") if _PARAMS.is_file() else None
 
 

@@ -99,8 +99,8 @@ def run(
     }
     if context.find_root().params.get("debug"):
         os.environ["FEDMVP_DEBUG"] = "1"
-    # The pipeline is this folder's, not the package's. It takes this process's place, so signals,
-    # terminal and exit code are its own.
+    # The pipeline of this folder is run, not the package's. It replaces this process, so that it
+    # receives signals and determines the exit code.
     sys.stdout.flush()
     words = [sys.executable, "-m", _PIPELINE, json.dumps(request)]
     os.execv(sys.executable, words)  # noqa: S606 - ours, no shell

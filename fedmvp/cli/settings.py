@@ -116,7 +116,7 @@ def _draw(partition: Partition, params: Params, path: Path) -> None:
 
 
 def _manifest(params: Params, dataset: str) -> Manifest:
-    """Return the stage's manifest; one of embedded data is made here if there is none."""
+    """Return the stage's manifest; for embedded data, make it if it does not exist."""
     from fedmvp.catalog.spec import load_spec
     from fedmvp.data.build import build_manifest
     from fedmvp.data.manifest_files import load_manifest
@@ -133,7 +133,7 @@ def _manifest(params: Params, dataset: str) -> Manifest:
 
 
 def _summary(params: Params, name: str) -> dict[str, Any]:
-    """Describe a setting; one whose datasets are not here yet has a problem instead of counts."""
+    """Describe a setting; if its datasets are not here yet, name the problem instead of counts."""
     from fedmvp.errors import FedMVPError
     from fedmvp.partition.setting_spec import load_setting
 

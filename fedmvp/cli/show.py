@@ -80,7 +80,7 @@ def camera_words(camera: Camera | None) -> str:
 
 
 def _severity(spec: DatasetSpec, given: float | None, params: float) -> float:
-    """Return the severity to show, refused in the words of where it was given."""
+    """Return the severity to show; an error names the place where it was given."""
     from fedmvp.data.build import cameras_at
     from fedmvp.errors import ConfigError
 
@@ -130,7 +130,7 @@ def _encoded(sheet: PIL.Image.Image, out: Path) -> bytes:
     buffer = io.BytesIO()
     try:
         sheet.save(buffer, kind, **options)
-    except (OSError, ValueError) as error:  # WebP ends at 16,383 pixels a side
+    except (OSError, ValueError) as error:  # WebP allows at most 16,383 pixels a side
         raise ConfigError(
             f"sheet of {sheet.width} x {sheet.height} pixels cannot be written as {kind} ({error})",
             where="--out",

@@ -33,7 +33,7 @@ def init(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Of images that show many classes: columns image, a path in TREE, and classes, "
+            help="For images that show many classes: columns image, a path in TREE, and classes, "
             "with ; between them.",
         ),
     ] = None,
@@ -45,7 +45,7 @@ def init(
     backbone_weights: Annotated[Path | None, typer.Option(help="Its local weights.")] = None,
     pretrained: Annotated[str | None, typer.Option(help="Its open_clip tag.")] = None,
 ) -> None:
-    """Write site.yaml: where this site's images are, and what may leave. Nothing of it is sent."""
+    """Write site.yaml: where this site's images are, and what may leave. It is never sent."""
     from fedmvp.federation.flare.layout import Kit
     from fedmvp.federation.flare.site_setup import write_site
     from fedmvp.prediction.backbones import BackboneChoice
@@ -54,7 +54,7 @@ def init(
     choice = BackboneChoice(backbone, backbone_weights, pretrained)
     write_site(found, images, attributes, choice, template=template, known=known, labels=labels)
     say(f"site     {found.site}: edit it to share less")
-    say(f"policy   {found.local}: jobs of installed code alone; no shell, no logs to the server")
+    say(f"policy   {found.local}: only jobs of installed code; no shell, no logs to the server")
     say(f"next     fedmvp site check {kit}")
 
 
@@ -64,9 +64,9 @@ def check(
     offline: Annotated[bool, typer.Option(help="Leave the connection out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Look at data, texts, CLIP, clock and connection, train a little, and say what would leave.
+    """Check data, texts, CLIP, clock and connection, train a little, and list what would leave.
 
-    Nothing is sent but a TLS greeting. Exit code 2 if something is wrong.
+    Nothing is sent but a TLS handshake. Exit code 2 if something is wrong.
     """
     from fedmvp.federation.flare.layout import Kit
     from fedmvp.federation.flare.site_check import examine

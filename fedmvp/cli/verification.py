@@ -24,7 +24,7 @@ from fedmvp.paths import manifest_path
 
 __all__ = ["DatasetReport", "verify_dataset"]
 
-_SIZE_PX = 32  # decoding reads the whole file whatever the size
+_SIZE_PX = 32  # any size will do: decoding reads the whole file
 
 
 @dataclass
@@ -36,13 +36,13 @@ class DatasetReport:
     split : str
         Where the split comes from.
     subset : bool
-        Whether a part of the dataset is used on purpose.
+        Whether only a part of the dataset is used, on purpose.
     unverified : list of str
         Facts of the catalog entry that nobody has confirmed, with what was found.
     problems : list of str
         What makes the dataset unusable or its results wrong.
     notes : list of str
-        What is worth knowing and no fault.
+        What is worth knowing but not a problem.
     """
 
     dataset: str
@@ -99,7 +99,7 @@ def verify_dataset(
 
 
 def _unverified(spec: DatasetSpec, manifest: Manifest | None) -> Iterator[str]:
-    """Tell of every fact that is from memory; of counts also whether they hold."""
+    """Report every unverified fact; for counts, also whether they are right."""
     wrong = {} if manifest is None else {k: a for k, _, a in count_mismatches(spec, manifest)}
     for key in spec.unverified:
         counts = {k: a for k, a in wrong.items() if f"counts.{k}".startswith(key)}
@@ -113,7 +113,7 @@ def _unverified(spec: DatasetSpec, manifest: Manifest | None) -> Iterator[str]:
 
 
 def _copy_notes(spec: DatasetSpec, manifest: Manifest, root: Path) -> Iterator[str]:
-    """Tell what is special about this copy of the data."""
+    """Report what is special about this copy of the data."""
     marker = read_marker(root)
     yield from () if marker is None else marker.get("notes", [])
     if manifest.subset:
@@ -161,7 +161,7 @@ def _split_problems(manifest: Manifest) -> Iterator[str]:
     for split in ("train", "test"):
         seen = {k for image in manifest.images if image.split == split for k in image.labels}
         # A dataset may have no train images at all: some are made for testing only.
-        # Unseen classes are in test images alone.
+        # Unseen classes occur only in test images.
         spared = manifest.unseen if split == "train" else ()
         for label, name in enumerate(manifest.classes if seen else ()):
             if label not in seen and name not in spared:
@@ -169,7 +169,7 @@ def _split_problems(manifest: Manifest) -> Iterator[str]:
 
 
 def _shared_files(manifest: Manifest, hashes: dict[str, str]) -> Iterator[str]:
-    """Tell of files with the same bytes in train and test: leakage no split rule can see."""
+    """Report files with the same bytes in train and test: leakage that a split does not notice."""
     digests: dict[str, dict[str, str]] = {"train": {}, "test": {}}
     for image in manifest.images:
         if image.split in digests and image.path in hashes:

@@ -1,7 +1,7 @@
 """What ``fedmvp watch`` shows of a training: curves of its folds, clients of the last round.
 
-A client's pull is what it does to the round's mean accuracy: the mean of all minus the mean of the
-others. Below zero it pulls the mean down.
+A client's pull is its effect on the round's mean accuracy: the mean of all clients minus the mean
+of the others. If it is negative, the client pulls the mean down.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["curve", "pulls", "view"]
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH, _CLIENTS = 48, 8
 _HURTS = -0.01
-"""A pull of a percentage point and more is marked."""
+"""A pull of at least one percentage point is marked."""
 
 
 def view(trainings: Sequence[Running]) -> RenderableType:

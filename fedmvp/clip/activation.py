@@ -1,4 +1,4 @@
-"""Which activation weights were trained with: no tensor shows it, and a wrong one goes unnoticed.
+"""The activation with which weights were trained: tensors do not show it, and errors are silent.
 
 OpenAI's models, and many others, were trained with QuickGELU, x · sigmoid(1.702 x), and lose some
 points with the exact GELU; the same holds the other way round. A file may declare it: by three

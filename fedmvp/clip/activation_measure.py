@@ -1,4 +1,4 @@
-"""Which activation weights were trained with, measured: the one that reads drawings better.
+"""The activation with which weights were trained, measured: the one that classifies better.
 
 Shapes: N drawings, K classes, e joint embedding.
 """
@@ -29,11 +29,11 @@ __all__ = ["measured_activation"]
 _DRAWINGS = Path("data/emoji/animals.zip")
 _STEP, _LEAST, _MOST = 32, 128, 512
 _CERTAIN = 4.0
-"""Standard errors from which a difference is one. PictoCLIP, four blocks deep, reaches 8 on all
+"""Standard errors from which a difference counts. PictoCLIP, four blocks deep, reaches 8 on all
 1,114 drawings of animals; the deeper a tower, the more a wrong activation costs."""
 _KNOWS = 10.0
-"""Multiple of chance from which weights know the drawings at all; PictoCLIP's is 40. Weights that
-do not, random ones for instance, may prefer an activation for no reason."""
+"""Multiple of chance from which weights can classify the drawings at all; PictoCLIP's is 40. Other
+weights, random ones for instance, may prefer an activation for no reason."""
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def measured_activation(
     """Return whether the weights read drawings of animals clearly better with QuickGELU or without.
 
     The cross-entropy of the right name among all is compared image by image, until the mean
-    difference is four of its standard errors. A model that knows no drawings tells nothing.
+    difference is four of its standard errors. A model that knows no drawings decides nothing.
 
     Parameters
     ----------

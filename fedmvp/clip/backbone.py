@@ -119,7 +119,7 @@ class Backbone(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the towers live."""
+        """The towers' device."""
         return self.logit_scale.device
 
     @property
@@ -182,13 +182,13 @@ class Backbone(nn.Module):
         Parameters
         ----------
         key : mapping
-            All that determines the feature beside `identity`.
+            All that determines the feature besides `identity`.
         """
         return cached_features({**self.identity, **key}, compute)
 
     @property
     def identity(self) -> dict[str, str]:
-        """What determines a frozen feature beside its input: the key of caches."""
+        """What determines a frozen feature besides its input: the key of caches."""
         known = {
             "weights": self.spec.tower_sha256,
             "precision": self.precision,

@@ -97,7 +97,7 @@ def _content(path: Path) -> Any:
     except Exception as error:  # the parsers of foreign bytes raise many kinds
         if path.suffix != ".safetensors" and (names := foreign_objects(path, error)):
             raise BackboneError(
-                "holds more than tensors", where=path, value=names, hint=save_alone(path)
+                "contains more than tensors", where=path, value=names, hint=save_alone(path)
             ) from None
         raise BackboneError(
             f"weights cannot be read ({type(error).__name__})",

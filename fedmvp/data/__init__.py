@@ -1,4 +1,4 @@
-"""A dataset's images: how they are fetched, listed, split, photographed and decoded.
+"""A dataset's images: fetching, listing, splitting, simulated cameras and decoding.
 
 Nothing here imports torch: images are numpy arrays.
 """

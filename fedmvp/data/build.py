@@ -38,7 +38,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
     SourceError
         When the images cannot be fetched, or an archive of the repository is damaged.
     DataError
-        When what is on disk is not what the catalog declares, or holds no image to test on.
+        When the files on disk are not what the catalog declares, or include no test image.
     """
     cameras = cameras_at(spec, capture)
     verify_shipped(spec)
@@ -95,7 +95,7 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
 
 
 def _check_paths(found: Sequence[ImageFile], root: Path) -> None:
-    """Refuse names that lead elsewhere (lists hold names from afar), or cannot be written."""
+    """Refuse paths that leave the folder (lists are not trusted) or cannot be printed."""
     for image in found:
         inside = not image.path.startswith("/") and ".." not in image.path.split("/")
         if not inside or not image.path.isprintable():
@@ -154,7 +154,7 @@ def _split(
 
 
 def _strata(spec: DatasetSpec, found: Sequence[ImageFile]) -> list[str]:
-    """Return what each image is drawn among: its class, or the rarest of those it shows."""
+    """Return the stratum of each image: its class, or the rarest class it shows."""
     if spec.task == "single":
         return [spec.class_names[image.label] for image in found]
     count = len(spec.classes)
@@ -178,7 +178,7 @@ def cameras_at(
         When the severity is negative, or a camera has no such severity: its exposure would be 0 or
         below, or another value beyond its range.
     """
-    if not severity >= 0:  # NaN is not, either
+    if not severity >= 0:  # true for NaN, too
         raise ConfigError("not a severity", where=where, value=severity,
                           hint="use 0, which changes nothing, or more")
     if severity == 0:
@@ -202,7 +202,7 @@ def _content(spec: DatasetSpec, found: Sequence[ImageFile], cameras: Mapping[str
     content: dict[str, object] = {"files": files, "sources": shipped_checksums(spec)}
     if cameras:
         by_domain = {domain: camera.model_dump(mode="json") for domain, camera in cameras.items()}
-        # Paths do not tell an image's domain, and so its camera: an entry may rename folders.
+        # A path does not determine an image's domain and camera: an entry may rename folders.
         domains = [f.domain for f in found]
         content["capture"] = {
             "version": CAPTURE_VERSION,

@@ -1,10 +1,10 @@
-"""Take a clean image as a site's camera would: blur, light, grain, 8 bit.
+"""Change a clean image as a site's camera would: blur, light, grain, 8 bits.
 
-What happens to an image depends on the camera and the image's id alone, and gives the same bytes on
-every platform: factors are float64, one operation at a time, the grain is a sum of bytes, and
-Pillow's blur works on integers. Only the blur's weights come from float32; up to a standard
-deviation of √2 pixels nothing in them depends on whether a compiler fuses operations, and beyond
-that the last of 24 bits may (Pillow's ``BoxBlur.c``).
+The result depends only on the camera and the image's id, and has the same bytes on every platform:
+factors are float64, applied one operation at a time, the grain is a sum of bytes, and Pillow's blur
+works on integers. Only the blur's weights are float32. Up to a standard deviation of √2 pixels,
+they do not depend on whether a compiler fuses operations; beyond that, the last of their 24 bits
+may (Pillow's ``BoxBlur.c``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from fedmvp.seeds import numpy_generator
 __all__ = ["CAPTURE_VERSION", "GRAIN_PX", "photograph"]
 
 CAPTURE_VERSION = 1
-"""Raised when the same camera is to give other bytes, so that nothing decoded before is used."""
+"""Increased when cameras change their output, so that images decoded before are not used."""
 
 GRAIN_PX = 64
-"""Grains along an image's side; lengths of a `Camera` are in such units."""
+"""Number of grains along an image's side, the unit of a `Camera`'s lengths."""
 
 _SUMMED = 12
 """Bytes summed for one value of the grain; their sum is close to normal."""
@@ -37,9 +37,9 @@ def photograph(pixels: NDArray[np.uint8], camera: Camera, image_id: str) -> NDAr
     ----------
     pixels : ndarray of uint8, shape [S, S, 3]
     camera : Camera
-        At the severity wanted.
+        The camera at the desired severity.
     image_id : str
-        Draws exposure and grain; another picture by the same camera differs in both.
+        Determines exposure and grain; another image with the same camera differs in both.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def photograph(pixels: NDArray[np.uint8], camera: Camera, image_id: str) -> NDAr
         blur = ImageFilter.GaussianBlur(camera.blur * side / GRAIN_PX)
         pixels = np.asarray(Image.fromarray(pixels).filter(blur), dtype=np.uint8)
     exposure = camera.exposure * (1 + camera.exposure_spread * exposure_draw)
-    # In place from here on: at 224 pixels a copy is 1.2 MB, in each thread.
+    # In place from here on: with 224 pixels a copy takes 1.2 MB in each thread.
     values = pixels.astype(np.float64)
     values *= exposure * np.array(camera.cast)
     sigma = 255 * camera.noise * (1 + camera.noise_spread * noise_draw)
@@ -66,7 +66,7 @@ def photograph(pixels: NDArray[np.uint8], camera: Camera, image_id: str) -> NDAr
 
 
 def _grain(side: int, draws: np.random.Generator) -> NDArray[np.float64]:
-    """Return independent values of mean 0 and variance 1, one a grain, [S, S, 3]."""
+    """Return independent values of mean 0 and variance 1, one per grain, [S, S, 3]."""
     count = GRAIN_PX * GRAIN_PX * 3 * _SUMMED
     raw = draws.bit_generator.random_raw(count // 8).astype("<u8").view(np.uint8)
     sums = raw.reshape(GRAIN_PX, GRAIN_PX, 3, _SUMMED).sum(axis=-1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Look at every image of a dataset, several at once."""
+"""Check every image of a dataset, several at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of_each(images: Sequence[Image], look: Callable[[Image], _T]) -> Iterator[tu
 
 
 def check_images(manifest: Manifest, base: Path) -> None:
-    """Check that every image is one, of a size that can be read; none is decoded.
+    """Check that every file is an image of a permitted size, without decoding it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def check_images(manifest: Manifest, base: Path) -> None:
     Raises
     ------
     DataError
-        For the first that is not, with how many there are.
+        For the first one that is not, with the number of such files.
     """
 
     def fault(image: Image) -> DataError | None:

@@ -1,4 +1,4 @@
-"""Decode one image file as CLIP's evaluation preprocessing does, short of normalisation.
+"""Decode one image file as CLIP's evaluation preprocessing does, except for normalisation.
 
 Resize the short side (bicubic), crop the centre, RGB (docs/method.md#preprocessing). Written with
 Pillow alone: importing torchvision costs seconds.
@@ -24,32 +24,32 @@ from fedmvp.errors import DataError, TooLarge
 __all__ = ["MAX_PIXELS", "check_image", "decode_image", "fit_image"]
 
 MAX_PIXELS = 178_956_970
-"""As Pillow has it: half a gigabyte in memory."""
+"""Pillow's own limit: half a gigabyte in memory."""
 _MAX_ASPECT = 100
-"""A thin line a pixel high, resized to the model's height, would fill the memory."""
+"""Without it, an image one pixel high, resized to the model's height, would fill the memory."""
 
-# Pillow warns of large images and of odd tags; what is refused is an error below.
+# Pillow warns of large images and odd tags; the code below raises errors where needed.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_image(path: Path, size_px: int, most_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Return the image as RGB, ``(size_px, size_px, 3)``.
 
-    Rotation by EXIF is applied, transparency is laid on white, and greyscale, 16-bit, palette and
-    CMYK images become RGB. The format follows from the content, not the name. A scene
+    EXIF rotation is applied, transparent images are put on white, and greyscale, 16-bit, palette
+    and CMYK images become RGB. The format is detected by content, not by name. A scene
     (`fedmvp.data.scenes`) is composed.
 
     Parameters
     ----------
     most_pixels : int, default=178_956_970
-        Of the image as it is stored.
+        Largest number of pixels of the stored image.
 
     Raises
     ------
     TooLarge
         When it has more pixels; none is decoded.
     DataError
-        When the file is missing, truncated, no image or absurdly large or thin.
+        When the file is missing, truncated, not an image, or extremely large or thin.
     """
     with _opened(path, most_pixels) as opened:
         return fit_image(opened, size_px)
@@ -69,12 +69,12 @@ def fit_image(image: Image.Image, size_px: int) -> NDArray[np.uint8]:
 
 
 def check_image(path: Path) -> None:
-    """Check what the head of an image file tells: its format and its size.
+    """Check the header of an image file: its format and size.
 
     Raises
     ------
     DataError
-        When the file is missing, no image or absurdly large or thin; not when it is cut short.
+        When the file is missing, not an image, or extremely large or thin; not when truncated.
     """
     with _opened(path, MAX_PIXELS):
         pass
@@ -82,7 +82,7 @@ def check_image(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
-    """Open an image; whatever is wrong with it, also while it is read, is one error."""
+    """Open an image; any problem, also while it is being read, becomes a DataError."""
     try:
         image = (
             compose_at(path) if is_scene(path) else Image.open(path, formats=readable_formats())
@@ -94,7 +94,7 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
             if max(opened.size) > _MAX_ASPECT * min(opened.size):
                 raise ValueError(f"one side is more than {_MAX_ASPECT} times the other")
             yield opened
-    except DataError:  # of a scene's recipe or drawings
+    except DataError:  # from a scene's recipe or drawings
         raise
     except FileNotFoundError:
         raise DataError("image is missing", where=path, hint=_hint(path)) from None
@@ -104,7 +104,7 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
             where=path,
             hint="scale it down: a model sees at most a few hundred pixels a side",
         ) from None
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
+    except Exception as error:  # parsers of untrusted bytes raise many kinds
         if needs_plugin(path.name):
             raise DataError("HEIC images need a plug-in of Pillow", where=path,
                             hint="`pip install pillow-heif`, or save it as JPEG") from None
@@ -115,7 +115,7 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
 
 
 def _hint(path: Path) -> str:
-    """Return the way out; it never asks anybody to delete images that cannot be fetched."""
+    """Return a hint; it never suggests deleting images that cannot be fetched again."""
     folder = fetched_folder(path)
     if folder is None:
         return "replace the file, or move it out of the folder"

@@ -1,4 +1,4 @@
-"""Which image files are read: known by name where files are listed, by content where one is opened."""
+"""Which image files are read: by name when files are listed, by content when one is opened."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _FORMATS = {
 Ghostscript for one of them. HEIF is read by the plug-in pillow-heif (extra `heif`)."""
 
 SUFFIXES = frozenset(suffix for suffixes in _FORMATS.values() for suffix in suffixes)
-"""Names of images end so, on every machine: a plug-in that is missing must not hide an image."""
+"""Suffixes of images, the same on every machine: a missing plug-in must not hide an image."""
 
 _PLUGIN = "pillow_heif"
 _UNREAD = frozenset(
     ".ai .arw .cr2 .cr3 .dcm .dng .eps .exr .hdr .ico .jxl .nef .orf .pdf .psd .raf .raw .rw2 .svg"
     " .tga .xcf".split()
 )
-"""Drawings, raw photographs and others that people keep beside their images."""
+"""Suffixes of drawings, raw photographs and other files that people keep beside images."""
 
 
 def is_unread_image(name: str) -> bool:

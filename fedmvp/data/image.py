@@ -19,7 +19,7 @@ class Image:
     id : str
         ``<dataset>/<path>``: unique over all datasets and the same on every machine.
     path : str
-        Relative to the folder its layout begins at, with forward slashes.
+        Relative to the folder where its layout begins, with forward slashes.
     labels : tuple of int
         Indices into the dataset's classes, ascending: exactly one in a single-label dataset.
     domain : str
@@ -39,5 +39,5 @@ class Image:
 
     @property
     def label(self) -> int:
-        """The one label of an image of a single-label dataset."""
+        """The only label of an image of a single-label dataset."""
         return only_label(self.labels, self.id)

@@ -1,4 +1,4 @@
-"""Images with their labels among a class list: what training and evaluation ask for."""
+"""Images with their labels among a list of classes, as training and evaluation need them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fedmvp.files import sha256_json
 __all__ = ["ImageSource", "Labels", "LoadImages"]
 
 Labels = NDArray[np.int64] | NDArray[np.int8]
-"""Positions among the classes, [N]; of many labels 1 (shown), 0 (absent), -1 (ignored), [N, K]."""
+"""Positions in the classes, [N]; with many labels 1 (shown), 0 (absent), -1 (ignored), [N, K]."""
 
 
 class LoadImages(Protocol):

@@ -1,8 +1,8 @@
 """Decoded images as memory-mapped uint8 arrays: each list of images is decoded once per size.
 
-A cache file is named by what determines its content and appears in one rename, so a killed run
-leaves none that is incomplete. Nothing else knows its format. A file may be deleted at any time; the
-least recently used ones are, when the cache would outgrow its limit.
+A cache file's name is a hash of what determines its content, and the file appears in one rename, so
+a killed run leaves no incomplete one. Only this module knows its format. Files may be deleted at
+any time; the least recently used ones are deleted when the cache would exceed its limit.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ __all__ = ["DEFAULT_LIMIT_GIB", "cache_limit_bytes", "load_images", "make_room",
 _MUCH_BYTES = 1 << 30
 
 _FORMAT = 1
-"""Raised when the preprocessing changes, so that old cache files are not used."""
+"""Increased when the preprocessing changes, so that old cache files are not used."""
 
 
 def raw_folder(dataset: str) -> Path:
-    """Return the folder a manifest's image paths start from, fetching the images if need be.
+    """Return the folder from which a manifest's image paths start, fetching images if necessary.
 
-    It counts the folder's files, so callers with many lists of images keep what it returns.
+    This counts the folder's files, so callers with many lists of images should keep the result.
 
     Raises
     ------
     SourceError
-        When the raw images are gone and cannot be fetched again.
+        When the raw images are missing and cannot be fetched.
     """
     spec = load_spec(dataset)
     return locate(spec, ensure_raw(spec)).base
@@ -68,25 +68,25 @@ def load_images(
     split: Split | Literal["all"],
     folder_of: Callable[[str], Path] = raw_folder,
 ) -> NDArray[np.uint8]:
-    """Return decoded images, from the cache where they are in it.
+    """Return decoded images, from the cache if they are in it.
 
     Parameters
     ----------
     ids : sequence of str
-        Images of this manifest, in the order wanted.
+        Images of this manifest, in the desired order.
     size_px : int
         Side of the square the model sees.
     split : {"train", "val", "test", "all"}
-        The split all images must be in: training that asks for a test image is a bug. "all" is
-        for settings that split by domain (`fedmvp.partition.model.Partition.train_split`).
+        The split in which all images must be: a test image requested for training is a bug. "all"
+        is for settings split by domain (`fedmvp.partition.model.Partition.train_split`).
     folder_of : callable
-        Asked for the folder of the raw images where they have to be decoded.
+        Returns the folder of the raw images; called only if images have to be decoded.
 
     Returns
     -------
     ndarray of uint8, shape (len(ids), size_px, size_px, 3)
-        RGB, through the camera of their domain where the manifest names one. Memory-mapped copy on
-        write: rows are read when touched, and changes stay private.
+        RGB, changed by the camera of their domain if the manifest has one. Memory-mapped,
+        copy-on-write: rows are read when accessed, and changes stay private.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 
 
 def _announce(dataset: str, shape: tuple[int, ...], cache: Path) -> None:
-    """Make room for an array, and say what it takes where that is much."""
+    """Make room for an array, and report its size if it is large."""
     need = math.prod(shape)
     make_room(cache, need)
     if need >= _MUCH_BYTES:
@@ -148,7 +148,7 @@ def _announce(dataset: str, shape: tuple[int, ...], cache: Path) -> None:
 def _decode(
     manifest: Manifest, images: Sequence[Image], base: Path, array: NDArray[np.uint8]
 ) -> None:
-    """Decode each image into its row, and take it through its domain's camera."""
+    """Decode each image into its row, and apply its domain's camera."""
 
     def fill(row: int) -> None:
         image = images[row]
@@ -166,7 +166,7 @@ def _write_rows(
     path: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by tempfile, whose files are private: others may share the cache.
+    # Not with tempfile, whose files are private: other users may share the cache.
     temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
     try:
         array = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
@@ -185,13 +185,13 @@ def _write_rows(
 
 GIB = 1 << 30
 DEFAULT_LIMIT_GIB = 100.0
-"""Holds every image list of the paper at 224 pixels, except all of DomainNet at once."""
+"""Enough for every image list of the paper at 224 pixels, except all of DomainNet at once."""
 
 _SPARE_BYTES = 1 << 28
-"""Left free on the disk for everything else a run writes."""
+"""Space left free on the disk for everything else that a run writes."""
 
 _ABANDONED_S = 24 * 3600
-"""Age after which an unfinished file is that of a killed process."""
+"""Age after which an unfinished file is taken to be a killed process's."""
 
 
 def cache_limit_bytes() -> int:
@@ -218,7 +218,7 @@ def cache_limit_bytes() -> int:
 
 
 def mark_used(path: Path) -> None:
-    """Note that a file was used just now; a read-only cache is used all the same."""
+    """Record that a file was used just now, unless the cache is read-only."""
     try:
         os.utime(path)
     except OSError:
@@ -231,7 +231,7 @@ def make_room(root: Path, need_bytes: int) -> None:
     Raises
     ------
     DataError
-        When they can never fit: they exceed the limit, or the disk is full of other things.
+        When they cannot fit: they exceed the limit, or other files fill the disk.
     """
     root.mkdir(parents=True, exist_ok=True)
     limit = cache_limit_bytes()

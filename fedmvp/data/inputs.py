@@ -1,7 +1,7 @@
-"""Images as people have them in Python: Pillow's, arrays, tensors, bytes, paths and folders.
+"""Images in any form that Python users have: Pillow's, arrays, tensors, bytes, paths and folders.
 
-All of them go through the one preprocessing of `fedmvp.data.decode`, so a picture gives the same
-pixels whichever way it comes. torch is not imported: a tensor is recognised by its methods.
+All of them go through the same preprocessing, `fedmvp.data.decode`, so an image gives the same
+pixels in whichever form it comes. torch is not imported: a tensor is recognised by its methods.
 
 Shapes: N images, S side of the square the model sees.
 """
@@ -41,7 +41,7 @@ class Inputs:
     ----------
     pixels : ndarray of shape [N, S, S, 3], uint8
     names : tuple of str, [N]
-        The path of a file, ``image <place>`` of everything else.
+        The path of a file; ``image <place>`` for everything else.
     """
 
     pixels: NDArray[np.uint8]
@@ -64,7 +64,7 @@ def read_images(images: Any, size_px: int) -> Inputs:
     Raises
     ------
     DataError
-        Naming the first that is no image, before any is used.
+        Naming the first one that is not an image, before any is used.
     """
     each = list(_each(images))
     names = tuple(
@@ -80,15 +80,15 @@ def read_images(images: Any, size_px: int) -> Inputs:
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the images named: a file is one whatever its name, a folder all that it holds.
+    """Return the image files: a file counts whatever its name, a folder stands for all its images.
 
-    Folders are searched to their depths, sorted by path; files whose name is no image's are left
-    out, and so is whatever is hidden.
+    Folders are searched at any depth and sorted by path; files without an image's suffix and hidden
+    files are left out.
 
     Raises
     ------
     DataError
-        When nothing is there, or a folder holds no image.
+        When a path does not exist, or a folder contains no image.
     """
     found: list[Path] = []
     for path in paths:
@@ -150,7 +150,7 @@ def _pixels(image: Any, name: str, size_px: int) -> NDArray[np.uint8]:
         raise
     except Image.DecompressionBombError:
         raise TooLarge("image has too many pixels", where=name, hint="scale it down") from None
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
+    except Exception as error:  # parsers of untrusted bytes raise many kinds
         raise DataError(f"image cannot be decoded ({error})", where=name, hint=_KINDS) from None
 
 
@@ -168,14 +168,14 @@ def _bytes_of(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         array = array[:, :, 0]
     colours = array.shape[2] if array.ndim == _CHANNELS else _CHANNELS
     if array.ndim not in (2, _CHANNELS) or colours not in (3, 4) or not array.size:
-        raise DataError(f"shape {array.shape} is no image's", where=name, hint=_KINDS)
+        raise DataError(f"shape {array.shape} is not an image's", where=name, hint=_KINDS)
     if array.dtype == np.uint8:
         return array
     whole = np.issubdtype(array.dtype, np.integer)
     if not whole and not np.issubdtype(array.dtype, np.floating):
-        raise DataError(f"{array.dtype} are no pixels", where=name, hint=_KINDS)
+        raise DataError(f"{array.dtype} values are not pixels", where=name, hint=_KINDS)
     highest = 255 if whole else 1
-    if not (array.min() >= 0 and array.max() <= highest):  # NaN is neither
+    if not (array.min() >= 0 and array.max() <= highest):  # true for NaN, too
         raise DataError(
             f"pixels are outside 0..{highest}",
             where=name,

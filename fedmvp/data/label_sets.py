@@ -20,7 +20,7 @@ IGNORED = -1
 
 
 class Labelled(Protocol):
-    """What has labels: an image of a manifest, or a file a reader found."""
+    """Something with labels: an image of a manifest, or a file that a reader found."""
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -29,12 +29,12 @@ class Labelled(Protocol):
 
     @property
     def ignored(self) -> tuple[int, ...]:
-        """Classes that neither count as shown nor as absent, ascending."""
+        """Classes that count neither as shown nor as absent, ascending."""
         ...
 
 
 def only_label(labels: tuple[int, ...], path: str) -> int:
-    """Return the one label of an image of a single-label dataset.
+    """Return the only label of an image of a single-label dataset.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def only_label(labels: tuple[int, ...], path: str) -> int:
     """
     if len(labels) != 1:
         raise DataError(
-            "an image of one class is wanted here, not one of many labels",
+            "an image of one class is needed here, not one of many labels",
             where=path,
             value=f"{len(labels)} labels",
             hint="use a dataset whose catalog entry says `task: single`",
@@ -61,7 +61,7 @@ def label_matrix(
     chosen : sequence of int
         Labels of the columns.
     classes : int
-        All labels there are.
+        Number of all classes.
     """
     known = list(images)
     matrix = np.zeros((len(known), classes), dtype=np.int8)
@@ -76,12 +76,12 @@ def rarest_labels(
 ) -> NDArray[np.int64]:
     """Return each image's rarest shown class, [N, K] → [N]; K for an image that shows none.
 
-    Of classes that are equally rare the first.
+    Among equally rare classes, the first is chosen.
 
     Parameters
     ----------
     among : ndarray of int8, shape [M, K], optional
-        The images that say how rare a class is; by default these.
+        The images in which frequencies are counted; by default those of `matrix`.
     """
     shown = matrix == 1
     counts = ((matrix if among is None else among) == 1).sum(axis=0)

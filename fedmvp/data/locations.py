@@ -1,11 +1,12 @@
-"""Where datasets live on this machine, and where manifests live in the repository.
+"""Where datasets are on this machine, and where manifests are in the repository.
 
-Raw images and decoded images are machine state: git-ignored, rebuilt on demand, and placed by the
-environment (``FEDMVP_DATA``, ``FEDMVP_CACHE``) or by the untracked file ``.fedmvp/paths.yaml``,
-never by params. All defaults are relative to the repository root, the folder every stage runs in.
+Raw images and decoded images belong to the machine: they are git-ignored and rebuilt on demand, and
+their place is set by the environment (``FEDMVP_DATA``, ``FEDMVP_CACHE``) or by the untracked file
+``.fedmvp/paths.yaml``, never by params. All defaults are relative to the repository root, the
+folder in which every stage runs.
 
-``.fedmvp/paths.yaml`` may hold ``data`` (the data root; the environment wins) and ``datasets``, a
-mapping of dataset to folder for data that lies elsewhere.
+``.fedmvp/paths.yaml`` may contain ``data`` (the data root, which the environment overrides) and
+``datasets``, a mapping of dataset to folder for data that is elsewhere.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class MachinePaths(Section):
 
     data: str | None = Field(default=None, min_length=1, description="The data root.")
     datasets: dict[str, str] = Field(
-        default_factory=dict, description="Folder of a dataset that lies elsewhere."
+        default_factory=dict, description="Folder of each dataset that is elsewhere."
     )
 
 
@@ -42,12 +43,12 @@ def data_root() -> Path:
 
 
 def given_folder(dataset: str) -> Path | None:
-    """Return the folder the paths file gives a dataset, None where it gives none.
+    """Return the folder that the paths file gives for a dataset, or None.
 
     Raises
     ------
     ConfigError
-        When the folder it gives is not there.
+        When that folder does not exist.
     """
     given = _machine_paths().datasets.get(dataset)
     if given is None:
@@ -69,7 +70,7 @@ def dataset_folder(dataset: str, names: Sequence[str]) -> Path:
     Parameters
     ----------
     names : sequence of str
-        Folders below the data root: the first that holds anything, else the first.
+        Possible folders in the data root; the first that is not empty is chosen, else the first.
     """
     given = given_folder(dataset)
     if given is not None:

@@ -31,16 +31,16 @@ Task = Literal["single", "multi"]
 
 @dataclass(frozen=True)
 class SplitOrigin:
-    """Where a dataset's split comes from, for tables to say so.
+    """Where a dataset's split comes from, as tables report it.
 
     Parameters
     ----------
     kind : {"file", "official", "generated"}
         `file`: CoOp's split file. `official`: the dataset's own lists (train and val may be cut
-        from its trainval part). `generated`: drawn by our rule, so test images are not those of
-        published numbers.
+        from its trainval part). `generated`: drawn by our rule, so that test images differ from
+        those of published numbers.
     detail : str
-        One line for people.
+        The same in one line, for people.
     """
 
     kind: Literal["file", "official", "generated"]
@@ -51,23 +51,23 @@ class SplitOrigin:
 class Manifest:
     """A dataset's images, ordered by label (if each has one), domain and path, and its texts' parts.
 
-    No later stage reads the catalog: adding or correcting an entry reruns only what uses it.
+    No later stage reads the catalog, so changing an entry reruns only what uses that dataset.
 
     Parameters
     ----------
     template : str
-        Hand-written prompt; {} stands for the class.
+        Template of texts; {} stands for the class.
     sentence : SentenceSpec
         Start of attribute sentences, by domain where they differ.
     subset : bool
-        Whether a part of the dataset is used on purpose, so that counts are not the declared ones.
+        Whether only a part of the dataset is used, on purpose, so that counts may differ.
     classes : tuple of str
         In label order.
     content : str
         SHA-256 over the files' paths, lengths, the checksums of their sources and the cameras:
         changes when the images do.
     capture : mapping of domain to Camera
-        What each domain's images are seen through, at the severity of ``data.capture``.
+        The camera of each domain's images, at the severity of ``data.capture``.
     groups : tuple of str
         Superclass of each class, in label order; empty where the dataset has none.
     task : {"single", "multi"}
@@ -100,7 +100,7 @@ class Manifest:
         return self.sentence.of(domain)
 
     def without_cameras(self) -> Manifest:
-        """Return the same images as they are, under another content: their pixels differ."""
+        """Return the same images without cameras; `content` differs, as their pixels do."""
         if not self.capture:
             return self
         return replace(self, capture={}, content=f"{self.content} without cameras")
@@ -116,7 +116,7 @@ class Manifest:
         Raises
         ------
         DataError
-            When the dataset has none.
+            When the dataset has no such image.
         """
         try:
             return self.by_id[image_id]
@@ -144,7 +144,7 @@ class Manifest:
         names = [self.classes[self.image(image_id).label] for image_id in ids]
         if stray := next((name for name in names if name not in position), None):
             raise DataError(
-                "an image's class is not among the classes it is classified among",
+                "an image's class is not one of the candidate classes",
                 where=self.dataset,
                 value=stray,
                 hint="run `dvc repro`: the partition is older than the manifest",

@@ -1,4 +1,4 @@
-"""A manifest as a JSON file: written the same for the same manifest, checked when it is read."""
+"""A manifest as a JSON file: equal manifests give equal bytes; it is checked when read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPLITS: tuple[str, ...] = get_args(Split)
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as JSON, one image per line, the same bytes for the same manifest."""
+    """Write a manifest as JSON, one image per line."""
     head: dict[str, Any] = {
         "dataset": manifest.dataset,
         "title": manifest.title,
@@ -144,7 +144,7 @@ def _check(manifest: Manifest) -> None:
 
 def _are_labels(image: Image, known: range, *, single: bool) -> bool:
     marked = (*image.labels, *image.ignored)
-    # The types first: an entry may be anything, a list too.
+    # Types are checked first: an entry may be anything, even a list.
     typed = all(type(label) is int and label in known for label in marked)
     return (
         typed

@@ -1,4 +1,4 @@
-"""The file that says that a folder of raw images was fetched: without it, it is the user's own."""
+"""The file that marks a folder of raw images as fetched; without it, the folder is the user's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKER = ".fedmvp-complete.json"
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """Return what was fetched into a folder; None where it is the user's own."""
+    """Return what was fetched into a folder; None if it is the user's own."""
     try:
         marker = read_json(folder / MARKER)
     except DataError:
@@ -24,5 +24,5 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
 
 def fetched_folder(path: Path) -> Path | None:
-    """Return the fetched folder a file or folder is or lies in, None where it is the user's own."""
+    """Return the fetched folder that contains a path, or None if the data is the user's own."""
     return next((place for place in (path, *path.parents) if (place / MARKER).is_file()), None)

@@ -1,8 +1,8 @@
-"""Recipes of scenes: which drawings lie where on a white canvas.
+"""Recipes of scenes: which drawings are where on a white canvas.
 
 A file ``scenes.json`` holds many scenes; scene number 17 of it is the image ``scenes.json/17``.
-Recipes take a hundredth of what the pictures would, and ship no mixture of drawings whose licences
-differ (`fedmvp.data.scenes` composes them).
+Recipes take a hundredth of the space of the images, and avoid distributing images that mix drawings
+with different licences (`fedmvp.data.scenes` composes them).
 
 .. code-block:: text
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 RECIPES = "scenes.json"
-"""Name of every file of recipes: a path below one is a scene, not a file."""
+"""Name of every file of recipes; a path "inside" it is a scene, not a file."""
 
 MAX_CANVAS_PX = 1024
 _HINT = "restore the file: it is written by data/emoji/build_scenes.py"
@@ -69,7 +69,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One scene: its population and its objects, from the lowest to the uppermost."""
+    """One scene: its domain, its part, and its objects from bottom to top."""
 
     domain: str
     part: Part
@@ -117,7 +117,7 @@ def scene_at(path: Path) -> tuple[Recipes, Scene]:
 
 
 def scene_hash(path: Path) -> str:
-    """Return a hash of the objects of the scene a path names: two with the same look the same."""
+    """Return a hash of a scene's objects; scenes with equal hashes look the same."""
     return sha256_json([astuple(one) for one in scene_at(path)[1].objects])
 
 

@@ -1,9 +1,10 @@
-"""Compose a scene from its recipe: drawings cut from their white ground and laid on a canvas.
+"""Compose a scene from its recipe: drawings cut out of their white background, put on a canvas.
 
-Everything is whole numbers, or products of whole numbers that a float64 holds exactly, so a scene
-has the same bytes on every machine. Drawings lie in ``drawings/<group>/<style>/<folder>`` beside
-the file of recipes, as the emoji archives hold them: on white, without transparency. The ground is
-what is nearly white and joined to the border, so white inside a drawing stays (eyes, rice).
+All arithmetic uses whole numbers, or products of whole numbers that float64 represents exactly, so
+a scene has the same bytes on every machine. Drawings are in ``drawings/<group>/<style>/<folder>``
+beside the file of recipes, as in the emoji archives: on white, without transparency. Pixels that
+are nearly white and connected to the border are background, so white inside a drawing stays (eyes,
+rice).
 
 Shapes: P side of a drawing, S side of an object on the canvas.
 """
@@ -23,7 +24,7 @@ from fedmvp.errors import DataError
 __all__ = ["compose", "compose_at", "cover_of", "cut_out"]
 
 _NEARLY_WHITE = 248
-"""Least value of all three channels of a pixel that may be ground."""
+"""Smallest value of all three channels of a pixel that may be background."""
 _WHITE = 255
 
 
@@ -59,14 +60,14 @@ def compose(recipes: Recipes, scene: Scene, drawings: Path) -> NDArray[np.uint8]
 
 
 def cover_of(placed: Placed, drawings: Path) -> NDArray[np.int64]:
-    """Return how far an object hides what is below it, 0 to 255, [S, S]."""
+    """Return how much an object hides what is below it, 0 to 255, [S, S]."""
     return _scaled(placed, drawings)[1][..., 0]
 
 
 def cut_out(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how far each pixel belongs to the drawing, 0 to 255, [P, P].
+    """Return how much each pixel belongs to the drawing, 0 to 255, [P, P].
 
-    The outermost pixels of a drawing fade with the share of ground around them.
+    The outermost pixels of a drawing fade with the share of background around them.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def _scaled(placed: Placed, drawings: Path) -> tuple[NDArray[np.int64], NDArray[
     layers = _layers(drawings, placed.drawing)
     side = layers.shape[1]
     shares = _shares(side, placed.size)
-    # Rows and columns in turn: sums of products of whole numbers, below 2**53.
+    # First rows, then columns: sums of products of whole numbers, below 2**53.
     scaled = (shares @ layers @ shares.T).astype(np.int64)
     scaled = (scaled + side * side // 2) // (side * side)
     if placed.flip:
@@ -123,9 +124,9 @@ def _layers(drawings: Path, drawing: str) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=256)
 def _shares(source: int, size: int) -> NDArray[np.float64]:
-    """Return how much of each pixel of `source` lies in each of `size`, [size, source].
+    """Return how much of each pixel of `source` is in each pixel of `size`, [size, source].
 
-    In parts of which a pixel of `size` holds `source`, so that rows sum to `source`.
+    The unit is such that a pixel of `size` has `source` parts, so rows sum to `source`.
     """
     starts, ends = np.arange(size)[:, np.newaxis] * source, np.arange(source) * size
     low, high = np.maximum(starts, ends), np.minimum(starts + source, ends + size)

@@ -1,7 +1,7 @@
 """Bring a dataset's raw images onto this machine: fetch, verify, extract, and only then publish.
 
-A dataset's folder appears under its final name in one rename, with a marker that names what was
-fetched, so a half-fetched or half-extracted dataset is never taken for a whole one. A folder
+A dataset's folder appears under its final name in one rename, with a marker that says what was
+fetched, so a partly fetched or extracted dataset is never mistaken for a complete one. A folder
 without a marker is the user's own data: it is used in place and never changed.
 """
 
@@ -26,17 +26,17 @@ from fedmvp.files import sha256_json, write_json
 __all__ = ["SUBSET", "ensure_raw", "shipped_checksums", "verify_shipped"]
 
 SUBSET = ".fedmvp-subset"
-"""An empty file of this name in a dataset's folder says that it is a part of the dataset on
-purpose: declared counts are then reported, not enforced, and every manifest says so."""
+"""An empty file of this name in a dataset's folder marks it as deliberately only a part of the
+dataset: declared counts are then reported but not enforced, and every manifest says so."""
 
 
 def ensure_raw(spec: DatasetSpec) -> Path:
-    """Return the folder of raw images, fetching it first if it is missing or not whole.
+    """Return the folder of raw images, fetching it first if it is missing or incomplete.
 
     Raises
     ------
     SourceError
-        When no source could be fetched, verified and extracted; one line tells each reason.
+        When no source could be fetched, verified and extracted; each reason is given in a line.
     """
     folder = dataset_folder(spec.name, spec.raw_folders)
     if given_folder(spec.name) or _is_users_own(folder) or _is_whole(folder, spec):
@@ -50,7 +50,7 @@ def ensure_raw(spec: DatasetSpec) -> Path:
 
 
 def verify_shipped(spec: DatasetSpec) -> None:
-    """Check the archives the repository ships, also when they were extracted before.
+    """Check the archives that ship with the repository, even if they were extracted before.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def verify_shipped(spec: DatasetSpec) -> None:
 
 
 def shipped_checksums(spec: DatasetSpec) -> list[str]:
-    """Return the checksums of the archives the repository ships: part of a manifest's identity.
+    """Return the checksums of the archives that ship with the repository, for `Manifest.content`.
 
-    Those of other sources are not: a new mirror of the same images changes no result.
+    Those of other sources do not count: a new mirror of the same images changes no result.
     """
     return [
         file.checksum
@@ -84,7 +84,7 @@ def _is_whole(folder: Path, spec: DatasetSpec) -> bool:
     marker = read_marker(folder)
     if marker is None or marker.get("source") not in [_digest(s) for s in spec.sources]:
         return False
-    # More files are no damage: a split file put there, or what a file browser leaves.
+    # Additional files are allowed, e.g. a split file, or one that a file browser creates.
     files = marker.get("files")
     return isinstance(files, int) and _count_files(folder) >= files
 
@@ -131,7 +131,7 @@ def _fetch_first_working(spec: DatasetSpec, folder: Path) -> None:
 
 
 def _announce(spec: DatasetSpec, folder: Path) -> None:
-    """Say what is about to be fetched, under which terms, and whether it will fit."""
+    """Report what will be fetched, under which licence, and whether it will fit."""
     tell(f"{spec.name}: {spec.title}; licence: {spec.licence}; {spec.homepage}")
     if spec.size_gb is None:
         return
@@ -153,7 +153,7 @@ def _fetch(spec: DatasetSpec, source: Source, folder: Path) -> None:
     try:
         work = Fetch(spec, data_root() / ".downloads", staging)
         FETCHERS[source.kind](source, work)
-        if source.kind != "huggingface":  # its files have lost the names a split file lists
+        if source.kind != "huggingface":  # its files no longer have the names that a split file lists
             fetch_split_file(work)
         if spec.prepare is not None:
             PREPARERS[spec.prepare](spec, staging)
@@ -166,7 +166,7 @@ def _fetch(spec: DatasetSpec, source: Source, folder: Path) -> None:
         }
         write_json(staging / MARKER, marker)
         if folder.exists():
-            # Ours, but of another version or with files missing; or an empty folder.
+            # Fetched, but of another version or incomplete; or an empty folder.
             shutil.rmtree(folder)
         staging.rename(folder)
         for path in work.used:
@@ -176,7 +176,7 @@ def _fetch(spec: DatasetSpec, source: Source, folder: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Remove a download that was used: kept, it would double what the dataset takes."""
+    """Remove a download after use, as it would double the space of the dataset."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,7 +1,7 @@
 """Deterministic random splits for datasets without an official one.
 
-The rule follows CoOp's (docs/datasets.md#splits): per class shuffle, the first part is train, the
-next val, the rest test, with Python's ``round``. It adds a seed, and balance over domains.
+The rule follows CoOp's (docs/datasets.md#splits): each class is shuffled; the first part is train,
+the next val, the rest test, with Python's ``round``. It adds a seed, and balance over domains.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def assign_splits(
 ) -> list[Split]:
     """Assign each image to a split.
 
-    Within a class the train images are drawn at random, but each time from the domain that is
-    furthest behind its share, so that every domain ends near ``rule.train`` although a class may
-    have a single image in it.
+    Within a class, train images are drawn at random, but each time from the domain that is furthest
+    below its share, so that every domain ends up near ``rule.train`` although a class may have only
+    one image in it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def cut_trainval(
     Parameters
     ----------
     classes, parts : sequence
-        Of each image, in a stable order.
+        Class and part of each image, in a stable order.
     """
     splits: list[Split] = ["train" if part == "trainval" else part for part in parts]
     members: dict[str, list[int]] = defaultdict(list)
@@ -117,7 +117,7 @@ _HINT = "correct it, or move it out of the folder to have a split drawn"
 
 
 def find_split_file(spec: DatasetSpec, root: Path, located: ResolvedLayout) -> Path | None:
-    """Return a dataset's split file, None where it has none or its paths cannot apply."""
+    """Return a dataset's split file; None if it has none or its paths cannot apply."""
     if spec.split_file is None or not getattr(located.layout, "keeps_names", True):
         return None
     places = (root / spec.split_file.name, located.base / spec.split_file.name)
@@ -130,7 +130,7 @@ def read_split_file(spec: DatasetSpec, located: ResolvedLayout, path: Path) -> l
     Raises
     ------
     DataError
-        When the file is not valid (see `split_rows`), or an image it lists is not there.
+        When the file is not valid (see `split_rows`), or an image it lists is missing.
     """
     assert spec.split_file is not None
     below = PurePosixPath(spec.split_file.below)
@@ -170,7 +170,7 @@ def _checked(spec: DatasetSpec, path: Path, row: Any) -> tuple[str, int]:
     if not isinstance(row, list) or len(row) != 3 or not isinstance(row[0], str):
         raise _invalid(path, "a row is not [path, label, class name]", row)
     name, label, class_name = row
-    place = PureWindowsPath(name)  # takes / and \ alike
+    place = PureWindowsPath(name)  # accepts both / and \
     name = place.as_posix()
     if place.root or place.drive or ".." in place.parts:
         raise _invalid(path, "a path leaves the dataset's folder", name)

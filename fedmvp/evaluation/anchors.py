@@ -1,8 +1,8 @@
 """Published zero-shot numbers that tell whether data, tower and metric are read as elsewhere.
 
-A number of the LAION project CLIP_benchmark is of a frozen model, a template and a test set, so
-whoever has all three must find it again: one that is missed says that labels, classes, pictures or
-the metric are not what they should be.
+A number of the LAION project CLIP_benchmark belongs to a frozen model, a template and a test set.
+Whoever has all three must get the same number; if not, labels, classes, images or the metric are
+not what they should be.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Measured:
-    """A number found beside the published one, fractions both."""
+    """A measured number beside the published one, both as fractions."""
 
     dataset: str
     model: str
@@ -55,7 +55,7 @@ def anchor_value(dataset: str, model: str, pretrained: str | None) -> float:
     Raises
     ------
     ConfigError
-        When there is none for the dataset, or for the model with these weights.
+        When no number is known for the dataset, or for the model with these weights.
     """
     if dataset not in ANCHORS:
         raise ConfigError(
@@ -68,7 +68,7 @@ def anchor_value(dataset: str, model: str, pretrained: str | None) -> float:
     name = model.removesuffix("-quickgelu")
     if name not in known or pretrained != _PRETRAINED:
         raise ConfigError(
-            "no published number is known of this backbone",
+            "no published number is known for this backbone",
             where="backbone",
             value=f"{model}, {pretrained}",
             hint=f"set backbone.name to one of {', '.join(known)} and backbone.pretrained to "
@@ -78,7 +78,7 @@ def anchor_value(dataset: str, model: str, pretrained: str | None) -> float:
 
 
 def as_published(spec: DatasetSpec) -> DatasetSpec:
-    """Return the entry as the published number has it.
+    """Return the catalog entry as the published number assumes it.
 
     Difficult objects count as shown, classes are named by their raw words, and declared positives,
     which leave difficult objects out, are not checked.
@@ -95,7 +95,7 @@ def as_published(spec: DatasetSpec) -> DatasetSpec:
 
 
 def measure_anchor(spec: DatasetSpec, backbone: Backbone) -> Measured:
-    """Measure zero-shot mAP on the test images as the published number was.
+    """Measure zero-shot mAP on the test images in the way the published number was measured.
 
     Raises
     ------

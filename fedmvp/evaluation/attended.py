@@ -1,4 +1,4 @@
-"""The candidate classes of a target, and whose attributes patches attend to among many labels."""
+"""The candidate classes of a target, and the classes whose attributes are used for them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["candidate_classes", "trained_classes"]
 
 
 def candidate_classes(banks: Banks, target: Target, head: Head, trained: Sequence[str]) -> ClassSet:
-    """Return what a target is classified among.
+    """Return the candidate classes of a target.
 
-    Prompts depend on the set of candidates, through the attributes patches attend to. Under
-    ``multilabel.bank: seen`` these are of the classes `trained` on, so that the set of candidates
-    changes the classifier alone.
+    Prompts depend on the candidates through the attributes that patches attend to. With
+    ``multilabel.bank: seen`` these attributes are those of the `trained` classes, so that the
+    candidates affect only the classifier.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """Average precision of images with many labels, class by class.
 
 Scores and labels are [N, K]: N images, K classes. A label is 1 where the image shows the class, 0
-where it does not, and `IGNORED` where it is unknown: such a pair is in no number. Scores may be
-of any scale, since only their order within a class counts.
+where it does not, and `IGNORED` where it is unknown: such a pair does not count. Scores may have
+any scale, since only their order within a class matters.
 
-Three forms, of which the first is the default:
+There are three forms; the first is the default:
 
 * ``step``: Σ_t (R_t - R_{t-1})·P_t over distinct scores t from the highest down. Equal scores are
   one step, so the order of files does not matter (scikit-learn's form).
@@ -32,19 +32,19 @@ __all__ = [
 ]
 
 IGNORED = -1
-"""Label of a pair of image and class that is unknown, as VOC's difficult objects."""
+"""Label of a pair of image and class that is unknown, such as VOC's difficult objects."""
 
 Form = Literal["step", "voc11", "interpolated"]
 _Floats = NDArray[np.float64]
 
 
 def check_scores(scores: NDArray[Any], labels: NDArray[Any], where: object) -> None:
-    """Refuse scores and labels no metric is defined for.
+    """Refuse scores and labels for which no metric is defined.
 
     Parameters
     ----------
     where : object
-        Whose scores they are, for the message.
+        Origin of the scores, for the error message.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def average_precisions(scores: NDArray[Any], labels: NDArray[Any], form: Form = 
     Returns
     -------
     ndarray of float64, shape [K]
-        NaN for a class no image shows: its ranking cannot be judged.
+        NaN for a class that no image shows.
     """
     found = np.full(labels.shape[1], np.nan)
     for k in range(labels.shape[1]):
@@ -94,15 +94,15 @@ def average_precisions(scores: NDArray[Any], labels: NDArray[Any], form: Form = 
 def mean_average_precision(
     precisions: _Floats, empty: Literal["leave_out", "zero"] = "leave_out"
 ) -> float:
-    """Return the mean over classes; NaN where no class can be judged.
+    """Return the mean over classes; NaN where no class is shown.
 
     Parameters
     ----------
     precisions : ndarray, shape [K]
         From `average_precisions`.
     empty : {"leave_out", "zero"}
-        What a class that no image shows counts as. ``zero`` is for comparison with code that keeps
-        it in the mean, which caps the mean at the share of other classes.
+        How a class that no image shows counts. ``zero`` is for comparison with code that includes
+        it in the mean, which then cannot exceed the share of the other classes.
     """
     if empty == "zero":
         precisions = np.nan_to_num(precisions)
@@ -116,7 +116,7 @@ def precision_recall(scores: NDArray[Any], labels: NDArray[Any]) -> tuple[_Float
     Parameters
     ----------
     scores, labels : ndarray, shape [N]
-        Of one class that an image shows.
+        Of one class, shown by at least one image.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def precision_recall(scores: NDArray[Any], labels: NDArray[Any]) -> tuple[_Float
 
     known = labels != IGNORED
     precision, recall, _ = precision_recall_curve(labels[known] == 1, scores[known])
-    # Its last point, recall 0 with precision 1, is of no score.
+    # scikit-learn's last point, recall 0 with precision 1, belongs to no score.
     return precision[-2::-1], recall[-2::-1]
 
 

@@ -1,17 +1,17 @@
-"""How sure the difference of two methods is: a paired bootstrap over test images.
+"""Intervals of the difference between two methods: a paired bootstrap over test images.
 
-Test images are drawn anew with replacement, many times, and each time both methods are scored on
-the same draw: what makes an image easy or hard for both cancels. The middle 95 % of the differences
-are the interval. Images are drawn in two ways, and the wider interval counts:
+Test images are resampled with replacement, many times, and each time both methods are scored on the
+same sample: what makes an image easy or hard for both cancels. The middle 95 % of the differences
+are the interval. Resampling is done in two ways, and the wider interval is used:
 
-* **images** within a dataset, in transfer settings within a target. An image that serves in several
+* **images** within a dataset, in transfer settings within a target. An image that occurs in several
   targets (a client's own and the base classes', or one style in several folds) counts the same in
   all of them.
-* **classes** within a dataset, with all their images: methods err class by class, so images of one
-  class say less than as many of different ones.
+* **classes** within a dataset, with all their images: errors go with classes, so images of one
+  class tell less than the same number of images of different ones.
 
-A metric is averaged over the seeds both methods have. What another training seed would give is not
-in the interval.
+A metric is averaged over the seeds that both methods have. The interval does not include the
+variation between training seeds.
 
 Shapes: R resamples, U units that are drawn (images or classes), T targets, C runs.
 """
@@ -43,7 +43,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 
 Correct = Sequence[NDArray[np.bool_]]
-"""Which images of each target a run recognised, in the order of targets and images."""
+"""Which images of each target a run classified correctly, in the order of targets and images."""
 
 _Kind = Literal["images", "classes"]
 _Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ _BASE_TO_NEW = ("local", "base", "new")
 
 @dataclass(frozen=True)
 class Interval:
-    """The difference of two methods in a metric, a fraction, and how sure it is.
+    """The difference of two methods in a metric, a fraction, and its interval.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Interval:
     low, high : float
         Ends of the 95 % percentile interval.
     kind : {"images", "classes"}
-        What was drawn for it: the wider of the two.
+        What was resampled: the choice with the wider interval.
     """
 
     difference: float
@@ -75,14 +75,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A target's images by the units they are drawn with.
+    """A target's images, grouped by the units that are resampled.
 
     Attributes
     ----------
     units : ndarray of int
-        Those of the dataset's units that have images here.
+        The dataset's units that have images in this target.
     sums : ndarray of float, shape [1 + C, units here]
-        Images of each unit, and how many of them each run recognised.
+        Images of each unit, and how many of them each run classified correctly.
     """
 
     units: NDArray[np.intp]
@@ -99,7 +99,7 @@ def difference_intervals(
 ) -> dict[str, dict[str, Interval]]:
     """Compare one method with others in every headline metric of a setting.
 
-    The same input gives the same numbers.
+    Equal input gives equal numbers.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def difference_intervals(
     runs: dict[bytes, list[NDArray[np.bool_]]] = {}
 
     def column(run: Correct) -> int:
-        """Return the place of a run; equal ones share it, as seeds of a zero-shot method do."""
+        """Return the column of a run; equal runs, as of a zero-shot method's seeds, share one."""
         parts = [run[number] for number in tested]
         key = b"".join(part.tobytes() for part in parts)
         runs.setdefault(key, parts)
@@ -150,7 +150,7 @@ def difference_intervals(
     for name, (mine, theirs) in columns.items():
         for metric, value in exact.items():
             ends = {kind: _ends(drawn[kind][metric], mine, theirs) for kind in kinds}
-            # Of equal ones the first is named.
+            # If both are equally wide, the first is named.
             widest = max(kinds, key=lambda kind: ends[kind][1] - ends[kind][0])
             difference = fmean((value[mine, 0] - value[theirs, 0]).tolist())
             found.setdefault(name, {})[metric] = Interval(difference, *ends[widest], widest)
@@ -160,13 +160,13 @@ def difference_intervals(
 def metric_intervals(
     protocol: str, targets: Sequence[LabelledTarget], correct: Correct
 ) -> dict[str, Interval]:
-    """Return the headline metrics of one run: their differences from a run that knows nothing."""
+    """Return the headline metrics of one run, as differences from a run with no correct image."""
     nothing = [np.zeros_like(part) for part in correct]
     return difference_intervals(protocol, targets, {0: correct}, {"": {0: nothing}})[""]
 
 
 def _ends(values: _Floats, mine: Sequence[int], theirs: Sequence[int]) -> tuple[float, float]:
-    """Return the interval's ends for values [C, R]; runs are paired by place."""
+    """Return the interval's ends for values [C, R]; the i-th runs of both form a pair."""
     differences = (values[mine] - values[theirs]).mean(axis=0)
     low, high = np.quantile(differences, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)
@@ -206,7 +206,7 @@ def _drawn(units: NDArray[np.intp], correct: NDArray[np.bool_]) -> _Drawn:
 
 
 def _strata(members: Sequence[NDArray[np.intp]], units: int) -> list[NDArray[np.intp]]:
-    """Return units by the targets they are in: so every target keeps its number of images."""
+    """Return units grouped by the targets they occur in, so that targets keep their size."""
     inside = np.zeros((units, len(members)), dtype=bool)
     for number, part in enumerate(members):
         inside[part, number] = True
@@ -234,7 +234,7 @@ def _weights(
 
 def _accuracy(weights: _Floats, part: _Drawn) -> _Floats:
     """Return accuracies [C, resamples of a chunk]; the observed ones where no image was drawn."""
-    # Sums of whole numbers are exact in any order, so threads change no byte.
+    # Sums of whole numbers are exact in any order, so threads do not change the result.
     sums = _product(part.sums, weights[part.units])
     total = part.sums.sum(axis=1, keepdims=True)
     sums = np.where(sums[0] > 0, sums, total)
@@ -245,8 +245,8 @@ def _accuracy(weights: _Floats, part: _Drawn) -> _Floats:
 def _product(left: _Floats, right: _Floats) -> _Floats:
     """Return the matrix product, computed in blocks of columns.
 
-    BLAS computes small products in one thread; waiting for a second one, on a machine with other
-    work, takes ten times as long as all the rest.
+    BLAS computes small products in one thread. On a busy machine, waiting for a second thread would
+    take ten times as long as everything else.
     """
     width = max(_BLOCK // left.size, 16)
     parts = [left @ right[:, i : i + width] for i in range(0, right.shape[1], width)]

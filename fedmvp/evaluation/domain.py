@@ -1,8 +1,8 @@
 """Whether images are of the kind a backbone was made for, as its model card says.
 
-PictoCLIP knows drawings on plain grounds, where a third of all patches are of one tone; in a
-photograph hardly any patch is. This is measured from pixels alone, without the backbone and without
-torch, so that a report can do it too.
+PictoCLIP was trained on drawings on plain backgrounds, where a third of all patches have a single
+tone; in a photograph hardly any patch has. This is measured on the pixels, without the backbone and
+without torch, so that a report can do it, too.
 
 Shapes: N images of S x S pixels, P pixels a side of a patch.
 """
@@ -30,22 +30,22 @@ __all__ = [
 
 DOMAIN_FILE = "domain.json"
 PHOTOGRAPH_BACKBONE = ("ViT-B-16-quickgelu", "openai")
-"""Name and open_clip tag of a CLIP that was trained on photographs: the paper's."""
+"""Name and open_clip tag of a CLIP trained on photographs, the one used in the paper."""
 
 _ONE_TONE = 1.0
-"""Levels of 255 of standard deviation below which a patch is of one tone."""
+"""Standard deviation, in levels of 0 to 255, below which a patch counts as plain."""
 _HARDLY = 0.1
-"""Part of the drawings' share of plain patches below which an image hardly has any. Of single
-emoji drawings 1 in 20 is below it, of photographs 19 in 20 (docs/probe.md)."""
+"""An image with less than this part of the drawings' share of plain patches counts as a photograph.
+1 in 20 single emoji drawings is below it, and 19 in 20 photographs (docs/probe.md)."""
 
 
 class Domain(BaseModel):
-    """Content of the file: what images a packaged backbone was made for."""
+    """Content of the file: the kind of images a packaged backbone was made for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     backbone: str
-    images: str = Field(min_length=1, description="Which images, in words a user reads.")
+    images: str = Field(min_length=1, description="Which images, in words for the user.")
     image_size: int = Field(ge=1, le=4096, description="S.")
     patch_size: int = Field(ge=1, le=4096, description="P.")
     plain_patches: float = Field(gt=0, le=1, description="Their share in such images.")
@@ -61,13 +61,13 @@ class _Backbone(Protocol):
 
 
 def domain_of(backbone: _Backbone, *, weights: str | None = None) -> Domain | None:
-    """Return what is recorded of a packaged backbone; None for every other.
+    """Return what is recorded for a packaged backbone; None for any other.
 
     Parameters
     ----------
     backbone : BackboneSpec or BackboneParams
     weights : str, optional
-        A local file: nothing is known of what it was trained on.
+        A local file, of which it is unknown what it was trained on.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def domain_of(backbone: _Backbone, *, weights: str | None = None) -> Domain | No
 
 
 def plain_shares(images: NDArray[np.uint8], patch_size: int) -> NDArray[np.float64]:
-    """Return for each image the share of its patches that are of one tone, [N].
+    """Return for each image the share of its patches that are plain, [N].
 
     Parameters
     ----------
@@ -103,12 +103,12 @@ def plain_shares(images: NDArray[np.uint8], patch_size: int) -> NDArray[np.float
 
 
 def foreign_to(images: NDArray[np.uint8], domain: Domain) -> str | None:
-    """Return a warning where most images are not of the domain, in one sentence with a way out.
+    """Return a warning if most images are not of the domain, in one sentence with a remedy.
 
     Parameters
     ----------
     images : ndarray of uint8, shape [N, S, S, 3]
-        As they are, not as a site's camera sees them; N at least 1.
+        Without a site's camera; N at least 1.
     """
     foreign = plain_shares(images, domain.patch_size) < _HARDLY * domain.plain_patches
     count = int(foreign.sum())

@@ -1,4 +1,4 @@
-"""What a method's cross-attention looks at, and the prompts it makes, for a few images.
+"""The attributes a method's cross-attention attends to, and its prompts, for a few images.
 
 Shapes: b patches, n bank texts, m prompts, d vision width.
 """
@@ -42,7 +42,7 @@ def explain(
     images: int,
     attributes: int = 3,
 ) -> Explanation:
-    """Look into the method on a few test images.
+    """Record attention and prompts of the method on a few test images.
 
     Images are taken in turn from the first fold's targets that are neither local nor source, at
     fixed places in their lists; of the bank, the `attributes` texts with the strongest single
@@ -53,7 +53,7 @@ def explain(
     load_fold(fold)
     method.enter(None)
     targets = [t for t in partition.targets_of(fold) if t.group not in ("local", "source")]
-    # The tables `evaluate` has decoded, not files of single images.
+    # Uses the tables that `evaluate` has decoded, instead of decoding single images.
     images_of = EvaluationImages(
         partition.targets, load_images, method.backbone, batch_size=1, head=method.head
     )
@@ -86,7 +86,7 @@ def explain(
 
 
 def _place(number: int, targets: int) -> int:
-    """Spread over a target's list, in which images of one class stand together."""
+    """Return a place in a target's list, spread out, as images of one class are adjacent."""
     return (number // targets) * 37 + 11 * number
 
 
@@ -97,7 +97,7 @@ def _attended(
     attention = method.explain(batch, classes)
     attended = classes.attended or classes
     texts = [text for part in attended.texts("attributes") for text in part]
-    # A bank of other texts (sentences, names, random: ablations) is not attributes.
+    # A bank of other texts (sentences, names, random: ablations) has no attributes.
     if attention is None or attention.shape[-1] != len(texts):
         return None
     weights = method.head.stitched(attention, method.backbone.spec.vision.grid).float().cpu()

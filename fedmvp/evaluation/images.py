@@ -1,8 +1,8 @@
-"""The test images of a partition: each decoded once, and encoded once where nothing changes it.
+"""The test images of a partition: each is decoded once, and encoded once if the tower is unchanged.
 
-Targets overlap (an image of a client's local test is one of the base classes' test, too), and so do
-settings. Images are therefore kept as one table per dataset, in an order that depends on nothing
-but which images there are, and a target is a list of its rows.
+Targets overlap (an image of a client's local test is also in the base classes' test), and so do
+settings. Images are therefore kept as one table per dataset, in an order that depends only on which
+images it has, and a target is a list of the table's rows.
 
 Shapes: B images of a batch, N images of a target, e joint embedding.
 """
@@ -49,9 +49,9 @@ class TargetImages:
     pixels : ndarray of uint8, shape [rows of the table, S, S, 3]
         Of all the dataset's images; memory-mapped.
     rows : ndarray of int, shape [N]
-        This target's.
+        Rows of this target.
     labels : ndarray of int, shape [N] or [N, K]
-        Positions in the target's classes; of many labels 1 (shown), 0 and -1 (ignored).
+        Positions in the target's classes; with many labels, 1 (shown), 0 (absent) or -1 (ignored).
     """
 
     dataset: str
@@ -75,9 +75,9 @@ class EvaluationImages:
     load_images : LoadImages
     backbone : Backbone
     batch_size : int
-        Images per forward of the frozen tower.
+        Images per forward pass of the frozen tower.
     head : Head, optional
-        Says what the backbone sees of an image; by default all of it.
+        Divides an image into the views the backbone sees; by default the whole image.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class EvaluationImages:
         return TargetImages(target.dataset, table.pixels, rows, labels)
 
     def features(self, dataset: str) -> Tensor:
-        """Return L2-normalised un-prompted features of all views of a dataset's table, on the CPU.
+        """Return L2-normalised features of all views of a dataset's table, without prompts, on CPU.
 
-        They belong to the images alone: every method, seed and setting with these images shares
+        They depend only on the images: every method, seed and setting with these images shares
         them through the disk cache.
         """
         if dataset not in self._features:
@@ -158,7 +158,7 @@ def _among(target: Target, table: _Table, rows: NDArray[np.int64]) -> Labels:
     if (labels < 0).any():
         stray = table.classes[table.labels[rows[int(np.argmin(labels))]]]
         raise DataError(
-            "an image's class is not among the classes it is classified among",
+            "an image's class is not one of the target's classes",
             where=target.dataset,
             value=stray,
             hint="run `dvc repro`: the partition is older than the manifest",

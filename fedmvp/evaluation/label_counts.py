@@ -1,12 +1,12 @@
 """Precision, recall and F1 of predicted labels, from whole numbers that add up over clients.
 
-A client counts on its validation images and sends three numbers a class and threshold; sums of them
-are what one large validation set would give, so the threshold of OF1 is chosen without moving an
-image or a score.
+A client counts on its validation images and sends three numbers for each class and threshold. Their
+sums are those of one large validation set, so the threshold with the best OF1 is chosen without
+moving an image or a score.
 
-Names: CP, CR and CF1 are means over classes of precision, recall and F1; OP, OR and OF1 are of all
-pairs of image and class together. Some papers call the harmonic mean of CP and CR "CF1": here that
-is ``cf1_hm``.
+Names: CP, CR and CF1 are means over classes of precision, recall and F1; OP, OR and OF1 are taken
+over all pairs of image and class together. Some papers call the harmonic mean of CP and CR "CF1";
+here that is ``cf1_hm``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 THRESHOLDS = tuple(number / 20 for number in range(1, 20))
-"""Probabilities a threshold is chosen among: 0.05, 0.1, …, 0.95."""
+"""Probabilities from which a threshold is chosen: 0.05, 0.1, …, 0.95."""
 
 _Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def log_odds(probability: float) -> float:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many images, by class on the last axis; pairs that are ignored are in none.
+    """Numbers of images, by class on the last axis; ignored pairs do not count.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Counts:
     positives: NDArray[np.int64]
 
     def __add__(self, other: Counts) -> Counts:
-        """Return the counts of both sets of images together."""
+        """Return the counts over both sets of images."""
         return Counts(
             self.hits + other.hits,
             self.predicted + other.predicted,
@@ -81,7 +81,7 @@ class Counts:
 
 
 def counts_at(scores: NDArray[Any], labels: NDArray[Any], thresholds: Sequence[float]) -> Counts:
-    """Count where a class is predicted if its score is above a threshold.
+    """Count with a class predicted if its score is above a threshold.
 
     Parameters
     ----------
@@ -103,9 +103,9 @@ def counts_at(scores: NDArray[Any], labels: NDArray[Any], thresholds: Sequence[f
 
 
 def counts_top(scores: NDArray[Any], labels: NDArray[Any], k: int) -> Counts:
-    """Count where the k best classes of each image are predicted, whatever their scores.
+    """Count with the k best classes of each image predicted, whatever their scores.
 
-    An ignored class takes no place among them. Of equal scores the class listed first counts.
+    Ignored classes are skipped. Among equal scores, the class listed first is taken.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def _count(predicted: NDArray[np.bool_], labels: NDArray[Any]) -> Counts:
 def f1_metrics(counts: Counts) -> dict[str, float]:
     """Return cp, cr, cf1, cf1_hm, op, or and of1.
 
-    0 / 0 counts as 0. A class that is neither shown nor predicted is in no mean.
+    0 / 0 counts as 0. Classes that are neither shown nor predicted are left out of means.
 
     Parameters
     ----------
@@ -157,14 +157,14 @@ def f1_metrics(counts: Counts) -> dict[str, float]:
 
 
 def best_threshold(counts: Counts, thresholds: Sequence[float]) -> float:
-    """Return the threshold with the best OF1; of equal ones the middle one, of two the lower.
+    """Return the threshold with the best OF1; among equal ones the middle, of two the lower.
 
     Parameters
     ----------
     counts : Counts
         Of shape [T, K], summed over clients.
     thresholds : sequence of float
-        What it was counted at, rising.
+        The T thresholds, ascending.
     """
     of1 = [f1_metrics(counts.at(place))["of1"] for place in range(len(thresholds))]
     best = [place for place, value in enumerate(of1) if value == max(of1)]

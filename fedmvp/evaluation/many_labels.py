@@ -1,7 +1,7 @@
 """Evaluating a method on targets whose images show many classes (docs/multilabel.md#evaluation).
 
-The last round's global model is used; nothing is selected on test images. The one threshold all
-classes share comes from counts on the clients' validation images, which add up.
+The last round's global model is used; nothing is selected on test images. All classes share one
+threshold, which is chosen from the sum of counts on the clients' validation images.
 
 Shapes: N images, K classes.
 """
@@ -53,14 +53,14 @@ def evaluate_many(
     batch_size: int,
     load_personal: Callable[[str, str], None] | None = None,
 ) -> tuple[list[dict[str, Any]], list[TargetScores]]:
-    """Return a row per target, and all scores: of the targets and of the validation images.
+    """Return a row per target, and all scores of targets and of validation images.
 
     Parameters
     ----------
     load_fold : callable
         Puts a fold's tensors into the method.
     train_images : LoadImages
-        Where the clients' validation images are.
+        Loads the clients' validation images.
     load_personal : callable, optional
         Puts the tensors of (fold, client) into a personal method, for local targets.
 
@@ -111,7 +111,7 @@ def score_target(
     Raises
     ------
     DataError
-        When one is not finite.
+        When a score is not finite.
     """
     chosen = images(target)
     parts = batch_scores(method, chosen, classes, images, batch_size)
@@ -127,13 +127,13 @@ def score_target(
 
 
 class _Known:
-    """Logits the global model has given: a local target's images are the global one's, too."""
+    """Logits computed so far: a local target's images are also in the global target."""
 
     def __init__(self) -> None:
         self._rows: dict[object, dict[str, tuple[NDArray[np.float32], NDArray[np.int8]]]] = {}
 
     def __call__(self, target: Target, banks: Banks) -> TargetScores | None:
-        """Return a target's logits where all of its images and classes are known."""
+        """Return a target's logits if they are known for all its images and classes."""
         rows = self._rows.get(_texts(target, banks), {})
         if not all(image in rows for image in target.images):
             return None
@@ -150,7 +150,7 @@ class _Known:
 
 
 def _texts(target: Target, banks: Banks) -> object:
-    """Return what tells whether two targets are of the same classes in the same texts."""
+    """Return a key that is equal for targets with the same classes and texts."""
     return id(banks.select(target.dataset, target.domain, target.classes).bank), target.classes
 
 
@@ -162,7 +162,7 @@ def target_row(
     Parameters
     ----------
     threshold : float
-        Probability that the clients' counts chose.
+        Probability chosen from the clients' counts.
     trained : ndarray of bool, shape [K]
         Which of the target's classes were trained on.
     """
@@ -227,9 +227,9 @@ def _validation_target(client: Client) -> Target:
 
 
 def _threshold(validated: list[TargetScores]) -> float:
-    """Return the probability of the best OF1 over all clients' counts; a half without images."""
+    """Return the probability with the best OF1 over all clients' counts; 0.5 without images."""
     logits = [log_odds(probability) for probability in THRESHOLDS]
-    # Datasets have other classes, so numbers are added up over classes first.
+    # Datasets have different classes, so numbers are first added up over classes.
     counts = [_over_classes(counts_at(part.scores, part.labels, logits)) for part in validated]
     if not counts:
         return _HALF
@@ -240,7 +240,7 @@ def _threshold(validated: list[TargetScores]) -> float:
 
 
 def _over_classes(counts: Counts) -> Counts:
-    """Return the numbers of all classes together, [T, K] → [T, 1]."""
+    """Return the sums over classes, [T, K] → [T, 1]."""
     return Counts(
         counts.hits.sum(axis=-1, keepdims=True),
         counts.predicted.sum(axis=-1, keepdims=True),

@@ -1,8 +1,8 @@
 """From accuracies of targets to the metrics of a setting (docs/method.md#metrics).
 
-Naming law: every metric is a fraction in [0, 1], higher is better. ``local``, ``base``, ``new``
-and their three-way harmonic mean ``hm`` for base-to-new; ``mean`` and one entry per target for
-the transfer settings; ``<metric>/<dataset>`` beside them.
+Every metric is a fraction in [0, 1]; higher is better. Base-to-new has ``local``, ``base``, ``new``
+and their three-way harmonic mean ``hm``; transfer settings have ``mean`` and one entry per target;
+``<metric>/<dataset>`` is the value for one dataset.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def base_to_new_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def transfer_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return each target's accuracy and their mean.
 
-    A target that spans datasets is the mean over them. Targets of group ``source`` (what was
-    trained on) are listed and stay out of the mean, as in the published tables. So do the clients'
-    own images, group ``local``: ``local`` is their mean over clients, then over datasets.
+    A target with several datasets counts as the mean over them. Targets of group ``source``, which
+    were trained on, are listed but not in the mean, as in the published tables. The same holds for
+    the clients' own images, group ``local``; ``local`` is their mean over clients, then datasets.
     """
     local = [row for row in rows if row["group"] == "local"]  # its names are clients
     others = [row for row in rows if row["group"] != "local"]

@@ -1,7 +1,7 @@
 """The metrics of a target whose images have many labels.
 
-Every metric is a fraction in [0, 1], higher is better; ``prevalence``, the mean share of images
-that show a class, is what a random order scores as mAP, and belongs beside it.
+Every metric is a fraction in [0, 1]; higher is better. ``prevalence``, the mean share of images
+that show a class, is the mAP of a random order, and should be reported beside it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from fedmvp.evaluation.metrics import harmonic_mean
 __all__ = ["TOP", "best_on_test", "generalised_metrics", "multilabel_metrics", "prevalence"]
 
 TOP = (3, 5)
-"""How many classes an image are predicted in the metrics ``*_top3`` and ``*_top5``."""
+"""Number of classes predicted per image in the metrics ``*_top3`` and ``*_top5``."""
 
 
 def prevalence(labels: NDArray[Any]) -> float:
-    """Return the mean over judged classes of the share of images that show them.
+    """Return the share of images that show a class, as a mean over classes.
 
     Parameters
     ----------
@@ -54,16 +54,16 @@ def multilabel_metrics(
     scores, labels : ndarray, shape [N, K]
         See `fedmvp.evaluation.average_precision`.
     thresholds : mapping of suffix to threshold
-        On the scale of the scores, e.g. ``{"": 0.0, "_val": -0.6}`` for logits: cp, cr, cf1,
-        cf1_hm, op, or and of1 are given for each, under their name and the suffix.
+        On the scale of the scores, e.g. ``{"": 0.0, "_val": -0.6}`` for logits: ``cp``, ``cr``,
+        ``cf1``, ``cf1_hm``, ``op``, ``or`` and ``of1`` are given for each, with the suffix added.
     form : {"step", "voc11", "interpolated"}
 
     Returns
     -------
     dict of str to float
-        ``map``; ``scored`` of how many classes it is the mean and of how many ``classes``;
-        ``images``; ``prevalence``; the metrics at each threshold, and with the best three and five
-        classes an image (``of1_top3``).
+        ``map``; ``scored``, the number of classes it is the mean of; ``classes``; ``images``;
+        ``prevalence``; the metrics at each threshold, and those with the top three and five
+        classes of each image (``of1_top3``).
     """
     precisions = average_precisions(scores, labels, form)
     found = {
@@ -86,8 +86,8 @@ def multilabel_metrics(
 def best_on_test(scores: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
     """Return each F1 metric at its own best of the thresholds 0.1, 0.2, …, 0.9, as ``of1_max``.
 
-    FedMPT's public code reports these: they are chosen on what they are measured on, so no method
-    is known by them.
+    FedMPT's public code reports these. The threshold is chosen on the very images that are tested,
+    so they do not measure how good a method is.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def generalised_metrics(
 ) -> dict[str, float]:
     """Return the mAP of seen and unseen classes scored together, and of each part.
 
-    Lowering every unseen score alike changes no class's average precision, so mAP alone does not
-    reveal a method that prefers seen classes; see ``of1_top3`` for that.
+    Lowering all unseen scores by the same amount changes no class's average precision, so mAP alone
+    does not reveal a method that prefers seen classes; ``of1_top3`` does.
 
     Parameters
     ----------

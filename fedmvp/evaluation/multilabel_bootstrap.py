@@ -1,9 +1,9 @@
-"""How sure a difference of two methods' mAP is: a paired bootstrap over test images.
+"""Intervals of the difference between two methods' mAP: a paired bootstrap over test images.
 
 Images are drawn anew with replacement, and each time both methods are scored on the same draw, as
-for accuracies (`fedmvp.evaluation.bootstrap`). Average precision is not a mean over images, so each
-resample ranks them again: a class's images are sorted once, and the weights a draw gives them are
-summed along that order.
+for accuracies (`fedmvp.evaluation.bootstrap`). Average precision is not a mean over images, so it
+is computed again for each resample: a class's images are sorted once, and the number of times each
+was drawn is summed along that order.
 
 Shapes: R resamples, N images, K classes.
 """
@@ -37,7 +37,7 @@ ClassMean = Callable[[_Floats], _Floats]
 
 
 def mean_over_classes(precisions: _Floats) -> _Floats:
-    """Return mAP, [R]; classes that a resample shows nowhere are left out of it."""
+    """Return mAP, [R]; classes without a positive image in a resample are left out."""
     judged = ~np.isnan(precisions)
     total = np.where(judged, precisions, 0.0).sum(axis=1)
     mean: _Floats = total / np.maximum(judged.sum(axis=1), 1)
@@ -65,8 +65,8 @@ def resampled_precisions(
     ----------
     scores, labels : ndarray, shape [N, K]
     dataset : str
-        Names the draw: the same name and number of images give the same resamples, so that runs
-        are paired.
+        Determines the draw: the same name and number of images give the same resamples, so that
+        runs are paired.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def paired_interval(
     Parameters
     ----------
     ours, theirs : sequences of ndarray, shape [1 + R, K]
-        From `resampled_precisions`, one a seed; runs are paired by place.
+        From `resampled_precisions`, one per seed; the i-th runs of both form a pair.
 
     Raises
     ------
@@ -128,11 +128,11 @@ def _precisions(scores: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.
         step = np.cumsum(last) - last
         hit = np.flatnonzero(shown)
         times = weights[order]
-        # Whole numbers: their sums are exact in any order. Only steps with a positive count.
+        # Sums of whole numbers are exact in any order. Only steps with a positive image count.
         total = np.cumsum(times, axis=0, dtype=np.int32)[ends[step[hit]]]
         gained = times[hit]
         hits = np.cumsum(gained, axis=0, dtype=np.int32)
-        # Positives of equal scores are one step: each counts all of them.
+        # Images with equal scores are one step: each positive counts all of them.
         precision = hits[np.searchsorted(step[hit], step[hit], side="right") - 1] / np.maximum(
             total, 1
         )

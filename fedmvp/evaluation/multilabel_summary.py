@@ -1,10 +1,10 @@
-"""From the rows of targets of many labels to the metrics of a setting.
+"""The metrics of a multi-label setting, computed from the rows of its targets.
 
-``map`` and the other names are those of the global targets, ``<name>_local``, ``<name>_zsl`` and
-``<name>_gzsl`` those of the other groups, ``map_seen``, ``map_unseen`` and ``h`` the two parts of
-the generalised one and their harmonic mean. Each is a mean over datasets (local ones over a
-dataset's clients first); ``<name>/<dataset>`` stands beside it. ``prevalence`` is what a random
-order scores as ``map``.
+``map`` and the other plain names are metrics of the global targets; ``<name>_local``,
+``<name>_zsl`` and ``<name>_gzsl`` are those of the other groups; ``map_seen``, ``map_unseen`` and
+``h`` are the two parts of the group ``gzsl`` and their harmonic mean. Each is a mean over datasets
+(local ones first over a dataset's clients); ``<name>/<dataset>`` is the value of one dataset.
+``prevalence`` is the ``map`` of a random order.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _means(key: str, name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, 
     of_dataset: dict[str, list[float]] = {}
     for row in rows:
         value = float(row.get(name, "nan"))
-        if value == value:  # no class of a client's few test images may be shown
+        if value == value:  # NaN: a client's few test images may show none of the classes
             of_dataset.setdefault(str(row["dataset"]), []).append(value)
     means = {dataset: fmean(values) for dataset, values in sorted(of_dataset.items())}
     if not means:

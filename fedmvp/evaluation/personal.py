@@ -1,8 +1,8 @@
-"""Personal evaluation: one matrix of accuracies, and every number that is read off it.
+"""Personal evaluation: one matrix of accuracies, and every number computed from it.
 
 Its rows are models: each client's, and the global one. Its columns are test images: each client's,
 and the base, new and other targets of its dataset. The diagonal is *personal*, the global model's
-row *global*, what is beside the diagonal *neighbour* (docs/personal_evaluation.md).
+row is *global*, and the other entries are *neighbour* (docs/personal_evaluation.md).
 
 Shapes: U clients.
 """
@@ -32,15 +32,15 @@ Mean = Literal["unweighted", "weighted"]
 
 @dataclass(frozen=True)
 class Models:
-    """How to make the method one of its models.
+    """How to load one of the models into the method.
 
     Parameters
     ----------
     load_global : callable
-        Given a fold.
+        Called with a fold.
     load_client : callable or None
-        Given a fold and a client's id. None: clients have no model of their own, so the global one
-        stands for each.
+        Called with a fold and a client's id. None: clients have no model of their own, so the
+        global model is used for each.
     """
 
     load_global: Callable[[str], None]
@@ -49,7 +49,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Score:
-    """An entry of the matrix: how many images of a column a model recognised.
+    """An entry of the matrix: how many images of a column a model classified correctly.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Score:
     target : str
         The client whose images they are, or the target's name.
     classes : int
-        Candidate classes.
+        Number of candidate classes.
     """
 
     fold: str
@@ -74,7 +74,7 @@ class Score:
 
     @property
     def accuracy(self) -> float:
-        """The share of images recognised."""
+        """The share of images classified correctly."""
         return self.correct / self.images
 
     def record(self) -> dict[str, Any]:
@@ -102,8 +102,8 @@ def accuracy_matrix(
     Parameters
     ----------
     candidates : {"own", "all"}
-        Classes a client's images are classified among: those that client has images of, or all that
-        the fold's clients of its dataset have images of.
+        Candidate classes for a client's images: those the client has images of, or those that any
+        client of its fold and dataset has images of.
     diagonal : bool, default=False
         Leave out all but each client's own images, in its own row and in the global model's.
 
@@ -191,7 +191,7 @@ def fairness(values: Sequence[float], tenths: int = 1) -> dict[str, float]:
     Parameters
     ----------
     tenths : int
-        Of the clients, rounded up, that count as the worst and the best.
+        Tenths of the clients, rounded up, that count as the worst and as the best.
 
     Returns
     -------
@@ -217,12 +217,12 @@ def fairness(values: Sequence[float], tenths: int = 1) -> dict[str, float]:
 
 
 def personal_numbers(scores: Sequence[Score], mean: Mean) -> dict[str, Any]:
-    """Return what is read off the matrix; empty where no client has test images.
+    """Return the numbers computed from the matrix; empty if no client has test images.
 
     Parameters
     ----------
     mean : {"unweighted", "weighted"}
-        Over clients: each counts alike, or by its test images (all correct over all images).
+        Mean over clients: each counts equally, or by its test images (all correct over all images).
 
     Returns
     -------
@@ -241,7 +241,7 @@ def personal_numbers(scores: Sequence[Score], mean: Mean) -> dict[str, Any]:
         return {}
     numbers = {"global": _mean(shared, mean), "personal": _mean(own, mean)}
     if beside:
-        # Each client's mean over its neighbours first; then clients count alike in either mean.
+        # First each client's mean over its neighbours; then clients count equally in either mean.
         numbers["neighbour"] = fmean(_mean(found, mean) for found in beside.values())
     for kind in dict.fromkeys(score.kind for score in scores if score.kind != "client"):
         others = [s for s in scores if s.kind == kind and s.model != GLOBAL_MODEL]

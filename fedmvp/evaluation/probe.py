@@ -1,9 +1,9 @@
-"""What a dataset's images give a frozen CLIP, before anything is trained.
+"""What a frozen CLIP can do with a dataset's images before any training.
 
-Zero-shot accuracy shows what the texts use; the linear probe, a centralised logistic regression on
-features of the training split, what the features contain whatever the texts are; the shift, how far
-the images are from those the image tower was trained on. All are references for results, not
-methods of the comparison.
+Zero-shot accuracy shows how much of the features the texts use. The linear probe, a centralised
+logistic regression on features of the training split, shows how much the features contain. The
+shift shows how far the images are from those the image tower was trained on. All are references
+for results, not methods of the comparison.
 
 Shapes: N images, S pixels a side, K classes, e joint embedding.
 """
@@ -33,7 +33,7 @@ from fedmvp.methods.frozen_image import PromptedTextMethod
 __all__ = ["Group", "Probe", "linear_probe", "probe_dataset"]
 
 SAMPLE = 1024
-"""Training images of a domain whose patches are read, at most."""
+"""Most training images of a domain whose patches are measured."""
 
 _BATCH = 128
 _COMBINED = "zero_shot_combined"
@@ -41,21 +41,21 @@ _COMBINED = "zero_shot_combined"
 
 @dataclass(frozen=True)
 class Group:
-    """What was found for a dataset or one of its domains.
+    """The numbers of a dataset or of one of its domains.
 
     Parameters
     ----------
     train_images, test_images : int
     zero_shot : float or None
-        Accuracy with the hand template among all classes, a fraction; None without test images.
+        Accuracy with the dataset's template among all classes; None without test images.
     zero_shot_combined : float or None
         With template and attribute sentences; None without attributes or test images.
     statistics : ImageStatistics or None
         Of a sample of the training images; None where there are none.
     shift : float or None
-        Distance of the patches from the reference; None where one of both is missing.
+        Distance of the patches from the reference; None if either is missing.
     pixel_shift : float or None
-        The same distance for pixel values, which every backbone has a reference for.
+        The same distance for pixel values, for which every backbone has a reference.
     """
 
     name: str
@@ -70,15 +70,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found for a dataset.
+    """The numbers of a dataset.
 
     Parameters
     ----------
     zero_shot, linear_probe : float
         Test accuracies among all classes, fractions.
     foreign : str or None
-        A warning where the images are not of the kind this backbone was trained on; None also where
-        they are seen through cameras, for which the comparison says nothing.
+        A warning if the images are not of the kind this backbone was trained on; always None with
+        cameras, where the comparison would be meaningless.
     """
 
     dataset: str
@@ -97,7 +97,7 @@ class Probe:
 
     @property
     def gap_points(self) -> float:
-        """Linear probe less zero-shot (template), in points: what the texts do not read."""
+        """Linear probe minus zero-shot (template), in points: what the texts do not use."""
         return 100 * (self.linear_probe - self.zero_shot)
 
 
@@ -171,7 +171,7 @@ def linear_probe(
         L2-normalised features.
     train_labels, test_labels : ndarray of shape [N]
     inverse_penalty : float
-        C of scikit-learn's LogisticRegression; features of unit norm want a weak penalty.
+        C of scikit-learn's LogisticRegression; features of unit norm need a weak penalty.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -235,10 +235,10 @@ def _both_texts_right(
     labels: NDArray[np.int64],
     images: Sequence[Image],
 ) -> NDArray[np.bool_] | None:
-    """Return whether template and attribute sentences together are right about each image, [N]."""
+    """Return whether template and attribute sentences together classify each image correctly."""
     if folder is None or not (folder / f"{manifest.dataset}.json").is_file():
         return None
-    # Its parameters are the defaults: sentences at half the template's weight.
+    # With default parameters: sentences have half the template's weight.
     method = build_method(_COMBINED, backbone, method_params(_COMBINED, {}), seed=0)
     assert isinstance(method, PromptedTextMethod)
     banks = TextBanks(backbone, folder, {manifest.dataset: manifest})

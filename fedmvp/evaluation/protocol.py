@@ -1,7 +1,7 @@
 """Evaluating a method on a partition's targets.
 
-Each target is the classification of some images among some classes; the last round's global model
-is used, nothing is selected on test data (docs/method.md#rounds, #metrics).
+In each target, some images are classified among some classes. The last round's global model is
+used; nothing is selected on test data (docs/method.md#rounds, #metrics).
 
 Shapes: B images of a batch, K classes.
 """
@@ -43,7 +43,7 @@ def evaluate(
     keep_scores: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return one row per target: what it is and its top-1 accuracy, a fraction.
+    """Return one row per target: its description and its top-1 accuracy, a fraction.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def evaluate(
         Puts a fold's tensors into the method.
     load_personal : callable, optional
         Puts the tensors of (fold, client) into a personal method. Local targets, which are named
-        after their clients, are then classified as those clients would; every other target sees
-        the global model alone.
+        after their clients, are then classified by these clients' models; every other target, by
+        the global model.
     record : callable, optional
-        Given the predicted class of each image, target by target, in the order of the rows.
+        Called for each target, in the order of the rows, with the predicted class of each image.
     keep_scores : bool, default=False
-        Whether it is given the scores of all classes, too.
+        Whether `record` also gets the scores of all classes.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def classify(
     batch_size: int,
     keep_scores: bool = False,
 ) -> TargetPredictions:
-    """Return what the method, with the tensors it has now, makes of a target's images.
+    """Return the predictions of the method, with its present tensors, for a target's images.
 
     Raises
     ------
@@ -125,12 +125,12 @@ def classify(
 
 
 def _best(scores: Tensor) -> Tensor:
-    """Return the best class of each image, [B, K] → [B]; -1 for scores not finite."""
+    """Return the best class of each image, [B, K] → [B]; -1 if scores are not finite."""
     return scores.argmax(dim=1).where(scores.isfinite().all(dim=1), -1)
 
 
 def _one_behind(guesses: Iterator[Tensor]) -> Iterator[Tensor]:
-    """Yield each batch once the next one is under way: a GPU has work while one is read."""
+    """Yield each batch after starting the next, so that a GPU has work while one is read."""
     waiting: deque[Tensor] = deque()
     for guess in guesses:
         waiting.append(guess)

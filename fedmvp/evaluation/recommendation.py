@@ -1,10 +1,10 @@
-"""Whether visual prompts are likely to pay on a dataset, in words, from its probe.
+"""Whether visual prompts are likely to help on a dataset, in words, judged by its probe.
 
-The thresholds were read off the five emoji datasets with PictoCLIP, seen through their cameras at
+The thresholds come from the five emoji datasets with PictoCLIP, seen through their cameras at
 severities 0, 0.35, 0.7 and 1: `python -m benchmarks.probe_severity` wrote the numbers to
 docs/probe_severity.csv, and `python -m benchmarks.severity` measures what FedMVP gains there.
-docs/probe.md has both side by side. All five datasets share their cameras, so this is evidence
-from four severities and one backbone: a rule of thumb, no law.
+docs/probe.md shows both side by side. All five datasets share their cameras, so this is evidence
+from four severities and one backbone: only a rule of thumb.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ UNLIKE = 0.3
 gained about 3 points."""
 
 UNLIKE_ALONE = 0.45
-"""The same for a dataset of one domain: the largest of one style alone at severity 0, rounded up.
-One style varies less than the eight of the reference, and that counts as a difference, too."""
+"""The same for a dataset of one domain: the largest of a single style at severity 0, rounded up.
+One style varies less than the reference's eight, and that counts as a difference, too."""
 
 GAP_POINTS = 10.0
-"""Gap from which the features know clearly more than the texts read: the smallest at severities
-0.7 and 1, rounded down. Needed, but no sign by itself: it is as large at severity 0."""
+"""Gap from which the features contain clearly more than the texts use: the smallest at severities
+0.7 and 1, rounded down. It is necessary, but not sufficient: it is as large at severity 0."""
 
 _STANDARD_ERRORS = 3.0
-"""A linear probe within so many standard errors of guessing is no better than chance; as in
-`fedmvp.evaluation.sanity`. On the emoji none is: this one is not a measurement."""
+"""A linear probe within this many standard errors of guessing counts as no better than chance, as
+in `fedmvp.evaluation.sanity`. This value is not measured: no emoji dataset is that bad."""
 
 Verdict = Literal["other_backbone", "prompts", "little", "unclear", "not_measured"]
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to do, for programs and for people.
+    """The recommendation, for programs and for people.
 
     Parameters
     ----------
     verdict : str
-        ``other_backbone``: the features know nothing, or the backbone was not made for such images;
-        ``prompts``: a case for visual prompts; ``little``: expect little of them; ``unclear``:
-        between what was measured; ``not_measured``: no patch statistics are recorded for this
+        ``other_backbone``: the features are useless, or the backbone was not made for such images;
+        ``prompts``: visual prompts should help; ``little``: expect little of them; ``unclear``:
+        between the measured cases; ``not_measured``: no patch statistics are recorded for this
         backbone.
     text : str
         One paragraph.

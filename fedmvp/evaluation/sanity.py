@@ -1,9 +1,9 @@
-"""What has to hold before an accuracy is worth writing down.
+"""Checks of an evaluation's inputs and of its accuracies.
 
-`check_inputs` refuses; it checks partition and manifests together, which earlier stages made one
-after the other. `below_chance` can only warn: a model that knows nothing errs class by
-class, not image by image, so even an accuracy of zero happens by chance, and a backbone or a
-dataset of the user's may really be that bad.
+`check_inputs` raises errors; it checks that the partition and the manifests, which different stages
+made, fit together. `below_chance` can only warn: a model that knows nothing is wrong for whole
+classes, not for independent images, so even an accuracy of zero may be chance, and a user's
+backbone or dataset may really be that bad.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _STANDARD_ERRORS = 3.0
 
 
 def check_inputs(partition: Partition, manifests: Mapping[str, Manifest]) -> None:
-    """Check that labels, class names and texts are one to one and that splits hold.
+    """Check that labels, class names and texts are distinct and fit, and that splits are respected.
 
-    That no image is in two clients, or trained on and tested in one fold, is a guarantee of every
-    `Partition` that was read (`fedmvp.partition.model`).
+    Every `Partition` guarantees that no image is in two clients, or trained on and tested within a
+    fold (`fedmvp.partition.model`).
 
     Parameters
     ----------
     manifests : mapping of str to Manifest
-        Of every dataset of the partition.
+        Manifests of every dataset of the partition.
 
     Raises
     ------
     DataError
-        When two classes read the same in a text, a class list is not in label order, or an image
-        shows none of the classes (which one of many labels may) or is of the wrong split.
+        When two classes have equal names in texts, a class list is not in label order, an image
+        shows none of the classes (allowed with many labels), or an image is of the wrong split.
     """
     for name, manifest in manifests.items():
         _check_classes(name, manifest)
@@ -52,7 +52,7 @@ def check_inputs(partition: Partition, manifests: Mapping[str, Manifest]) -> Non
 def _check_classes(name: str, manifest: Manifest) -> None:
     read: dict[str, str] = {}
     for class_name in manifest.classes:
-        # As CLIP reads it: underscores are spaces, capitals are not told apart.
+        # As CLIP reads names: underscores are spaces, and case does not matter.
         text = " ".join(class_name.replace("_", " ").casefold().split())
         if text in read:
             raise DataError(
@@ -89,7 +89,7 @@ def _check_part(
 
 @dataclass(frozen=True)
 class BelowChance:
-    """A target that was classified worse than by guessing.
+    """A target with an accuracy below that of guessing.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ def below_chance(rows: Iterable[Mapping[str, Any]]) -> list[BelowChance]:
     Parameters
     ----------
     rows : iterable of mapping
-        Of targets.csv. The standard error is that of guessing: √(p (1 - p) / n) for p = 1 /
-        classes and n images.
+        Rows of targets.csv. The standard error is that of guessing: √(p (1 - p) / n) for
+        p = 1 / classes and n images.
     """
     found = []
     for row in rows:

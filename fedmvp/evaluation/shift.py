@@ -1,9 +1,9 @@
 """Shift: how far a dataset's images lie from what the image tower was trained on.
 
-Patches are compared, not features: what a camera does (light, grain, blur) is in every patch,
-while features also hold what the images show. Per dimension of the patch embedding, without
-positions, mean and standard deviation over all patches are set against reference statistics of
-the backbone (`fedmvp.evaluation.shift_reference`).
+Patches are compared, not features: the effects of a camera (light, grain, blur) are in every patch,
+while features also depend on what the images show. For each dimension of the patch embedding,
+without positions, mean and standard deviation over all patches are compared with reference
+statistics of the backbone (`fedmvp.evaluation.shift_reference`).
 
 Shapes: N images of S x S pixels, d token width, D dimensions of a statistic (d, or 3 channels).
 """
@@ -34,7 +34,7 @@ __all__ = [
 _BATCH = 32
 
 _SEEN = 5.0
-"""Levels of 255 from which a difference in brightness or contrast has a word of its own."""
+"""Levels (of 0 to 255) from which a difference in brightness or contrast is mentioned."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def image_statistics(backbone: Backbone, images: NDArray[np.uint8]) -> ImageStat
 
 
 def _sums(values: Tensor) -> NDArray[np.float64]:
-    """Return number, sum and sum of squares of each row, [D, n] -> [3, D]."""
+    """Return the number, sum and sum of squares of each row's values, [D, n] -> [3, D]."""
     exact = values.double()
     count = torch.full_like(exact[:, 0], exact.shape[1])
     return torch.stack([count, exact.sum(dim=1), exact.square().sum(dim=1)]).cpu().numpy()
@@ -98,7 +98,7 @@ def _moments(
     count: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]
 ) -> Moments:
     mean = first / count
-    # Rounding may leave a constant dimension just below zero.
+    # Rounding may make the variance of a constant dimension slightly negative.
     return Moments(mean, np.sqrt(np.maximum(second / count - mean**2, 0.0)))
 
 
@@ -108,7 +108,7 @@ def pooled(parts: Sequence[tuple[float, ImageStatistics]]) -> ImageStatistics:
     Parameters
     ----------
     parts : sequence of (float, ImageStatistics)
-        Each with the weight its group has, e.g. its number of images.
+        Each group's weight, e.g. its number of images, and its statistics.
     """
     weights = np.array([weight for weight, _ in parts]) / sum(weight for weight, _ in parts)
 
@@ -129,9 +129,9 @@ def distance(found: Moments, reference: Moments) -> float:
     """Return mean over dimensions of ((μ - μ₀)² + (σ - σ₀)²) / σ₀²; 0 for equal statistics.
 
     The sum of (μ - μ₀)² + (σ - σ₀)² is the squared Fréchet distance of two Gaussians with diagonal
-    covariances (Dowson and Landau 1982; the Fréchet Inception distance has it on features of
-    another network). Divided by σ₀², every dimension counts alike, whatever its scale: a value of
-    1 is a mean that lies one standard deviation off in each of them.
+    covariances (Dowson and Landau 1982; the Fréchet Inception distance applies it to features of
+    another network). Division by σ₀² gives every dimension the same weight, whatever its scale: a
+    value of 1 means that the mean is one standard deviation off in each of them.
     """
     gaps = (found.mean - reference.mean) ** 2 + (found.std - reference.std) ** 2
     return float(np.mean(gaps / reference.std**2))
@@ -150,7 +150,7 @@ def contrast(pixels: Moments) -> float:
 def pixel_words(found: Moments, reference: Moments) -> str:
     """Return how brightness, contrast and colour differ, in words and numbers.
 
-    The balance of a channel is its mean over that of all three, against the reference's.
+    The balance of a channel is its mean divided by that of all three, relative to the reference's.
     """
     light, light0 = brightness(found), brightness(reference)
     spread, spread0 = contrast(found), contrast(reference)

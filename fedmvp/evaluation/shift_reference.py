@@ -1,7 +1,7 @@
-"""What a backbone's images are compared with: statistics recorded beside its weights.
+"""The reference with which images are compared: statistics recorded beside a backbone's weights.
 
-`python -m benchmarks.patch_statistics` writes them. They hold for one set of weights, so the
-file names their hash; other weights, and other backbones, have none.
+`python -m benchmarks.patch_statistics` writes them. They are valid for one set of weights, so the
+file contains the weights' hash; other weights and backbones have none.
 
 Shapes: d token width.
 """
@@ -25,10 +25,10 @@ from fedmvp.files import read_json
 __all__ = ["REFERENCE_FILE", "Recorded", "Reference", "load_reference", "recorded"]
 
 REFERENCE_FILE = "patch_statistics.json"
-"""In a packaged backbone's folder, fedmvp/clip/weights/<name>."""
+"""File in a packaged backbone's folder, fedmvp/clip/weights/<name>."""
 
 _DIGITS = 6
-"""Significant digits that are recorded; further ones depend on the processor."""
+"""Recorded significant digits; further ones would depend on the processor."""
 
 _CONSTANTS = (
     "the constants this backbone normalises pixels with (of OpenAI's models: mean and standard "
@@ -46,7 +46,7 @@ class Recorded(BaseModel):
 
     backbone: str
     tower_sha256: str = Field(description="Hash of the weights, as in the spec.")
-    source: str = Field(description="Which images these are, in words a user reads.")
+    source: str = Field(description="Which images these are, in words for the user.")
     images: int = Field(ge=1)
     patch_mean: tuple[_Finite, ...] = Field(min_length=1, description="d numbers.")
     patch_std: tuple[_Positive, ...]
@@ -62,7 +62,7 @@ class Recorded(BaseModel):
 
 @dataclass(frozen=True)
 class Reference:
-    """What images are compared with.
+    """The statistics with which images are compared.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Reference:
     pixels : Moments of 3 dimensions
         Red, green and blue, 0 to 255.
     source : str
-        Where they come from, in words.
+        Origin of the statistics, in words.
     """
 
     patches: Moments | None
@@ -80,10 +80,10 @@ class Reference:
 
 
 def load_reference(spec: BackboneSpec) -> Reference:
-    """Return what a backbone's images are compared with.
+    """Return the reference of a backbone.
 
-    Without recorded statistics for this name and these very weights: the constants it normalises
-    pixels with, and no patch statistics.
+    Without recorded statistics for this name and exactly these weights, it consists of the
+    constants with which the backbone normalises pixels, and has no patch statistics.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def load_reference(spec: BackboneSpec) -> Reference:
 
 
 def recorded(spec: BackboneSpec, found: ImageStatistics, source: str) -> Recorded:
-    """Return the statistics of some images as they are recorded, rounded."""
+    """Return the statistics of some images in the recorded form, rounded."""
     numbers = {
         f"{kind}_{name}": [float(f"{value:.{_DIGITS}g}") for value in getattr(moments, name)]
         for kind, moments in (("patch", found.patches), ("pixel", found.pixels))
@@ -118,7 +118,7 @@ def recorded(spec: BackboneSpec, found: ImageStatistics, source: str) -> Recorde
 
 
 def _packaged(name: str) -> Recorded | None:
-    """Return what the package has for a backbone of this name, None where it has nothing."""
+    """Return what the package has recorded for a backbone of this name, or None."""
     file = packaged_file(name, REFERENCE_FILE)
     if file is None:
         return None

@@ -1,6 +1,6 @@
-"""The model card of an exported run, from the run's own files: README.md as hubs show it.
+"""The model card of an exported run, made from the run's files: README.md as hubs show it.
 
-Every statement is from a file of the result: what no file says is left out, or said to be unknown.
+Every statement comes from a file of the result; what no file says is left out or called unknown.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def model_card(bundle: Bundle, spec: BackboneSpec, result: Path, *, fold: str | 
     ----------
     result : Path
         Folder with run.json; metrics.json, targets.csv, predictions.csv and rounds.csv are read
-        where they are there.
+        if they exist.
     fold : str, optional
         The fold whose tensors are exported; rows of the others are left out.
 
@@ -97,7 +97,7 @@ def model_card(bundle: Bundle, spec: BackboneSpec, result: Path, *, fold: str | 
 def _data(bundle: Bundle) -> Iterator[str]:
     if not bundle.candidates:
         yield (
-            "Sites trained it on images and classes of their own, which nobody else was told. "
+            "Sites trained it on images and classes of their own, which they did not share. "
             "Classes, and attributes for a method that reads them, are given when it is used."
         )
         return
@@ -122,12 +122,12 @@ def _training(result: Path, bundle: Bundle, fold: str | None) -> Iterator[str]:
             "on average."
         )
     else:
-        yield "The log of its rounds was not there."
+        yield "The log of its rounds is missing."
     params = read_record(result / RECORD).params
     chosen = {**params.get("federation", {}), **bundle.section}
     yield "\n| parameter | value |\n|---|---|"
     for key, value in sorted(chosen.items()):
-        # The method's own entries of the federation section are among those of the run already.
+        # The run's federation section already includes the method's own entries.
         if value is not None and key != "federation":
             yield _row(f"`{key}`", value)
 
@@ -148,10 +148,10 @@ def _accuracy(result: Path, fold: str | None) -> Iterator[str]:
         "Top-1 accuracy on the setting's test images in percent, of one run"
         + ("" if fold is None else f" over all folds (these are the tensors of fold `{fold}`)")
         + (
-            "; with the middle 95 % of a bootstrap over test images and classes, which says "
-            "nothing of other training seeds.\n"
+            "; with 95 % intervals of a bootstrap over test images and classes, which say "
+            "nothing about other training seeds.\n"
             if intervals
-            else ". Predictions of single images were not there, so there are no intervals.\n"
+            else ". Predictions of single images are missing, so there are no intervals.\n"
         )
     )
     yield "| metric | accuracy | interval |\n|---|---|---|"
@@ -169,8 +169,8 @@ def _precision(result: Path, fold: str | None) -> Iterator[str]:
         "On the setting's test images in percent, of one run"
         + ("" if fold is None else f" over all folds (these are the tensors of fold `{fold}`)")
         + ". `map` is the mean over classes of average precision, `prevalence` what a random order "
-        "scores; `of1_val` is F1 over all pairs of image and class at the threshold that the "
-        "clients' validation images chose.\n"
+        "scores; `of1_val` is F1 over all pairs of image and class at the threshold chosen on the "
+        "clients' validation images.\n"
     )
     yield "| metric | value |\n|---|---|"
     for name, value in read_metrics(result / METRICS).items():
@@ -204,12 +204,12 @@ def _limits(spec: BackboneSpec, bundle: Bundle) -> Iterator[str]:
         yield f"* The backbone knows {kind.images}; other images are out of its domain."
     if bundle.multilabel is None:
         yield "* It always answers with one of the classes it is given, whatever the image shows."
-        yield "* Probabilities are a softmax over these classes; they were not calibrated."
+        yield "* Probabilities are a softmax over these classes; they are not calibrated."
     else:
         threshold = 100 * (bundle.threshold or 0.5)
-        yield f"* A class is said to be shown above {threshold:g} %, whatever else is; none may be."
-        yield "* Each class has a probability of its own; they do not sum to one."
-    yield "* Averaging alone guarantees no privacy; `privacy` above says whether anything did."
+        yield f"* Classes with a probability above {threshold:g} % are predicted, if there are any."
+        yield "* Each class has its own probability; these do not sum to one."
+    yield "* Averaging alone guarantees no privacy; `privacy` above says whether noise was added."
 
 
 def _licences(bundle: Bundle) -> Iterator[str]:

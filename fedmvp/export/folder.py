@@ -1,8 +1,8 @@
-"""``fedmvp export``: what `write_bundle` writes, with all that another person needs beside it.
+"""``fedmvp export``: the files of `write_bundle`, with everything else that another person needs.
 
-features.safetensors holds the encoded texts, texts.json what they are of; preprocessor_config.json
-is in Hugging Face's form; ``backbone/`` is there where weights ship with this package; README.md is
-the model card. The folder appears whole, in one rename.
+features.safetensors contains the encoded texts, texts.json the texts; preprocessor_config.json is
+in Hugging Face's form; ``backbone/`` is included if its weights ship with this package; README.md
+is the model card. The complete folder appears in one rename.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def export_folder(
     result : Path
         ``results/<setting>/<method>/seed<k>``.
     with_backbone : bool, optional
-        Whether the frozen CLIP is put in; by default if its weights ship with this package.
+        Whether to include the frozen CLIP; by default if its weights ship with this package.
     onnx : bool, default=False
         Add an ONNX graph for the default's classes (`fedmvp.export.onnx`).
     force : bool, default=False
@@ -56,7 +56,7 @@ def export_folder(
     Raises
     ------
     FedMVPError
-        As `write_bundle`; when something stands in the folder's place.
+        As `write_bundle`; when the folder's path is already taken.
     """
     with _replaced(folder, force=force) as place:
         bundle = write_bundle(place, result, fold=fold, default_dataset=default_dataset)
@@ -78,7 +78,7 @@ def export_folder(
 
 
 def _encoded(model: Model, dataset: str) -> dict[str, Tensor]:
-    """Return what the method reads of a dataset's texts, each with its feature [e]."""
+    """Return those of a dataset's texts that the method reads, each with its feature [e]."""
     side = model.image_size_px
     predictor = model.predictor(dataset=dataset)
     predictor.predict(np.zeros((1, side, side, 3), dtype=np.uint8))
@@ -86,7 +86,7 @@ def _encoded(model: Model, dataset: str) -> dict[str, Tensor]:
 
 
 def _is_packaged(spec: BackboneSpec) -> bool:
-    """Tell whether these are weights of this package, which may be passed on (NOTICE)."""
+    """Tell whether these are weights of this package, which may be redistributed (NOTICE)."""
     ours = packaged_file(spec.name, "model.safetensors") is not None
     return ours and spec.pretrained is None
 
@@ -102,7 +102,7 @@ def _write_backbone(folder: Path, source: Path, spec: BackboneSpec, *, packaged:
 
 @contextmanager
 def _replaced(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Give a folder to write to that takes the place of `folder` when all went well.
+    """Yield a folder to write to, which replaces `folder` if no error occurs.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""An exported folder as a repository of a hub; only when its name is given."""
+"""Uploading an exported folder to a hub, if the user names a repository."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
 def check_repository(name: str) -> None:
-    """Refuse what is no repository's name, before anything is written.
+    """Refuse an invalid repository name, before anything is written.
 
     Raises
     ------
     ConfigError
-        With the form it should have.
+        With the form that a name must have.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -30,7 +30,7 @@ def check_repository(name: str) -> None:
 def push(folder: Path, name: str, *, private: bool) -> str:
     """Upload a folder as one commit; return the repository's address.
 
-    The hub is the one of ``HF_ENDPOINT``, the log-in the one of `huggingface_hub`.
+    ``HF_ENDPOINT`` chooses the hub; the login is that of `huggingface_hub`.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """``fedmvp export --onnx``: image tower, PromptFormer and one class list as an ONNX graph.
 
-Its input is an image as the backbone normalises it, its output logits; the bank's features and the
-classifier's are constants inside. onnx.json beside it says how an image is prepared and which class
-each logit is of, and classify.py does so with onnxruntime and Pillow alone.
+Its input is a normalised image, its output logits; the features of the attribute bank and of the
+classifier are constants in it. onnx.json says how to prepare an image and which class each logit
+belongs to; classify.py does all this with only onnxruntime and Pillow.
 
 Shapes: B images (any number), S input size, K classes.
 """
@@ -31,7 +31,7 @@ from fedmvp.prediction.predictor import Predictor
 __all__ = ["OPSET", "onnx_graph", "require_onnx", "write_onnx"]
 
 OPSET = 20
-"""The first that has GELU as an operator."""
+"""The first ONNX operator set that has GELU."""
 _NEEDED = ("onnx", "onnxscript")
 _SCRIPT = Path(__file__).parent / "classify.py.txt"
 
@@ -51,7 +51,7 @@ class _Graph(nn.Module):
 
 
 def require_onnx() -> None:
-    """Raise where the extra is not installed, before anything is computed.
+    """Raise an error if the extra `onnx` is not installed, before anything is computed.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def write_onnx(folder: Path, predictor: Predictor) -> None:
     Raises
     ------
     ConfigError
-        When the extra is not installed, or the method holds what ONNX has no operator for.
+        When the extra is not installed, or ONNX lacks an operator that the method uses.
     """
     spec = predictor.method.backbone.spec
     write_bytes(folder / "model.onnx", onnx_graph(predictor.method, predictor.classes))
@@ -91,7 +91,7 @@ def write_onnx(folder: Path, predictor: Predictor) -> None:
 
 
 def onnx_graph(method: Method, classes: ClassSet) -> bytes:
-    """Return the graph of a method that chooses among `classes`, as it evaluates.
+    """Return the graph of a method in evaluation mode, classifying among `classes`.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def onnx_graph(method: Method, classes: ClassSet) -> bytes:
     backbone = method.backbone
     if backbone.precision != "fp32":
         raise ConfigError(
-            "only fp32 is written as ONNX",
+            "only fp32 can be written as ONNX",
             where="backbone.precision",
             value=backbone.precision,
             hint="train with precision fp32, or export without --onnx",
@@ -111,7 +111,7 @@ def onnx_graph(method: Method, classes: ClassSet) -> bytes:
     images = torch.zeros(2, 3, side, side, device=backbone.device)
     graph = _Graph(method, classes).eval()
     with torch.no_grad(), _as_products(graph), _quiet():
-        graph(images)  # encodes the texts, which are then constants
+        graph(images)  # encodes the texts once, so that they are constants
         try:
             program = torch.onnx.export(
                 graph,
@@ -123,7 +123,7 @@ def onnx_graph(method: Method, classes: ClassSet) -> bytes:
                 opset_version=OPSET,
                 verbose=False,
             )
-        except Exception as error:  # the exporter raises many kinds
+        except Exception as error:  # the exporter raises many kinds of error
             raise ConfigError(
                 f"cannot be written as ONNX ({type(error).__name__}: {one_line(str(error), 100)})",
                 where=f"method {type(method).__name__}",
@@ -139,7 +139,7 @@ def onnx_graph(method: Method, classes: ClassSet) -> bytes:
 
 
 def _forget_source(graph: Any) -> None:
-    """Remove what the exporter notes of our source: paths of this machine, for one."""
+    """Remove what the exporter records about our source, such as paths of this machine."""
     del graph.metadata_props[:]
     for part in (*graph.node, *graph.value_info, *getattr(graph, "initializer", ())):
         del part.metadata_props[:]
@@ -152,7 +152,7 @@ def _forget_source(graph: Any) -> None:
 
 @contextlib.contextmanager
 def _as_products(graph: nn.Module) -> Iterator[None]:
-    """Compute linear maps as matrix products meanwhile: convolutions are for one kind of CPU."""
+    """Within this context, compute linear maps as matrix products, not as convolutions."""
     maps = tuple(LINEAR.values())
     changed: list[Any] = [m for m in graph.modules() if getattr(m, "linear", None) in maps]
     before = [module.linear for module in changed]
@@ -167,7 +167,7 @@ def _as_products(graph: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and the warnings of its own libraries from the terminal."""
+    """Keep the exporter's progress and its libraries' warnings off the terminal."""
     logger = logging.getLogger("onnxscript")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What is done to an image before the image tower sees it, as others read it."""
+"""How an image is prepared for the image tower, in a form that other software reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BICUBIC = 3  # Pillow's number
 
 
 def preprocessing(spec: BackboneSpec) -> dict[str, Any]:
-    """Return what is done to an image, as Hugging Face's ``CLIPImageProcessor`` reads it."""
+    """Return the preparation of an image as Hugging Face's ``CLIPImageProcessor`` reads it."""
     side = spec.vision.image_size
     return {
         "image_processor_type": "CLIPImageProcessor",

@@ -1,11 +1,11 @@
-"""Who runs a cohort: the seam between the round loop and the place clients compute.
+"""What runs a cohort: the interface between the round loop and the place where clients train.
 
-What a client keeps from round to round stays where it computes (`fedmvp.federation.states`): the
+What a client keeps from round to round stays where it trains (`fedmvp.federation.states`): the
 loop says which of its rounds counted, and never sees a momentum or a personal tensor.
 
 The in-process backend trains one client after the other in a shared workspace. Its memory does not
-grow with the number of clients: states are on disk where the run has a folder, and of the data,
-that of the clients trained last is held.
+grow with the number of clients: states are on disk where the run has a folder, and only the data
+of the clients that trained last is kept in memory.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from fedmvp.methods.base import Method
 
 __all__ = ["Backend", "InProcessBackend"]
 
-# Clients whose data is held. It comes back from the caches on disk, so this bounds memory (frozen
-# features, about 1 MB a client on ViT-B/16) and costs a federation of fewer clients nothing.
+# Number of clients whose data is kept in memory. Other clients' data is read again from the caches
+# on disk. This bounds memory (frozen features take about 1 MB a client on ViT-B/16).
 _HELD = 256
 
 
@@ -47,12 +47,12 @@ class Backend(Protocol):
         Parameters
         ----------
         tensors : mapping of str to Tensor
-            The global ones, sent to all.
+            The global tensors, sent to all clients.
         extra : mapping of client to mapping of str to Tensor, optional
-            What single clients are sent beside them.
+            What single clients are sent in addition.
         since : mapping of client to int, optional
-            Each client goes on from the state it had before this round, the one after the last
-            round whose update of it was used; 0 for none. By default `round_index` for all.
+            Each client continues from the state it had before this round, which is the one after
+            its last round whose update was used; 0 if there is none. By default `round_index`.
 
         A client that fails raises, or yields a `Failure` under ``on_client_failure: skip``.
         """
@@ -67,7 +67,7 @@ class InProcessBackend:
     method : Method
         Workspace; overwritten by every client.
     load : callable
-        Maps a client id to its data; called again for a client whose data was let go.
+        Maps a client id to its data; called again for a client whose data was dropped.
     clients : sequence of str
     federation : FederationParams
     seed : int
@@ -106,7 +106,7 @@ class InProcessBackend:
             start, state = self.states.start(client, round_index, since)
             own = (extra or {}).get(client, {})
             result = self.train(client, state, tensors, round_index, learning_rate, own)
-            # A client that failed goes on from what it had: nothing of its attempt is kept.
+            # A client that failed continues from its old state: nothing of its attempt is kept.
             if isinstance(result, ClientUpdate):
                 self.states.keep(client, state, since=start, after=round_index + 1)
             yield result
@@ -120,13 +120,13 @@ class InProcessBackend:
         learning_rate: float,
         extra: Mapping[str, Tensor],
     ) -> ClientUpdate | Failure:
-        """Train one client; `state`, which is changed in place, is of use only after an update.
+        """Train one client; `state` is changed in place, and is valid only after an update.
 
         A client that fails raises, or returns a `Failure` under ``on_client_failure: skip``.
         """
         try:
             data = self._data.pop(client) if client in self._data else self.load(client)
-            self._data[client] = data  # the last entry is the one used last
+            self._data[client] = data  # entries are in order of their last use
             if len(self._data) > _HELD:
                 del self._data[next(iter(self._data))]
             update = train_client(
@@ -141,7 +141,7 @@ class InProcessBackend:
                 round_index=round_index,
                 extra=extra,
             )
-            check_update(update, tensors)  # here, before the state it leaves is kept
+            check_update(update, tensors)  # before its new state is kept
             return update
         except (FedMVPError, RuntimeError, ValueError, OSError) as error:
             if self.federation.on_client_failure != "skip":

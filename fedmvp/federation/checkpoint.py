@@ -1,10 +1,10 @@
 """One atomic checkpoint per round, with everything that affects the rounds to come.
 
-Global tensors, server optimizer, what the method's server keeps, the log so far. What clients keep
-is kept where they compute, by round (`fedmvp.federation.states`): a checkpoint's log says which of
-their rounds counted. Random draws are derived from (seed, purpose, client, round), so
-no generator state is needed. A file's name holds the hash of its content: a truncated or altered
-checkpoint is passed over and the round before it taken.
+It holds the global tensors, the server optimizer's state, what the method's server keeps, and the
+log so far. What clients keep stays where they train, by round (`fedmvp.federation.states`); the
+log in the checkpoint says which of their rounds counted. Random draws are derived from (seed,
+purpose, client, round), so no generator state is needed. A file's name contains the hash of its
+content: a truncated or altered checkpoint is ignored, and the one of the round before is used.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Checkpoint:
     server : dict of str to Tensor
         Server optimizer state.
     rows, failures : list of dict
-        What was logged so far.
+        The log so far.
     method : dict of str to Tensor
         State of the method's server (`fedmvp.methods.server`).
     earlier : dict of int to dict of str to Tensor
-        Global tensors of rounds whose models are kept, by index.
+        Global tensors of the rounds whose models are kept, by round index.
     """
 
     rounds_done: int
@@ -59,14 +59,14 @@ class Checkpoint:
     earlier: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Checkpoint:
-        """Return it with all tensors on `device`; files are read to the CPU."""
+        """Return a copy with all tensors on `device`; files are read to the CPU."""
         tensors, server = _moved(self.tensors, device), _moved(self.server, device)
         method = _moved(self.method, device)
         earlier = {index: _moved(kept, device) for index, kept in self.earlier.items()}
         return replace(self, tensors=tensors, server=server, method=method, earlier=earlier)
 
     def to_bytes(self) -> bytes:
-        """Serialise to one safetensors file; the log travels in a JSON tensor of bytes."""
+        """Serialise to one safetensors file; the log is JSON in a tensor of bytes."""
         meta = {
             "rounds_done": self.rounds_done,
             "rows": self.rows,
@@ -115,26 +115,26 @@ def _part(flat: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 class CheckpointFolder:
-    """Git-ignored scratch of one federation, or of a run's; the newest two rounds are kept."""
+    """Git-ignored scratch folder of a federation or a run; the newest two checkpoints are kept."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @contextlib.contextmanager
     def held(self, rounds: int | None = None, patience_s: float = 10.0) -> Iterator[None]:
-        """Keep every other process out meanwhile; the system frees what a killed one held.
+        """Within this context, keep other processes out; a killed process's lock is released.
 
         Parameters
         ----------
         rounds : int, optional
-            Of all folds; with it the error says how long to wait.
+            Rounds of all folds; with it the error says how long the other process will take.
         patience_s : float, default=10.0
-            How long to wait for one that may be ending, in seconds.
+            How long to wait for a process that may be ending, in seconds.
 
         Raises
         ------
         CheckpointError
-            When another process trains the same run.
+            When another process is training the same run.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         path = self.path.with_name(f"{self.path.name}.lock")
@@ -167,7 +167,7 @@ class CheckpointFolder:
         return sorted(self.path.glob("round-*.safetensors"))
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint atomically, then forget all but the newest two.
+        """Write a checkpoint atomically, then delete all but the newest two.
 
         Raises
         ------
@@ -182,9 +182,9 @@ class CheckpointFolder:
                 old.unlink()
 
     def newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole, or None."""
+        """Return the newest undamaged checkpoint, or None."""
         for path in reversed(self._files()):
-            with contextlib.suppress(Exception):  # damaged bytes raise many kinds
+            with contextlib.suppress(Exception):  # damaged bytes raise many kinds of error
                 content = path.read_bytes()
                 if sha256_bytes(content)[:16] == path.stem.rsplit("-", 1)[-1]:
                     return Checkpoint.from_bytes(content)

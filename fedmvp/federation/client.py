@@ -1,6 +1,6 @@
 """One client's local training: the tensors it downloads, its batches, the update it sends.
 
-Shapes: B images of a batch, N images of a client, e joint embedding.
+Shapes: B images of a batch, N images of a client, V views of an image, e joint embedding.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["ClientData", "ClientState", "ClientUpdate", "load_tensors", "train_c
 
 
 class ClientData:
-    """The training images of one client and what is computed of them once.
+    """The training images of one client, and the frozen features computed once for them.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ class ClientData:
     images : ndarray of shape [N, gS, gS, 3], uint8
         May be memory-mapped; g is the head's grid.
     labels : ndarray of int, shape [N] or [N, K]
-        Positions in `classes`; or, of many labels, 1 (shown), 0 and -1 (unknown).
+        Positions in `classes`; with many labels, 1 (shown), 0 (not shown) or -1 (unknown).
     classes : ClassSet
         The client's own classes.
     chunk : int
-        Images per forward of the frozen tower.
+        Images per forward pass of the frozen tower.
     key : str, optional
         Hash of what determines the images' pixels; with it, frozen features are kept on disk and
         shared by all seeds.
     head : Head, optional
-        Says what the backbone sees of an image; by default all of it. Rows of frozen features are
-        those of views.
+        Divides an image into the views the backbone sees; by default one view, the whole image.
+        Frozen features have a row per view.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ClientData:
         seen = self.head.rows(index)
 
         def frozen(flips: Tensor) -> Tensor:
-            # Where nothing is mirrored, one entry stands for all: views may be tokens of an image.
+            # Where nothing is mirrored, one entry serves for all: views may be tokens of an image.
             chosen = flips if bool(flips.any()) else flips[:1]
             mask = chosen.to(index.device)[:, None]
             if not self.backbone.shortcuts.frozen_views:
@@ -122,7 +122,7 @@ class ClientState:
     momentum : dict of str to Tensor
         Kept only under ``client_state: persistent``.
     personal : dict of str to Tensor
-        Tensors of its own model (personalised methods; `Method.kept`).
+        The client's own tensors (personalised methods; `Method.kept`).
     """
 
     phase: str
@@ -132,7 +132,7 @@ class ClientState:
 
 @dataclass(frozen=True)
 class ClientUpdate:
-    """What one client sends after a round, and what is logged of it.
+    """What one client sends after a round, and what is logged about it.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class ClientUpdate:
     phase : str
         The phase it trained in.
     metrics : mapping of str to float
-        Means over all its images of the round.
+        Means over all images it trained on in the round.
     """
 
     client: str
@@ -155,7 +155,7 @@ class ClientUpdate:
 
     @property
     def bytes_up(self) -> int:
-        """Bytes of the tensors as they travel, fp32."""
+        """Size in bytes of the tensors as sent, in fp32."""
         return sum(tensor.numel() * 4 for tensor in self.tensors.values())
 
 
@@ -187,7 +187,7 @@ def train_client(
     Parameters
     ----------
     extra : mapping of str to Tensor, optional
-        What this client alone is sent (`MethodServer.download`).
+        What is sent to this client alone (`MethodServer.download`).
 
     Raises
     ------
@@ -201,7 +201,7 @@ def train_client(
         state.momentum = {}
     names = method.trainable(phase)
     own = method.tensors()
-    # FedProx pulls to the global model; personal tensors have no part in it.
+    # FedProx pulls towards the global model, of which personal tensors are no part.
     shared = [name for name in names if name in method.communicated(phase)]
     anchor = {name: own[name].detach().clone() for name in shared} if _proximal(federation) else {}
     optimizer = partial(
@@ -283,7 +283,7 @@ def _optimizer_step(
         for name, gradient in zip(names, gradients, strict=True)
         if gradient is not None and name in step
     }
-    if not chosen:  # a client that switches before its step, into a phase of other tensors
+    if not chosen:  # the client changed phase before this step
         return
     with torch.no_grad():
         for name in chosen.keys() & anchor.keys():

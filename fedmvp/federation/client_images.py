@@ -1,4 +1,4 @@
-"""The training images of a client, with what its annotators said of them."""
+"""The training images of a client, with the labels its annotators gave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def client_data(
     Parameters
     ----------
     head : Head, optional
-        Of the method that trains; by default an image has one view and one class.
+        The training method's head; by default an image has one view and one class.
     """
     classes = banks.select(client.dataset, client.domain, client.classes)
     images, labels = load_images(client.dataset, client.train, classes.names)

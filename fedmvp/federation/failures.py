@@ -1,6 +1,7 @@
 """The record of a client that gave no usable update.
 
-The record is an output, so it holds nothing of this machine: no absolute path, no memory address.
+The record is an output, so it contains nothing specific to this machine: no absolute path and no
+memory address.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["Failure"]
 
-# The path of a file or folder, and what Python prints of an object without a name.
+# The path of a file or folder; the address Python prints for an object without a name.
 _ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":;,()\[\]]+/)*(?=[^\s/'\":;,()\[\]])")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
@@ -25,7 +26,7 @@ class Failure:
     Parameters
     ----------
     error : str
-        Kind and message of the error; paths are cut to their last part.
+        Class and message of the error; paths are cut to their last part.
     trace : str
         ``file:line in function`` of every frame, outermost first.
     """
@@ -45,7 +46,7 @@ class Failure:
 
 
 def _message(error: BaseException) -> str:
-    """Return the message of an error; an OSError's says the whole path of its files."""
+    """Return the message of an error; that of an OSError names its files by full path."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     files = [
@@ -59,8 +60,8 @@ def _message(error: BaseException) -> str:
 def _portable(text: str) -> str:
     """Return `text` without absolute paths and addresses.
 
-    Folders known to lead to our files go first: their names may hold spaces, which no pattern can
-    tell from the end of a path.
+    Known folders are removed first: their names may contain spaces, which no pattern can tell
+    from the end of a path.
     """
     for folder in sorted({str(Path.cwd()), str(Path.home())}, key=len, reverse=True):
         if len(folder) > 1:

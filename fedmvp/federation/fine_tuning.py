@@ -24,10 +24,10 @@ def fine_tune(
     epochs: int,
     seed: int,
 ) -> None:
-    """Leave `method` as the client's model after `epochs` passes, with nothing averaged.
+    """Turn `method` into the client's model after `epochs` more passes, with nothing averaged.
 
-    The method's own federation section holds, with its undiminished learning rate, a fresh
-    optimizer and no pull to the global model. Draws are those of the round after the last.
+    The method's own federation section applies, with its initial learning rate, a fresh
+    optimizer and no FedProx term. Random draws are those of the round after the last.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Where the two numbers of a multi-label head start (docs/multilabel.md#head).
+"""Initial values of a multi-label head's two numbers (docs/multilabel.md#head).
 
-Each client sends four sums once: of the cosines the untrained method gives its images, of the
-labels it knows to be positive, and their counts. The server needs nothing else, so this works
-under secure aggregation, too.
+Each client sends four sums once: the sum of the cosines the untrained method gives its images and
+their number, the number of labels it knows to be positive, and the number of labels it knows. The
+server needs nothing else, so this works under secure aggregation, too.
 
 Shapes: B images, K classes.
 """
@@ -29,21 +29,21 @@ from fedmvp.partition.model import Client
 __all__ = ["HeadSums", "client_sums", "start_head", "start_with"]
 
 _IMAGES, _BATCH = 32, 16
-"""Images of a client whose cosines are summed, and how many go through together."""
+"""How many images of a client are used for the sums, and how many are processed at once."""
 
 
 @dataclass(frozen=True)
 class HeadSums:
-    """What a client sends; sums of them are those of all clients.
+    """What a client sends; the server adds them up over clients.
 
     Parameters
     ----------
     similarity : float
         Sum of pooled cosines over images and classes.
     compared : int
-        Of how many cosines.
+        Number of these cosines.
     positive, known : int
-        Pairs of image and class that are known to be shown, and known at all.
+        Pairs of image and class known to be positive; pairs whose label is known at all.
     """
 
     similarity: float = 0.0
@@ -52,7 +52,7 @@ class HeadSums:
     known: int = 0
 
     def __add__(self, other: HeadSums) -> HeadSums:
-        """Return the sums of both together."""
+        """Return the sums over both."""
         return HeadSums(
             self.similarity + other.similarity,
             self.compared + other.compared,
@@ -64,12 +64,12 @@ class HeadSums:
 def start_head(
     method: Method, clients: Sequence[Client], banks: Banks, load_images: LoadImages
 ) -> None:
-    """Set the head's b from the clients' label prior and mean cosine; nothing for one class.
+    """Set the head's b from the clients' label prior and mean cosine; a single-label head has none.
 
     Raises
     ------
     DataError
-        When no client knows of a positive label, or of a negative one.
+        When no client knows a positive label, or none knows a negative one.
     """
     if not isinstance(method.head, MultiLabelHead):
         return
@@ -90,7 +90,7 @@ def start_with(method: Method, sums: HeadSums) -> None:
     assert isinstance(method.head, MultiLabelHead)
     if not 0 < sums.positive < sums.known:
         raise DataError(
-            "the clients know of no positive label, or of no negative one",
+            "the clients know no positive label, or no negative one",
             where="partition",
             value=f"{sums.positive} positive of {sums.known} known",
             hint="lower `missing` or raise `known` of partition.annotations",
@@ -99,7 +99,7 @@ def start_with(method: Method, sums: HeadSums) -> None:
 
 
 def client_sums(method: Method, data: ClientData) -> HeadSums:
-    """Return a client's sums, by the method's tensors as they are."""
+    """Return a client's sums, computed with the method's present tensors."""
     head = method.head
     assert isinstance(head, MultiLabelHead)
     method.enter(None)

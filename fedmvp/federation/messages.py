@@ -1,4 +1,4 @@
-"""What a server and its sites say to each other; `fedmvp.federation.wire` makes bytes of it."""
+"""The messages between a server and its sites; `fedmvp.federation.wire` turns them into bytes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 Metric = Literal["loss", "loss_ce", "loss_con", "accuracy", "of1"]
-"""What may be said of a client's training: a column of rounds.csv."""
+"""Metrics of a client's training that may be sent; each is a column of rounds.csv."""
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 UNKNOWN_ROUND = -1
-"""Of a failure to read the job itself."""
+"""Round index of a failure to read the job itself."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=4000)]
@@ -52,7 +52,7 @@ class Message:
 
 @dataclasses.dataclass(frozen=True)
 class DescribeJob(Message):
-    """Asks a site what it would train with."""
+    """Asks a site for its plan, software and weights, as hashes."""
 
     KIND: ClassVar[str] = "describe"
     run: Name
@@ -62,7 +62,7 @@ class DescribeJob(Message):
 
 @dataclasses.dataclass(frozen=True)
 class StartJob(Message):
-    """Asks for the sums that a head of many labels starts from, before the first round."""
+    """Asks for the sums that a multi-label head starts from, before the first round."""
 
     KIND: ClassVar[str] = "start"
     run: Name
@@ -79,9 +79,9 @@ class TrainJob(Message):
     run : str
         Name of the federation, under which the site keeps its states.
     since : int
-        The client goes on from the state it had before this round (`Backend.run`).
+        The client continues from the state it had before this round (`Backend.run`).
     tensors, extra : mapping of str to Tensor
-        The global tensors, and what this client alone is sent.
+        The global tensors, and what is sent to this client alone.
     """
 
     KIND: ClassVar[str] = "train"
@@ -110,7 +110,7 @@ class EvaluateJob(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Description(Message):
-    """What a site would train with: `fedmvp.federation.plan.describe`."""
+    """A site's plan, software and weights, as hashes: `fedmvp.federation.plan.describe`."""
 
     KIND: ClassVar[str] = "description"
     client: Name
@@ -133,7 +133,7 @@ class StartReply(Message):
 
 @dataclasses.dataclass(frozen=True)
 class TrainReply(Message):
-    """A client's update, and of its metrics those that the site lets out."""
+    """A client's update, and those of its metrics that the site releases."""
 
     KIND: ClassVar[str] = "update"
     GROUPS: ClassVar[tuple[str, ...]] = ("tensors",)
@@ -150,14 +150,14 @@ class TrainReply(Message):
 class EvaluateReply(Message):
     """Counts by group of images: group → what is counted → a number per threshold.
 
-    One label per image has one number each of ``right`` and ``total``. Many labels have as many
-    ``true_positives``, ``false_positives`` and ``false_negatives`` as thresholds, and one number of
-    images, ``total``.
+    With one label per image, ``right`` and ``total`` have one number each. With many labels,
+    ``true_positives``, ``false_positives`` and ``false_negatives`` have one number for each
+    threshold, and ``total``, the number of images, has one.
 
     Parameters
     ----------
     withheld : list of str
-        Groups the site keeps to itself.
+        Groups whose counts the site does not release.
     """
 
     KIND: ClassVar[str] = "counts"
@@ -169,7 +169,7 @@ class EvaluateReply(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Refusal(Message):
-    """A site's failure, without a word of its own: see `fedmvp.federation.site_errors`."""
+    """A site's failure, without any text of the site: see `fedmvp.federation.site_errors`."""
 
     KIND: ClassVar[str] = "failure"
     client: Name

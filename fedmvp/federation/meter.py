@@ -1,4 +1,4 @@
-"""What a client measures while it trains: losses and recognition, weighted by images."""
+"""What a client measures while it trains: losses and accuracy, weighted by images."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Meter:
         Parameters
         ----------
         quality : mapping of str to Tensor
-            Scalars: how well the batch was recognised (`Head.quality`).
+            Scalars that say how well the batch was classified (`Head.quality`).
         """
         values = {"loss": loss.total, **loss.parts, **quality}
-        # Read together: each reading makes a GPU's host wait until all is computed.
+        # Read all at once: each read makes the host wait until the GPU has finished.
         read = torch.stack([value.detach().double() for value in values.values()]).cpu().tolist()
         numbers: dict[str, float] = dict(zip(values, read, strict=True))
         for name, number in numbers.items():
@@ -44,7 +44,7 @@ class Meter:
         return self.last
 
     def local(self) -> RoundLosses:
-        """Return the losses phase decisions are made on."""
+        """Return the losses that decide about the client's phase."""
         return RoundLosses(self.first_epoch[0] / max(self.first_epoch[1], 1), self.last)
 
     def means(self) -> dict[str, float]:

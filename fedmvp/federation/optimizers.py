@@ -1,9 +1,9 @@
 """Client optimizers: one step on some tensors, with a state that can be saved.
 
-Functions over torch's functional optimizers: the state of a client has to survive from round to
-round under ``client_state: persistent``, and holding tensors by name is all there is to keep.
-Fused, a step is one kernel for all tensors; under ``FEDMVP_PLAIN=fused_steps`` torch takes it
-tensor by tensor.
+These are functions over torch's functional optimizers: the state of a client has to survive from
+round to round under ``client_state: persistent``, and so it is a plain mapping of tensors by name.
+A fused step is one kernel for all tensors; with ``FEDMVP_PLAIN=fused_steps`` torch steps tensor by
+tensor.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _adam(
 def _aligned(
     tensors: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Return weights and gradients in one memory layout: fused kernels go through plain memory.
+    """Return weights and gradients in one memory layout, which fused kernels require.
 
     What `torch.autograd.grad` returns may be a transposed view.
     """

@@ -1,4 +1,4 @@
-"""Which tensors a client starts a round with, and which of its state is kept after it."""
+"""Which tensors a client starts a round with, and which part of its state is kept after it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def starting_tensors(
     personal: Mapping[str, Tensor],
     extra: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Return the global tensors, with the client's own and what it alone was sent in their place.
+    """Return the global tensors, replaced by the client's own and by `extra` where these exist.
 
-    A tensor of its own that it downloads in this phase was kept for evaluation only: it starts at
-    the downloaded one.
+    A client's own tensor that is also downloaded in this phase was kept for evaluation only: the
+    client starts with the downloaded one.
     """
     received = set(method.downloaded(phase))
     own = {name: tensor for name, tensor in personal.items() if name not in received}
@@ -31,7 +31,7 @@ def starting_tensors(
 
 @torch.no_grad()
 def rearrange(method: Method, momentum: dict[str, Tensor], places: Mapping[str, str]) -> None:
-    """Give each tensor the value, and the optimizer state, of the one `places` names for it.
+    """Give each tensor the value and the optimizer state of the tensor that `places` names for it.
 
     See `Method.rearranged`.
     """
@@ -52,7 +52,7 @@ def forget_frozen(momentum: dict[str, Tensor], trained: Sequence[str]) -> None:
     """Drop the optimizer state of tensors that the client's next phase no longer trains.
 
     Frozen tensors take no step (docs/method.md#defect-frozen-tensors); their buffers would only
-    travel from checkpoint to checkpoint: 38 MB per client for FedMVP on ViT-B/16.
+    be copied from state to state: 38 MB per client for FedMVP on ViT-B/16.
     """
     for key in [key for key in momentum if key.split("/")[0] not in trained]:
         del momentum[key]

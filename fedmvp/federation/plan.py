@@ -1,7 +1,7 @@
-"""What a server and its sites agree on before anybody trains: one file, of which each holds a copy.
+"""What a server and its sites agree on before training: one file; each of them has a copy.
 
-A site builds its method from its own copy and never from a message, so a server cannot have it
-train anything else. That the copies are the same is seen by hashes, field by field.
+A site builds its method from its own copy and never from a message, so a server cannot make it
+train anything else. Hashes, field by field, show whether the copies are the same.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ __all__ = [
 
 
 class PlanBackbone(Section):
-    """The frozen CLIP that everybody has."""
+    """The frozen CLIP that the server and all sites use."""
 
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of weights.safetensors.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of weights.safetensors.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="As `backbone.precision` of params.yaml."
     )
@@ -56,7 +56,7 @@ class Plan(Section):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
-        description="Of the run: states and checkpoints are kept under it.",
+        description="Name of the federation; states and checkpoints are kept under it.",
     )
     method: str = Field(min_length=1, description="`fedmvp methods` lists them.")
     section: dict[str, Any] = Field(
@@ -65,17 +65,20 @@ class Plan(Section):
     federation: FederationParams = Field(
         description="The section `federation` of params.yaml, whole."
     )
-    seed: int = Field(ge=0, description="Of initial tensors, cohorts, batches and views.")
-    clients: tuple[str, ...] = Field(min_length=1, description="The sites, in the order of sums.")
+    seed: int = Field(ge=0, description="Seed of initial tensors, cohorts, batches and views.")
+    clients: tuple[str, ...] = Field(
+        min_length=1, description="The sites, in the order in which their updates are added."
+    )
     backbone: PlanBackbone = Field(description="Its section is below.")
     multilabel: MultiLabelParams | None = Field(
         default=None,
         description="The section `multilabel` of params.yaml, whole, where images show many "
-        "classes; null: one.",
+        "classes; null where they show one.",
     )
     forwards_updates: bool = Field(
         default=False,
-        description="Whether sites agree to be sent what single other sites learned, as it is.",
+        description="Whether sites agree that single sites' updates are sent to other sites as "
+        "they are.",
     )
 
     @model_validator(mode="after")
@@ -83,7 +86,7 @@ class Plan(Section):
         if len(set(self.clients)) != len(self.clients):
             raise ValueError("clients names a site twice")
         if not all(self.clients):
-            raise ValueError("clients holds an empty name")
+            raise ValueError("clients contains an empty name")
         return self
 
     def params(self) -> MethodParams:
@@ -97,11 +100,11 @@ class Plan(Section):
         return method_params(self.method, self.section)
 
     def resolved(self) -> FederationParams:
-        """Return the federation section with the method's overrides."""
+        """Return the federation section, overridden by the method's own."""
         return resolved_federation(self.method, self.params(), self.federation)
 
     def create(self, backbone: Backbone) -> Method:
-        """Return the method with its initial tensors, the same for everybody."""
+        """Return the method with its initial tensors, the same at the server and every site."""
         return build_method(self.method, backbone, self.params(), self.seed, self.multilabel)
 
 
@@ -115,7 +118,7 @@ def load_plan(path: Path) -> Plan:
     ConfigError
         Naming the entry that is wrong.
     """
-    return parse_section(Plan, read_json(path, "take the start-up kit anew"), str(path))
+    return parse_section(Plan, read_json(path, "copy it from the start-up kit again"), str(path))
 
 
 def save_plan(path: Path, plan: Plan) -> None:
@@ -124,14 +127,14 @@ def save_plan(path: Path, plan: Plan) -> None:
 
 
 def require_possible(plan: Plan) -> None:
-    """Refuse what a federation of sites cannot do, before a site is asked.
+    """Refuse what a federation of sites cannot do, before any site is asked.
 
-    It goes by what a method declares, so a new method needs no entry here.
+    The check uses what a method declares, so a new method needs no entry here.
 
     Raises
     ------
     ConfigError
-        Saying which rule or method, and why.
+        Naming the rule or method, and the reason.
     """
     method, where = load_method(plan.method), f"plan {plan.name}: method"
     if not method.trained:
@@ -143,7 +146,7 @@ def require_possible(plan: Plan) -> None:
         )
     if method.forwards_updates and not plan.forwards_updates:
         raise ConfigError(
-            "sends what one site learned to other sites as it is, and not averages alone",
+            "sends single sites' updates to other sites as they are, not only averages",
             where=where,
             value=plan.method,
             hint="set forwards_updates: true if every site agrees, or choose another method",
@@ -153,7 +156,7 @@ def require_possible(plan: Plan) -> None:
         require_head(plan.method, plan.multilabel)
         if federation.privacy is not None:
             raise ConfigError(
-                "images of many labels start from sums that sites send without noise",
+                "images of many labels need sums at the start, which sites send without noise",
                 where=f"plan {plan.name}: federation.privacy",
                 hint="set privacy: null, or train on images of one class each",
             )
@@ -168,12 +171,12 @@ def require_possible(plan: Plan) -> None:
 
 
 def describe(plan: Plan, backbone_sha256: str) -> dict[str, str]:
-    """Return what must be the same everywhere: a version, and hashes of the rest.
+    """Return what must be the same at the server and every site: versions and hashes.
 
     Parameters
     ----------
     backbone_sha256 : str
-        Of the weights this side has (``BackboneSpec.tower_sha256``).
+        Hash of the weights on this side (``BackboneSpec.tower_sha256``).
     """
     section = plan.params().resolved()
     return {
@@ -191,7 +194,7 @@ def describe(plan: Plan, backbone_sha256: str) -> dict[str, str]:
 
 
 def require_agreement(ours: Mapping[str, str], theirs: Mapping[str, str], client: str) -> None:
-    """Refuse a site that would train with something else.
+    """Refuse a site whose plan, software or weights differ.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The backend whose clients are sites: jobs and replies as bytes, whatever engine carries them.
 
-What a site sends is checked here as if nobody had before: its length, what it says it is, names,
-shapes, formats and values, and that it is the client the engine says it is.
+Whatever a site sends is checked here, without relying on its own checks: length, kind, names,
+shapes, formats and values, and that the client named in it is the one the engine names as sender.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class RemoteBackend:
     Parameters
     ----------
     method : Method
-        Whose tensors travel; no client's data or classes are here.
+        The method whose tensors are sent; it has no client's data or classes.
     send : callable
         See `Send`.
     deadline_s : float
-        Seconds a round waits for its replies.
+        How many seconds a round waits for its replies.
     stop : callable
         Called while waiting; may raise.
     clock : callable
-        Seconds of a clock that does not go back.
+        Returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class RemoteBackend:
         self._replies = Replies(reply_limit(self.shapes), stop, clock)
 
     def deliver(self, client: str, content: bytes) -> None:
-        """Take a reply; `client` is who sent it, by the engine's word."""
+        """Take a reply; `client` is its sender according to the engine."""
         self._replies.put(client, content)
 
     def lost(self, client: str, reason: str) -> None:
-        """Take note that a client will not answer."""
+        """Note that a client will not answer."""
         self._replies.put(client, Lost(reason))
 
     def run(
@@ -142,19 +142,19 @@ class RemoteBackend:
     def describe(
         self, ours: Mapping[str, str], clients: Sequence[str]
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """Ask sites what they would train with.
+        """Ask sites for hashes of their plan, software and weights, and compare them with ours.
 
         Parameters
         ----------
         ours : mapping of str to str
-            `fedmvp.federation.plan.describe` of this side.
+            The server's own `fedmvp.federation.plan.describe`.
 
         Returns
         -------
         silent : dict of str to str
-            Why, for each site that gave no answer.
+            The reason for each site that did not answer.
         differing : dict of str to str
-            One line for each site that would train with something else, naming the first field.
+            For each site that differs, one line naming the first field that does.
         """
         jobs = {client: DescribeJob(self.plan.name, client, 0) for client in clients}
         silent, differing = {}, {}
@@ -169,7 +169,7 @@ class RemoteBackend:
         return silent, differing
 
     def head_sums(self, clients: Sequence[str]) -> HeadSums:
-        """Ask sites for what a head of many labels starts from, and add it up.
+        """Ask sites for the sums that a multi-label head starts from, and add them up.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class RemoteBackend:
             if isinstance(reply, Failure):
                 why = f"site {client}: {reply.error}"
             elif reply.positive > reply.known or abs(reply.similarity) > 2 * reply.compared:
-                why = f"site {client}: its sums are not possible"
+                why = f"site {client}: its sums are impossible"
             else:
                 total += HeadSums(reply.similarity, reply.compared, reply.positive, reply.known)
                 counted += 1
@@ -198,7 +198,7 @@ class RemoteBackend:
     def evaluate(
         self, tensors: Mapping[str, Tensor], clients: Sequence[str], since: Mapping[str, int]
     ) -> SiteCounts:
-        """Return what the sites count with these global tensors, and their own personal ones."""
+        """Return the sites' counts with these global tensors and their own personal ones."""
         index = self.federation.rounds
         jobs = {
             client: EvaluateJob(self.plan.name, client, index, since.get(client, 0), tensors)
@@ -222,12 +222,12 @@ class RemoteBackend:
             except MessageError as error:
                 return Failure.of(client, round_index, error)
             if reply.client != client:
-                return Failure(client, round_index, f"{where}: is of another client", "")
+                return Failure(client, round_index, f"{where}: names another client", "")
             if isinstance(reply, Refusal) and reply.round_index in (round_index, UNKNOWN_ROUND):
                 return Failure(client, round_index, reply.error, reply.trace)
             if isinstance(reply, kind) and reply.round_index == round_index:
                 return reply
-            return None  # to an earlier question, too late
+            return None  # a late reply to an earlier request
 
         self.send({client: encode(job) for client, job in jobs.items()})
         answers: Iterator[tuple[str, _Kind | Failure | Lost]] = self._replies.collect(
@@ -242,7 +242,7 @@ class RemoteBackend:
     def _update(
         self, reply: TrainReply | Failure, tensors: Mapping[str, Tensor], device: torch.device
     ) -> ClientUpdate | Failure:
-        """Return a reply as the update it is, if it is one."""
+        """Return a reply as an update, if it is one that can be used."""
         if isinstance(reply, Failure):
             return reply
         update = ClientUpdate(
@@ -256,7 +256,7 @@ class RemoteBackend:
         check_update(update, tensors)
         if reply.phase not in self.method.phases:
             raise ClientFailure(
-                "is of a phase the method does not have",
+                "names a phase the method does not have",
                 where=f"update of client {reply.client}",
                 value=reply.phase,
                 hint=f"known: {', '.join(self.method.phases)}",

@@ -1,7 +1,7 @@
-"""Replies of far clients, as they come in, and the deadline after which nobody waits for one.
+"""Replies of remote clients as they come in, and the deadline after which they are not awaited.
 
-Threads of an engine put them in; one loop takes them out, in the order it asked for. What comes
-twice, too late or from nobody who was asked is dropped.
+Threads of an engine put them in; one loop takes them out, in the order in which it asked. A reply
+that comes twice, too late or from a client that was not asked is dropped.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Replies:
     Parameters
     ----------
     limit : int
-        Bytes of a reply; a longer one is not kept.
+        Most bytes of a reply; a longer one is not kept.
     stop : callable
-        Called some five times a second while waiting; may raise.
+        Called about five times a second while waiting; may raise.
     clock : callable
-        Seconds of a clock that does not go back.
+        Returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Replies:
         self._queue: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
 
     def put(self, client: str, content: bytes | Lost) -> None:
-        """Take a client's reply, or the news that it gives none; from any thread."""
+        """Take a client's reply, or the reason why there is none; may be called from any thread."""
         if isinstance(content, bytes) and len(content) > self.limit:
             content = Lost(f"its reply has {len(content):,} bytes, more than {self.limit:,}")
         self._queue.put(_Arrival(client, content, self.clock()))
@@ -74,9 +74,9 @@ class Replies:
         Parameters
         ----------
         deadline_s : float
-            Seconds for all together, from when the first is asked for.
+            Seconds for all replies together, from the start of the iteration.
         read : callable
-            Makes of a client and its bytes what is yielded; None for a reply to another question.
+            Turns a client and its bytes into what is yielded; None for a reply to another request.
         """
         end = self.clock() + deadline_s
         found: dict[str, _T | Lost] = {}

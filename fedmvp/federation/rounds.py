@@ -1,7 +1,7 @@
 """The round loop: select a cohort, run it, aggregate, log, checkpoint.
 
-It knows neither the method nor where clients run; it resumes from the newest whole checkpoint, and
-a resumed run ends in the same bytes as an uninterrupted one.
+It knows neither the method nor where clients train. It resumes from the newest undamaged
+checkpoint, and a resumed run gives the same bytes as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RoundReport:
 
 @dataclass(frozen=True)
 class FederationResult:
-    """What is evaluated of the global tensors after the last round, and the log.
+    """The global tensors that are evaluated after the last round, and the log.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class FederationResult:
     failures : list of dict
         Clients that gave no usable update: client, round_index, error, trace.
     earlier : dict of int to dict of str to Tensor
-        What is evaluated of the rounds before the last that ``federation.kept_rounds`` asks for.
+        The tensors evaluated after the earlier rounds that ``federation.kept_rounds`` asks for.
     """
 
     tensors: dict[str, Tensor]
@@ -74,9 +74,10 @@ def run_federation(
     Parameters
     ----------
     server : MethodServer, optional
-        What the method needs of the server; nothing by default.
+        The method's server-side part; by default it does nothing.
     noise_seed : int, optional
-        Of the noise of differential privacy, for a server whose clients know `seed`.
+        Seed of the differential-privacy noise, for a server whose clients know `seed`; by default
+        `seed`.
 
     Raises
     ------
@@ -123,9 +124,9 @@ def run_federation(
 
 
 def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> Checkpoint:
-    """Return the newest checkpoint, or the start.
+    """Return the newest checkpoint, or the initial state.
 
-    Files hold tensors sorted by name and on the CPU; sums over tensors want the method's order.
+    Files hold tensors sorted by name and on the CPU; sums over tensors need the method's order.
     """
     found = checkpoints.newest() if checkpoints else None
     if found is None:
@@ -136,7 +137,7 @@ def _begin(initial: dict[str, Tensor], checkpoints: CheckpointFolder | None) -> 
 
 
 class _Collected:
-    """Passes usable updates on to the aggregation, logging each as it comes."""
+    """Passes usable updates on to the aggregation, and logs each as it arrives."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ def learning_rate(schedule: str, base: float, round_index: int, rounds: int) -> 
     ----------
     schedule : {"cosine", "constant"}
         Cosine falls to 0 over `rounds`, one step per server round: every client of a round uses
-        the same rate, whatever its participation (docs/method.md#defect-learning-rate).
+        the same rate, however often it took part (docs/method.md#defect-learning-rate).
     round_index : int
         From 0.
 

@@ -1,7 +1,7 @@
-"""A site: its own images, its own states, and its own say in what leaves.
+"""A site: its images, its client's states, and its own decision about what it sends.
 
-It answers every job, with what was asked for or with a `Failure`; details of an error go to the
-site's own log alone. Its limits come from site.yaml and its copy of the plan, never from a message.
+It answers every job, with what was asked for or with a `Failure`; details of an error go only to
+the site's own log. Its limits come from site.yaml and its copy of the plan, never from a message.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Site:
     Parameters
     ----------
     states : Path
-        The site's folder of what it keeps from round to round, of all federations.
+        The site's folder for what it keeps from round to round, for all federations.
     log : callable
-        Given texts that must stay at the site.
+        Called with texts that must stay at the site.
     """
 
     config: SiteConfig
@@ -71,7 +71,7 @@ class Site:
         self.initial = {name: t.detach().clone() for name, t in self.method.tensors().items()}
         self.shapes = shapes_of(self.initial)
         self.data = SiteData(self.config, self.backbone, self.plan.seed, self.method.head)
-        # A client that fails raises: what is told of it is decided here.
+        # A client that fails raises an error: this class decides what the server learns of it.
         params = self.plan.resolved().model_copy(update={"on_client_failure": "fail"})
         self.kept = StateFolder(
             self.states / self.plan.name, self.method.first_phase, self.backbone.device
@@ -98,12 +98,12 @@ class Site:
         Raises
         ------
         FedMVPError
-            When the plan is not possible or not of this site, or its files are not as declared.
+            When the plan is impossible or does not name this site, or a file is not as declared.
         """
         require_possible(plan)
         if config.client not in plan.clients:
             raise ConfigError(
-                "is no site of this federation",
+                "is not a site of this federation",
                 where="site.yaml: client",
                 value=config.client,
                 hint=f"known: {', '.join(plan.clients)}",
@@ -117,23 +117,23 @@ class Site:
         )
         if backbone.spec.tower_sha256 != wanted.sha256:
             raise ConfigError(
-                f"is another CLIP model than the federation's, {wanted.sha256[:12]}…",
+                f"is not the federation's CLIP model, {wanted.sha256[:12]}…",
                 where="site.yaml: backbone",
                 value=backbone.spec.tower_sha256,
                 hint="give the site the weights of this CLIP model",
             )
         site = cls(config, plan, backbone, states, log)
-        _ = site.data.client, site.data.bank  # what is wrong with them is said now
+        _ = site.data.client, site.data.bank  # errors in them show now
         return site
 
     def handle(self, content: bytes) -> bytes:
-        """Answer any message; what it cannot answer, with a failure."""
+        """Answer any message; one that it cannot answer, with a failure."""
         client = self.config.client
         try:
             job = decode(
                 content, _JOBS, self.shapes, limit=job_limit(self.shapes), where="message to site"
             )
-        except Exception as error:  # bytes of a stranger raise many kinds
+        except Exception as error:  # untrusted bytes raise many kinds of error
             return _refusal(self._failed(UNKNOWN_ROUND, error))
         if isinstance(job, DescribeJob):
             return encode(Description(client, job.round_index, self.describe()))
@@ -149,13 +149,13 @@ class Site:
         return describe(self.plan, self.backbone.spec.tower_sha256)
 
     def start(self, job: StartJob) -> StartReply | Failure:
-        """Return the four sums that a head of many labels starts from."""
+        """Return the four sums that a multi-label head starts from."""
         client = self.config.client
         try:
             self._check_names(job)
             if not self.method.head.many_labels:
                 raise NotAtThisSite(
-                    "images show one class each: nothing starts from sums",
+                    "images show one class each: no sums are needed",
                     where=f"job of round {job.round_index}",
                     hint="let server and site have the same plan",
                 )
@@ -166,7 +166,7 @@ class Site:
         return StartReply(client, job.round_index, **asdict(sums))
 
     def train(self, job: TrainJob) -> TrainReply | Failure:
-        """Train one round, and keep what it leaves here before anything is sent."""
+        """Train one round, and keep the client's new state before anything is sent."""
         client, index = self.config.client, job.round_index
         try:
             self._check(job)
@@ -187,12 +187,12 @@ class Site:
             return self._failed(index, error)
 
     def rehearse(self) -> TrainReply:
-        """Return what the first round would send; nothing is sent, and nothing kept.
+        """Return what the first round would send; nothing is sent, and nothing is kept.
 
         Raises
         ------
         FedMVPError, OSError, RuntimeError, ValueError
-            Whatever is wrong, with the site's own words.
+            Whatever is wrong, with the full message.
         """
         params, state = self.backend.federation, ClientState(self.method.first_phase)
         rate = learning_rate(params.schedule, params.learning_rate, 0, params.rounds)
@@ -202,7 +202,7 @@ class Site:
     def _reply(
         self, update: ClientUpdate | Failure, received: Mapping[str, Tensor], index: int
     ) -> TrainReply:
-        """Return what leaves of an update, once it is checked that it may."""
+        """Return what is sent of an update, after checking that it may be sent."""
         assert isinstance(update, ClientUpdate)  # a failure raises: see `__post_init__`
         check_outgoing(update, received, self.method, self.config.max_update_norm)
         return TrainReply(
@@ -216,7 +216,7 @@ class Site:
         )
 
     def evaluate(self, job: EvaluateJob) -> EvaluateReply | Failure:
-        """Count on held-out images; small groups, and all if the site says so, stay here."""
+        """Count on held-out images; leave out small groups, or all groups if site.yaml says so."""
         client = self.config.client
         try:
             self._check(job)
@@ -239,20 +239,20 @@ class Site:
         where = f"job of round {job.round_index}"
         self._check_names(job)
         if list(job.tensors) != list(self.shapes):
-            raise NotAtThisSite("lacks tensors of the method", where=where, hint=_KIT)
+            raise NotAtThisSite("lacks some of the method's tensors", where=where, hint=_KIT)
         if job.since > job.round_index:
-            raise NotAtThisSite("is of a round to come", where=where, value=job.since, hint=_AGAIN)
+            raise NotAtThisSite("names a later round", where=where, value=job.since, hint=_AGAIN)
         if job.since and not self.kept.has(self.config.client):
             raise NotAtThisSite(
-                f"this site keeps nothing of the {job.since} rounds it should go on from",
+                f"this site has no state from before round {job.since} to continue from",
                 where=where,
-                hint="restore the site's folder of states, or begin the federation anew",
+                hint="restore the site's folder of states, or start the federation again",
             )
 
     def _check_names(self, job: TrainJob | EvaluateJob | StartJob) -> None:
         for what, found, ours in (
-            ("is of another federation", job.run, self.plan.name),
-            ("is another client's", job.client, self.config.client),
+            ("is for another federation", job.run, self.plan.name),
+            ("is for another client", job.client, self.config.client),
         ):
             if found != ours:
                 raise NotAtThisSite(what, where=f"job of round {job.round_index}", hint=_KIT)
@@ -266,7 +266,7 @@ class Site:
 
 
 _KIT = "join with this server's kit"
-_AGAIN = "begin the federation anew"
+_AGAIN = "start the federation again"
 
 
 def _refusal(failure: Failure) -> bytes:

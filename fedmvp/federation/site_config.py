@@ -1,4 +1,4 @@
-"""site.yaml: what a site has, and what it lets out. Nothing of it is ever sent."""
+"""site.yaml: what a site has, and what it releases. Nothing in this file is ever sent."""
 
 from __future__ import annotations
 
@@ -22,26 +22,32 @@ class SiteImages(Section):
     tree: Path | None = Field(
         default=None,
         description="DIR/<class>/ or DIR/{train,test}/<class>/ with images; with "
-        "`labels`, any images.",
+        "`labels`, any folder of images.",
     )
     labels: Path | None = Field(
         default=None,
-        description="Of a tree whose images show many classes: CSV with the columns `image`, a "
+        description="For a tree whose images show many classes: CSV with the columns `image`, a "
         "path in the tree, and `classes`, names with `;` between them.",
     )
     manifest: Path | None = Field(
-        default=None, description="File of the pipeline's download stage."
+        default=None, description="Manifest written by the pipeline's download stage."
     )
     root: Path | None = Field(
         default=None,
-        description="Folder a manifest's paths start from; the catalog's by default.",
+        description="Folder that a manifest's paths start from; by default the catalog's.",
     )
-    domain: str | None = Field(default=None, description="Of a manifest's images; null: all.")
+    domain: str | None = Field(
+        default=None, description="Domain of the images of a manifest; null: all."
+    )
     template: Template = Field(
-        default="a photo of a {}.", description="Of a tree; a manifest has its own."
+        default="a photo of a {}.",
+        description="Template of a tree's classes; a manifest has its own.",
     )
     test_share: Float = Field(
-        default=0.3, gt=0, lt=1, description="Held out of a tree without train and test folders."
+        default=0.3,
+        gt=0,
+        lt=1,
+        description="Share held out of a tree without train and test folders.",
     )
 
     @model_validator(mode="after")
@@ -49,54 +55,60 @@ class SiteImages(Section):
         if (self.tree is None) == (self.manifest is None):
             raise ValueError("give either tree or manifest")
         if self.labels is not None and self.tree is None:
-            raise ValueError("labels belong to a tree")
+            raise ValueError("labels can only be given with tree")
         if self.tree is not None and (self.root is not None or self.domain is not None):
-            raise ValueError("root and domain belong to a manifest")
+            raise ValueError("root and domain can only be given with manifest")
         return self
 
 
 class Minimum(Section):
-    """Fewest images that something is said of."""
+    """Fewest images from which anything is sent."""
 
-    images: int = Field(default=8, ge=1, description="To train on; with fewer the site stays out.")
+    images: int = Field(default=8, ge=1, description="To train on; with fewer, the site stays out.")
     group: int = Field(
         default=10,
         ge=1,
-        description="Held out of a group, and of many labels also positive ones among them; "
+        description="Held-out images of a group; with many labels, also its positive labels; "
         "counts of fewer stay at the site.",
     )
 
 
 class Share(Section):
-    """What may leave beside the update, its phase and the number of training images."""
+    """What may leave besides the update, its phase and the number of training images."""
 
     metrics: tuple[Metric, ...] = Field(
-        default=METRICS, description="Means over its training images that leave each round."
+        default=METRICS, description="Means over the training images that are sent each round."
     )
-    evaluation: bool = Field(default=True, description="Counts on held-out images.")
+    evaluation: bool = Field(
+        default=True, description="Whether counts on held-out images are sent."
+    )
 
 
 class SiteConfig(Section):
-    """One site.
+    """The settings of one site.
 
     Paths are relative to the file's folder.
     """
 
     client: str = Field(min_length=1, description="The site's name in the federation.")
     images: SiteImages = Field(description="Its section is below.")
-    attributes: Path = Field(description="Attribute texts of each class, as the stage writes them.")
+    attributes: Path = Field(
+        description="Attribute texts of each class, as the stage `attributes` writes them."
+    )
     backbone: Path = Field(description="Folder with spec.json and weights.safetensors.")
     known: Literal["all", "half"] | tuple[str, ...] = Field(
         default="all",
-        description="Classes it trains on, half: the first half; others are tested as new ones.",
+        description="Classes it trains on; `half`: the first half. Others are tested as new ones.",
     )
-    shots: int | None = Field(default=None, ge=1, description="Training images a class at most.")
+    shots: int | None = Field(
+        default=None, ge=1, description="Most training images per class; null: all."
+    )
     minimum: Minimum = Field(default=Minimum(), description="Its section is below.")
     share: Share = Field(default=Share(), description="Its section is below.")
     max_update_norm: Float = Field(
-        default=1000.0, gt=0, description="Largest L2 norm of an update that leaves."
+        default=1000.0, gt=0, description="Largest L2 norm of an update that may be sent."
     )
-    batch_size: int = Field(default=64, ge=1, description="Images per forward in evaluation.")
+    batch_size: int = Field(default=64, ge=1, description="Images per forward pass in evaluation.")
 
 
 def load_site_config(path: Path) -> SiteConfig:
@@ -109,7 +121,7 @@ def load_site_config(path: Path) -> SiteConfig:
     """
     value = load_yaml(path)
     if not isinstance(value, dict):
-        raise ConfigError("is not a table of entries", where=path, hint="run `fedmvp site init`")
+        raise ConfigError("is not a mapping of entries", where=path, hint="run `fedmvp site init`")
     config = parse_section(SiteConfig, value, str(path))
     folder = path.resolve().parent
 

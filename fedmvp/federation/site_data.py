@@ -1,4 +1,4 @@
-"""A site's images and classes: from its own folder to what it trains and is tested on."""
+"""A site's images and classes: from its folder to its training and test images."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class SiteData:
     Parameters
     ----------
     seed : int
-        Of the split of a tree and of the draw of shots.
+        Seed of a tree's split and of the drawing of shots.
     head : Head, optional
-        Of the method that trains: whether images show many classes, and what is seen of them.
+        The training method's head: whether images show many classes, and in which views.
     """
 
     config: SiteConfig
@@ -54,7 +54,7 @@ class SiteData:
         task = "multi" if self.head.many_labels else "single"
         if manifest.task != task:
             raise DataError(
-                "the images are not of the federation's task",
+                "the images do not fit the federation's task",
                 where="site.yaml: images",
                 value=f"task: {manifest.task}",
                 hint="give a table of labels: `fedmvp site init … --labels FILE`"
@@ -66,7 +66,7 @@ class SiteData:
     def _read(self) -> Manifest:
         images = self.config.images
         if images.tree is None:
-            assert images.manifest is not None  # one of both is there: `SiteImages`
+            assert images.manifest is not None  # `SiteImages` requires one of the two
             return load_manifest(images.manifest)
         options = (images.template, images.test_share, self.seed)
         if images.labels is None:
@@ -75,18 +75,18 @@ class SiteData:
 
     @cached_property
     def attributes(self) -> ClassAttributes:
-        """Attribute texts of its classes."""
+        """Attribute texts of the site's classes."""
         return load_attributes(self.config.attributes)
 
     @cached_property
     def bank(self) -> TextBank:
-        """Texts of all its classes."""
+        """Texts of all classes of the site."""
         chosen = self.attributes.select(self.manifest.classes)
         return text_bank(self.backbone, self.manifest, chosen, self.config.images.domain)
 
     @cached_property
     def known(self) -> tuple[str, ...]:
-        """Classes it trains on, in label order."""
+        """Classes the site trains on, in label order."""
         every, chosen = self.manifest.classes, self.config.known
         if chosen == "all":
             return every
@@ -94,7 +94,7 @@ class SiteData:
             return every[: base_count(len(every))]
         if stray := next((name for name in chosen if name not in every), None):
             raise ConfigError(
-                "is no class of the images",
+                "is not a class of the images",
                 where="site.yaml: known",
                 value=stray,
                 hint="name classes as their folders are named",
@@ -103,12 +103,12 @@ class SiteData:
 
     @cached_property
     def client(self) -> Client:
-        """Its training images.
+        """The client with its training images.
 
         Raises
         ------
         DataError
-            When there are fewer than ``minimum.images``, or of many labels a class has none.
+            When there are fewer than ``minimum.images``, or, with many labels, none for a class.
         """
         ids = self._labelled() if self.head.many_labels else self._of_classes()
         if len(ids) < self.config.minimum.images:
@@ -130,7 +130,7 @@ class SiteData:
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
-        """Its held-out images: of known classes among them, and of new ones among those."""
+        """Held-out images: those of known classes among these, those of new ones among those."""
         groups = {"known": self.known, "new": self._new()}
         return tuple(
             Target(
@@ -145,7 +145,7 @@ class SiteData:
         return client_data(self.client, OneBank(self.bank), self.source("train"), self.head)
 
     def source(self, split: Literal["train", "test"]) -> ImageSource:
-        """Return what loads images of one split."""
+        """Return a source that loads images of one split."""
         images = self.config.images
         root = images.tree or images.root
         folder_of = raw_folder if root is None else lambda dataset: root
@@ -156,15 +156,15 @@ class SiteData:
         return tuple(name for name in self.manifest.classes if name not in self.known)
 
     def _held_out(self, group: str, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the images of a group: of many labels all, or those that show a new class."""
+        """Return a group's images; with many labels, all, or those that show a new class."""
         if self.head.many_labels and group == "known":
             return tuple(image.id for image in self._of_split("test"))
         found = self._by_class("test")
         ids = [image.id for name in names for image in found.get(name, ())]
-        return tuple(dict.fromkeys(ids))  # an image may show several
+        return tuple(dict.fromkeys(ids))  # an image may show several classes
 
     def _of_classes(self) -> list[str]:
-        """Return the training images of the known classes, of one class each."""
+        """Return the training images of the known classes, where images show one class each."""
         shots, ids = self.config.shots, []
         for name, images in self._by_class("train").items():
             if name in self.known:
@@ -173,7 +173,7 @@ class SiteData:
         return ids
 
     def _labelled(self) -> list[str]:
-        """Return the training images that show no new class, also those that show none at all."""
+        """Return the training images that show no new class, including those that show none."""
         manifest = self.manifest
         new = {manifest.classes.index(name) for name in self._new()}
         images = [image for image in self._of_split("train") if not new & set(image.labels)]

@@ -1,7 +1,7 @@
 """What a server learns of an error at a site: its kind and the lines of our own code, no more.
 
-Messages of errors name files, folders and classes. Those that are made of a federation's words
-alone (client, round, names of tensors, numbers) are told; the site's own log has the others.
+Error messages name files, folders and classes. Only messages made up of what the server knows
+(client, round, names of tensors, numbers) are sent; the site's own log has the others.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _PACKAGE = Path(fedmvp.__file__).parent
 
 
 class NotAtThisSite(ClientFailure):
-    """What the site was asked for is not what it keeps, agreed to, or lets out."""
+    """The site was asked for something that it does not have, did not agree to or does not send."""
 
 
-# Raised with nothing of a site's own in their texts: `train_client`, `check_update`, the checks of
-# messages and of what leaves.
+# Errors whose texts contain nothing of the site's own: those of `train_client`, `check_update` and
+# the checks of messages and of what is sent.
 _TOLD = (ClientFailure, MessageError)
 
 
 def scrubbed(client: str, round_index: int, error: BaseException) -> Failure:
-    """Describe `error` without a path, a class name or a file name of the site."""
+    """Describe `error` without any path, class name or file name of the site."""
     kind = type(error).__name__
     text = str(error) if isinstance(error, _TOLD) else "see the site's own log"
     frames = [

@@ -1,11 +1,12 @@
 """Evaluation where the images are: a site counts, the server adds up (no image, no prediction).
 
-Groups are the site's own: ``known``, held-out images of the classes it trains on, among these;
-``new``, those of its other classes, among those; ``personal``, the first by the model of a client
-that keeps tensors to itself. A count is a number for each threshold, of which one label per image
-has one. Of many labels true and false positives and false negatives are counted, over all pairs of
-image and class, at the thresholds of `fedmvp.evaluation.label_counts`; ``new`` are then the images
-that show a new class.
+Each site has its own groups: ``known``, held-out images of the classes it trains on, classified
+among these; ``new``, those of its other classes, classified among those; ``personal``, the images
+of ``known`` classified by the personal model, for methods with personal tensors. A count is a list
+with a number for each threshold; with one label per image there is one number. With many labels,
+true positives, false positives and false negatives are counted over all pairs of image and class at
+the thresholds of `fedmvp.evaluation.label_counts`; ``new`` are then the images that show a new
+class.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from fedmvp.partition.model import Target
 __all__ = ["Counts", "SiteCounts", "add_up", "count_groups", "enough", "metrics_of"]
 
 Counts = dict[str, list[int]]
-"""What is counted → a number for each threshold (`EvaluateReply`)."""
+"""Name of what is counted → a number for each threshold (`EvaluateReply`)."""
 
 _PERSONAL = "personal"
 _PARTS = ("true_positives", "false_positives", "false_negatives")
@@ -46,9 +47,9 @@ def count_groups(
     Parameters
     ----------
     method : Method
-        With the global tensors.
+        The method, with the global tensors in it.
     load_personal : callable
-        Puts the client's own tensors into it.
+        Puts the client's own tensors into the method.
     """
     size, banks = data.config.batch_size, OneBank(data.bank)
     trained = data.client.classes
@@ -94,7 +95,8 @@ def _counted(
 def enough(counts: Counts, minimum: int) -> bool:
     """Tell whether a group is large enough for its counts to leave the site.
 
-    Of many labels there must be as many positive ones, too: counts of a rare finding tell of few.
+    With many labels, the number of positive ones must reach the minimum, too: counts of a rare
+    class would tell about few images.
     """
     sizes = list(counts["total"])
     if "true_positives" in counts:
@@ -103,7 +105,7 @@ def enough(counts: Counts, minimum: int) -> bool:
 
 
 def metrics_of(counts: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    """Return what is made of one group's counts, by the end of its name; see `SiteCounts`."""
+    """Return one group's metrics, by the suffix of their names; see `SiteCounts.metrics`."""
     if counts.keys() == {"right", "total"} and counts["total"][0]:
         return {"": counts["right"][0] / counts["total"][0]}
     if counts.keys() == {*_PARTS, "total"} and len(counts[_PARTS[0]]) == len(THRESHOLDS):
@@ -117,15 +119,15 @@ def metrics_of(counts: Mapping[str, Sequence[int]]) -> dict[str, float]:
 
 @dataclass
 class SiteCounts:
-    """What the sites counted, added up.
+    """The sites' counts, and their sums.
 
     Attributes
     ----------
     groups : dict of str to Counts
     sites : dict of str to dict
-        By site, as it was sent.
+        Each site's counts, as sent.
     withheld : dict of str to list of str
-        Groups that a site kept to itself.
+        By site, the groups whose counts it did not release.
     failures : list of Failure
     """
 
@@ -135,10 +137,10 @@ class SiteCounts:
     failures: list[Failure] = field(default_factory=list)
 
     def metrics(self) -> dict[str, float]:
-        """Return what is made of the counts, in [0, 1].
+        """Return the metrics of the counts, in [0, 1].
 
-        ``<group>``: of one label per image the share of right images. ``<group>_op``, ``_or`` and
-        ``_of1``: of many labels precision, recall and F1 over all pairs at probability 0.5.
+        With one label per image, ``<group>`` is its accuracy. With many labels, ``<group>_op``,
+        ``_or`` and ``_of1`` are precision, recall and F1 over all pairs at probability 0.5.
         """
         found: dict[str, float] = {}
         for group, counts in self.groups.items():
@@ -149,8 +151,8 @@ class SiteCounts:
 def add_up(replies: Iterable[EvaluateReply | Failure]) -> SiteCounts:
     """Add the counts of all sites.
 
-    A reply whose counts cannot be (more right than there are, other thresholds than the others
-    have) is a failure of its site.
+    A reply with impossible counts (more right than there are images, other thresholds than the
+    other sites) is a failure of its site.
     """
     result = SiteCounts()
     for reply in replies:
@@ -178,13 +180,17 @@ def _added(
     where = f"counts of site {client}, group {group}"
     lengths = {name: len(numbers) for name, numbers in counts.items()}
     if so_far is not None and lengths != {name: len(numbers) for name, numbers in so_far.items()}:
-        raise ClientFailure("are not those of the other sites", where=where, hint=hint)
+        raise ClientFailure("are not of the same kind as the other sites'", where=where, hint=hint)
     for right, total in zip(counts.get("right", []), counts.get("total", []), strict=False):
         if right > total:
-            raise ClientFailure("more right than there are", where=where, value=right, hint=hint)
+            raise ClientFailure(
+                "more right than there are images", where=where, value=right, hint=hint
+            )
     shown = zip(counts.get(_PARTS[0], []), counts.get(_PARTS[2], []), strict=False)
     if len({hits + missed for hits, missed in shown}) > 1:
-        raise ClientFailure("are of other labels at each threshold", where=where, hint=hint)
+        raise ClientFailure(
+            "have another number of labels at each threshold", where=where, hint=hint
+        )
     return {
         name: [
             a + b

@@ -20,17 +20,17 @@ __all__ = ["SitesResult", "train_sites"]
 
 _NOISE = "noise_seed"
 _SUMS = "head_sums.json"
-_HINT = "restore the file, or delete the folder to begin the federation anew"
+_HINT = "restore the file, or delete the folder to start the federation again"
 
 
 @dataclass(frozen=True)
 class SitesResult:
-    """What a federation of sites leaves at the server.
+    """The result of a federation of sites at the server.
 
     Parameters
     ----------
     since : dict of str to int
-        For `RemoteBackend.evaluate`: the state of each client after its last counted round.
+        For `RemoteBackend.evaluate`: for each client, the round after the last that counted.
     """
 
     result: FederationResult
@@ -45,25 +45,25 @@ def train_sites(
     progress: Callable[[RoundReport], None] | None = None,
     head_sums: Callable[[], HeadSums] | None = None,
 ) -> SitesResult:
-    """Train the plan's rounds, or what is left of them.
+    """Train the plan's rounds, or those that are left.
 
     Parameters
     ----------
     method : Method
-        As `Plan.create` makes it.
+        As `Plan.create` returns it.
     folder : Path
-        Checkpoints of this federation, and the secret of its noise; nobody else's to read.
+        Checkpoints of this federation, and the secret seed of its noise; must not be shared.
     head_sums : callable, optional
-        Asks the sites what a head of many labels starts from (`RemoteBackend.head_sums`).
+        Asks the sites for the sums a multi-label head starts from (`RemoteBackend.head_sums`).
 
     Raises
     ------
     ConfigError
-        When the plan is not possible.
+        When the plan is impossible.
     CheckpointError
-        When another process trains it, or a file is damaged.
+        When another process is training this federation, or a file is damaged.
     DataError
-        When no site knows of a positive label, or of a negative one.
+        When no site knows a positive label, or none knows a negative one.
     ClientFailure
         See `run_federation`.
     """
@@ -82,14 +82,14 @@ def train_sites(
             checkpoints=checkpoints,
             progress=progress,
             server=method.server(federation.rounds),
-            # Every site knows the plan's seed: noise drawn from it could be taken off again.
+            # Every site knows the plan's seed, so noise drawn from it could be subtracted.
             noise_seed=None if federation.privacy is None else _noise_seed(folder / _NOISE),
         )
     return SitesResult(result, {row["client"]: row["round"] + 1 for row in result.rows})
 
 
 def _kept_sums(path: Path, ask: Callable[[], HeadSums]) -> HeadSums:
-    """Return the sites' sums, the same whenever a run resumes: other sites may be there then."""
+    """Return the sites' sums, kept for when a run resumes: other sites may be connected then."""
     if not path.is_file():
         write_json(path, asdict(ask()))
     try:
@@ -99,7 +99,7 @@ def _kept_sums(path: Path, ask: Callable[[], HeadSums]) -> HeadSums:
 
 
 def _noise_seed(path: Path) -> int:
-    """Return the secret number that noise is derived from, the same whenever a run resumes."""
+    """Return the secret seed of the noise, kept so that a resumed run uses the same."""
     try:
         return int(path.read_text(encoding="ascii"))
     except FileNotFoundError:
@@ -107,7 +107,7 @@ def _noise_seed(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = path.with_name(f".{path.name}.partial")
         new.unlink(missing_ok=True)
-        new.touch(mode=0o600)  # nobody else's, before anything is in it
+        new.touch(mode=0o600)  # unreadable for others before anything is written
         new.write_text(str(number), encoding="ascii")
         new.replace(path)
         return number

@@ -1,4 +1,4 @@
-"""A site's folder of images as a manifest: class folders, or any images and a table of labels."""
+"""A site's folder of images as a manifest: class folders, or images with a table of labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def tree_manifest(folder: Path, template: str, test_share: float, seed: int) -> 
     Raises
     ------
     DataError
-        When it holds fewer than two classes, or a class in one of both parts alone.
+        When it contains fewer than two classes, or a class has images in only one of ``train``
+        and ``test``.
     """
     tops = _folders(folder)
     parts = set(tops) == set(_PARTS)
@@ -48,7 +49,7 @@ def tree_manifest(folder: Path, template: str, test_share: float, seed: int) -> 
     )
     if len({number for number, *_ in found}) != len(classes) or len(classes) < 2:
         raise DataError(
-            "holds fewer than two classes, or a class without an image",
+            "contains fewer than two classes, or a class without an image",
             where=folder,
             value=len(classes),
             hint=_TREES,
@@ -70,20 +71,20 @@ def labelled_manifest(
 ) -> Manifest:
     """List the images of a table, each of which shows any number of classes.
 
-    Where all their paths begin with ``train`` or ``test``, these are the parts; otherwise a share
-    of the images of each rarest class is held out.
+    Where all paths begin with ``train`` or ``test``, these are the splits. Otherwise each image is
+    grouped by the rarest of its classes, and a share of each group is held out.
 
     Parameters
     ----------
     table : Path
         CSV with the columns ``image``, a path in `folder`, and ``classes``, names with ``;``
-        between them; an image without any is an example of none.
+        between them; an image without classes is a negative example of all.
 
     Raises
     ------
     DataError
-        When the table is none, an image is missing or listed twice, or there are fewer than two
-        classes.
+        When the table cannot be read, an image is missing or listed twice, or there are fewer
+        than two classes.
     """
     rows = sorted(_rows(folder, table), key=lambda row: row[0])
     classes = sorted({name for _, names in rows for name in names})
@@ -126,7 +127,7 @@ def _rows(folder: Path, table: Path) -> Iterator[tuple[str, list[str]]]:
         name = path.as_posix()
         wrong = None
         if path.is_absolute() or ".." in path.parts or not is_image(path.name):
-            wrong = "is no path of an image in the tree"
+            wrong = "is not the path of an image in the tree"
         elif name in seen:
             wrong = "is listed twice"
         elif not (folder / name).is_file():
@@ -140,7 +141,7 @@ def _rows(folder: Path, table: Path) -> Iterator[tuple[str, list[str]]]:
 def _splits(
     given: list[Split | None], groups: list[tuple[str, str]], test_share: float, seed: int
 ) -> list[Split]:
-    """Return the parts images came in, or hold out a share of each group."""
+    """Return the given splits of images, or hold out a share of each group."""
     own = [part for part in given if part is not None]
     if len(own) == len(groups):
         return own
@@ -169,7 +170,7 @@ def _manifest(
         classes=tuple(classes),
         domains=(DEFAULT_DOMAIN,),
         images=images,
-        # With the folder: sites on one machine share its caches, and file names are alike.
+        # The folder is included: sites on one machine share its caches, and may have equal names.
         content=sha256_json([str(folder.resolve()), content]),
         task=task,
     )

@@ -1,8 +1,8 @@
-"""What clients keep from round to round, where they compute: phase, momentum, personal tensors.
+"""What clients keep from round to round, where they train: phase, momentum, personal tensors.
 
-A state bears the number of the round it is the start of. The state before round r is the newest of
-a round up to r, so a round that is repeated, as after a kill, starts from what it started from.
-Nobody else holds it: not the round loop, and not its checkpoints.
+A state has the number of the round before which it was kept. The state before round r is the newest
+whose number is at most r, so a round that is repeated, for instance after a kill, starts from the
+same state again. States are kept nowhere else, neither by the round loop nor in its checkpoints.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from fedmvp.tensor_files import parse_tensors
 
 __all__ = ["MemoryStates", "StateFolder", "States"]
 
-# Of each client, beside the newest: the checkpoints of two rounds are there to resume from.
+# States kept of each client besides the newest: a run may resume from either of two checkpoints.
 _KEEP = 2
 _META = "meta"
 
 
 class States(ABC):
-    """States of clients by round.
+    """States of clients, by round.
 
     Parameters
     ----------
     first_phase : str
-        Of a client of which nothing is kept.
+        Phase of a client that has no state yet.
     all_from : int, optional
-        Every state before this round or a later one is kept (``federation.kept_rounds``); by
-        default what a run may resume from.
+        Every state with this number or a higher one is kept (``federation.kept_rounds``); by
+        default, only those from which a run may resume.
     """
 
     def __init__(self, first_phase: str, all_from: int | None = None) -> None:
@@ -48,24 +48,24 @@ class States(ABC):
         self.all_from = all_from
 
     def before(self, client: str, round_index: int) -> ClientState:
-        """Return the newest state of a round up to `round_index`; it may be changed.
+        """Return the newest state whose number is at most `round_index`; it may be changed.
 
         Raises
         ------
         CheckpointError
-            When it is there and damaged.
+            When its file is damaged.
         """
         found = [number for number in self._rounds(client) if number <= round_index]
         return self._read(client, max(found)) if found else ClientState(self.first_phase)
 
     def has(self, client: str) -> bool:
-        """Tell whether anything is kept of a client: something is, once it took part."""
+        """Tell whether a client has a state, as it does once it has taken part."""
         return bool(self._rounds(client))
 
     def start(
         self, client: str, round_index: int, since: Mapping[str, int] | None
     ) -> tuple[int, ClientState]:
-        """Return what a client goes on from, and the round that is the state before.
+        """Return the number of the state that a client continues from, and that state.
 
         Parameters
         ----------
@@ -75,33 +75,33 @@ class States(ABC):
         Raises
         ------
         CheckpointError
-            When nothing is kept of a client that took part, or what is kept is damaged.
+            When a client that took part has no state, or its file is damaged.
         """
         if since is None:
             return round_index, self.before(client, round_index)
         number = since[client]
         if number > 0 and not self.has(client):
             raise CheckpointError(
-                "nothing is kept of it, though it took part before",
+                "has no state, although it took part before",
                 where=f"client {client}, round {round_index}",
-                hint="restore the folder of states, or delete the run's checkpoints, too, to begin "
-                "anew",
+                hint="restore the folder of states, or delete the run's checkpoints, too, to start "
+                "again",
             )
         return number, self.before(client, number)
 
     def keep(self, client: str, state: ClientState, *, since: int, after: int) -> None:
-        """Keep what a client has after round `after` - 1.
+        """Keep a client's state from before round `after`.
 
         Parameters
         ----------
         since : int
-            What it began with was the state before this round. States of later rounds are those
-            of rounds that were not counted: they are forgotten.
+            Number of the state it continued from. States with higher numbers come from rounds that
+            were not counted: they are deleted.
 
         Raises
         ------
         OSError
-            When it cannot be written; what was kept stays.
+            When it cannot be written; older states stay.
         """
         numbers = self._rounds(client)
         counted = sorted(number for number in numbers if number <= since)
@@ -122,9 +122,9 @@ class States(ABC):
 
     @abstractmethod
     def _write(self, client: str, number: int, state: ClientState, last: int | None) -> None:
-        """Put `state` in the place of what there is of this number.
+        """Store `state` under this number, replacing what was stored under it.
 
-        `last` is the number of the one before it.
+        `last` is the number of the state before it.
         """
 
     @abstractmethod
@@ -132,7 +132,7 @@ class States(ABC):
 
 
 class MemoryStates(States):
-    """States of a run that is not to survive its process."""
+    """States in memory, for a run that need not survive its process."""
 
     def __init__(self, first_phase: str, all_from: int | None = None) -> None:
         super().__init__(first_phase, all_from)
@@ -152,17 +152,17 @@ class MemoryStates(States):
 
 
 class StateFolder(States):
-    """States on disk: a folder a client, in it a file a round, each written atomically.
+    """States on disk: a folder per client with a file per round, each written atomically.
 
-    A file's name holds the hash of its content. A state that is the one before it is not written
-    again: without momentum and personal tensors little is but at a change of phase.
+    A file's name contains the hash of its content. A state equal to the one before it is not
+    written: without momentum and personal tensors, a state changes only with the phase.
 
     Parameters
     ----------
     path : Path
-        Git-ignored scratch of one federation.
+        Git-ignored scratch folder of one federation.
     device : torch.device or str
-        Where states that are read are put.
+        Device on which loaded tensors are put.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class StateFolder(States):
         self.device = device
 
     def _files(self, client: str, number: int | None = None) -> list[Path]:
-        # Names of clients are not names of files.
+        # A client's name need not be a valid file name.
         folder = self.path / sha256_bytes(client.encode())[:24]
         pattern = "*" if number is None else f"{number:06d}"
         return sorted(folder.glob(f"before-{pattern}-*.safetensors"))
@@ -190,7 +190,7 @@ class StateFolder(States):
         content = path.read_bytes()
         try:
             if sha256_bytes(content)[:16] != _hash_of(path):
-                raise ValueError("its checksum is another")
+                raise ValueError("its checksum differs")
             return _from_bytes(content, self.device)
         except (ValueError, KeyError) as error:
             raise CheckpointError(

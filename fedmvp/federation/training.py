@@ -1,6 +1,6 @@
 """Training one method on one setting: a federation per fold, resumable.
 
-Nothing here reads a test image: images are asked for by the ids of the clients' train lists.
+Nothing here reads a test image: only ids in the clients' train lists are loaded.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ Progress = Callable[[str, RoundReport], None]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training leaves.
+    """The result of training.
 
     Parameters
     ----------
     tensors : dict of str to Tensor
         ``<fold>/<name>`` → global tensor after the last round; personal tensors of client c as
-        ``<fold>/<name>@<c>``; of kept rounds before the last, the same after ``round@<number>/``.
+        ``<fold>/<name>@<c>``; those of earlier kept rounds begin with ``round@<number>/``.
     rows : list of dict
-        Of rounds.csv.
+        Rows of rounds.csv.
     failures : list of dict
     """
 
@@ -73,14 +73,14 @@ def train(
     create : callable
         Makes the method with its initial tensors.
     scratch : Path, optional
-        Folder of checkpoints; a run that finds its own goes on from there.
+        Folder of checkpoints; a run that finds its own resumes from them.
     workers : Workers, optional
-        Processes to train clients in; this one by default.
+        Processes in which clients train; by default this one.
 
     Raises
     ------
     ConfigError
-        When a fold's rounds are too small for what the rule promises (`require_tolerance`).
+        When a fold has too few clients a round for the aggregation rule (`require_tolerance`).
     ClientFailure
         See `run_federation`.
     """
@@ -119,7 +119,7 @@ def train(
 
 
 def _states(method: Method, federation: FederationParams, folder: Path | None) -> States:
-    """Return where clients keep what they keep, on disk if the run has a folder."""
+    """Return the clients' states, on disk if the run has a folder."""
     first_kept = federation.rounds - federation.kept_rounds + 1
     if folder is None:
         return MemoryStates(method.first_phase, first_kept)
@@ -147,7 +147,7 @@ def fold_backend(
     seed: int,
     states: States | None = None,
 ) -> InProcessBackend:
-    """Return what trains the clients of one fold in this process."""
+    """Return a backend that trains the clients of one fold in this process."""
     clients = {client.id: client for client in partition.clients_of(fold)}
 
     def load(name: str) -> ClientData:

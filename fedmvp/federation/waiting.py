@@ -1,4 +1,4 @@
-"""How long a run that another process trains will take, read off its checkpoints."""
+"""How long a run that another process trains will still take, judged by its checkpoints."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["time_left"]
 
 
 def time_left(folder: Path, rounds: int) -> str | None:
-    """Return what is left of a run in words, or None before two rounds of a fold are done.
+    """Return in words how much is left of a run, or None before two rounds of a fold are done.
 
-    The time between the newest two checkpoints of a fold is what a round takes.
+    The time between the newest two checkpoints of a fold is taken as the time of a round.
 
     Parameters
     ----------
     folder : Path
-        Checkpoints of all folds of the run, a folder for each.
+        Checkpoints of all folds of the run, in a folder per fold.
     rounds : int
-        Of all folds together.
+        Number of rounds of all folds together.
     """
     done, newest, seconds = 0, 0.0, None
     for fold in sorted({path.parent for path in folder.rglob("round-*.safetensors")}):

@@ -1,8 +1,8 @@
 """Messages between a server and its sites, as bytes: a safetensors blob with fields in its header.
 
-An engine carries the bytes and says who sent them; it never sees a tensor. What comes in is data of
-a stranger: its length is looked at before anything else, then names, shapes and number formats in
-the header, and only then is a tensor made.
+An engine carries the bytes and says who sent them; it never sees a tensor. What comes in is not
+trusted: its length is checked before anything else, then names, shapes and number formats in the
+header, and only then is a tensor created.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _HEAD = "fedmvp"
 _VERSION = 1
-_HEAD_BYTES = 1 << 20  # a header, and fields, of any method
+_HEAD_BYTES = 1 << 20  # enough for any method's header and fields
 _HINT = "let server and sites run the same version of fedmvp"
 
 _Any = TypeVar("_Any", bound=Message)
@@ -49,17 +49,17 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def reply_limit(shapes: Shapes) -> int:
-    """Return the most bytes a site's reply may have."""
+    """Return the largest permitted size of a site's reply, in bytes."""
     return _HEAD_BYTES + 4 * sum(math.prod(shape) for shape in shapes.values())
 
 
 def job_limit(shapes: Shapes) -> int:
-    """Return the most bytes a job may have: each tensor once for all, and once for the client."""
+    """Return the largest permitted size of a job, in bytes: a global and an extra copy of all."""
     return 2 * reply_limit(shapes)
 
 
 def encode(message: Message) -> bytes:
-    """Return a message's bytes; the same for the same message.
+    """Return a message's bytes; equal messages give equal bytes.
 
     Raises
     ------
@@ -72,13 +72,13 @@ def encode(message: Message) -> bytes:
         if field.name not in message.GROUPS
     }
     tensors = {
-        # Copies, for two names may be given one tensor, which the format does not take.
+        # Copies, because two names may share one tensor, which the format does not allow.
         f"{group}/{name}": tensor.detach().to("cpu", copy=True).contiguous()
         for group in message.GROUPS
         for name, tensor in getattr(message, group).items()
     }
     head = {"format": _VERSION, "kind": message.KIND, "fields": fields}
-    # Under one key: the library writes several in any order.
+    # Under one key: the library writes several keys in no fixed order.
     text = json.dumps(head, sort_keys=True, allow_nan=False)
     content: bytes = save(tensors, metadata={_HEAD: text})
     return content
@@ -92,18 +92,18 @@ def decode(
     Parameters
     ----------
     kinds : tuple of message types
-        Those that are expected here.
+        The kinds that are expected here.
     shapes : mapping of str to tuple of int
-        All tensors there may be; a message need not have each.
+        All tensors that are permitted; a message need not contain each of them.
     limit : int
-        Most bytes; `job_limit`, `reply_limit`.
+        Largest permitted size in bytes: `job_limit` or `reply_limit`.
     where : str
-        For messages, e.g. ``"reply of site a"``.
+        Named in error messages, e.g. ``"reply of site a"``.
 
     Raises
     ------
     MessageError
-        When it is none of these messages; what is wrong with it, in one line.
+        When it is none of these messages; the reason in one line.
     """
     if len(content) > limit:
         raise MessageError(
@@ -133,7 +133,7 @@ def decode(
 
 
 def round_of(content: bytes) -> int:
-    """Return the round a message says it is of; `UNKNOWN_ROUND` where that cannot be read."""
+    """Return the round a message names; `UNKNOWN_ROUND` where that cannot be read."""
     try:
         head = parse_json(parse_header(content)["__metadata__"][_HEAD])
         return int(head["fields"]["round_index"])
@@ -142,10 +142,10 @@ def round_of(content: bytes) -> int:
 
 
 def _head(metadata: Any, kinds: tuple[type[_Any], ...]) -> tuple[type[_Any], dict[str, Any]]:
-    """Return which message this is, and its fields."""
+    """Return the kind of the message, and its fields."""
     head = parse_json(metadata[_HEAD]) if isinstance(metadata, dict) and _HEAD in metadata else {}
     if not isinstance(head, dict) or head.get("format") != _VERSION:
-        raise ValueError("it is not of this version's format")
+        raise ValueError("it is not in this version's format")
     name, fields = head.get("kind"), head.get("fields")
     kind = next((each for each in kinds if name == each.KIND), None)
     if kind is None or not isinstance(fields, dict):
@@ -157,7 +157,7 @@ def _check_tensors(header: Mapping[str, Any], kind: type[Message], shapes: Shape
     for key, entry in header.items():
         group, _, name = key.partition("/")
         if group not in kind.GROUPS or name not in shapes:
-            raise ValueError(f"tensor {key!r} is none of the method's")
+            raise ValueError(f"tensor {key!r} is not one of the method's")
         if entry.get("dtype") != "F32":
             raise ValueError(f"tensor {name} is of format {entry.get('dtype')!r}, not float32")
         shape = tuple(entry.get("shape", ()))
@@ -166,5 +166,5 @@ def _check_tensors(header: Mapping[str, Any], kind: type[Message], shapes: Shape
 
 
 def _group(tensors: Mapping[str, Tensor], group: str, shapes: Shapes) -> dict[str, Tensor]:
-    """Return one group's tensors; sums over them want the method's order."""
+    """Return one group's tensors, in the method's order, which sums over them need."""
     return {name: tensors[f"{group}/{name}"] for name in shapes if f"{group}/{name}" in tensors}

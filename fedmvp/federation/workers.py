@@ -1,8 +1,8 @@
-"""Several clients of a round at once: a process per device, each with a backend of its own.
+"""Several clients of a round at once: a process per device, each with its own backend.
 
-An update is a function of what the client is sent (tensors, its state, round and learning rate) and
-of what every worker builds alike (data, method, seed). Updates are handed on in the cohort's order,
-so neither the number of workers nor who is first changes a byte of the result.
+An update depends only on what the client is sent (tensors, its state, round and learning rate) and
+on what every worker builds in the same way (data, method, seed). Updates are passed on in the
+cohort's order, so neither the number of workers nor which finishes first changes the result.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ __all__ = ["Build", "WorkerBackend", "Workers"]
 Build = Callable[[str], Callable[[str], InProcessBackend]]
 """Device → fold → backend; called in a worker, so it must be picklable."""
 
-# Arrays, not tensors: torch would pass those through shared memory that lives as long as both ends.
+# Arrays, not tensors: torch would send tensors through shared memory, which ends with either end.
 _Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class _State:
-    """A `ClientState` that travels."""
+    """A `ClientState` as sent between processes."""
 
     phase: str
     momentum: _Arrays
@@ -60,7 +60,7 @@ class _State:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a client is sent."""
+    """What is sent to a client."""
 
     fold: str
     client: str
@@ -73,9 +73,9 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """What it sends back; the update's tensors are beside it, as arrays.
+    """What a client sends back; the update's tensors are separate, as arrays.
 
-    `state` is what an update leaves, of no use after a failure.
+    `state` is the client's state after an update; it is not valid after a failure.
     """
 
     result: ClientUpdate | Failure
@@ -84,7 +84,7 @@ class _Done:
 
 
 class Workers:
-    """Processes that train clients; leaving the context ends them, at once after an error.
+    """Processes that train clients; leaving the context ends them, after an error at once.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # The children of this pool are all there are: stages start no other processes.
+        # All children of this process are in this pool: stages start no others.
         children = multiprocessing.active_children()
         self._pool.shutdown(wait=error is None, cancel_futures=True)
         if error is not None:
@@ -122,12 +122,12 @@ class Workers:
         return WorkerBackend(self, fold, states)
 
     def submit(self, jobs: Sequence[_Job]) -> Iterator[_Done]:
-        """Yield what becomes of jobs, in their order.
+        """Yield the outcomes of jobs, in their order.
 
         Raises
         ------
         ClientFailure
-            When a worker ended by itself.
+            When a worker ended unexpectedly.
         """
         try:
             for done in self._pool.map(_train, jobs):
@@ -138,7 +138,7 @@ class Workers:
                 "a worker process ended unexpectedly, most often for lack of memory",
                 where="FEDMVP_DEVICE",
                 value=",".join(self.devices),
-                hint="see what it printed above; name fewer devices or free memory, then run "
+                hint="see what it printed above; use fewer devices or free memory, then run "
                 "again: finished rounds are kept",
             ) from None
 
@@ -187,7 +187,7 @@ class WorkerBackend:
 
 
 class _Worker:
-    """What a worker process has: a backend for each fold it has seen."""
+    """A worker process's data: a backend for each fold it has worked on."""
 
     def __init__(self, backend_of: Callable[[str], InProcessBackend]) -> None:
         self.backend_of = backend_of
@@ -207,13 +207,13 @@ class _Worker:
         return _Done(result, tensors, _State.of(state))
 
 
-# A pool's functions find what its initializer made in the module only.
+# A pool's functions can reach what its initializer made only as a variable of the module.
 _here: list[_Worker] = []
 
 
 def _begin(build: Build, names: Any) -> None:
     """Make this process a worker on the next device."""
-    # The terminal's interrupt reaches all processes; the parent decides what becomes of these.
+    # Ctrl-C in a terminal reaches all processes; the parent decides when these end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _here.append(_Worker(build(names.get())))

@@ -1,7 +1,7 @@
 """The methods, by name.
 
-A new method is one module, one line here and one section in params.yaml. Its module is imported
-when it is asked for (`fedmvp.methods.build`), so a run loads, and depends on, its own method alone.
+A new method needs a module, a line here and a section in params.yaml. Its module is imported only
+when the method is used (`fedmvp.methods.build`), so a run depends on no other method's code.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ METHODS: dict[str, tuple[str, str, str]] = {
 }
 """Name of a method → its module in this package, its class there, and its title in reports.
 
-Titles stand here and not on the classes, so that the report need not load them and torch.
+Titles are here and not in the classes, so that the report need not import these and torch.
 """
 
 
 def method_title(name: str) -> str:
-    """Return how reports call a method; of an unknown one, as of an older result, its name."""
+    """Return a method's title in reports; for an unknown one, of an old result, its name."""
     return METHODS[name][2] if name in METHODS else name

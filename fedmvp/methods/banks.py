@@ -1,4 +1,4 @@
-"""Text banks by dataset: made from manifests and the attributes stage's files, or given."""
+"""Text banks by dataset: made from manifests and files of the stage `attributes`, or given."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ class Banks(Protocol):
 
     @property
     def backbone(self) -> Backbone:
-        """What encodes them."""
+        """The CLIP that encodes the texts."""
         ...
 
     def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
-        """Return classes of a dataset as seen in a domain."""
+        """Return classes of a dataset with their texts for a domain."""
         ...
 
 
 @dataclass(frozen=True)
 class OneBank:
-    """The bank of the one dataset there is."""
+    """The bank of the only dataset."""
 
     bank: TextBank
 
     @property
     def backbone(self) -> Backbone:
-        """What encodes its texts."""
+        """The CLIP that encodes the texts."""
         return self.bank.backbone
 
     def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
-        """Return some of its classes."""
+        """Return some of the bank's classes."""
         return self.bank.select(names)
 
 
@@ -66,7 +66,7 @@ class TextBanks:
     ----------
     backbone : Backbone
     folder : Path
-        Where the attributes stage wrote ``<dataset>.json``.
+        Folder in which the stage `attributes` wrote ``<dataset>.json``.
     manifests : mapping
         Manifest of each dataset of the run.
     """
@@ -78,9 +78,9 @@ class TextBanks:
         self._banks: dict[tuple[str, str], TextBank] = {}
 
     def select(self, dataset: str, domain: str | None, names: Sequence[str]) -> ClassSet:
-        """Return classes of a dataset as seen in a domain.
+        """Return classes of a dataset with their texts for a domain.
 
-        Domains whose sentences read the same share one bank.
+        Domains with equal sentences share one bank.
 
         Raises
         ------

@@ -41,7 +41,7 @@ class MethodParams(Section):
         return self.federation
 
     def resolved(self) -> dict[str, Any]:
-        """Return the section as it is logged: every choice filled in."""
+        """Return the section as it is logged, with every choice filled in."""
         return self.model_dump(mode="json")
 
 
@@ -50,19 +50,20 @@ class Batch:
     """Training images of one client.
 
     A head with several views of an image puts them all into the batch; B is then the number of
-    views but for `labels`.
+    views, except in `labels`, where it is the number of images.
 
     Parameters
     ----------
     images : Tensor of shape [B, 3, S, S]
-        Normalised, un-augmented.
+        Normalised, not augmented.
     labels : Tensor of shape [B] or [B, K]
-        Positions in the client's class set; or, of many labels, 1 (shown), 0 and -1 (unknown).
+        Positions in the client's class set; with many labels, 1 (shown), 0 (not shown) or
+        -1 (unknown).
     frozen : callable
-        Maps a boolean flip mask [B] to the frozen un-prompted features of the (flipped) images,
-        [B, e]; each view is computed once per client and kept.
+        Maps a boolean flip mask [B] to the frozen features, without prompts, of the (flipped)
+        images, [B, e]; each view is computed once per client and kept.
     generator : torch.Generator
-        Draws of this batch (CPU).
+        For random draws of this batch (CPU).
     """
 
     images: Tensor
@@ -73,7 +74,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Loss:
-    """A training loss: the scalar to descend, its named parts, and the scores [B, K]."""
+    """A training loss: the scalar to minimise, its named parts, and the scores [B, K]."""
 
     total: Tensor
     logits: Tensor
@@ -82,7 +83,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class RoundLosses:
-    """What a client saw in one round, for phase decisions.
+    """A client's losses in one round, which decide about its phase.
 
     Parameters
     ----------
@@ -112,14 +113,14 @@ class Method(nn.Module):
     Params: ClassVar[type[MethodParams]] = MethodParams
     trained: ClassVar[bool] = True
     first_phase: ClassVar[str] = "all"
-    #: The phases a client may be in, in a federation.
+    #: The phases in which a client of a federation may be.
     phases: ClassVar[tuple[str, ...]] = ("all",)
     #: Whether a client classifies with tensors it never sends (`ClientState.personal`).
     personal: ClassVar[bool] = False
-    #: Whether clients are sent what single other clients sent, as it is, and not averages alone.
+    #: Whether clients are sent other clients' tensors as they are, not only averages.
     forwards_updates: ClassVar[bool] = False
 
-    #: The phase of a client that goes on training the last global model by itself; None: the first.
+    #: The phase in which a client fine-tunes the last global model; None: the first.
     fine_tuning_phase: ClassVar[str | None] = None
 
     #: Whether its loss has a form for images of many labels.
@@ -127,14 +128,15 @@ class Method(nn.Module):
     #: Whether scores are s · cos of an image feature and one text feature per class.
     one_text: ClassVar[bool] = True
 
-    #: Whether each batch takes a step, or a pass's last one (docs/method.md#difference-step-mode).
+    #: Whether only an epoch's last batch takes a step (docs/method.md#difference-step-mode).
     last_batch_only: bool = False
-    #: Whether a switch narrows its own loss's step (docs/method.md#difference-switch-timing).
+    #: Whether a change of phase also applies to the step of the loss that caused it
+    #: (docs/method.md#difference-switch-timing).
     switch_before_step: bool = False
 
     def __init__(self, backbone: Backbone, params: MethodParams, seed: int) -> None:
         super().__init__()
-        # In a tuple, so that nn.Module does not take the backbone for a part of the method.
+        # In a tuple, so that nn.Module does not register the backbone as part of the method.
         self._backbone = (backbone,)
         self.params = params
         self.seed = seed
@@ -154,7 +156,7 @@ class Method(nn.Module):
         """Return class scores of normalised images, [B, 3, S, S] → [B, K]."""
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return the training loss; the head's over the client's classes by default."""
+        """Return the training loss; by default the head's over the client's classes."""
         logits = self.logits(batch.images, classes)
         loss = self.head.loss(logits, batch.labels)
         return Loss(loss, logits, {"loss_ce": loss})
@@ -174,15 +176,16 @@ class Method(nn.Module):
     def downloaded(self, phase: str) -> list[str]:
         """Return the names of the tensors the server sends to a client in `phase`.
 
-        Every tensor some client communicates: a client needs the whole global model.
+        By default every tensor that any phase sends: a client needs the whole global model.
         """
         return self.communicated(phase)
 
     def kept(self, phase: str) -> list[str]:
         """Return the names of the tensors a client keeps after training in `phase`.
 
-        What it trains and does not send. Laid over the global tensors they are the client's own
-        model; one that it also downloads counts where that model is evaluated, not in training.
+        By default those it trains and does not send. Together with the global tensors, which they
+        replace, they are the client's own model; a kept tensor that is also downloaded is used when
+        this model is evaluated, not in training.
         """
         sent = set(self.communicated(phase))
         return [name for name in self.trainable(phase) if name not in sent]
@@ -190,35 +193,35 @@ class Method(nn.Module):
     def rearranged(
         self, received: Mapping[str, Tensor], generator: torch.Generator, round_index: int
     ) -> dict[str, str]:
-        """Return which tensors change places once a client has trained.
+        """Return which tensors exchange places after a client has trained.
 
-        A permutation, name → name whose value it takes, for clients that choose what they send:
-        the names that travel are always the same.
+        This is a permutation, name → name whose value it takes, for clients that choose what they
+        send: the names that are sent are always the same.
 
         Parameters
         ----------
         received : mapping of str to Tensor
-            What the client downloaded.
+            The tensors the client downloaded.
         generator : torch.Generator
-            Draws of this client and round (CPU).
+            For random draws of this client and round (CPU).
         round_index : int
             From 0.
         """
         return {}
 
     def server(self, rounds: int) -> MethodServer:
-        """Return what the method needs of the server of one federation of so many rounds."""
+        """Return the method's server-side part for a federation with `rounds` rounds."""
         return MethodServer()
 
     def enter(self, phase: str | None) -> None:
-        """Compute as a client in `phase`, or as the evaluating server for None."""
+        """Prepare to compute as a client in `phase` or, for None, as the server that evaluates."""
 
     def next_phase(self, phase: str, local: RoundLosses) -> str:
-        """Return a client's next phase, given what it saw this round."""
+        """Return a client's next phase, given its losses in this round."""
         return phase
 
     def explain(self, images: Tensor, classes: ClassSet) -> Tensor | None:
-        """Return how much each patch attends to each attribute, [B, b, n]; None without it."""
+        """Return how much each patch attends to each attribute, [B, b, n]; None if none does."""
         return None
 
     def prompts(self, images: Tensor, classes: ClassSet) -> Tensor | None:

@@ -22,7 +22,7 @@ def load_method(name: str) -> type[Method]:
     Raises
     ------
     ConfigError
-        For an unknown name, with the nearest known ones.
+        For an unknown name, with the most similar known ones.
     """
     if name not in METHODS:
         raise ConfigError(
@@ -42,7 +42,7 @@ def method_params(name: str, section: Mapping[str, Any]) -> MethodParams:
     Raises
     ------
     ConfigError
-        Naming the key, its value and the hint.
+        Naming the key and its value, with a hint.
     """
     return parse_section(load_method(name).Params, dict(section), f"params.yaml: methods.{name}")
 
@@ -53,7 +53,7 @@ def resolved_federation(
     federation: FederationParams,
     participation: float | None = None,
 ) -> FederationParams:
-    """Return the federation section with what the setting and then the method put in its place.
+    """Return the federation section with the overrides of the setting and then of the method.
 
     Parameters
     ----------
@@ -63,18 +63,19 @@ def resolved_federation(
     Raises
     ------
     ConfigError
-        For an override the section does not have, and for a rule the method cannot keep.
+        For an override of an unknown entry, and for differential privacy that the method would
+        break.
     """
     own = {} if participation is None else {"participation": participation}
     merged = {**federation.model_dump(), **own, **params.federation_overrides()}
     found = parse_section(FederationParams, merged, f"params.yaml: methods.{name}.federation")
     if found.privacy is not None and load_method(name).forwards_updates:
         raise ConfigError(
-            f"{name} sends what one client learned to others as it is, so differential privacy "
-            "of the average protects nobody",
+            f"{name} sends single clients' tensors to other clients as they are, so differential "
+            "privacy of the average protects nobody",
             where="params.yaml: federation.privacy",
-            hint=f"set `privacy: null` in methods.{name}.federation, or train a method that shares "
-            "averages alone",
+            hint=f"set `privacy: null` in methods.{name}.federation, or train a method that sends "
+            "only averages",
         )
     return found
 
@@ -91,13 +92,13 @@ def build_method(
     Parameters
     ----------
     multilabel : MultiLabelParams, optional
-        Head of images that show many classes; by default they show one.
+        Parameters of the head for images that show many classes; by default images show one.
 
     Raises
     ------
     ConfigError
-        When the section asks for sizes this backbone cannot have, or the method's loss has no form
-        for many labels.
+        When the section's sizes do not fit this backbone, or the method has no loss for many
+        labels.
     """
     if multilabel is not None:
         require_head(name, multilabel)
@@ -117,12 +118,12 @@ def build_method(
 
 
 def require_head(name: str, multilabel: MultiLabelParams) -> None:
-    """Refuse a method without a loss for many labels, or without what the head works on.
+    """Refuse a method without a loss for many labels, or without the scores the head needs.
 
     Raises
     ------
     ConfigError
-        Naming methods that have one.
+        Naming methods that have them.
     """
     chosen = load_method(name)
     if not chosen.many_labels:

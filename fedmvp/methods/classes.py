@@ -1,8 +1,8 @@
-"""The classes a model chooses among: their names, their texts, and the texts' features.
+"""The classes that a model chooses from: their names, their texts, and the texts' features.
 
 A `TextBank` holds every text of one dataset (and domain); its features are computed once, for all
-classes together, and shared by every client. A `ClassSet` is a view of some of its classes, in
-label order. Classes may have any number of texts each.
+classes together, and shared by all clients. A `ClassSet` is a view of some of its classes, in
+label order. A class may have any number of texts.
 
 Shapes: K classes, n texts, e joint embedding.
 """
@@ -46,13 +46,13 @@ class RaggedFeatures:
     def mean(self) -> Tensor:
         """Mean feature of each class, NOT renormalised, [K, e].
 
-        Times an image feature it is the mean of the similarities (docs/method.md#classifier).
+        Its product with an image feature is the mean similarity (docs/method.md#classifier).
         """
         return class_mean(self.values, self.index, self.classes)
 
 
 def class_mean(values: Tensor, index: Tensor, classes: int) -> Tensor:
-    """Return the mean of `values` [n, e] per class, [K, e]; a product, so it is deterministic."""
+    """Return the mean of `values` [n, e] per class, [K, e]; deterministic, as a matrix product."""
     member = torch.nn.functional.one_hot(index, classes).T.to(values.dtype)
     return (member @ values) / member.sum(dim=1, keepdim=True)
 
@@ -67,9 +67,9 @@ class TextBank:
     names : sequence of str
         Class names in label order.
     template : str
-        Hand template with one ``{}``.
+        The dataset's template, with one ``{}``.
     attributes, sentences : mapping of class name to sequence of str
-        Raw attributes and the sentences built of them.
+        Raw attributes, and the sentences built from them.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class TextBank:
         self._features: dict[str, RaggedFeatures] = {}
 
     def fill(self, name: str, template: str | None = None) -> str:
-        """Return the hand template with the class name in it, underscores as spaces."""
+        """Return a template, by default the dataset's, with the class name, `_` as spaces."""
         return (template or self.template).replace("{}", name.replace("_", " "))
 
     def define(self, kind: str, texts: Sequence[Sequence[str]]) -> None:
@@ -115,7 +115,7 @@ class TextBank:
         self._texts[kind] = tuple(tuple(part) for part in texts)
 
     def kinds(self) -> frozenset[str]:
-        """Return the kinds of text there are."""
+        """Return the kinds of text in the bank."""
         return frozenset(self._texts)
 
     def texts(self, kind: str) -> Texts:
@@ -136,7 +136,7 @@ class TextBank:
         return self._features[kind]
 
     def encoded(self) -> dict[str, Tensor]:
-        """Return the texts whose features were asked for so far, each with its feature [e]."""
+        """Return the texts that have been encoded so far, each with its feature [e]."""
         return {
             text: feature
             for kind, features in self._features.items()
@@ -171,7 +171,7 @@ class ClassSet:
     Attributes
     ----------
     attended : ClassSet or None
-        Classes whose texts a cross-attention looks at; None: these.
+        Classes whose texts the cross-attention uses; None: this set's.
     """
 
     bank: TextBank

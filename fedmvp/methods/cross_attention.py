@@ -1,7 +1,7 @@
-"""The cross-attention block FedMVP's PromptFormer and FedTPG share, with optional LoRA.
+"""The cross-attention block that FedMVP's PromptFormer and FedTPG share, with optional LoRA.
 
-One block is: attention of queries over a context, without a residual from the queries, then a
-GEGLU feed-forward with a residual (docs/method.md#promptformer, #fedtpg). Written from the
+A block is attention of queries over a context, without a residual from the queries, followed by a
+GEGLU feed-forward with a residual (docs/method.md#promptformer, #fedtpg). It is written from the
 formulas.
 
 Shapes: Q queries, n context tokens, d width, r LoRA rank.
@@ -94,7 +94,7 @@ class CrossAttention(nn.Module):
         d, of queries and context.
     heads : int
     value_norm : bool
-        Whether values pass the context's layer norm (FedTPG) or stay raw (FedMVP).
+        Whether the context's layer norm is applied to values (FedTPG) or not (FedMVP).
     linear : LinearMap, optional
     """
 
@@ -132,7 +132,7 @@ class CrossAttention(nn.Module):
         lora: LowRank | None,
         lora_on_inputs: bool,
     ) -> Tensor:
-        """Normalise and project one path, with LoRA on its input or on its weight."""
+        """Normalise and project query, key or value (`path`), with LoRA on its input or weight."""
         if lora is not None and lora_on_inputs:
             a, b = lora.delta(path)
             x = x + x @ a @ b
@@ -156,7 +156,7 @@ class CrossAttention(nn.Module):
         *,
         lora_on_inputs: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return projected queries, keys and values, each split in heads."""
+        """Return projected queries, keys and values, each split into heads."""
         norm_value = self.norm_context if self.value_norm else None
         query = self._project(queries, "query", self.norm, lora, lora_on_inputs)
         key = self._project(context, "key", self.norm_context, lora, lora_on_inputs)
@@ -171,7 +171,7 @@ class CrossAttention(nn.Module):
         *,
         lora_on_inputs: bool = False,
     ) -> Tensor:
-        """Attend.
+        """Return the attention's output for each query.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class CrossAttention(nn.Module):
         Tensor of shape [..., Q, d]
         """
         query, key, value = self.paths(queries, context, lora, lora_on_inputs=lora_on_inputs)
-        if query.dim() == 3:  # the fused kernels of a GPU ask for four axes
+        if query.dim() == 3:  # a GPU's fused kernels need four axes
             heads = F.scaled_dot_product_attention(query[None], key[None], value[None])[0]
         else:
             heads = F.scaled_dot_product_attention(query, key, value)

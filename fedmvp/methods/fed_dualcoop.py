@@ -1,9 +1,9 @@
 """Fed-DualCoOp: a positive and a negative context, over regions (docs/method.md#fed-dualcoop).
 
 DualCoOp (arXiv 2206.09541) recognises many labels with two learned prompts per class, one for its
-presence and one for its absence, compared with the regions of the image. Contexts are shared by all
-classes here, so that classes nobody trained on have both texts, too. For images of one class the
-same score is a logit of the cross-entropy.
+presence and one for its absence, compared with the regions of the image. Here all classes share
+both contexts, so that untrained classes have both texts, too. For images of one class, the same
+score is a logit of the cross-entropy.
 
 Shapes: B images, K classes, R regions, n context tokens, d text width, e joint embedding.
 """
@@ -57,6 +57,6 @@ class FedDualCoOp(Method):
         shown = self.texts.remembered(self.positive_memory, classes, self.positive_context)
         absent = self.texts.remembered(self.negative_memory, classes, self.negative_context)
         positive, negative = regions @ shown.T, regions @ absent.T  # [B, R, K]
-        # The weights are the positive text's for both: where the class would be, if anywhere.
+        # Both are weighted by the positive text: by the regions most similar to the class.
         weights = torch.softmax(self.params.region_scale * positive, dim=1)
         return self.backbone.scale * (weights * (positive - negative)).sum(dim=1)

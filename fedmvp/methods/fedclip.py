@@ -26,11 +26,11 @@ class FedCLIPParams(MethodParams):
 
     loss: Literal["contrastive", "ce"] = Field(
         default="contrastive",
-        description="Images against the batch's own labels' texts, both ways (original); or "
-        "cross-entropy over the client's classes.",
+        description="Contrast of the batch's images with the texts of their labels, in both "
+        "directions (original); or cross-entropy over the client's classes.",
     )
     template: Template | None = Field(
-        default="a picture of a {}.", description="Text of a class; null: the dataset's own."
+        default="a picture of a {}.", description="Template of class texts; null: the dataset's."
     )
 
 
@@ -72,9 +72,9 @@ class FedCLIP(Method):
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
         """Return the chosen loss.
 
-        The contrastive one takes images of the same class for each other's negatives, as the
-        original does, and is zero for a batch of one image, which the original leaves out. Images
-        of many labels have no one text of their own: the head's loss takes its place.
+        The contrastive one treats images of the same class as each other's negatives, as the
+        original does, and is zero for a batch of one image, which the original leaves out. An image
+        with many labels has no single text, so the head's loss is used instead.
         """
         logits = self.logits(batch.images, classes)
         if self.params.loss == "ce" or self.head.many_labels:

@@ -1,8 +1,8 @@
 """FedCoCoOp: a context shifted by each image's feature (docs/method.md#fedcocoop).
 
-Every (image, class) pair has a text of its own, so B·K texts are encoded. They are taken in chunks
-that a memory budget bounds; with gradient each chunk is computed again in the backward pass, and
-what is kept for it is one logit per pair.
+Every (image, class) pair has its own text, so B·K texts are encoded, in chunks that fit a memory
+budget. With gradient, each chunk is computed again in the backward pass, so only a logit per pair
+is kept.
 
 Shapes: B images, K classes, P pairs, n context tokens, N tokens of a text, d text width, e joint
 embedding.
@@ -32,7 +32,9 @@ __all__ = ["FedCoCoOp", "FedCoCoOpParams", "MetaNet"]
 class FedCoCoOpParams(ContextParams):
     """``methods.fedcocoop`` of params.yaml."""
 
-    reduction: int = Field(default=16, ge=1, description="Joint width over the meta-net's.")
+    reduction: int = Field(
+        default=16, ge=1, description="Ratio of the joint width to the meta-net's."
+    )
     memory_budget_mib: Float = Field(
         default=1024.0, gt=0, description="Memory of one pass of (image, class) texts, MiB."
     )
@@ -64,7 +66,7 @@ class FedCoCoOp(FrozenImageMethod):
         hidden = spec.embed_dim // params.reduction
         if hidden == 0:
             raise ValueError(
-                f"reduction {params.reduction} leaves no unit of the joint width {spec.embed_dim}"
+                f"reduction {params.reduction} is more than the joint width {spec.embed_dim}"
             )
         self.texts = PromptTexts(backbone, params.n_context, opening=params.context_init)
         self.context = initial_context(backbone, params, self.generator("context"))
@@ -101,12 +103,12 @@ class FedCoCoOp(FrozenImageMethod):
         return (features[image] * texts).sum(dim=-1)
 
     def chunk_size(self, length: int) -> int:
-        """Return how many texts of `length` tokens one pass may hold within the budget.
+        """Return how many texts of `length` tokens fit the memory budget in one pass.
 
-        Counted per token in numbers. Each block keeps for the backward pass the inputs of its two
-        norms, query, key, value and their mixture, the activation's factors, and a row of
-        attention weights per head; one block's intermediate results are alive besides. Without
-        gradient nothing is kept.
+        The estimate counts numbers per token. For the backward pass, each block keeps the inputs of
+        its two norms, query, key, value and the attention output, the activation's factors, and a
+        row of attention weights per head; in addition, one block's intermediate results are in
+        memory. Without gradient, nothing is kept.
         """
         text = self.backbone.spec.text
         kept = 6 * text.width + 2 * text.mlp_width + text.heads * length

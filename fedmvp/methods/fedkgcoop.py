@@ -1,4 +1,4 @@
-"""FedKgCoOp: PromptFL with texts kept near the hand template's (docs/method.md#fedkgcoop).
+"""FedKgCoOp: PromptFL with texts kept close to the template's (docs/method.md#fedkgcoop).
 
 Shapes: B images, K classes, e joint embedding.
 """
@@ -25,13 +25,13 @@ class FedKgCoOpParams(PromptFLParams):
 
 
 class FedKgCoOp(PromptFL):
-    """L = L_ce + lambda · L_con, L_con = 1 - mean_k cos(t_k, t_k^hand)."""
+    """L = L_ce + lambda · L_con, L_con = 1 - mean_k cos(t_k, t_k^template)."""
 
     Params: ClassVar[type[MethodParams]] = FedKgCoOpParams
     params: FedKgCoOpParams
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return the head's loss and the weighted distance to the hand template's features."""
+        """Return the head's loss plus the weighted distance to the template's features."""
         texts = self.text_features(classes)
         logits = self.backbone.scale * frozen_batch(batch) @ self.head.texts(texts, classes).T
         classification = self.head.loss(logits, batch.labels)

@@ -1,6 +1,6 @@
 """FedMaPLe: text prompts in several blocks and, coupled, visual ones (docs/method.md#fedmaple).
 
-This is MaPLe itself. The vision-language baseline of the FedTPG repository is `fedvlp`.
+This is MaPLe itself; the vision-language baseline of the FedTPG repository is `fedvlp`.
 
 Shapes: B images, K classes, n prompts, J prompted blocks, d_t text and d_v vision width, e joint
 embedding.
@@ -66,7 +66,7 @@ class FedMaPLe(Method):
         def coupler(purpose: str) -> Linear:
             return Linear(spec.text.width, spec.vision.width, self.generator(purpose))
 
-        # All couplers but the first start as clones of one.
+        # All couplers but the first have the same initial values.
         self.couplers = nn.ModuleList(
             [coupler("coupler"), *(coupler("deep coupler") for _ in range(depth - 1))]
         )

@@ -1,7 +1,7 @@
 """FedMGP: groups of text and visual prompts, of which a client shares some (docs/method.md#fedmgp).
 
-A logit is a mean over groups, so their order means nothing: a client puts the groups it chose to
-share in the first places, which are the ones that are sent and received.
+A logit is a mean over groups, so their order does not matter: a client moves the groups it chose to
+share to the first places, which are the ones that are sent and received.
 
 Shapes: B images, K classes, G groups of n prompts, k shared groups, d_t text and d_v vision width,
 e joint embedding.
@@ -32,7 +32,7 @@ from fedmvp.methods.text_prompts import (
 
 __all__ = ["FedMGP", "FedMGPParams", "agreement", "chances"]
 
-_NOISE = 0.01  # of the groups' start around the same words
+_NOISE = 0.01  # added to the groups' initial values, which come from the same words
 
 
 class FedMGPParams(ContextParams, ChunkParams):
@@ -46,7 +46,9 @@ class FedMGPParams(ContextParams, ChunkParams):
     )
     groups: int = Field(default=5, ge=2, description="G, groups of prompts.")
     shared_groups: int = Field(default=2, ge=1, description="k, groups a client sends.")
-    temperature: Float = Field(default=1.0, gt=0, description="tau of the choice of groups.")
+    temperature: Float = Field(
+        default=1.0, gt=0, description="tau, temperature of the choice of groups."
+    )
     diversity: Literal["apart", "together"] = Field(
         default="apart",
         description="Whether the loss drives the groups' features apart (the paper) or, with the "
@@ -59,7 +61,7 @@ class FedMGPParams(ContextParams, ChunkParams):
         if self.shared_groups >= self.groups:
             raise ValueError(
                 f"shared_groups {self.shared_groups} leaves none of {self.groups} "
-                "groups to the client: it must be smaller than groups"
+                "groups personal: it must be smaller than groups"
             )
         return self
 
@@ -91,20 +93,20 @@ class FedMGP(Method):
         self.used = params.groups
 
     def communicated(self, phase: str) -> list[str]:
-        """Send the groups in the first places."""
+        """Return the names of the groups in the first places."""
         places = range(self.params.shared_groups)
         return [f"{kind}.{place}" for kind in ("text", "vision") for place in places]
 
     def enter(self, phase: str | None) -> None:
-        """Use all groups as a client, the shared ones alone as the server."""
+        """Use all groups as a client, only the shared ones as the server."""
         self.used = self.params.shared_groups if phase is None else self.params.groups
 
     def rearranged(
         self, received: Mapping[str, Tensor], generator: torch.Generator, round_index: int
     ) -> dict[str, str]:
-        """Draw the groups to send, those near the shared ones received with greater chance.
+        """Draw the groups to send; those similar to the shared ones received are more likely.
 
-        In the first round, where nothing shared has been learned yet, all have the same.
+        In the first round, when nothing shared has been learned yet, all are equally likely.
         """
         places: dict[str, str] = {}
         for kind, groups in (("text", self.text), ("vision", self.vision)):

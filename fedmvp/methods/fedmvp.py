@@ -1,7 +1,7 @@
 """FedMVP: multimodal visual prompts made by a federated PromptFormer (arXiv 2504.20860).
 
-Formulas in docs/method.md; the differences between the paper and the official code are flags,
-bundled by ``variant`` (docs/method.md#paper-and-official-code), each of which can be set alone.
+The formulas are in docs/method.md. The differences between the paper and the official code are
+flags, bundled by ``variant`` (docs/method.md#paper-and-official-code); each can also be set alone.
 
 Shapes: B images, K classes, n bank texts, b patches, m prompts, e joint embedding, d vision width.
 """
@@ -30,7 +30,7 @@ Classifier = Literal["per_attribute_mean", "concat", "template", "template_and_a
 
 
 class FedMVPFlags(Section):
-    """Where paper and code differ, resolved (docs/method.md#paper-and-official-code)."""
+    """The choices where paper and code differ (docs/method.md#paper-and-official-code)."""
 
     step_mode: Literal["per_batch", "last_batch"]
     switch_timing: Literal["between_rounds", "before_step"]
@@ -104,21 +104,24 @@ class FedMVPParams(MethodParams):
     n_prompts: int = Field(default=4, ge=1, le=1024, description="m, visual prompts.")
     heads: int = Field(default=4, ge=1, description="Heads of the cross-attention.")
     rank: int = Field(default=8, ge=1, description="r of LoRA.")
-    consistency_weight: Float = Field(default=10.0, ge=0, description="alpha; 0 skips the term.")
+    consistency_weight: Float = Field(
+        default=10.0, ge=0, description="alpha of the consistency loss; 0 skips it."
+    )
     attributes_weight: Float = Field(
         default=0.5, ge=0, description="w of the sentences in `template_and_attributes`."
     )
     switch_loss: Float | None = Field(
-        default=0.5, description="sigma: a client whose loss is below it trains LoRA; null: never."
+        default=0.5,
+        description="sigma: a client whose loss falls below it trains LoRA; null: never.",
     )
     conditioning: Conditioning = "multimodal"
     start: Start | None = Field(
         default=None,
-        description="`random`: the paper's. `patches`: prompts begin as the pooled patches (ours).",
+        description="`random`: the paper's. `patches`: prompts start as the pooled patches (ours).",
     )
     depth: Depth | None = Field(
         default=None,
-        description="D, blocks that prompts enter: 1 in the paper; more, or `all`, are ours.",
+        description="D, blocks with prompts: 1 in the paper; more, or `all`, are ours.",
     )
     step_mode: Literal["per_batch", "last_batch"] | None = None
     switch_timing: Literal["between_rounds", "before_step"] | None = None
@@ -136,7 +139,7 @@ class FedMVPParams(MethodParams):
 
     @property
     def flags(self) -> FedMVPFlags:
-        """The variant's flags with those set alone in their place."""
+        """The variant's flags, replaced by those that are set alone."""
         own = {name: getattr(self, name) for name in FedMVPFlags.model_fields}
         chosen = {name: value for name, value in own.items() if value is not None}
         return FedMVPFlags(**{**BUNDLES[self.variant], **chosen})
@@ -146,7 +149,7 @@ class FedMVPParams(MethodParams):
         return {**_FEDERATION[self.variant], **self.federation}
 
     def resolved(self) -> dict[str, Any]:
-        """Return the section with every flag filled in, as it is logged."""
+        """Return the section as it is logged, with every flag filled in."""
         return {**self.model_dump(mode="json"), **self.flags.model_dump(mode="json")}
 
 
@@ -201,7 +204,7 @@ class FedMVP(Method):
 
     @property
     def _switch_loss(self) -> float | None:
-        """σ; None with many labels: it was set for cross-entropy, theirs has another scale."""
+        """σ; None with many labels: σ is meant for cross-entropy, whose scale differs."""
         return None if self.head.many_labels else self.params.switch_loss
 
     @property
@@ -211,7 +214,7 @@ class FedMVP(Method):
     def trainable(self, phase: str) -> list[str]:
         """Phase 1: all but LoRA. Phase 2: LoRA (and the bank projection, in the official code).
 
-        Fine-tuning trains what evaluation computes with, LoRA too where it is used.
+        Fine-tuning trains all that evaluation uses, including LoRA if it is used.
         """
         if phase == "fine_tuning" and self._evaluates_lora:
             return list(self.tensors())
@@ -230,12 +233,12 @@ class FedMVP(Method):
         return list(self.tensors()) if whole else self._names("promptformer")
 
     def enter(self, phase: str | None) -> None:
-        """Switch LoRA on for its phase; for the server as ``lora_eval`` says, if it is trained."""
+        """Use LoRA in its phase, and at the server if ``lora_eval`` says so and it is trained."""
         evaluating = phase in (None, "fine_tuning")
         self.promptformer.use_lora = self._evaluates_lora if evaluating else phase == "lora"
 
     def next_phase(self, phase: str, local: RoundLosses) -> str:
-        """Stay in LoRA once the trigger loss has fallen below sigma (docs/method.md#phases)."""
+        """Change to LoRA for good once the loss has fallen below sigma (docs/method.md#phases)."""
         if phase in ("lora", "fine_tuning") or self._switch_loss is None:
             return phase
         by_epoch = self.flags.lora_trigger == "epoch_mean"
@@ -258,7 +261,7 @@ class FedMVP(Method):
             embedded = self.backbone.vision.embed(images)
             patches = embedded[:, 1:]
             made = self.promptformer.make(patches, self._bank(classes).values)
-            # Before each further block the prompts' tokens are replaced, as VPT's deep ones are.
+            # Before each further block the prompt tokens are replaced, as in deep VPT.
             deep = {block: made + self.deep[block - 1] for block in range(1, self.depth)}
             prompts = self.promptformer.begin(made, patches)
             features = self.backbone.vision(embedded, prompts, deep=deep)
@@ -292,7 +295,7 @@ class FedMVP(Method):
     def explain(self, images: Tensor, classes: ClassSet) -> Tensor | None:
         """Return how much each patch attends to each bank text, [B, b, n].
 
-        None for a bank that does not hold the attributes: names, random directions.
+        None if the bank has no attributes but names or random directions.
         """
         if self.flags.attr_bank in ("names", "random"):
             return None

@@ -1,4 +1,4 @@
-"""Which texts feed FedMVP's bank and classifier (docs/method.md#attribute-bank, #classifier).
+"""The texts of FedMVP's bank and classifier (docs/method.md#attribute-bank, #classifier).
 
 Shapes: K classes, n texts, e joint embedding.
 """
@@ -20,9 +20,9 @@ _RAW_BANK_PREFIXES = ("officehome", "terra")
 
 
 def _sentences(classes: ClassSet, truncate: str) -> RaggedFeatures:
-    """Return sentence features, cut as `truncate` says (docs/method.md#difference-truncate)."""
+    """Return features of sentences cut as `truncate` says (docs/method.md#difference-truncate)."""
     bank = classes.bank
-    if truncate == "tokens77":  # the tokenizer cuts
+    if truncate == "tokens77":  # the tokenizer does that
         return classes.features("sentences")
     if "sentences/chars77" not in bank.kinds():
         cut = [tuple(text[:77] for text in part) for part in bank.texts("sentences")]
@@ -36,11 +36,11 @@ def bank_features(classes: ClassSet, source: str, truncate: str, seed: int) -> R
     Parameters
     ----------
     source : {"attributes", "sentences", "official", "names", "random"}
-        Raw attributes (the paper); full sentences; what the official code does per dataset; class
-        names only (n = K); or random directions of the attributes' number (controls).
+        Raw attributes (the paper); full sentences; the official code's choice for each dataset;
+        or, as controls, only class names (n = K), or as many random directions as attributes.
     truncate : {"tokens77", "chars77"}
     seed : int
-        Of the random directions.
+        Seed of the random directions.
     """
     if source == "official":
         raw = classes.bank.dataset.replace("_", "").startswith(_RAW_BANK_PREFIXES)
@@ -76,11 +76,11 @@ def classifier_weights(
     Parameters
     ----------
     classifier : {"per_attribute_mean", "concat", "template", "template_and_attributes"}
-        The un-renormalised mean of the class's sentences (the official code); one text of the
-        template and all attributes (the paper's notation); the template alone (ablation); or
-        the weighted mean of the template's feature and the sentences' (ours).
+        The mean of the class's sentence features, not renormalised (the official code); one text
+        with the template and all attributes (the paper's notation); only the template (ablation);
+        or the weighted mean of the template's feature and the sentences' (ours).
     attributes_weight : float
-        Of the sentences beside the template, where both are used.
+        Weight of the sentences relative to the template, where both are used.
     """
     if classifier == "template":
         return classes.single("template")

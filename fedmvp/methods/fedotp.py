@@ -1,7 +1,7 @@
 """FedOTP: a shared and a personal context, matched by transport (docs/method.md#fedotp).
 
-Only the shared context is sent. A client classifies with both; where no client is at hand (base
-and new classes, other domains) the method defines nothing, and the shared context is used alone
+Only the shared context is sent. A client classifies with both. Where there is no client (base and
+new classes, other domains), the method defines nothing, and only the shared context is used
 (``global_only``): balanced transport to one prompt is uniform, so a logit is the mean similarity.
 
 Shapes: B images, K classes, M image tokens, n context tokens, d text width, e joint embedding.
@@ -31,11 +31,13 @@ class FedOTPParams(ChunkParams):
 
     n_context: int = Field(default=16, ge=1, description="n, tokens of each of the two contexts.")
     transport: Literal["partial", "balanced"] = Field(
-        default="partial", description="Whether tokens may send less than their mass (COT)."
+        default="partial", description="`partial`: tokens may send less than all (COT)."
     )
     epsilon: Float = Field(default=0.1, gt=0, description="Entropy weight of the transport.")
-    mass: Float = Field(default=0.8, gt=0, le=1, description="gamma, mass the prompts receive.")
-    iterations: int = Field(default=100, ge=1, description="Most Sinkhorn scalings.")
+    mass: Float = Field(
+        default=0.8, gt=0, le=1, description="gamma, total mass the prompts receive."
+    )
+    iterations: int = Field(default=100, ge=1, description="Most Sinkhorn iterations.")
     threshold: Float = Field(default=1e-3, ge=0, description="Change at which scaling stops.")
     memory_budget_mib: Float = Field(
         default=512.0, gt=0, description="Memory of one transport of (image, class) pairs, MiB."
@@ -61,11 +63,11 @@ class FedOTP(Method):
         self.global_only = False
 
     def communicated(self, phase: str) -> list[str]:
-        """Only the shared context travels, and the head's numbers where it has some."""
+        """Return the shared context, and the head's numbers if it has any."""
         return ["global_context", *(f"head.{name}" for name, _ in self.head.named_parameters())]
 
     def enter(self, phase: str | None) -> None:
-        """Use both contexts as a client, the shared one alone as the server."""
+        """Use both contexts as a client, only the shared one as the server."""
         self.global_only = phase is None
 
     def logits(self, images: Tensor, classes: ClassSet) -> Tensor:

@@ -1,4 +1,4 @@
-"""FedPGP: a shared context and a low-rank personal part of it (docs/method.md#fedpgp).
+"""FedPGP: a shared context plus a low-rank personal part (docs/method.md#fedpgp).
 
 Shapes: K classes, n context tokens, d text width, b bottleneck, e joint embedding.
 """
@@ -31,8 +31,8 @@ class FedPGPParams(ChunkParams):
     temperature: Float = Field(default=0.5, gt=0, description="tau of the contrastive term.")
     anchor: Literal["placeholders", "template"] = Field(
         default="placeholders",
-        description="Fixed text the shared context is drawn to: n times X in front of the class "
-        "name (the published code), or the dataset's hand template.",
+        description="Fixed text towards which the shared context is drawn: n times X in front of "
+        "the class name (the published code), or the dataset's template.",
     )
 
 
@@ -55,11 +55,11 @@ class FedPGP(PromptedTextMethod):
         self.global_only = False
 
     def communicated(self, phase: str) -> list[str]:
-        """Only the shared context travels."""
+        """Return the shared context, which alone is sent."""
         return ["context"]
 
     def enter(self, phase: str | None) -> None:
-        """Use the personal part as a client, the shared context alone as the server."""
+        """Use the personal part as a client, only the shared context as the server."""
         self.global_only = phase is None
 
     def own_context(self) -> Tensor:
@@ -95,7 +95,7 @@ class FedPGP(PromptedTextMethod):
 def contrast(anchor: Tensor, shared: Tensor, own: Tensor, temperature: float) -> Tensor:
     """Return mean_c −log(e^(a/τ) / (e^(a/τ) + e^(b/τ))), a = cos(z_0, z_G), b = cos(z_G, z_P).
 
-    Draws the shared texts z_G to the fixed ones z_0 and away from the client's z_P.
+    It draws the shared texts z_G towards the fixed ones z_0 and away from the client's z_P.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""FedPHA: clients learn a context of their own beside the shared one (docs/method.md#fedpha).
+"""FedPHA: clients learn a personal context besides the shared one (docs/method.md#fedpha).
 
 Shapes: K classes, n context tokens, d text width, e joint embedding.
 """
@@ -30,13 +30,19 @@ class FedPHAParams(ChunkParams):
     weak_share: Float = Field(
         default=0.8, gt=0, le=1, description="rho, share of the weakest directions that is kept."
     )
-    margin: Float = Field(default=1.0, ge=0, description="alpha, distance texts are pushed to.")
-    pull_weight: Float = Field(default=1.0, ge=0, description="Of the distance to the projection.")
-    push_weight: Float = Field(default=1.0, ge=0, description="Of the hinge on the distance.")
+    margin: Float = Field(
+        default=1.0, ge=0, description="alpha, distance to which texts are pushed apart."
+    )
+    pull_weight: Float = Field(
+        default=1.0, ge=0, description="Weight of the distance to the projection."
+    )
+    push_weight: Float = Field(
+        default=1.0, ge=0, description="Weight of the hinge loss on the distance."
+    )
 
 
 class FedPHA(PromptedTextMethod):
-    """A client classifies with its own context alone; the shared one is learned beside it, sent."""
+    """A client classifies only with its own context; the shared one is also learned, and sent."""
 
     Params: ClassVar[type[MethodParams]] = FedPHAParams
     many_labels: ClassVar[bool] = False
@@ -53,7 +59,7 @@ class FedPHA(PromptedTextMethod):
         self.global_only = False
 
     def communicated(self, phase: str) -> list[str]:
-        """Only the shared context travels."""
+        """Return the shared context, which alone is sent."""
         return ["global_context"]
 
     def enter(self, phase: str | None) -> None:
@@ -66,7 +72,7 @@ class FedPHA(PromptedTextMethod):
         return self.texts.remembered(self.memory, classes, context)
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return the cross-entropies of both contexts, the pull and the push."""
+        """Return the sum of both contexts' cross-entropies, the pull and the push."""
         params, images = self.params, frozen_batch(batch)
         basis = weak_directions(self.global_context, params.weak_share)
         own = self.texts.encode(classes, self.local_context)
@@ -86,12 +92,12 @@ class FedPHA(PromptedTextMethod):
 def weak_directions(context: Tensor, share: float) -> Tensor:
     """Return the weakest directions inside a context's row space, [n, d] → [d, r].
 
-    The right singular vectors but the first ⌊n (1 - share)⌋, without gradient, so that equal
-    singular values cannot spoil one. They span no null space: a context orthogonal to this one is
-    projected to zero.
+    These are the right singular vectors except the first ⌊n (1 - share)⌋, without gradient, as
+    equal singular values would spoil one. They do not include the null space: a context orthogonal
+    to this one is projected to zero.
     """
     rows: Tensor = torch.linalg.svd(context.double(), full_matrices=False).Vh
-    # The small term keeps 5 · (1 - 0.8) = 0.9999999999999998 from losing one.
+    # Without the small term, 5 · (1 - 0.8) = 0.9999999999999998 would be rounded down to 0.
     cut = math.floor(len(context) * (1 - share) + 1e-9)
     return rows[cut:].T.to(context.dtype)
 

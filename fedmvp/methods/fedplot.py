@@ -29,7 +29,7 @@ class FedPLOTParams(ChunkParams):
     n_prompts: int = Field(default=4, ge=1, description="N, contexts of every class.")
     n_context: int = Field(default=16, ge=1, description="n, tokens of a context.")
     epsilon: Float = Field(default=0.1, gt=0, description="Entropy weight of the transport.")
-    iterations: int = Field(default=100, ge=1, description="Most Sinkhorn scalings.")
+    iterations: int = Field(default=100, ge=1, description="Most Sinkhorn iterations.")
     threshold: Float = Field(default=1e-2, ge=0, description="Change at which scaling stops.")
     memory_budget_mib: Float = Field(
         default=512.0, gt=0, description="Memory of one transport of (image, class) pairs, MiB."

@@ -1,4 +1,4 @@
-"""FedProGrad: PromptFL whose steps never contradict zero-shot CLIP (docs/method.md#fedprograd).
+"""FedProGrad: PromptFL whose steps do not work against zero-shot CLIP (docs/method.md#fedprograd).
 
 Shapes: B images, K classes.
 """
@@ -26,17 +26,20 @@ class FedProGradParams(PromptFLParams):
 
     context_init: str | None = Field(
         default="a photo of a",
-        description="Words whose embeddings the context starts at; those beyond n stay fixed. "
+        description="Words whose embeddings are the initial context; those beyond n stay fixed. "
         "null: N(0, 0.02²).",
     )
     projection_weight: Float = Field(
-        default=1.0, ge=0, le=1, description="lambda, how much of a contradiction is taken away."
+        default=1.0,
+        ge=0,
+        le=1,
+        description="lambda, share of a contradicting component that is removed.",
     )
     temperature: Float = Field(default=1.0, gt=0, description="T of the zero-shot distillation.")
 
 
 class FedProGrad(PromptFL):
-    """Descends the gradient of CE without its part against that of the zero-shot distillation."""
+    """Follows the gradient of CE without the part opposed to that of the zero-shot distillation."""
 
     Params: ClassVar[type[MethodParams]] = FedProGradParams
     many_labels: ClassVar[bool] = False
@@ -54,7 +57,7 @@ class FedProGrad(PromptFL):
         (own,) = torch.autograd.grad(cross_entropy, [self.context], retain_graph=True)
         (other,) = torch.autograd.grad(general, [self.context])
         step = agreeing(own, other, params.projection_weight)
-        # Adds zero, whose gradient is the step.
+        # The added term is zero, but its gradient is the projected one.
         total = cross_entropy.detach() + ((self.context - self.context.detach()) * step).sum()
         return Loss(
             total,
@@ -68,7 +71,7 @@ def agreeing(own: Tensor, general: Tensor, weight: float) -> Tensor:
 
     Parameters
     ----------
-    own, general : Tensor of one shape
+    own, general : Tensor of equal shape
         g_d of the cross-entropy and g_g of the distillation.
     weight : float
         λ; with 1 the result is orthogonal to g_g.

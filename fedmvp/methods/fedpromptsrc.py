@@ -1,7 +1,7 @@
-"""FedPromptSRC: prompts of both towers held near zero-shot CLIP (docs/method.md#fedpromptsrc).
+"""FedPromptSRC: prompts of both towers kept close to zero-shot CLIP (docs/method.md#fedpromptsrc).
 
-Training goes on from the average over clients; what is evaluated is a Gaussian-weighted average of
-that over rounds.
+Training continues from the average over clients; a Gaussian-weighted mean of these averages over
+rounds is evaluated.
 
 Shapes: B images, K classes, n prompts, D prompted blocks, d_t text and d_v vision width, e joint
 embedding.
@@ -43,7 +43,7 @@ class FedPromptSRCParams(ContextParams, ChunkParams):
     n_context: int = Field(default=4, ge=1, description="n, prompts per block of both towers.")
     context_init: str | None = Field(
         default="a photo of a",
-        description="Words whose embeddings the context starts at; those beyond n stay fixed. "
+        description="Words whose embeddings are the initial context; those beyond n stay fixed. "
         "null: N(0, 0.02²).",
     )
     depth: int = Field(
@@ -52,15 +52,19 @@ class FedPromptSRCParams(ContextParams, ChunkParams):
     templates: tuple[Template, ...] = Field(
         default=CLIP_TEMPLATES,
         min_length=1,
-        description="Texts of zero-shot CLIP, beside the dataset's own template.",
+        description="Templates of zero-shot CLIP, in addition to the dataset's own.",
     )
-    text_weight: Float = Field(default=25.0, ge=0, description="Of the texts' mean distance.")
-    image_weight: Float = Field(default=10.0, ge=0, description="Of the images' mean distance.")
+    text_weight: Float = Field(
+        default=25.0, ge=0, description="Weight of the texts' mean distance."
+    )
+    image_weight: Float = Field(
+        default=10.0, ge=0, description="Weight of the images' mean distance."
+    )
     average_centre: Float = Field(
-        default=0.75, ge=0, le=1, description="Mean of the average's Gaussian, in rounds of all."
+        default=0.75, ge=0, le=1, description="Mean of the Gaussian, as a share of all rounds."
     )
     average_width: Float = Field(
-        default=0.05, gt=0, description="Standard deviation of that Gaussian, in rounds of all."
+        default=0.05, gt=0, description="Its standard deviation, as a share of all rounds."
     )
 
 
@@ -110,7 +114,7 @@ class FedPromptSRC(Method):
         return self.backbone.scale * self.image_features(images) @ self.text_features(classes).T
 
     def loss(self, batch: Batch, classes: ClassSet) -> Loss:
-        """Return cross-entropy and the distances of texts, images and logits to zero-shot CLIP."""
+        """Return cross-entropy plus distances of texts, images and logits to zero-shot CLIP's."""
         params, scale = self.params, self.backbone.scale
         images, texts = self.image_features(batch.images), self.text_features(classes)
         plain_images = frozen_batch(batch)
@@ -134,7 +138,7 @@ class FedPromptSRC(Method):
 def round_weights(rounds: int, centre: float, width: float) -> list[float]:
     """Return the share of each round in the average; they sum to 1.
 
-    exp(-(t - μ)² / (2 σ²)) for t = 1 … T with μ = centre · T and σ = width · T.
+    Shares are proportional to exp(-(t - μ)² / (2 σ²)), t = 1 … T, μ = centre · T, σ = width · T.
     """
     t = torch.arange(1, rounds + 1, dtype=torch.float64)
     shares: list[float] = (-((t / rounds - centre) / width).square() / 2).softmax(dim=0).tolist()
@@ -147,7 +151,7 @@ class GaussianAverage(MethodServer):
     Parameters
     ----------
     shares : sequence of float
-        Of each round.
+        Share of each round.
     """
 
     def __init__(self, shares: Sequence[float]) -> None:
@@ -161,7 +165,7 @@ class GaussianAverage(MethodServer):
             self.state[name] = self.state[name] + term if name in self.state else term
 
     def evaluated(self, tensors: Mapping[str, Tensor], round_index: int) -> dict[str, Tensor]:
-        """Return the average; before the last round, over the rounds there were."""
+        """Return the average; before the last round, over the rounds so far."""
         last = round_index + 1 == len(self.shares)
         seen = 1.0 if last else math.fsum(self.shares[: round_index + 1])
         return {name: (self.state[name] / seen).to(t.dtype) for name, t in tensors.items()}

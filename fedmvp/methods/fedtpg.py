@@ -1,4 +1,4 @@
-"""FedTPG: a network that writes the context from the class names (docs/method.md#fedtpg).
+"""FedTPG: a network that generates the context from the class names (docs/method.md#fedtpg).
 
 Shapes: K classes, n context tokens, D prompted blocks, d text width, e joint embedding.
 """
@@ -24,7 +24,7 @@ class FedTPGParams(ChunkParams):
     """``methods.fedtpg`` of params.yaml."""
 
     n_context: int = Field(default=4, ge=1, description="n, context tokens.")
-    depth: int = Field(default=1, ge=1, description="D, text blocks with context of their own.")
+    depth: int = Field(default=1, ge=1, description="D, text blocks with their own context.")
     heads: int = Field(default=4, ge=1, description="Heads of the cross-attention.")
 
 
@@ -32,9 +32,9 @@ class FedTPG(PromptedTextMethod):
     """Learned queries attend over bare class names; G[0] is the context of every class.
 
     Where the joint embedding is as wide as the text tower, as in every model the method was
-    published with, class-name features are keys and values as they are; otherwise a learned
-    linear map brings them to the text width. With depth over one, G[i] takes the context's place
-    before block i (the release starts at block 0 and so overwrites G[0]).
+    published with, class-name features are used directly as keys and values; otherwise a learned
+    linear map brings them to the text width. With depth above one, G[i] replaces the context
+    before block i (the published code starts at block 0 and so overwrites G[0]).
     """
 
     Params: ClassVar[type[MethodParams]] = FedTPGParams
@@ -62,7 +62,7 @@ class FedTPG(PromptedTextMethod):
         )
 
     def context(self, classes: ClassSet) -> Tensor:
-        """Return the context the class names give, [D, n, d]."""
+        """Return the context generated from the class names, [D, n, d]."""
         names = self.project(classes.single("names"))
         generated = self.feed_forward(self.attention(self.soft_prompt, names))
         return generated.unflatten(0, (self.params.depth, -1))  # type: ignore[no-any-return]

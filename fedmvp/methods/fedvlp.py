@@ -1,7 +1,8 @@
 """FedVLP: independent text and visual prompts (docs/method.md#fedvlp).
 
-The vision-language baseline of the FedTPG repository. Its places differ from MaPLe's: text prompts
-overwrite tokens 1..n after positions are added, visual ones are appended after ln_pre.
+This is the vision-language baseline of the FedTPG repository. It inserts prompts at other places
+than MaPLe: text prompts overwrite tokens 1..n after positions are added, visual ones are appended
+after ln_pre.
 
 Shapes: B images, K classes, n prompts, D prompted blocks, d_t text and d_v vision width, e joint
 embedding.
@@ -31,7 +32,7 @@ class FedVLPParams(ChunkParams):
 
 
 class FedVLP(Method):
-    """Prompts of both towers without a coupling; learned with CE, all sent."""
+    """Prompts of both towers that are not coupled; learned with CE, all sent."""
 
     Params: ClassVar[type[MethodParams]] = FedVLPParams
     params: FedVLPParams

@@ -1,6 +1,6 @@
 """FedVPT, shallow or deep: constant visual prompts (docs/method.md#fedvpt).
 
-The shallow prompts take the place FedMVP's do, so FedVPT is FedMVP with prompts that depend on
+The shallow prompts are inserted where FedMVP's are, so FedVPT is FedMVP with prompts that depend on
 neither the image nor the classes.
 
 Shapes: B images, K classes, m prompts, D prompted blocks, d vision width, e joint embedding.
@@ -30,13 +30,13 @@ class FedVPTParams(MethodParams):
 
     n_prompts: int = Field(default=4, ge=1, le=1024, description="m, visual prompts per block.")
     depth: int | None = Field(
-        default=1, ge=1, description="D, blocks with prompts of their own; null: all."
+        default=1, ge=1, description="D, blocks with their own prompts; null: all."
     )
     init: Literal["normal", "vpt_uniform"] = Field(
         default="normal", description="N(0, 0.02²), or VPT's ±√(6 / (3·patch² + d))."
     )
     template: Template | None = Field(
-        default="a photo of a {}.", description="Text of a class; null: the dataset's own."
+        default="a photo of a {}.", description="Template of class texts; null: the dataset's."
     )
 
 
@@ -76,11 +76,11 @@ class FedVPTDeepParams(FedVPTParams):
     """``methods.fedvpt_deep`` of params.yaml."""
 
     depth: int | None = Field(
-        default=None, ge=1, description="D, blocks with prompts of their own; null: all."
+        default=None, ge=1, description="D, blocks with their own prompts; null: all."
     )
 
 
 class FedVPTDeep(FedVPT):
-    """FedVPT whose `depth` is the whole image tower unless given."""
+    """FedVPT with prompts in all blocks unless `depth` is given."""
 
     Params: ClassVar[type[MethodParams]] = FedVPTDeepParams

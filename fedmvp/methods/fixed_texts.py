@@ -34,13 +34,13 @@ CLIP_TEMPLATES = (
 )
 """CLIP's seven selected templates."""
 
-#: CoOp adds the dataset's hand template to the ensemble for every dataset but this.
+#: CoOp adds the dataset's own template to the ensemble for every dataset but this.
 _NO_OWN_TEMPLATE = "imagenet"
 
 
 def _one_place(text: str) -> str:
     if [text.count(mark) for mark in ("{", "{}", "}")] != [1, 1, 1]:
-        raise ValueError("template must hold {} once, for the class")
+        raise ValueError("template must contain {} once, for the class")
     return text
 
 
@@ -54,7 +54,7 @@ def template_features(classes: ClassSet, template: str | None) -> Tensor:
     Parameters
     ----------
     template : str or None
-        None is the dataset's own hand template.
+        None for the dataset's own template.
     """
     if template is None:
         return classes.single("template")
@@ -64,13 +64,14 @@ def template_features(classes: ClassSet, template: str | None) -> Tensor:
 def template_and_attributes(classes: ClassSet, sentences: RaggedFeatures, weight: float) -> Tensor:
     """Return (t_k + w · mean_j T_kj) / (1 + w): template and attribute sentences together, [K, e].
 
-    The logit is then the same mean of the similarity to the dataset's template and the mean
-    similarity to the class's sentences, however many it has. Ours: no source mixes them.
+    The logit is then the same weighted mean of the similarity to the dataset's template and the
+    mean similarity to the class's sentences, however many there are. This is ours: no publication
+    mixes them.
 
     Parameters
     ----------
     weight : float
-        w, of all sentences beside the template's 1.
+        w, weight of all sentences; the template has weight 1.
     """
     return (classes.single("template") + weight * sentences.mean) / (1 + weight)
 
@@ -87,7 +88,7 @@ def templates_features(classes: ClassSet, templates: Sequence[str]) -> RaggedFea
 def ensemble_features(classes: ClassSet, templates: Sequence[str]) -> Tensor:
     """Return the renormalised mean of each class's features in the templates, [K, e].
 
-    The dataset's own template is one of them, but for ImageNet.
+    The dataset's own template is one of them, except for ImageNet.
     """
     if classes.bank.dataset != _NO_OWN_TEMPLATE:
         templates = (*templates, classes.bank.template)

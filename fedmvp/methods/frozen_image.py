@@ -1,7 +1,7 @@
-"""Base of methods that leave the image tower alone and learn something beside it.
+"""Base of methods that do not change the image tower's output features but learn something else.
 
-Their image features are constants of the data, so a client computes them once and keeps them: a
-training step runs no image tower at all.
+Their image features never change, so a client computes them once and keeps them: a training step
+does not run the image tower.
 
 Shapes: B images, K classes, e joint embedding.
 """
@@ -20,7 +20,7 @@ __all__ = ["FrozenImageMethod", "PromptedTextMethod", "frozen_batch"]
 
 
 def frozen_batch(batch: Batch) -> Tensor:
-    """Return the frozen features of a batch's un-augmented images, [B, e]."""
+    """Return the frozen features of a batch's images without augmentation, [B, e]."""
     return batch.frozen(torch.zeros(len(batch.images), dtype=torch.bool))
 
 

@@ -1,8 +1,8 @@
-"""What stands between a method's class scores and its loss: one class an image, or many.
+"""Heads, between a method's class scores and its loss: one class per image, or many.
 
-A method says how similar each view of an image is to each class, as s · cos; the head says what
-views there are, makes one score per class of them, and compares it with the labels. So a method is
-the same for both tasks (docs/multilabel.md).
+A method gives the similarity of each view of an image to each class, as s · cos. The head divides
+images into views, pools their scores into one per class, and compares it with the labels. So a
+method is the same for both tasks (docs/multilabel.md).
 
 Shapes: B images, V views of an image, R image tokens, K classes, e joint embedding.
 """
@@ -28,7 +28,7 @@ class Head(nn.Module):
     Attributes
     ----------
     grid : int
-        Images are loaded at `grid` times the side that the backbone sees.
+        Images are loaded at `grid` times the backbone's input size.
     many_labels : bool
         Whether labels are a matrix [B, K] of 1 (shown), 0 (absent) and -1 (unknown) instead of
         positions [B].
@@ -44,26 +44,26 @@ class Head(nn.Module):
 
     @property
     def identity(self) -> dict[str, str]:
-        """What of the head decides an image's frozen features: part of their cache's key."""
+        """Properties of the head that affect frozen features: part of the key of their cache."""
         return {}
 
     def rows(self, images: Tensor) -> Tensor:
-        """Return the rows of the views of some images in a table of all views, [B] → [B·V]."""
+        """Return the rows of some images' views in a table of all views, [B] → [B·V]."""
         if self.count == 1:
             return images
         own = torch.arange(self.count, device=images.device)
         return (images[:, None] * self.count + own).flatten()
 
     def views(self, images: Tensor) -> Tensor:
-        """Return what the backbone sees of normalised images, image by image, [B·V, 3, S, S]."""
+        """Return the views of normalised images, image by image, [B·V, 3, S, S]."""
         return images
 
     def texts(self, features: Tensor, classes: ClassSet) -> Tensor:
-        """Return the text side of the scores, [K, e], given a method's text features."""
+        """Return the text features used for scores, [K, e], given the method's."""
         return features
 
     def flips(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw which of `count` views are compared with their mirror images, bool [count]."""
+        """Draw which of `count` views are mirrored for the consistency loss, bool [count]."""
         return torch.rand(count, generator=generator) < 0.5
 
     def stitched(self, attention: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -78,11 +78,11 @@ class Head(nn.Module):
 
     @abstractmethod
     def shown(self, label: Any, names: Sequence[str]) -> str:
-        """Return what an image shows in words, given its row of the labels."""
+        """Return in words what an image shows, given its row of the labels."""
 
     @abstractmethod
     def said(self, logits: Tensor, names: Sequence[str]) -> str:
-        """Return what an image is said to show in words, given its logits [K]."""
+        """Return in words what an image is predicted to show, given its logits [K]."""
 
     @abstractmethod
     def pool(self, scores: Tensor) -> Tensor:
@@ -94,14 +94,14 @@ class Head(nn.Module):
 
     @abstractmethod
     def quality(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return how well a training batch is recognised, by the column of rounds.csv."""
+        """Return how well a training batch is classified, by column of rounds.csv."""
 
 
 class SoftmaxHead(Head):
-    """One class an image: cross-entropy and accuracy."""
+    """One class per image: cross-entropy and accuracy."""
 
     def shown(self, label: Any, names: Sequence[str]) -> str:
-        """Return the name of its class."""
+        """Return the name of the image's class."""
         return names[int(label)]
 
     def said(self, logits: Tensor, names: Sequence[str]) -> str:
@@ -117,5 +117,5 @@ class SoftmaxHead(Head):
         return F.cross_entropy(scores, labels)
 
     def quality(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return the share of images whose best class is theirs."""
+        """Return the accuracy: the share of images whose best class is correct."""
         return {"accuracy": (scores.argmax(dim=1) == labels).double().mean()}

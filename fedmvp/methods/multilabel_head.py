@@ -1,4 +1,4 @@
-"""The head of images that show any number of classes (docs/multilabel.md#head).
+"""The head for images that show any number of classes (docs/multilabel.md#head).
 
 Shapes: B images, V views of an image, R output tokens, K classes, e joint embedding.
 """
@@ -29,15 +29,15 @@ __all__ = ["MultiLabelHead"]
 class MultiLabelHead(Head):
     """Logit a · (max of cos over views) + b with two learned numbers, log a and b.
 
-    Raw CLIP logits lie near 25 for every class: a sigmoid of them is 1 and the asymmetric loss has
-    no gradient. a and b are shared by all classes, so they change no average precision and hold for
-    classes nobody trained on.
+    Raw CLIP logits are about 25 for every class: their sigmoid is 1, and the asymmetric loss has
+    no gradient. All classes share a and b, so these change no average precision, and also apply to
+    classes that nobody trained on.
 
     Parameters
     ----------
     params : MultiLabelParams
     scale : float
-        s of the method's scores.
+        s, the factor in the method's scores.
     tokens : int
         R, output tokens of the image tower, the first of them CLS: the views of head `region`.
     """
@@ -60,7 +60,7 @@ class MultiLabelHead(Head):
 
     @property
     def identity(self) -> dict[str, str]:
-        """The views, where there are several."""
+        """The views, if there are several."""
         whole = " and whole" if self.params.whole else ""
         if self.tokens:
             return {"views": "tokens"}
@@ -69,7 +69,7 @@ class MultiLabelHead(Head):
     def views(self, images: Tensor) -> Tensor:
         """Cut images into tiles, row by row, [B, 3, gS, gS] → [B·V, 3, S, S].
 
-        With `whole`, the last view of each image is the whole of it at the tiles' size.
+        With `whole`, the last view of each image is the whole image at the size of a tile.
         """
         if self.grid == 1:
             return images
@@ -82,26 +82,26 @@ class MultiLabelHead(Head):
         return views.flatten(0, 1)
 
     def stitched(self, attention: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Put the tiles' patches together; the view of the whole image is left out."""
+        """Join the tiles' patches; the view of the whole image is left out."""
         g, (rows, columns) = self.grid, grid
         tiles = attention[: g * g].reshape(g, g, rows, columns, -1)
         return tiles.permute(0, 2, 1, 3, 4).flatten(0, 3)
 
     def shown(self, label: Any, names: Sequence[str]) -> str:
-        """Return the names of the classes it shows."""
+        """Return the names of the classes the image shows."""
         return _listed(
             name for name, value in zip(names, label.tolist(), strict=True) if value == 1
         )
 
     def said(self, logits: Tensor, names: Sequence[str]) -> str:
-        """Return the names of the classes of probability above a half."""
+        """Return the names of the classes with a probability above 0.5."""
         return _listed(name for name, x in zip(names, logits.tolist(), strict=True) if x > 0)
 
     def texts(self, features: Tensor, classes: ClassSet) -> Tensor:
-        """Return text features of length one; of head `pair` minus those of the class's absence.
+        """Return text features of length one; head `pair` subtracts those of the class's absence.
 
-        The mean of a class's sentences is shorter the less they agree; average precision of a class
-        does not see it, but a threshold that all classes share does.
+        The less a class's sentences agree, the shorter their mean. This does not affect a class's
+        average precision, but it does affect a threshold that all classes share.
         """
         texts = F.normalize(features, dim=-1)
         if self.params.head != "pair":
@@ -109,7 +109,7 @@ class MultiLabelHead(Head):
         return texts - template_features(classes, self.params.negative_template)
 
     def flips(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw which views are mirrored; never tokens, whose places a mirror image exchanges."""
+        """Draw which views are mirrored; tokens are not, as mirroring exchanges their places."""
         drawn = super().flips(count, generator)
         return torch.zeros_like(drawn) if self.tokens else drawn
 
@@ -144,7 +144,7 @@ class MultiLabelHead(Head):
         return params.loss_weight * per_image_mean(losses, labels)
 
     def quality(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return OF1 of the batch at probability 0.5, over the pairs of known label."""
+        """Return the batch's OF1 at probability 0.5, over pairs whose label is known."""
         said, shown = self.pool(scores) > 0, labels == 1
         known = labels != -1
         hits = (said & shown).sum().double()
@@ -153,7 +153,7 @@ class MultiLabelHead(Head):
 
     @torch.no_grad()
     def start(self, similarity: float, prior: float) -> None:
-        """Set b so that the mean logit is that of the label prior: b = logit(π) - a · c̄.
+        """Set b so that the mean logit equals that of the label prior: b = logit(π) - a · c̄.
 
         Parameters
         ----------

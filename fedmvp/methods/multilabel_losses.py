@@ -1,7 +1,7 @@
-"""Losses of images that show any number of classes (docs/multilabel.md#loss).
+"""Losses for images that show any number of classes (docs/multilabel.md#loss).
 
 Everything is computed in float32 from logits, whatever precision the towers have: in half precision
-1 - p is 0 for logits above 8, and a focusing factor of it is no number.
+1 - p is 0 for logits above 8, and its focusing factor is not a number.
 
 Shapes: B images, K classes.
 """
@@ -33,9 +33,9 @@ def asymmetric_loss(
     """Return the asymmetric loss of every pair (Ridnik et al., ICCV 2021), [B, K].
 
     With p = sigmoid(x) and q = max(p - clip, 0): -(1 - p)^gamma_positive log p where the class is
-    shown, -q^gamma_negative log(1 - q) where it is not. The focusing factors carry no gradient. A
-    class that is absent and wrongly certain keeps a bounded loss and loses its gradient, by design:
-    such pairs are often mislabelled.
+    shown, -q^gamma_negative log(1 - q) where it is not. The focusing factors have no gradient. By
+    design, an absent class that is predicted with near certainty has a bounded loss without
+    gradient: such pairs are often mislabelled.
     """
     x = logits.float()
     p, absent = torch.sigmoid(x), torch.sigmoid(-x)  # 1 - p would round to 0 for large x
@@ -51,8 +51,9 @@ def asymmetric_loss(
 def per_image_mean(losses: Tensor, labels: Tensor) -> Tensor:
     """Return the mean over images of their sums over classes.
 
-    Pairs of unknown label (-1) are left out; an image's sum over its n known classes counts
-    K / n-fold, an unbiased estimate of the whole sum. Images without a known label are not counted.
+    Pairs with an unknown label (-1) are left out; an image's sum over its n known classes is
+    multiplied by K / n, an unbiased estimate of the whole sum. Images without a known label do not
+    count.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Checkpoints of the official code, in both directions (docs/method.md#official-checkpoint).
 
-A ``model.pth.tar-<round>`` holds 22 tensors, cast to fp16 by the official code. Ours keep the
-query, key and value projections apart and are fp32, which holds every fp16 and bf16 number, so a
-round trip returns the same bits. Whether LoRA was on is not in an official file.
+A ``model.pth.tar-<round>`` has 22 tensors, cast to fp16 by the official code. Ours are fp32, with
+separate query, key and value projections. As fp32 can represent every fp16 and bf16 number, a round
+trip returns the same bits. An official file does not say whether LoRA was on.
 
 Shapes: d vision width, e joint embedding, r LoRA rank.
 """
@@ -32,7 +32,7 @@ _FUSED = f"{_ATTENTION}fn.in_proj_"
 _PATHS = ("query", "key", "value")
 _PARTS = ("weight", "bias")
 
-#: Official key → ours, for the tensors both sides store alike.
+#: Official key → ours, for tensors that both store in the same way.
 _SAME: dict[str, str] = {
     **{
         f"{_LORA}{path}{factor}": f"promptformer.lora.{path}_{factor.lower()}"
@@ -56,7 +56,7 @@ _SAME: dict[str, str] = {
 _SIX = len(_PATHS) * 2
 #: In the official order: LoRA, then torch's attention with its projections first.
 _KEYS = (*list(_SAME)[:_SIX], *(f"{_FUSED}{part}" for part in _PARTS), *list(_SAME)[_SIX:])
-#: Shapes in multiples of d, of all that are not [d], LoRA or the bank's projection.
+#: Shapes in multiples of d, except of those that are [d], LoRA's or the bank projection's.
 _BY_MULTIPLES = {
     f"{_FUSED}weight": (3, 1),
     f"{_FUSED}bias": (3,),
@@ -67,20 +67,20 @@ _BY_MULTIPLES = {
 }
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
-# The released code is written for ViT-B/16 alone; this is the embedding that goes with its width.
+# The official code supports only ViT-B/16; this is the embedding size that goes with its width.
 _OFFICIAL_WIDTH, _OFFICIAL_EMBED_DIM = 768, 512
 
 
 @dataclass(frozen=True)
 class OfficialCheckpoint:
-    """What an official file holds.
+    """The content of an official file.
 
     Parameters
     ----------
     state : mapping of str to Tensor
         The 22 tensors by their official names, in the file's number formats.
     epoch : int or None
-        Round it was saved after.
+        Round after which it was saved.
     """
 
     state: Mapping[str, Tensor]
@@ -98,17 +98,16 @@ def read_official(path: Path) -> OfficialCheckpoint:
     Raises
     ------
     CheckpointError
-        When it cannot be read as tensors, or naming the keys that are missing, extra or
-        misshapen.
+        When it cannot be read as tensors, or keys are missing, unexpected or of another shape.
     """
     try:
         content = read_torch(path)
     except FileNotFoundError:
         raise CheckpointError("file is missing", where=path, hint="correct the path") from None
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
+    except Exception as error:  # parsers of untrusted bytes raise many kinds
         if names := foreign_objects(path, error):
             raise CheckpointError(
-                "holds more than tensors", where=path, value=names, hint=save_alone(path)
+                "contains more than tensors", where=path, value=names, hint=save_alone(path)
             ) from None
         raise CheckpointError(
             f"not a checkpoint of plain tensors ({type(error).__name__})",
@@ -119,7 +118,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict):
         raise CheckpointError(
-            "holds no state dict",
+            "contains no state dict",
             where=path,
             value=type(state).__name__,
             hint="give the official code's model.pth.tar-<round>",
@@ -130,7 +129,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
 
 
 def write_official(path: Path, checkpoint: OfficialCheckpoint) -> None:
-    """Write a file the official code loads."""
+    """Write a file that the official code can load."""
     content = {
         "state_dict": dict(checkpoint.state),
         "epoch": checkpoint.epoch,
@@ -164,7 +163,7 @@ def to_official(
     Parameters
     ----------
     where : Path
-        For messages.
+        Named in error messages.
     dtypes : mapping of official key to str, optional
         Number format of each tensor, e.g. ``"float16"``; fp32 where not given.
 
@@ -198,9 +197,9 @@ def _require_same(wanted: set[str], found: set[str], where: Path, hint: str) -> 
 
 
 def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    """Return the state with its keys in our order, all there and of matching shapes."""
+    """Return the state with its keys in our order, complete and of matching shapes."""
     if all(key.startswith("module.") for key in state):
-        # As torch's DataParallel names them.
+        # The prefix that torch's DataParallel adds.
         state = {key.removeprefix("module."): value for key, value in state.items()}
     hint = "give the file of an official FedMVP prompt_learner"
     _require_same(set(_KEYS), set(state), path, hint)
@@ -221,7 +220,7 @@ def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shape each tensor should have, for the sizes most of them agree on."""
+    """Return the shape each tensor should have, given the sizes that most of them have."""
     downs, ups = [f"{_LORA}{path}A" for path in _PATHS], [f"{_LORA}{path}B" for path in _PATHS]
     others = (*downs, "linear.weight", *_BY_MULTIPLES)
     width = _majority(state[key].shape[-1:] for key in _KEYS if key not in others)
@@ -237,6 +236,6 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def _majority(sizes: Iterable[torch.Size]) -> int:
-    """Return the most frequent size; 0 where no tensor has that axis."""
+    """Return the most frequent size; 0 if no tensor has that axis."""
     votes = Counter(size[0] for size in sizes if len(size) == 1)
     return votes.most_common(1)[0][0] if votes else 0

@@ -1,7 +1,7 @@
 """pFedMoAP: other clients' contexts as experts of a mixture (docs/method.md#pfedmoap).
 
-The server keeps the last context of every client and sends each the nearest ones of the others,
-together with the mean; a personal gate mixes their texts. A client without experts, as every one
+The server keeps the last context of every client and sends each client the mean and the most
+similar contexts of the others; a personal gate mixes their texts. A client without experts, as each
 is in its first round, learns a plain prompt.
 
 Shapes: B images, K classes, E experts (the client's own text is the first), n context tokens, d
@@ -34,7 +34,7 @@ class PFedMoAPParams(ChunkParams):
 
     n_context: int = Field(default=16, ge=1, description="n, tokens of a context.")
     n_experts: int = Field(
-        default=10, ge=2, description="E, experts at most, with the client's own context."
+        default=10, ge=2, description="E, most experts, including the client's own context."
     )
     gate_width: int = Field(
         default=128, ge=1, description="w, width of the gate; at most the joint embedding's."
@@ -62,22 +62,22 @@ class PFedMoAP(FrozenImageMethod):
         shape = params.n_context, backbone.spec.text.width
         self.context = gaussian(*shape, generator=self.generator("context"))
         self.gate = Gate(self.width, params.gate_heads, params.gate_scale, self.generator("gate"))
-        # Zeros are no expert.
+        # Zeros mean that there is no expert.
         self.experts = nn.ParameterList(
             nn.Parameter(torch.zeros(shape)) for _ in range(params.n_experts - 1)
         )
         self.present: list[int] = []
 
     def trainable(self, phase: str) -> list[str]:
-        """Other clients' contexts are not trained."""
+        """Return all tensors but the other clients' contexts."""
         return [name for name in self.tensors() if not name.startswith("experts.")]
 
     def communicated(self, phase: str) -> list[str]:
-        """Only the context travels."""
+        """Return the context, which alone is sent."""
         return ["context"]
 
     def kept(self, phase: str) -> list[str]:
-        """Beside the gate, what its own model is tested with: its context and its experts."""
+        """Return the gate and what the client's own model is tested with: context and experts."""
         return [*self.trainable(phase), *(f"experts.{index}" for index in self.present)]
 
     def server(self, rounds: int) -> PromptPool:
@@ -85,7 +85,7 @@ class PFedMoAP(FrozenImageMethod):
         return PromptPool(self.params.n_experts - 1)
 
     def enter(self, phase: str | None) -> None:
-        """Mix the experts there are as a client, use the context alone as the server."""
+        """Mix the present experts as a client, use only the context as the server."""
         self.present = []
         if phase is not None:
             there = torch.stack([expert.detach().any() for expert in self.experts]).cpu().tolist()
@@ -148,12 +148,12 @@ class Gate(nn.Module):
 
 
 class PromptPool(MethodServer):
-    """The last context of every client that took part; each gets the nearest ones of the others.
+    """The last context of every client that took part; each gets the others' most similar ones.
 
     Parameters
     ----------
     count : int
-        Contexts a client is sent at most.
+        Most contexts sent to a client.
     """
 
     def __init__(self, count: int) -> None:
@@ -161,7 +161,7 @@ class PromptPool(MethodServer):
         self.count = count
 
     def download(self, client: str) -> dict[str, Tensor]:
-        """Return the contexts nearest to the client's own by l2; none before its first update."""
+        """Return the contexts closest to the client's own in L2; none before its first update."""
         if client not in self.state:
             return {}
         own = self.state[client].double()
@@ -172,5 +172,5 @@ class PromptPool(MethodServer):
         return {f"experts.{i}": self.state[name] for i, (_, name) in enumerate(nearest)}
 
     def receive(self, client: str, tensors: Mapping[str, Tensor]) -> None:
-        """Keep the client's context in the place of its last one."""
+        """Keep the client's context, replacing its last one."""
         self.state[client] = tensors["context"]

@@ -48,15 +48,15 @@ class PromptFolio(PromptedTextMethod):
         self.global_only = False
 
     def communicated(self, phase: str) -> list[str]:
-        """Only the shared context travels."""
+        """Return the shared context, which alone is sent."""
         return ["global_context"]
 
     def enter(self, phase: str | None) -> None:
-        """Mix both as a client, use the shared one alone as the server."""
+        """Mix both as a client, use only the shared one as the server."""
         self.global_only = phase is None
 
     def text_features(self, classes: ClassSet) -> Tensor:
-        """Return the mixed feature of each class, [K, e]; of length 1 where both agree."""
+        """Return the mixed feature of each class, [K, e]; its length is 1 where both are equal."""
         shared = self.texts.remembered(self.global_memory, classes, self.global_context)
         if self.global_only:
             return shared

@@ -1,7 +1,7 @@
 """PromptFormer: image patches × class attributes → m visual prompts (docs/method.md#promptformer).
 
 The bank's keys and values do not depend on the image, so they are computed once for a batch and
-all B·b queries attend over them together; the bank is never expanded to the batch.
+all B·b queries attend over them together; the bank is not copied for each image.
 
 Shapes: B images, b patches, n bank texts, e joint embedding, d vision width, m prompts.
 """
@@ -39,7 +39,7 @@ class PromptFormer(nn.Module):
     rank : int
         r of LoRA.
     value_norm : bool
-        Whether values pass the layer norm (they do not in the official code).
+        Whether the layer norm is applied to values (it is not in the official code).
     lora_on_inputs : bool
         LoRA on the block's inputs (official code) instead of on W_q, W_k, W_v (paper).
     lora_zero_up : bool
@@ -47,14 +47,15 @@ class PromptFormer(nn.Module):
         Ablation (docs/method.md#conditioning): "image" takes keys and values from patches (no bank
         projection); "text" queries with m learned tokens, so prompts depend on the classes only.
     start : {"random", "patches"}
-        "random" is the paper's: prompts are what the block makes, from random weights. "patches"
-        is ours: the block adds to the patches pooled to m tokens, and its two output maps are zero
-        at the start, so an untrained PromptFormer gives pool(E) and costs next to no accuracy.
+        "random" is the paper's: prompts are the block's output, from random initial weights.
+        "patches" is ours: the block's output is added to the patches pooled to m tokens, and its
+        two output maps start at zero, so an untrained PromptFormer gives pool(E), which hardly
+        lowers accuracy.
     generator : torch.Generator
     shortcuts : Shortcuts, optional
-        All of them by default.
+        Optimisations to use; by default all.
     linear : LinearMap, optional
-        What computes linear maps.
+        Function that computes linear maps.
     """
 
     def __init__(
@@ -96,10 +97,10 @@ class PromptFormer(nn.Module):
                 nn.init.zeros_(last.bias)
 
     def _pool(self, tokens: Tensor) -> Tensor:
-        """Average b raster-order tokens to m disjoint blocks, [B, b, x] → [B, m, x].
+        """Average b tokens in raster order over m disjoint blocks, [B, b, x] → [B, m, x].
 
-        Where m does not divide b the bins overlap by the floor/ceil rule of adaptive pooling,
-        written as a product: torch's own has no deterministic gradient on a GPU.
+        If m does not divide b, the blocks overlap by the floor/ceil rule of adaptive pooling, here
+        a matrix product: torch's own function has no deterministic gradient on a GPU.
         """
         count = tokens.shape[1]
         if count % self.prompts == 0:
@@ -122,17 +123,17 @@ class PromptFormer(nn.Module):
 
         Returns
         -------
-        Tensor of shape [B, m, d], or [1, m, d] where no image has a part in them: text
+        Tensor of shape [B, m, d], or [1, m, d] where prompts do not depend on the image: text
         conditioning from a random start
         """
         return self.begin(self.make(patches, bank), patches)
 
     def begin(self, made: Tensor, patches: Tensor) -> Tensor:
-        """Return the prompts of which the block made `made`: with the pooled patches, or bare."""
+        """Return prompts from the block's output `made`, to which pooled patches may be added."""
         return self._pool(patches) + made if self.from_patches else made
 
     def make(self, patches: Tensor, bank: Tensor) -> Tensor:
-        """Return what the block makes of patches and bank, [B or 1, m, d]."""
+        """Return the block's output for patches and bank, [B or 1, m, d]."""
         lora = self.lora if self.use_lora else None
         site = {"lora_on_inputs": self.lora_on_inputs}
         if self.conditioning == "text":

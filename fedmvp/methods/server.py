@@ -1,7 +1,7 @@
 """What some methods need from the server in addition to the average of the updates.
 
-The round loop asks it four things (docs/method.md#server-hook). All it knows is in `state`, which
-every checkpoint holds, so a resumed run continues as if nothing had happened.
+The round loop calls its four methods (docs/method.md#server-hook). All it knows is in `state`,
+which every checkpoint contains, so a resumed run continues as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["MethodServer"]
 
 
 class MethodServer:
-    """The server of a method that needs nothing of it, and the base of the others.
+    """The server-side part of a method that needs none, and the base class of the others.
 
     Attributes
     ----------
@@ -26,19 +26,19 @@ class MethodServer:
         self.state: dict[str, Tensor] = {}
 
     def download(self, client: str) -> dict[str, Tensor]:
-        """Return what this client alone is sent, tensors of the method by name.
+        """Return what is sent to this client alone: tensors of the method, by name.
 
-        Asked for the whole cohort before any of it trains, so that no client's result depends on
-        its place in the round.
+        This is called for the whole cohort before any client of it trains, so that no client's
+        result depends on its place in the round.
         """
         return {}
 
     def receive(self, client: str, tensors: Mapping[str, Tensor]) -> None:
-        """Take note of a usable update, as it was sent."""
+        """Process a usable update, as it was sent."""
 
     def end_round(self, tensors: Mapping[str, Tensor], round_index: int) -> None:
-        """Take note of the global tensors after round `round_index`, counted from 0."""
+        """Process the global tensors after round `round_index`, counted from 0."""
 
     def evaluated(self, tensors: Mapping[str, Tensor], round_index: int) -> dict[str, Tensor]:
-        """Return what is evaluated of the global tensors after a round, most often the last."""
+        """Return the tensors to evaluate after a round, given the global ones."""
         return dict(tensors)

@@ -1,8 +1,8 @@
 """Learned words in front of class names: the text side of every text-prompt method.
 
 The text of a class is "X X X X {class}.": its placeholder tokens 1..n are replaced by learned
-embeddings before positions are added. Class names come with the class set at every call and are
-never part of the learned state, so a client's prompts work for classes it never saw
+embeddings before positions are added. Class names are passed with the class set in every call and
+are not part of the learned state, so a client's prompts work for classes it never saw
 (docs/method.md#text-prompts).
 
 Shapes: K classes, n context tokens (slots), N tokens of the longest text, d text width, e joint
@@ -40,12 +40,12 @@ _OTHER_TOKENS = 4
 
 
 class ChunkParams(MethodParams):
-    """How many texts a method encodes at a time; bounds memory, not results."""
+    """How many texts a method encodes at a time; limits memory, does not change results."""
 
     text_chunk: int = Field(
         default=128,
         ge=1,
-        description="Texts per pass of the text tower. Where classes need more than one pass, "
+        description="Texts per pass of the text tower. If classes need more than one pass, "
         "activations are computed again in the backward pass instead of being kept.",
     )
 
@@ -56,20 +56,20 @@ class ContextParams(MethodParams):
     n_context: int = Field(default=4, ge=1, description="n, learned context tokens.")
     context_init: str | None = Field(
         default=None,
-        description="Words whose embeddings the context starts at, e.g. `a photo of a`; those "
+        description="Words whose embeddings are the initial context, e.g. `a photo of a`; those "
         "beyond n stay fixed. null: N(0, 0.02²).",
     )
 
 
 def gaussian(*shape: int, generator: torch.Generator) -> nn.Parameter:
-    """Return a parameter drawn from N(0, 0.02²), the start of every learned prompt."""
+    """Return a parameter drawn from N(0, 0.02²), the initial value of most learned prompts."""
     return nn.Parameter(torch.randn(*shape, generator=generator) * 0.02)
 
 
 def initial_context(
     backbone: Backbone, params: ContextParams, generator: torch.Generator
 ) -> nn.Parameter:
-    """Return the first context tokens [n, d]: of the given words, or random.
+    """Return the initial context tokens [n, d]: those of the given words, or random ones.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def initial_context(
 
 
 class PromptTexts:
-    """The prompts of any class set, encoded with learned context.
+    """The prompts of any class set, encoded with a learned context.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class PromptTexts:
     opening : str, optional
         Words the texts begin with; n times "X" by default. The first n tokens are replaced.
     chunk : int, optional
-        Texts per pass of the text tower; all in one by default.
+        Texts per pass of the text tower; by default all in one.
 
     Raises
     ------
@@ -135,7 +135,7 @@ class PromptTexts:
     def tokens(self, classes: ClassSet) -> tuple[Tensor, Tensor]:
         """Return token ids [K, N] and end-of-text positions [K]; tokenized once per class set.
 
-        Columns behind the longest text are dropped: the causal mask hides them.
+        Columns after the longest text are dropped; the causal mask would hide them anyway.
         """
         texts = self.texts(classes)
         if texts not in self._tokens:
@@ -192,20 +192,20 @@ class PromptTexts:
         return torch.cat([again(*part, context, deep) for part in chunks])
 
     def remembered(self, memory: TextMemory, classes: ClassSet, context: Tensor) -> Tensor:
-        """Return ``encode(classes, context)``, or what `memory` has of it; [K, e]."""
+        """Return ``encode(classes, context)``, from `memory` if it is there, [K, e]."""
         return memory(self.texts(classes), [context], lambda: self.encode(classes, context))
 
 
 class TextMemory:
     """The last text features computed without gradient, for the batches of an evaluation.
 
-    They are valid as long as the texts and the learned tensors stay as they are, which torch's
-    count of a tensor's changes tells, so no caller has to say that something changed.
+    They are valid as long as texts and learned tensors do not change. Torch counts changes of a
+    tensor, so callers need not report any.
 
     Parameters
     ----------
     keep : bool, default=True
-        Else they are computed for every batch.
+        If False, they are computed for every batch.
     """
 
     def __init__(self, keep: bool = True) -> None:
@@ -217,7 +217,7 @@ class TextMemory:
     def __call__(
         self, texts: tuple[str, ...], tensors: Sequence[Tensor], compute: Callable[[], Tensor]
     ) -> Tensor:
-        """Return ``compute()``, or what it gave for the same texts and tensors."""
+        """Return ``compute()``, or its last result if texts and tensors are the same."""
         if torch.is_grad_enabled() or not self.keep:
             return compute()
         state = [(tensor, tensor._version) for tensor in tensors]
@@ -227,7 +227,7 @@ class TextMemory:
 
 
 def _same(old: Sequence[tuple[Tensor, int]], new: Sequence[tuple[Tensor, int]]) -> bool:
-    """Return whether these are the same tensors, not written to in between; no value is read."""
+    """Return whether these are the same tensors, unchanged in between; reads no values."""
     return len(old) == len(new) and all(
         a is b and before == after for (a, before), (b, after) in zip(old, new, strict=True)
     )

@@ -1,7 +1,7 @@
 """Image tokens matched to prompts by optimal transport: Sinkhorn scaling in the log domain.
 
-See docs/method.md#transport. Each problem stops on its own, so that a result does not depend on
-what else is in the batch, and sums are float64: at small epsilon the scaling vectors leave the
+See docs/method.md#transport. Each problem stops by itself, so that its result does not depend on
+the rest of the batch. Sums are float64: with small epsilon, the scaling vectors would leave the
 range of float32.
 
 Shapes: P problems, B images, K classes, M image tokens, Q prompts, e joint embedding.
@@ -22,7 +22,7 @@ __all__ = ["matched", "patch_features", "transport_plan"]
 
 
 def patch_features(backbone: Backbone, images: Tensor) -> Tensor:
-    """Return the normalised output tokens of images, cls left out, [B, 3, S, S] → [B, M, e]."""
+    """Return images' normalised output tokens without CLS, [B, 3, S, S] → [B, M, e]."""
     tower = backbone.vision
     with torch.no_grad(), backbone.autocast():
         tokens = tower.tokens(tower.embed(images))[:, 1:]
@@ -39,7 +39,7 @@ def matched(
     plan : callable
         Similarities [P, M, Q] → T.
     memory_budget_mib : float
-        Images go through together as far as this holds six float64 copies of their similarities.
+        As many images are processed together as six float64 copies of their similarities fit in.
     """
     bytes_per_image = 6 * 8 * texts.shape[1] * tokens.shape[1] * len(texts)
     size = max(1, int(memory_budget_mib * 2**20 / bytes_per_image))
@@ -79,7 +79,7 @@ def transport_plan(
         Keep u at most 1, so that a token may send less than it has (COT); otherwise every token
         sends all of its mass (Sinkhorn).
     iterations : int
-        Most scalings.
+        Most iterations.
     threshold : float
 
     Returns

@@ -1,7 +1,7 @@
 """Zero-shot CLIP by templates, attribute sentences, or both (docs/method.md#zero-shot).
 
-The last two are FedMVP without its visual prompts, so they separate the gain of the texts
-from theirs.
+The last two are FedMVP without its visual prompts, so they separate the gain from the texts
+from the gain from the prompts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ZeroShot(PromptedTextMethod):
     trained: ClassVar[bool] = False
 
     def text_features(self, classes: ClassSet) -> Tensor:
-        """Return the feature of each class's hand template, [K, e]."""
+        """Return the feature of each class in the dataset's template, [K, e]."""
         return classes.single("template")
 
 
@@ -66,7 +66,7 @@ class ZeroShotAttributes(PromptedTextMethod):
     trained: ClassVar[bool] = False
 
     def text_features(self, classes: ClassSet) -> Tensor:
-        """Return the un-renormalised mean of each class's sentence features, [K, e]."""
+        """Return the mean of each class's sentence features, not renormalised, [K, e]."""
         return classes.features("sentences").mean
 
 
@@ -74,7 +74,7 @@ class ZeroShotCombinedParams(MethodParams):
     """``methods.zero_shot_combined`` of params.yaml."""
 
     attributes_weight: Float = Field(
-        default=0.5, ge=0, description="w of the sentences beside the template."
+        default=0.5, ge=0, description="w, weight of the sentences relative to the template."
     )
 
 
@@ -86,6 +86,6 @@ class ZeroShotCombined(PromptedTextMethod):
     params: ZeroShotCombinedParams
 
     def text_features(self, classes: ClassSet) -> Tensor:
-        """Return the weighted mean of template and mean sentence feature, [K, e]."""
+        """Return the weighted mean of the template's and the mean sentence feature, [K, e]."""
         weight = self.params.attributes_weight
         return template_and_attributes(classes, classes.features("sentences"), weight)

@@ -1,12 +1,12 @@
-"""What annotators said of a client's images: everything, some pairs, or too few positives.
+"""The labels annotators give a client's images: all, only some pairs, or too few positives.
 
 `known: q` and `missing: p` are different things. With the first, an (image, class) pair is known
 with probability q and otherwise left out of loss and counts: partial labels. With the second, a
-positive is written down as a negative with probability p: noise, FedMPT's "mask"
+positive is recorded as a negative with probability p: noise, FedMPT's "mask"
 (docs/multilabel.md).
 
-Draws depend on dataset, image and class alone, so the same pairs are hidden whoever owns the image.
-Test images are never touched.
+Draws depend only on dataset, image and class, so the same pairs are hidden whichever client owns
+the image. Test images are not affected.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def annotate(
     params: AnnotationParams,
     seed: int,
 ) -> tuple[str, ...]:
-    """Return what is said of each image: a sign per class, ``1``, ``0`` or ``?``."""
+    """Return the annotation of each image: ``1``, ``0`` or ``?`` for each class."""
     columns = [manifest.classes.index(name) for name in classes]
     rows = []
     for image, truth in zip(images, manifest.label_matrix(images, classes), strict=True):

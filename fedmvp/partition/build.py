@@ -45,11 +45,11 @@ def build_partition(
         Manifests of the datasets the setting reads (`fedmvp.partition.folds.datasets_of`), in the
         order of ``data.datasets``.
     classes_per_client, shots, scheme, candidates
-        The params' values; the setting may have its own. Without `shots` all images are dealt.
+        Values of params.yaml; the setting may override them. Without `shots` all images are dealt.
     seed : int
         Seed of the few-shot sample and of the dealing.
     validation, annotations
-        The params' values, of images that show many classes.
+        Values of params.yaml for images that show many classes.
 
     Raises
     ------
@@ -116,12 +116,12 @@ def _made(
 def setting_scheme(
     name: str, setting: Setting, scheme: str | Mapping[str, Any], classes_per_client: int
 ) -> tuple[str, str, Scheme]:
-    """Return where a setting's partition scheme is written, its name and its rule.
+    """Return the key that sets a setting's partition scheme, the scheme's name and its rule.
 
     Parameters
     ----------
     scheme, classes_per_client
-        The params' values; the setting may have its own.
+            Values of params.yaml; the setting may override them.
 
     Raises
     ------
@@ -164,7 +164,7 @@ class _Maker:
                 for number, share in enumerate(self._deal(manifest, domain, part, train, test)):
                     own = [train[i] for i in share.train]
                     tested = [] if share.test is None else [test[i] for i in share.test]
-                    # A domain need not show every class: a client knows those it has images of.
+                    # A domain need not show every class: a client has only those it has images of.
                     shown = {manifest.classes[image.label] for image in (*own, *tested)}
                     classes = tuple(c for c in part if c in shown or self.candidates == "all")
                     client_id = f"{prefix}{source}-{number:03d}"
@@ -192,7 +192,7 @@ class _Maker:
             for name in part
             for image in self._shots(pool.get(name, []), dataset, domain, name)
         ]
-        if self.setting.split == "by_domain":  # what is trained on has no test images
+        if self.setting.split == "by_domain":  # a training domain has no test images
             return shots, []
         tests = self._pool(dataset, domains, "test")
         return shots, [image for name in part for image in tests.get(name, ())]
@@ -234,9 +234,9 @@ class _Maker:
     def _own_targets(
         self, fold: Fold, rule: TargetRule, clients: Iterable[Client]
     ) -> Iterator[Target]:
-        """Give each client its own test images, among the classes it trains among.
+        """Make a target of each client's own test images, classified among its candidate classes.
 
-        A scheme that deals test images may leave a client without any: it has no target then.
+        A scheme that deals test images may leave a client without any; it then has no target.
         """
         for client in clients:
             images = self.tests[client.id]
@@ -252,7 +252,7 @@ class _Maker:
                 )
 
     def _dataset_targets(self, fold: Fold, rule: TargetRule) -> Iterator[Target]:
-        """Give each dataset, or dataset and domain, its test images of the rule's classes."""
+        """Make a target of each dataset's, or dataset and domain's, test images of the classes."""
         for dataset in select_datasets(rule.datasets, list(self.manifests), self._datasets(fold)):
             manifest = self.manifests[dataset]
             classes = class_part(manifest, rule.classes)
@@ -269,14 +269,14 @@ class _Maker:
         return select_datasets(fold.train.datasets, list(self.manifests))
 
     def _sources(self, fold: Fold, manifest: Manifest) -> list[tuple[str | None, tuple[str, ...]]]:
-        """Return what one row of clients draws from: each domain alone, or all together."""
+        """Return the sources that clients are made from: each domain, or all domains together."""
         domains = select_domains(fold.train.domains, manifest)
         if self.scheme.per_domain and len(manifest.domains) < 2:
             raise ConfigError(
                 "the partition scheme needs a dataset with domains",
                 where=f"{self.scheme_key} (setting {self.name})",
                 value=manifest.dataset,
-                hint="take a dataset with domains, or another scheme",
+                hint="choose a dataset with domains, or another scheme",
             )
         if self.setting.clients == "per_domain" or self.scheme.per_domain:
             return [(domain, (domain,)) for domain in domains]
@@ -289,7 +289,7 @@ class _Maker:
         return tuple(image.id for name in classes for image in pool.get(name, ()))
 
     def _pool(self, dataset: str, domains: tuple[str, ...], split: Split) -> _Pool:
-        """Return images by class; where domains are split, an image's own split says nothing."""
+        """Return images by class; where domains are split, an image's own split is ignored."""
         key = (dataset, domains, split if self.setting.split == "by_image" else None)
         if key not in self.pools:
             self.pools[key] = self.manifests[dataset].by_class(domains=domains, split=key[2])

@@ -1,4 +1,4 @@
-"""Write the shorthands of a setting out as explicit folds."""
+"""Expand the shorthands of a setting into explicit folds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def official_folds(setting: Setting, folds: Sequence[Fold]) -> tuple[str, ...]:
     Raises
     ------
     ConfigError
-        When the setting marks a fold it does not have.
+        When the setting marks a fold as official that it does not have.
     """
     shorthand = setting.leave_one_domain_out or setting.single_source
     names = [fold.name for fold in folds]
@@ -89,7 +89,7 @@ def datasets_of(setting: Setting, listed: Sequence[str]) -> tuple[str, ...]:
 def select_datasets(
     chosen: tuple[str, ...] | str, listed: Sequence[str], trained: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return the datasets a rule means.
+    """Return the datasets to which a rule refers.
 
     Raises
     ------
@@ -113,10 +113,10 @@ def _shared_domains(
     for name in datasets[1:]:
         if set(domains[name]) != set(first):
             raise ConfigError(
-                "datasets of one domain setting differ in their domains",
+                "the datasets of a domain setting differ in their domains",
                 where=f"{datasets[0]}, {name}",
                 value=sorted(domains[name]),
-                hint="write the folds out instead of the shorthand",
+                hint="list the folds instead of using the shorthand",
             )
     if len(first) < 2:
         raise ConfigError(

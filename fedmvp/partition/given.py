@@ -1,6 +1,6 @@
 """Clients and targets whose images are given in Python, as lists of (image, label).
 
-They become the same `Client`, `Target` and image loader that the pipeline's files become, so
+They are turned into the same `Client`, `Target` and image loader as the pipeline's files, so
 training and evaluation see no difference.
 
 Shapes: N images, S side of the square the model sees.
@@ -23,12 +23,12 @@ from fedmvp.partition.setting_spec import MAIN_FOLD
 __all__ = ["DATASET", "GivenImages", "clients_of", "targets_of"]
 
 DATASET = "custom"
-"""What the one dataset is called."""
+"""Name of the only dataset."""
 _PAIRS = 'give {"site": [(image, "class"), ...], ...}'
 
 
 class GivenImages:
-    """Images in memory, by client or target; stands for `fedmvp.data.image_source.LoadImages`.
+    """Images in memory, by client or target; a `fedmvp.data.image_source.LoadImages`.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class GivenImages:
     size_px : int
         S.
     what : str
-        The argument they were given as, for messages.
+        The argument they were passed as, for error messages.
 
     Raises
     ------
     DataError
-        Naming the group and what is wrong with it, or the first image that is none.
+        Naming the group and what is wrong with it, or the first entry that is not an image.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ def _split(pairs: Any, where: str) -> tuple[list[Any], list[str]]:
     for place, pair in enumerate(pairs):
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[1], str):
             raise DataError(
-                f"entry {place} is no pair of image and class name", where=where, hint=_PAIRS
+                f"entry {place} is not a pair of image and class name", where=where, hint=_PAIRS
             )
         images.append(pair[0])
         labels.append(pair[1])
@@ -133,7 +133,7 @@ def targets_of(images: GivenImages, classes: Sequence[str]) -> tuple[Target, ...
     """
     if stray := sorted(set(images.classes) - set(classes)):
         raise DataError(
-            "an image's class is not among the classes it is classified among",
+            "an image's class is not one of the candidate classes",
             where="classes",
             value=stray[0],
             hint="add it, or leave its images out",

@@ -1,9 +1,9 @@
 """Clients and targets of a setting: types, and the guarantees every reader relies on.
 
-Guarantees, checked whenever a partition is made or read: ids are unique, no client is empty, the
-clients of a fold share no class of a dataset and domain (unless the scheme deals images), no image
-is in two clients, for training or validation, and no image is both of a client and tested within a
-fold.
+These guarantees are checked whenever a partition is made or read: ids are unique; no client is
+empty; the clients of a fold share no class of a dataset and domain (unless the scheme deals
+images); no image belongs to two clients, for training or validation; and within a fold no image of
+a client is tested.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Client:
     train : tuple of str
         Ids of its training images.
     validation : tuple of str
-        Ids of its images a decision threshold is chosen on (many labels).
+        Ids of the images on which a decision threshold is chosen (many labels).
     annotations : tuple of str
-        What is known of its training and then its validation images, where not everything is: for
-        each image a sign per class, ``1`` shown, ``0`` said to be absent, ``?`` unknown.
+        Known labels of its training images, then of its validation images, if not all are known:
+        a text for each image with ``1`` (shown), ``0`` (absent) or ``?`` (unknown) per class.
     """
 
     id: str
@@ -56,11 +56,11 @@ class Target:
     Parameters
     ----------
     name : str
-        May repeat over datasets and groups, not within (fold, group, dataset).
+        Unique within (fold, group, dataset).
     group : {"local", "base", "new", "target", "source", "global", "zsl", "gzsl"}
         "source" is reported but not in a transfer setting's mean.
     annotations : tuple of str
-        What its images are said to show where that is not what they show, as a client's.
+        Annotations of its images, in a client's form, if these differ from the true labels.
     """
 
     name: str
@@ -80,10 +80,9 @@ class Partition:
     Attributes
     ----------
     official : tuple of str
-        Those of the folds that the paper's public code runs; their mean is reported beside the
-        mean of all.
+        The folds that the paper's public code runs; their mean is reported beside the mean of all.
     participation : float or None
-        Share of the clients in each round; None: what ``federation.participation`` says.
+        Share of the clients in each round; None: that of ``federation.participation``.
     scheme : str
         The partition scheme and its parameters in words; empty for class blocks.
     shared_classes : bool
@@ -91,7 +90,7 @@ class Partition:
     task : {"single", "multi"}
         Whether images show one class each, or any number.
     tests_training : bool
-        Whether test images are those trained on: a published rule, for comparison only.
+        Whether models are tested on training images: a published rule, for comparison only.
     """
 
     setting: str
@@ -108,27 +107,27 @@ class Partition:
 
     @property
     def folds(self) -> tuple[str, ...]:
-        """Fold names in the setting's order; where nobody trains, those of the targets."""
+        """Fold names in the setting's order; without clients, those of the targets."""
         parts: tuple[Client | Target, ...] = self.clients or self.targets
         return tuple(dict.fromkeys(part.fold for part in parts))
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Datasets of clients, then of further targets."""
+        """Datasets of the clients, then further ones of the targets."""
         trained = [client.dataset for client in self.clients]
         return tuple(dict.fromkeys([*trained, *(target.dataset for target in self.targets)]))
 
     @property
     def train_split(self) -> Literal["train", "all"]:
-        """The split `load_images` must find every training image in.
+        """The split in which `load_images` must find every training image.
 
-        Where domains are split, a fold's disjoint domains take the place of the image splits.
+        In a setting split by domain, a fold's disjoint domains replace the image splits.
         """
         return "train" if self.split == "by_image" else "all"
 
     @property
     def test_split(self) -> Literal["test", "all"]:
-        """The split `load_images` must find every target image in."""
+        """The split in which `load_images` must find every target image."""
         return "test" if self.split == "by_image" and not self.tests_training else "all"
 
     def clients_of(self, fold: str) -> tuple[Client, ...]:
@@ -141,7 +140,7 @@ class Partition:
 
 
 def check(partition: Partition, where: str) -> None:
-    """Check the guarantees this module promises.
+    """Check this module's guarantees.
 
     Raises
     ------
@@ -149,12 +148,12 @@ def check(partition: Partition, where: str) -> None:
         Naming the client, class or image that breaks one.
     """
     if (
-        str(partition.protocol) not in GROUPS  # a foreign file may hold anything, a list too
+        str(partition.protocol) not in GROUPS  # an untrusted file may contain anything, even a list
         or partition.split not in {"by_image", "by_domain"}
     ):
         raise _broken("protocol or split is unknown", where, partition.protocol)
     if partition.task != ("multi" if partition.protocol == "multilabel" else "single"):
-        raise _broken("task is not that of the protocol", where, partition.task)
+        raise _broken("task does not fit the protocol", where, partition.task)
     if not partition.clients or not partition.targets:
         raise _broken("no clients or no targets", where, None)
     _require_distinct((c.id for c in partition.clients), "client id is used twice", where)
@@ -204,7 +203,7 @@ def _check_lists(
             f"{kind} is empty",
             where=where,
             value=name,
-            hint="raise classes_per_client or take fewer clients, or leave its dataset or domain "
+            hint="raise classes_per_client or choose fewer clients, or leave its dataset or domain "
             "out of the setting",
         )
     _require_distinct(classes, f"class is listed twice in {kind} {name}", where)
@@ -218,7 +217,7 @@ def _check_annotations(part: Client | Target, name: str, images: int, where: str
         raise _broken(f"not one annotation for each image of {name}", where, None)
     for text in part.annotations:
         if len(text) != len(part.classes) or not set(text) <= set("01?"):
-            raise _broken(f"annotation of {name} is not of 0, 1 and ?", where, text)
+            raise _broken(f"annotation of {name} does not consist of 0, 1 and ?", where, text)
 
 
 def _require_distinct(values: Iterable[Any], message: str, where: str) -> None:

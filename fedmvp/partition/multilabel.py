@@ -1,8 +1,8 @@
 """Make the partition of a setting whose images show many classes (docs/multilabel.md#protocol).
 
-Every client knows the whole list of classes that are trained on: the annotators' guide is shared.
-Clients differ in their images. An image belongs to one client, which keeps a part of them for
-validation; test images are those of the dataset, untouched.
+Every client has the whole list of training classes, as if annotators shared one guide; clients
+differ in their images. An image belongs to one client, which sets aside some of its images for
+validation. Test images are the dataset's own, unchanged.
 
 Shapes: N images, K classes.
 """
@@ -34,12 +34,12 @@ __all__ = ["MultiLabelMaker", "validation_places"]
 
 @dataclass
 class MultiLabelMaker:
-    """One setting's rules over manifests of many labels.
+    """Applies a setting's rules to multi-label manifests.
 
     Parameters
     ----------
     scheme_key : str
-        Where the scheme is written, for messages.
+        The key that sets the scheme, for error messages.
     """
 
     name: str
@@ -59,11 +59,11 @@ class MultiLabelMaker:
     def __post_init__(self) -> None:
         if not self.scheme.shares_classes:
             raise ConfigError(
-                "the partition scheme gives each class to one client, which images of many labels "
-                "cannot have",
+                "the partition scheme gives each class to one client, which is impossible for "
+                "images of many labels",
                 where=self.scheme_key,
                 value=self.scheme.describe(),
-                hint="take label_clusters, dirichlet, iid or one_client",
+                hint="choose label_clusters, dirichlet, iid or one_client",
             )
 
     def clients(self, fold: Fold) -> Iterator[Client]:
@@ -103,7 +103,7 @@ class MultiLabelMaker:
         groups: NDArray[np.int64],
         test: Sequence[Image],
     ) -> Iterator[tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]]:
-        """Yield each client's images, those of them for validation, and its own test images."""
+        """Yield each client's images, those among them for validation, and its test images."""
         labels, tested = (_matrix(manifest, images, classes) for images in (train, test))
         where = manifest.dataset if domain is None else f"{manifest.dataset}, {domain}"
         pool = Pool(
@@ -117,7 +117,7 @@ class MultiLabelMaker:
         key = (manifest.dataset, domain or "")
         dealt = self.scheme.deal(pool, numpy_generator(self.seed, "partition", *key))
         given = [share.test for share in dealt if share.test is not None]
-        # Test images that are like no client's (their rarest class is nobody's) go to all alike.
+        # Test images whose rarest class no client has are dealt evenly to all clients.
         rest = np.setdiff1d(np.arange(len(test)), np.concatenate(given) if given else [])
         drawn = numpy_generator(self.seed, "local", *key).permutation(rest)
         more = np.array_split(drawn, len(dealt))
@@ -188,7 +188,7 @@ class MultiLabelMaker:
         return annotate(manifest, images, classes, self.annotations, self.seed)
 
     def _sample(self, manifest: Manifest, images: list[Image]) -> list[Image]:
-        """Return as many images as `shots` wants: the numbers of the partition are the counts."""
+        """Return a sample in which each label has `shots` images, as far as there are."""
         if self.shots is None:
             return images
         draw = numpy_generator(self.seed, "shots", manifest.dataset)
@@ -197,12 +197,12 @@ class MultiLabelMaker:
     def _check(
         self, manifest: Manifest, fold: Fold, classes: tuple[str, ...], train: Sequence[Image]
     ) -> NDArray[np.int64]:
-        """Return the rarest label of each training image; refuse what cannot be trained on."""
+        """Return the rarest label of each training image; refuse images that cannot be used."""
         where = f"setting {self.name}, dataset {manifest.dataset}"
         stray = [name for name in manifest.unseen if name in classes]
         if stray and fold.train.unseen == "refuse":
             raise ConfigError(
-                "the setting trains on a class that the catalog entry calls unseen",
+                "the setting trains on a class that the catalog entry lists as unseen",
                 where=where,
                 value=stray[0],
                 hint="write `classes: seen` under train, or `unseen: negatives`",
@@ -241,8 +241,8 @@ def validation_places(
 ) -> frozenset[int]:
     """Choose a share of a client's images for validation, stratified by group.
 
-    Images are put in order of their groups, at random within one, and every 1/share-th is taken:
-    each group gives its share to within one image.
+    Images are sorted by group, in random order within one, and every 1/share-th is taken: each
+    group contributes its share to within one image.
 
     Parameters
     ----------

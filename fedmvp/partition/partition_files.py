@@ -1,4 +1,4 @@
-"""A partition as a JSON file: written the same for the same partition, checked when it is read."""
+"""A partition as a JSON file: equal partitions give equal bytes; it is checked when read."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ _LISTS = ("classes", "train", "images", "validation", "annotations")
 
 
 def _typed(record: Mapping[str, Any], images: str) -> dict[str, Any]:
-    """Return the record of a client or target with lists as tuples, all entries being text.
+    """Return the record of a client or target with lists as tuples; all entries must be text.
 
-    Names become folders and keys of files, so none may lead elsewhere.
+    Names are used in paths and as keys of files, so they must be plain.
     """
     for key, value in record.items():
         _texts(key, value if key in _LISTS else [value or ""])
@@ -98,11 +98,11 @@ def _share(value: Any) -> float | None:
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise TypeError(f"{key} is not of text")
+        raise TypeError(f"{key} is not a list of text")
     return tuple(value)
 
 
 def _record(part: Client | Target) -> dict[str, Any]:
-    """Return a client or target; lists that only settings of many labels have, if there are any."""
+    """Return a client or target as a record, without lists that are empty (single label)."""
     values = {name: getattr(part, name) for name in part.__slots__}
     return {k: v for k, v in values.items() if v or k not in ("validation", "annotations")}

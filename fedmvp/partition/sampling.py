@@ -49,8 +49,8 @@ def draw_shots(
 ) -> list[_T]:
     """Draw ``min(shots, len(images))`` images of one class, kept in the order given.
 
-    The draw depends on the words alone, not on other classes or clients, and the images of fewer
-    shots are among those of more.
+    The draw depends only on seed, dataset, domain and class name, not on other classes or clients.
+    A draw of more shots includes the images of a draw of fewer.
 
     Parameters
     ----------
@@ -67,14 +67,15 @@ def draw_shots(
 def draw_labelled(
     images: Sequence[_Labelled], shots: int, classes: int, draw: np.random.Generator
 ) -> list[_Labelled]:
-    """Draw images of many labels, in random order while a label is below `shots`.
+    """Draw images of many labels in random order, as long as one of an image's labels is needed.
 
-    Images that show several classes overshoot for the frequent ones.
+    A label is needed until `shots` images show it. As images show several classes, frequent classes
+    get more.
 
     Parameters
     ----------
     classes : int
-        All labels there are.
+        Number of labels.
     """
     counts = np.zeros(classes, dtype=np.int64)
     chosen = []

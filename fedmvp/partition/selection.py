@@ -1,4 +1,4 @@
-"""Which classes and domains of a dataset a rule of a setting means, and what its images show."""
+"""Which classes and domains of a dataset a setting's rule refers to, and its images' task."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def select_domains(chosen: tuple[str, ...] | str, manifest: Manifest) -> tuple[s
     Raises
     ------
     ConfigError
-        When the dataset has none of that name.
+        When the dataset has no such domain.
     """
     if isinstance(chosen, str):
         return manifest.domains
@@ -46,7 +46,7 @@ def select_domains(chosen: tuple[str, ...] | str, manifest: Manifest) -> tuple[s
 
 
 def task_of(name: str, setting: Setting, manifests: Mapping[str, Manifest]) -> Task:
-    """Return what the setting's datasets show; they and its protocol must agree.
+    """Return the task of the setting's datasets, which must fit its protocol.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def task_of(name: str, setting: Setting, manifests: Mapping[str, Manifest]) -> T
     for dataset, manifest in manifests.items():
         if manifest.task != task:
             raise ConfigError(
-                f"protocol {setting.protocol} is of images that show "
+                f"protocol {setting.protocol} is for images that show "
                 + ("many classes" if task == "multi" else "one class"),
                 where=f"setting {name}",
                 value=f"{dataset} (task: {manifest.task})",

@@ -1,7 +1,7 @@
-"""What an evaluation setting is: one YAML per setting, in a folder per suite.
+"""The form of an evaluation setting: one YAML file per setting, in a folder per suite.
 
-Shipped suites are the folders beside this file; a user's own are below the folder that
-``FEDMVP_SETTINGS`` names. A setting is added by its YAML alone.
+Suites that ship with the package are the folders beside this file; a user's own are in the folder
+that ``FEDMVP_SETTINGS`` names. To add a setting, only its YAML file is needed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 MAIN_FOLD = "main"
-"""Name of the fold of a setting that has a single one."""
+"""Name of the only fold of a setting without several."""
 
 _SHIPPED = Path(__file__).parent / "settings"
 
@@ -44,14 +44,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "transfer": ("target", "source", "local"),
     "multilabel": ("global", "local", "zsl", "gzsl"),
 }
-"""Groups of targets that each protocol's metrics know."""
+"""Groups of targets that each protocol's metrics use."""
 
 NOT_TRANSFERRED = ("source", "local")
 """Groups a transfer setting reports but leaves out of its mean."""
 
 _OFFICIAL = (
-    "Folds of the paper's public code (docs/method.md#official-folds); their mean is beside "
-    "the mean of all folds."
+    "Folds of the paper's public code (docs/method.md#official-folds); their mean is reported "
+    "beside the mean of all folds."
 )
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -59,7 +59,7 @@ FoldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_leng
 
 
 def _as_list(value: Any) -> Any:
-    """YAML has lists; pydantic tries the union's word before it tries names."""
+    """Make a list of a YAML sequence: pydantic would try the union's literal first."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -67,18 +67,18 @@ class TrainRule(Section):
     """What the clients of a fold train on."""
 
     datasets: Annotated[Names | Literal["all"], BeforeValidator(_as_list)] = Field(
-        default="all", description="Names, or `all` of data.datasets."
+        default="all", description="Names of datasets, or `all` of data.datasets."
     )
     domains: Annotated[Names | Literal["all"], BeforeValidator(_as_list)] = "all"
     classes: Literal["all", "base", "seen"] = Field(
         default="all",
         description="`base`: the first half of a dataset's classes. `seen`: those its catalog "
-        "entry does not call unseen (many labels).",
+        "entry does not list as unseen (many labels).",
     )
     unseen: Literal["refuse", "negatives"] = Field(
         default="refuse",
-        description="Whether unseen classes may be trained on, as labels that no image has "
-        "(many labels; FedMPT's code does).",
+        description="Whether unseen classes are included in training as labels that no image has "
+        "(many labels), as in FedMPT's code.",
     )
 
 
@@ -97,7 +97,7 @@ class TargetRule(Section):
     datasets: Annotated[Names | Literal["trained", "others", "all"], BeforeValidator(_as_list)] = (
         Field(
             default="trained",
-            description="Names; or those trained on, the others, or all of data.datasets.",
+            description="Names of datasets; or those trained on, the others, or all listed ones.",
         )
     )
     domains: Annotated[Names | Literal["all"], BeforeValidator(_as_list)] = "all"
@@ -116,16 +116,18 @@ class TargetRule(Section):
     @model_validator(mode="after")
     def _own_of_client(self) -> TargetRule:
         if (self.group == "local") != (self.each == "client"):
-            raise ValueError("group local and each client belong together")
+            raise ValueError("group local and each: client must be used together")
         chosen = (self.datasets, self.domains, self.classes, self.name)
         if self.each == "client" and chosen != ("trained", "all", "all", None):
-            raise ValueError("a client's target is its own dataset, domain and classes")
+            raise ValueError("a client's target has the client's own dataset, domain and classes")
         words = {"fold", "dataset", *(["domain"] if self.each == "domain" else [])}
         parts = list(Formatter().parse(self.name or ""))
         fields = {part[1] for part in parts} - {None}
-        # A width or a conversion of a field could make a text of any length.
+        # Format widths and conversions are refused: they could make a text of any length.
         if not fields <= words or any(part[2] or part[3] for part in parts):
-            raise ValueError(f"name may hold {', '.join(f'{{{w}}}' for w in sorted(words))} only")
+            raise ValueError(
+                f"name may contain only {', '.join(f'{{{w}}}' for w in sorted(words))}"
+            )
         return self
 
 
@@ -167,29 +169,29 @@ class Setting(Section):
         default="per_dataset", description="Whether a client's images come from one domain."
     )
     classes_per_client: int | None = Field(
-        default=None, ge=1, description="Instead of partition.classes_per_client."
+        default=None, ge=1, description="Overrides partition.classes_per_client."
     )
-    shots: int | None = Field(default=None, ge=1, description="Instead of partition.shots.")
-    scheme: SchemeValue | None = Field(default=None, description="Instead of partition.scheme.")
+    shots: int | None = Field(default=None, ge=1, description="Overrides partition.shots.")
+    scheme: SchemeValue | None = Field(default=None, description="Overrides partition.scheme.")
     annotations: AnnotationParams | None = Field(
-        default=None, description="Instead of partition.annotations."
+        default=None, description="Overrides partition.annotations."
     )
     min_labels: int = Field(
         default=0,
         ge=0,
-        description="Images that show fewer classes are left out of training and test (many "
+        description="Images that show fewer classes are left out of training and testing (many "
         "labels).",
     )
     test: Literal["official", "cut", "train"] = Field(
         default="official",
-        description="Test images: the dataset's; the first of them, as many as are trained on; or "
-        "those that are trained on (many labels). The last two are FedMPT's on VOC and MLRSNet.",
+        description="Test images: all the dataset's; the first of them, as many as training "
+        "images; or the training images (many labels). FedMPT: the last two on VOC, MLRSNet.",
     )
     candidates: Literal["own", "all"] | None = Field(
-        default=None, description="Instead of partition.candidates."
+        default=None, description="Overrides partition.candidates."
     )
     participation: Float | None = Field(
-        default=None, gt=0, le=1, description="Instead of federation.participation."
+        default=None, gt=0, le=1, description="Overrides federation.participation."
     )
     folds: tuple[Fold, ...] = ()
     leave_one_domain_out: LeaveOneDomainOut | None = None
@@ -226,7 +228,8 @@ def load_setting(suite: str, name: str) -> Setting:
     Raises
     ------
     ConfigError
-        When there is none (the message names the nearest), or two, or it is not valid.
+        When there is no such setting (the message names the most similar one), there are two, or
+        it is not valid.
     """
     if not setting_names(suite):
         suites = sorted(

@@ -1,7 +1,7 @@
 """Classify images with a trained method: without the pipeline, its manifests or MLflow.
 
 `load_model` puts backbone, learned tensors and known classes together in a `Model`;
-``fedmvp.load``, ``fedmvp predict``, ``fedmvp serve`` and the MLflow model are faces of it.
+``fedmvp.load``, ``fedmvp predict``, ``fedmvp serve`` and the MLflow model all use it.
 """
 
 from fedmvp.prediction.load import load_model, load_predictor

@@ -1,4 +1,4 @@
-"""A method with its learned tensors in place, from what a run or a file says of them."""
+"""A method with its learned tensors, built from what a run or a file says about them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HALF = 0.5
 def threshold_of(run: Mapping[str, Any], weights: Path, fold: str | None) -> float | None:
     """Return the threshold that a run's clients chose; None where images show one class.
 
-    A half where the run was not evaluated.
+    0.5 if the run was not evaluated.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def threshold_of(run: Mapping[str, Any], weights: Path, fold: str | None) -> flo
 
 
 def multilabel_of(run: Mapping[str, Any]) -> MultiLabelParams | None:
-    """Return the head of a run on images that show many classes; None of one that show one."""
+    """Return the head's parameters if a run's images show many classes, else None."""
     section = run.get("params", {}).get("multilabel")
     return None if section is None else parse_section(MultiLabelParams, section, "run.json: params")
 

@@ -19,7 +19,7 @@ from fedmvp.paths import BACKBONE, cache_root
 __all__ = ["BackboneChoice", "prepare_backbone", "stage_spec"]
 
 _RULES = 2
-"""Raised when the same weights are to be imported anew, for instance because more are refused."""
+"""Increased when the same weights must be imported again, e.g. because checks are stricter."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """A trained method as a folder that can be carried elsewhere and served; MLflow wraps it.
 
 ``model.json`` names method, flags, backbone and candidates; ``weights.safetensors`` holds the
-learned tensors. The frozen backbone stays outside unless it was put into ``backbone/``: else it is
-found by name. Either way it is checked by its hash. Encoded texts may stand beside it
+learned tensors. The frozen backbone is in ``backbone/`` if it was included, else it is found by
+name; either way its hash is checked. Encoded texts may be included, too
 (`fedmvp.prediction.texts`).
 """
 
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 BACKBONE_FOLDER = "backbone"
-"""Where the frozen CLIP stands in a bundle that brings it."""
+"""Folder of the frozen CLIP in a bundle that includes it."""
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 
 
@@ -64,7 +64,7 @@ def write_bundle(
     result : Path
         ``results/<setting>/<method>/seed<k>``.
     default_dataset : str, optional
-        The run's first if not given. A federation of sites has none: its model is told classes.
+        By default the run's first. A federation of sites has none: its model is given classes.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def write_bundle(
             value=default_dataset,
             hint=f"use one of: {', '.join(names)}"
             if names
-            else "drop it: the classes of a federation are its sites' own",
+            else "drop it: a federation of sites has no dataset",
         )
     section = learned.run["params"].get("backbone", {})
     bundle = Bundle(
@@ -117,7 +117,7 @@ def _spec_of(run: Mapping[str, Any]) -> BackboneSpec:
         path = folder / "spec.json"
         if sha256_file(path) != run["inputs"].get((BACKBONE / "spec.json").as_posix()):
             raise BackboneError(
-                "is another CLIP model than the federation's",
+                "is not the federation's CLIP model",
                 where=folder,
                 hint="run it where `dvc repro backbone` has built the federation's",
             )

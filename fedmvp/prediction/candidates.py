@@ -1,4 +1,4 @@
-"""What images are classified among: class names, and the texts that stand for them."""
+"""The classes that images are classified among: their names and texts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PLAIN = Candidates(
     prefix="a photo of a",
     attributes={},
 )
-"""How a class is spoken of where no dataset says it; its classes are always replaced."""
+"""Template and sentence style without a dataset; its classes are always replaced."""
 
 
 def choose_candidates(

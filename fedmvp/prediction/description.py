@@ -1,4 +1,4 @@
-"""What a trained method is beside its tensors: ``model.json`` of a bundle."""
+"""The description of a trained method, besides its tensors: ``model.json`` of a bundle."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Bundle(Section):
         default=None,
         gt=0,
         lt=1,
-        description="Probability above which a class is said to be shown, where images show many.",
+        description="Probability above which a class is predicted, where images show many.",
     )
 
 

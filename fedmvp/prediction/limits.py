@@ -1,7 +1,7 @@
 """What a request to a served model may take, and how many may be served at once.
 
-The environment sets the limits, because MLflow starts a model without any word of ours. Both
-servers hold to them: ``fedmvp serve`` and the MLflow model.
+The environment sets the limits, because MLflow starts a model without options of ours. They apply
+to both servers, ``fedmvp serve`` and the MLflow model.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fedmvp.errors import ConfigError, FedMVPError, TooLarge
 __all__ = ["Budget", "Busy", "Gate", "Limits", "TooSlow"]
 
 _MIB = 1 << 20
-# glibc: from this size on a block is memory of its own, which goes back when it is freed. Left
-# alone, glibc raises the bound to 32 MiB and keeps what decoded images took.
+# glibc returns blocks of at least this size to the system when they are freed. By default it raises
+# the bound up to 32 MiB and keeps the memory of decoded images.
 _M_MMAP_THRESHOLD, _OWN_BYTES = -3, 1 << 20
 
 
@@ -30,7 +30,7 @@ class Busy(FedMVPError):
 
 
 class TooSlow(FedMVPError):
-    """A request ran out of its seconds."""
+    """A request took too long."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ class Budget:
 
 
 class Gate:
-    """Lets so many requests in and one of them work at a time, and gives their memory back.
+    """Limits how many requests are served, lets one work at a time, and returns its memory.
 
-    One at a time, because torch spreads each over all threads, and so that images of one request
-    alone are in memory as decoded.
+    One at a time, because torch uses all threads for each, and so that only one request's decoded
+    images are in memory.
 
     Parameters
     ----------

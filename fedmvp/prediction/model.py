@@ -1,4 +1,4 @@
-"""A trained method as one object that classifies: what Python, the command and servers share.
+"""A trained method as an object that classifies, used by Python, the command and servers.
 
 Shapes: B images, K classes, S input size.
 """
@@ -37,12 +37,12 @@ _KEPT = 8
 
 
 class PredictionWarning(UserWarning):
-    """A prediction that can be made but may not be what was meant."""
+    """Warns that a prediction may not be meaningful."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """What a model makes of images, in their order.
+    """A model's predictions for images, in their order.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""A model that answers requests: images as they travel, answers as JSON, limits kept.
+"""A model that answers requests with JSON, within limits.
 
-``fedmvp serve`` and the MLflow model are two faces of it.
+Both ``fedmvp serve`` and the MLflow model use it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class ServedModel:
         DataError
             Naming the first image that is none.
         ConfigError
-            For a dataset the model does not know: strangers do not choose what is read from disk.
+            For a dataset the model does not know: clients must not choose what is read from disk.
         TooLarge, TooSlow
             When the request goes over its limits.
         """

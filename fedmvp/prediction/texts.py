@@ -1,4 +1,4 @@
-"""The encoded texts of a bundle: who opens it needs neither tokenizer nor text tower for them.
+"""The encoded texts of a bundle, for which a reader needs neither tokenizer nor text tower.
 
 texts.json lists the texts and says which backbone encoded them; features.safetensors has a row for
 each. Without these files, and for other texts, everything is encoded where it is needed.

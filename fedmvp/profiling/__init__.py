@@ -1,1 +1,1 @@
-"""What the parts of a run cost beside the frozen tower: measured in one process, never tested."""
+"""The time of the parts of a run compared with the frozen tower, measured in one process."""

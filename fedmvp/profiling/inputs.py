@@ -1,4 +1,4 @@
-"""What is measured on: a tower with random weights, random images and texts of random features.
+"""Inputs for measurements: a tower with random weights, random images and random text features.
 
 Time does not depend on the values, so no weights, images or language model are needed.
 

@@ -1,8 +1,8 @@
-"""The partitions a profile would make, before any of its datasets is there.
+"""The partitions a profile would make, before any of its datasets has been fetched.
 
-Images are made up: as many as the catalog says, spread evenly over domains it has no counts of and
-over the classes of each. Of training images there are as many as the partition can draw. Of many
-labels an image shows a class and its neighbour, in training of those that are seen.
+Images are made up: as many as the catalog says, spread evenly over domains without counts and over
+the classes of each. There are as many training images as the partition can draw. With many labels,
+an image shows a class and its neighbour; training images show only seen classes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Interleaved repetitions and medians: what disturbs the machine disturbs every part alike."""
+"""Interleaved repetitions and medians, so that other load affects every part in the same way."""
 
 from __future__ import annotations
 

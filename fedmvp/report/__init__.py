@@ -1,6 +1,6 @@
-"""The report: results in, one self-contained page and its tables out.
+"""The report: from results to one self-contained page and its tables.
 
-It reads files only, so it shows whatever `dvc pull` brings, too. No tensor library is imported.
+It only reads files, so it also shows results that `dvc pull` fetched. It imports no tensor library.
 """
 
 from fedmvp.report.builder import build

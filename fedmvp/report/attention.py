@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gallery", "ImageLoader", "Map", "Plate", "galleries"]
 
-# Returns an image of (dataset, image id), square as the model saw it: PIL, or PNG or JPEG bytes.
+# From (dataset, image id) to the image, square as the model saw it: PIL, or PNG or JPEG bytes.
 ImageLoader = Callable[[str, str], "Image.Image | bytes"]
 
 _MOST_IMAGES = 6
@@ -29,7 +29,7 @@ _MOST_MAPS = 8
 
 @dataclass(frozen=True)
 class Map:
-    """An overlay, its attribute, and how far its peak stands out of the mean."""
+    """An overlay, its attribute, and the ratio of its peak to the mean."""
 
     class_name: str
     text: str
@@ -39,7 +39,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Plate:
-    """An image with its overlays; `answers` class by class where images show many."""
+    """An image with its overlays; `answers` lists its classes where images show many."""
 
     image: ExplainedImage
     svg: Markup
@@ -49,7 +49,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The plates of one method in one setting; `total` counts those not shown, too."""
+    """The plates of one method in one setting; `total` includes those not shown."""
 
     setting: str
     method: str
@@ -63,8 +63,8 @@ def galleries(
 ) -> tuple[list[Gallery], Markup]:
     """Return the galleries and the hidden definitions their images are drawn from.
 
-    Every image is embedded once, whatever the number of overlays on it. Of the seeds of a method
-    the lowest is shown.
+    Every image is embedded once, whatever the number of its overlays. The lowest seed of a method
+    is shown.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def galleries(
         f' href="{data_uri(load_image(*key), "/".join(key))}"/>'
         for key, name in names.items()
     )
-    # Bytes are base64 and names are ours.
+    # Safe: bytes are base64, and the names are made here.
     hidden = f'<svg class="definitions" aria-hidden="true"><defs>{images}</defs></svg>'
     return found, Markup(hidden if images else "")  # noqa: S704
 
@@ -126,9 +126,9 @@ def _heat(grid: tuple[int, int], weights: Sequence[float]) -> str:
 
 def _picture(title: str, grid: tuple[int, int], name: str, heat: str) -> Markup:
     rows, columns = grid
-    # Colours of the image would be taken for heat.
+    # The image's own colours could be mistaken for attention.
     grey = ' class="grey"' if heat else ""
-    # The title is escaped, the rest is numbers and names of ours.
+    # Safe: the title is escaped, the rest is numbers and names made here.
     return Markup(  # noqa: S704
         f'<svg class="picture" viewBox="0 0 {columns} {rows}" role="img"'
         f' aria-label="{escape(title)}"><title>{escape(title)}</title>'

@@ -33,8 +33,8 @@ def build(
 ) -> None:
     """Write ``index.html``, ``metrics.json``, ``tables/*.csv`` and ``plots/*.csv``.
 
-    The same input gives the same bytes: no time, host or absolute path is in them. Nothing is
-    written before everything was read and rendered.
+    Equal input gives equal bytes: they contain no time, host or absolute path. Nothing is
+    written before everything has been read and rendered.
 
     Parameters
     ----------
@@ -45,15 +45,15 @@ def build(
     subject : Subject
         Profile, title, suite and backbone.
     settings, methods, seeds : sequence, optional
-        What to report, in this order; by default all that was found. A combination without
-        results is named on the page.
+        What to report, in this order; by default everything that is found. The page names
+        combinations without results.
     load_image : callable, optional
         ``load_image(dataset, image_id)`` returns a PIL image, or PNG or JPEG bytes, square as the
         model saw it. Without it the attention maps are left out.
     sheet : ContactSheet, optional
         Example images as the sites see them, shown below the results of the settings.
     manifests : mapping of str to Manifest, optional
-        Of all datasets; the clients' images are then drawn by class.
+        Manifests of all datasets; with them, the clients' images are drawn by class.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What mAP cannot exceed where a class that no test image shows counts as 0."""
+"""Upper bounds of mAP where a class that no test image shows counts as 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Precision against recall of single classes, drawn: the method in focus and its reference."""
+"""Charts of precision against recall for single classes: method in focus and its reference."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from fedmvp.report.svg import Line, line_chart
 
 __all__ = ["ClassPanels", "class_panels"]
 
-# As many of the best and of the worst classes are shown before the others are unfolded.
+# Number of the best and of the worst classes that are shown without unfolding the others.
 _ENDS = 4
 
 
 @dataclass(frozen=True)
 class ClassPanels:
-    """A dataset's panels in falling average precision of the method in focus.
+    """A dataset's panels, in descending order of the average precision of the method in focus.
 
     Attributes
     ----------
     first : list of Figure
-        Of the best and the worst classes, or of all where they are few.
+        Charts of the best and the worst classes, or of all if they are few.
     others : list of Figure
-        Of those between.
+        Charts of the classes in between.
     legend : list of (str, str)
         Style and title of the methods drawn.
     seed : int
-        Whose curves are drawn; average precisions are means over all seeds.
+        The seed whose curves are drawn; average precisions are means over all seeds.
     """
 
     dataset: str
@@ -95,6 +95,6 @@ def _panel(study: Study, row: ClassScore, methods: Sequence[str]) -> Figure:
         reference=row.prevalence,
     )
     focus = percent(row.precisions[methods[-1]].mean, 1)
-    # In two lines, so that panels side by side are in line.
+    # In two lines, so that panels side by side are aligned.
     numbers = f"AP {focus}, prevalence {percent(row.prevalence, 1)}"
     return Figure(Markup("{}<small>{}</small>").format(row.class_name, numbers), svg)

@@ -1,7 +1,7 @@
-"""Average precision, precision and recall of every class, of images that show many of them.
+"""Average precision, precision and recall of every class, for images that show many classes.
 
-From scores.safetensors of the result folders: the targets of group global, so the trained classes
-on all test images.
+They are computed from scores.safetensors of the result folders, on the targets of group `global`:
+the trained classes on all test images.
 
 Shapes: N images, K classes, T points of a curve.
 """
@@ -38,7 +38,7 @@ _MOST_POINTS = 30
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision at rising recalls of one class, at most 30 points; both have T entries."""
+    """Precision at increasing recalls of one class, at most 30 points; both have T entries."""
 
     recall: tuple[float, ...]
     precision: tuple[float, ...]
@@ -51,11 +51,11 @@ class ClassScore:
     Attributes
     ----------
     images, positives : int
-        Images of which it is known whether they show the class, and those that do.
+        Images for which it is known whether they show the class, and those that do.
     precisions : mapping of method to Estimate
         Average precision over seeds.
     curves : mapping of method to Curve
-        Of a method's lowest seed.
+        Curves of a method's lowest seed.
     """
 
     dataset: str
@@ -67,7 +67,7 @@ class ClassScore:
 
     @property
     def prevalence(self) -> float:
-        """Share of the images that show the class: what a random order scores."""
+        """Share of the images that show the class: the average precision of a random order."""
         return self.positives / self.images
 
 
@@ -148,7 +148,7 @@ def _form(run: Run) -> Any:
 
 
 def _curve(scores: NDArray[Any], labels: NDArray[Any]) -> Curve:
-    """Return the points at which recall rises, thinned evenly."""
+    """Return the points at which recall increases, thinned out evenly."""
     precision, recall = precision_recall(scores, labels)
     places = np.flatnonzero(np.diff(recall, prepend=0.0) > 0)
     if len(places) > _MOST_POINTS:

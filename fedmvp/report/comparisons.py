@@ -1,4 +1,4 @@
-"""The method in focus against every other one: by how much it differs, and how sure that is."""
+"""The method in focus against every other one: differences and their intervals."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Comparison:
     Attributes
     ----------
     metric : str
-        A headline metric, or in transfer settings the name of a target.
+        A headline metric or, in transfer settings, the name of a target.
     difference : float
         Method minus reference, a fraction, mean over these seeds.
     interval : Interval or None
-        None where a run has no predictions.csv, as those of older results.
+        None if a run has no predictions.csv, as in older results.
     wins, seeds : int
         Seeds in which the method scores above the reference, of the seeds both have.
     """
@@ -59,7 +59,7 @@ def compare(study: Study, results_dir: Path) -> Comparisons:
     Raises
     ------
     DataError
-        When a predictions.csv is not as declared, or not of the same images as the others'.
+        When a predictions.csv is not as declared, or has other images than the others.
     """
     return {
         (found.setting, found.metric, found.reference): found
@@ -94,7 +94,7 @@ def _compared(study: Study, setting: str, results_dir: Path) -> Iterator[Compari
 
 
 def _metrics(study: Study, setting: str) -> list[str]:
-    """Return the headline metrics, and in transfer settings every target not trained on."""
+    """Return the headline metrics and, in transfer settings, every target not trained on."""
     protocol = study.scores[setting].protocol
     headline = [metric.key for metric in protocol.scored]
     if protocol.part != "target":
@@ -107,7 +107,7 @@ def _metrics(study: Study, setting: str) -> list[str]:
 def _intervals(
     study: Study, setting: str, focus: str, others: Sequence[str], results_dir: Path
 ) -> Mapping[str, Mapping[str, Interval]]:
-    """Return intervals by other method and metric, of the pairs whose predictions are all there."""
+    """Return intervals by other method and metric, for pairs whose predictions are complete."""
     if study.partitions[setting].task == "multi":
         folders = {
             m: {r.seed: results_dir / setting / m / f"seed{r.seed}" for r in study.runs_of(setting, m)}
@@ -129,9 +129,9 @@ def _intervals(
 def _read(
     study: Study, setting: str, results_dir: Path
 ) -> tuple[Sequence[LabelledTarget], dict[str, dict[int, Correct]]]:
-    """Return the targets, and which images each run recognised by method and seed, as far as known.
+    """Return the targets, and which images each run classified correctly, as far as known.
 
-    Only the first run's names are remembered: those of all runs would fill the memory.
+    Only the first run's names are kept: those of all runs would fill the memory.
     """
     targets: Sequence[LabelledTarget] = ()
     first: Path | None = None
@@ -153,9 +153,9 @@ def _read(
 def interval_of(
     comparisons: Comparisons, scores: SettingScores, metric: str, method: str, reference: str
 ) -> Interval | None:
-    """Return the interval of the difference of two means; None where it is of another difference.
+    """Return the interval of the difference of two means, None if it is that of another difference.
 
-    Means are over all seeds of a method, intervals over the seeds both have.
+    Means are taken over all seeds of a method, intervals over the seeds both have.
     """
     found = comparisons.get((scores.setting, metric, reference))
     if found is None or found.method != method:
@@ -165,7 +165,7 @@ def interval_of(
 
 
 def direction(difference: float | None) -> str:
-    """Return ``up``, ``down`` or ``level``: what prints as 0.00 points is not a difference."""
+    """Return ``up``, ``down`` or ``level``; a difference that prints as 0.00 points is level."""
     rounded = round(100 * (difference or 0.0), 2)
     return "up" if rounded > 0 else "down" if rounded < 0 else "level"
 

@@ -13,7 +13,7 @@ from fedmvp.results.runs import Run
 
 __all__ = ["Estimate", "SettingScores", "Verdict", "estimate", "rank", "score_setting", "verdict"]
 
-# Two means closer than this many fractions print alike and share a rank.
+# Two means (fractions) that differ by less look the same in print and share a rank.
 _RESOLUTION = 6
 FOCUS = "fedmvp"
 
@@ -45,7 +45,7 @@ class SettingScores:
     methods : tuple of str
         Methods with results, in the order of the params.
     trained : frozenset of str
-        Those of `methods` that learned.
+        Those of `methods` that were trained.
     table : mapping of method to mapping of metric key to Estimate
     parts : mapping of headline metric (empty string: none) to part names
         Datasets of base-to-new metrics; targets of transfer metrics; in the order of evaluation.
@@ -61,19 +61,19 @@ class SettingScores:
     by_seed: Mapping[str, Mapping[int, float]]
 
     def primary(self, method: str) -> Estimate:
-        """Return the estimate of the metric methods are ranked by."""
+        """Return the estimate of the metric by which methods are ranked."""
         return self.table[method][self.protocol.primary]
 
     @property
     def phrase(self) -> str:
-        """How a sentence calls the primary metric."""
+        """Name of the primary metric within a sentence."""
         title = self.title(self.protocol.primary)
         return self.protocol.primary_phrase + title.removeprefix(
             self.protocol.title(self.protocol.primary)
         )
 
     def title(self, key: str) -> str:
-        """Return the title of a headline metric, with what a random order scores in it."""
+        """Return the title of a headline metric, with the score of a random order."""
         metric = self.protocol.metric(key)
         if not metric.chance:
             return metric.title
@@ -89,7 +89,7 @@ def score_setting(
     Parameters
     ----------
     part_order : sequence of str
-        Datasets and targets in the order they shall be listed; others follow alphabetically.
+        Datasets and targets in the order in which to list them; others follow alphabetically.
 
     Raises
     ------
@@ -158,12 +158,12 @@ def rank(means: Mapping[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the method in focus does against the best untrained method of a setting.
+    """How the method in focus compares with the best untrained method of a setting.
 
     Attributes
     ----------
     focus : str
-        FedMVP where it was run, else the best method.
+        FedMVP if it was run, else the best method.
     reference : str or None
         The untrained method with the highest mean, if there is one besides `focus`.
     difference : float or None

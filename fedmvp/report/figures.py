@@ -21,7 +21,7 @@ from fedmvp.partition.setting_spec import MAIN_FOLD
 __all__ = ["Figure", "curve_panels", "metric_panels", "overview_panels", "target_methods",
            "target_panels", "traffic_panel"]
 
-# With more methods a row of dots is unreadable; then only those a reader compares are drawn.
+# With more methods a row of dots is unreadable; then only the most relevant ones are drawn.
 _MOST_DOTS = 5
 # Curves whose values differ more than this are drawn on a logarithmic axis.
 _LOGARITHMIC_FROM = 20.0
@@ -37,14 +37,14 @@ _CURVE_TITLES = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the words over it."""
+    """A chart with its heading."""
 
     title: str
     svg: Markup
 
 
 def overview_panels(study: Study) -> list[Figure]:
-    """Return a panel per setting: every method on the metric it is ranked by."""
+    """Return a panel per setting: every method in the metric by which methods are ranked."""
     return [
         Figure(
             f"{setting_title(setting)}, {scores.title(scores.protocol.primary)}",
@@ -90,7 +90,7 @@ def _mark(study: Study, method: str, value: Estimate) -> Mark:
 
 
 def curve_panels(study: Study, setting: str) -> list[Figure]:
-    """Return a panel for every quantity that was recorded in training."""
+    """Return a panel for every quantity recorded during training."""
     recorded = [curves(study.runs_of(setting, method)) for method in study.trained_in(setting)]
     panels = []
     many = study.partitions[setting].task == "multi"
@@ -112,7 +112,7 @@ def curve_panels(study: Study, setting: str) -> list[Figure]:
 
 
 def percent_tick(value: float) -> str:
-    """Return a tick of a percent axis without needless decimals."""
+    """Return the label of a percent axis's tick, without needless decimals."""
     return significant(100 * value)
 
 
@@ -127,7 +127,7 @@ def _line(study: Study, curve: Curve) -> Line:
 
 
 def traffic_panel(study: Study, setting: str) -> Figure | None:
-    """Return the bytes of each round, both ways, all clients of the round."""
+    """Return a chart of the bytes per round, up and down, over all clients of the round."""
     found = [traffic_curve(study.runs_of(setting, m)) for m in study.trained_in(setting)]
     lines = [_line(study, curve) for curve in found if curve is not None]
     values = [y for line in lines for y in line.ys]
@@ -146,9 +146,9 @@ def _bytes_tick(value: float) -> str:
 
 
 def target_methods(study: Study, setting: str) -> tuple[str, ...]:
-    """Return the methods drawn per target: all, or the ones in question when they are many.
+    """Return the methods drawn per target: all, or a choice if there are many.
 
-    These are FedMVP, the best zero-shot method and the best other trained method.
+    The choice is FedMVP, the best zero-shot method and the best other trained method.
     """
     scores = study.scores[setting]
     if len(scores.methods) <= _MOST_DOTS:
@@ -193,7 +193,7 @@ def _by_dataset(rows: Sequence[TargetRow]) -> dict[str, list[TargetRow]]:
 
 
 def _grouped(rows: Sequence[TargetRow]) -> dict[str, list[TargetRow]]:
-    """Group by the finest key that leaves no panel with a single dot row."""
+    """Group by the finest key that leaves no panel with a single row of dots."""
     by_fold_and_dataset = _group(rows, _fold_and_dataset)
     candidates = [by_fold_and_dataset, _by_dataset(rows)]
     enough = (found for found in candidates if all(len(members) > 1 for members in found.values()))

@@ -1,4 +1,4 @@
-"""Numbers as people read them. Files hold fractions and bytes; the page shows percent and units."""
+"""Formatting of numbers: files contain fractions and bytes, the page shows percent and units."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def points(difference: float | None, decimals: int = 2) -> str:
 
 
 def telling_decimals(*differences: float) -> int:
-    """Return 1, or 2 where one of these differences of fractions would print as 0.0 points."""
+    """Return 1, or 2 if one of these differences of fractions would print as 0.0 points."""
     return 2 if any(d and round(100 * d, 1) == 0 for d in differences) else 1
 
 

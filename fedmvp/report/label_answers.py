@@ -1,4 +1,4 @@
-"""What a run said of single images that show many classes, class by class, against their labels."""
+"""A run's predictions for single images that show many classes, compared with their labels."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ _MOST_WRONG = 5
 
 @dataclass(frozen=True)
 class LabelAnswer:
-    """A class that an image shows or is said to show.
+    """A class that an image shows or is predicted to show.
 
     Attributes
     ----------
     kind : {"found", "missed", "wrong", "ignored"}
-        Shown and said; shown but not said; said but not shown; said where nobody can tell.
+        Shown and predicted; shown but not predicted; predicted but not shown; predicted where the
+        label is unknown.
     probability : float
     """
 
@@ -40,11 +41,11 @@ class LabelAnswer:
 def label_answers(
     run: Run, images: Sequence[ExplainedImage], results_dir: Path
 ) -> Mapping[str, tuple[LabelAnswer, ...]]:
-    """Return the answers by image id: found, missed, then of the wrong ones the first five.
+    """Return the answers by image id: found, missed, then the first five wrong ones.
 
-    Within a kind the most probable is first.
+    Within a kind, the most probable comes first.
 
-    A class is said at the threshold that the clients' validation counts chose, as in
+    A class is predicted at the threshold chosen by the clients' validation counts, as in
     predictions.csv. An image of several targets is looked up in the one whose labels the
     explanation names.
     """

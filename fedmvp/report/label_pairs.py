@@ -1,4 +1,4 @@
-"""Which classes the images of each client show together, drawn: classes by classes, dark is often."""
+"""Charts of which classes each client's images show together: classes by classes, dark if often."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from fedmvp.wording import plural
 __all__ = ["LabelPairs", "label_pairs", "pair_grid"]
 
 _SIDE = 220.0
-# Shades between white and the darkest: cells of one shade share a path.
+# Number of shades from white to the darkest; cells of one shade share a path.
 _SHADES = 8
 _MOST_CLIENTS = 12
 
 
 @dataclass(frozen=True)
 class LabelPairs:
-    """The panels of one dataset, and how far its clients are apart.
+    """The panels of one dataset, and how much its clients differ.
 
     Attributes
     ----------
     panels : list of Figure
-        Of the clients, then of the test images.
+        Charts of the clients, then of the test images.
     clients : int
-        Of which at most 12 are drawn.
+        Number of clients; at most 12 are drawn.
     divergence, conditional : float
         See `fedmvp.report.label_skew`; NaN for a single client.
     """
@@ -47,7 +47,7 @@ class LabelPairs:
 
 
 def label_pairs(partition: Partition, manifests: Mapping[str, Manifest]) -> list[LabelPairs]:
-    """Return a picture per dataset of the first fold; none for images of one class."""
+    """Return the panels of each dataset of the first fold; none for single-label images."""
     if partition.task == "single":
         return []
     clients = partition.clients_of(partition.folds[0])
@@ -77,7 +77,7 @@ def _pairs(partition: Partition, manifest: Manifest, dataset: str) -> LabelPairs
 
 
 def _order(counts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Put classes together that are most frequent at the same client: skew is then in blocks."""
+    """Order classes by the client where they are most frequent, so that skew forms blocks."""
     shares = np.stack([np.diag(own) / max(int(np.trace(own)), 1) for own in counts])
     return np.lexsort((np.arange(shares.shape[1]), shares.argmax(axis=0)))
 
@@ -100,12 +100,12 @@ def _panel(
 
 
 def pair_grid(title: str, counts: NDArray[Any]) -> Markup:
-    """Draw a square table of counts as cells, the darker the higher the square root of the count.
+    """Draw a square table of counts as cells, darker with the square root of the count.
 
     Parameters
     ----------
     counts : ndarray of int, shape [K, K]
-        The highest is the darkest.
+        The highest count is the darkest.
     """
     size = len(counts)
     step = _SIDE / size

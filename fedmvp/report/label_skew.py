@@ -1,4 +1,4 @@
-"""Which classes clients' images show together: counts, and how far clients are apart in them.
+"""Which classes clients' images show together: counts, and how much clients differ in them.
 
 Shapes: N images, K classes, U clients.
 """
@@ -18,7 +18,7 @@ _Counts = NDArray[np.int64]
 
 
 def pair_counts(labels: NDArray[Any]) -> _Counts:
-    """Return how many images show both classes, [N, K] → [K, K]; its diagonal is of single ones.
+    """Return how many images show both of two classes, [N, K] → [K, K]; one class on the diagonal.
 
     Parameters
     ----------

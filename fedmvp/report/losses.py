@@ -1,4 +1,4 @@
-"""Where the method in focus loses: every headline metric in which another method is above it."""
+"""Where the method in focus loses: every headline metric in which another method is better."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Behind:
 
 @dataclass(frozen=True)
 class Losses:
-    """What the block says: its title, a sentence, and where there are losses its rows."""
+    """The block's content: its title, a sentence and, if there are losses, rows."""
 
     title: str
     sentence: str
@@ -38,7 +38,7 @@ class Losses:
 
 
 def losses(study: Study, comparisons: Comparisons) -> Losses | None:
-    """Return where other methods score above the one in focus; None where there is no other."""
+    """Return where other methods score above the one in focus; None if there are no others."""
     compared = [scores for scores in study.scores.values() if len(scores.methods) > 1]
     if not compared:
         return None
@@ -89,7 +89,7 @@ def _text(
     difference: float,
     comparisons: Comparisons,
 ) -> str:
-    """Return the other method, the difference in points, and how sure that is."""
+    """Return the other method, the difference in points, and its interval."""
     interval = interval_of(comparisons, scores, metric, focus, other)
     decimals = precision(difference, interval)
     text = f"{method_title(other)} {points(difference, decimals)}"

@@ -1,7 +1,7 @@
 """Intervals of differences in mAP and H: a paired bootstrap over images of scores.safetensors.
 
-Only where a setting's global and generalised targets are one dataset each: a mean over datasets
-would need a resample of each.
+They exist only where a setting's global and generalised targets have one dataset each: for a mean
+over datasets, each would have to be resampled.
 
 Shapes: N images, K classes.
 """
@@ -48,7 +48,7 @@ def multilabel_intervals(
     Raises
     ------
     DataError
-        When a file of scores is damaged, or not of the same images as the others'.
+        When a file of scores is damaged, or has other images than the others.
     """
     targets = {metric: _only(partition, group) for metric, group in _METRICS.items()}
     trained = {name for client in partition.clients for name in client.classes}
@@ -57,7 +57,7 @@ def multilabel_intervals(
     drawn: dict[tuple[int, str], NDArray[np.float64]] = {}
 
     def of_mine(seed: int, target: Target) -> NDArray[np.float64]:
-        """Return what every other method is compared with, resampled once."""
+        """Return the resampled scores with which every other method is compared."""
         if (seed, target.group) not in drawn:
             drawn[seed, target.group] = _resampled(mine[seed], target)
         return drawn[seed, target.group]

@@ -1,4 +1,4 @@
-"""The sentences of the page that depend on the data; they claim only what the numbers show."""
+"""The page's sentences that depend on the data; they claim only what the numbers show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fedmvp.report.study import Study
 __all__ = ["INTERVAL", "Tile", "compared", "headline", "intervals_note",
            "precision", "tiles"]
 
-# The sign stays on the line of its number.
+# A no-break space keeps the sign on the line of its number.
 _PERCENT = "\N{NO-BREAK SPACE}%"
 INTERVAL = f"95{_PERCENT} interval"
 
@@ -26,8 +26,8 @@ INTERVAL = f"95{_PERCENT} interval"
 class Tile:
     """The result of a setting in a few words.
 
-    `sign` is ``up``, ``down`` or ``level``: of the interval where there is one, else of the
-    difference.
+    `sign` is ``up``, ``down`` or ``level``: that of the interval if there is one, else that of
+    the difference.
     """
 
     setting: str
@@ -45,7 +45,7 @@ class Tile:
 def headline(study: Study, comparisons: Comparisons) -> str:
     """Return the main result in a sentence: the first setting in full, then how many agree.
 
-    Where several methods were trained a second sentence says where the one in focus stands.
+    If several methods were trained, a second sentence gives the rank of the one in focus.
     """
     verdicts = study.verdicts
     intervals = [_interval(result, comparisons) for result in verdicts]
@@ -86,7 +86,7 @@ def _first(result: Verdict, interval: Interval | None) -> str:
         f"{focus} reaches {mine} {what}, {relation} the best method without training"
         f" ({reference}, {theirs})"
     )
-    # Where both always answer alike there is nothing to be unsure of.
+    # If both always give equal answers, there is no uncertainty.
     if interval is None or interval.low == interval.high == 0:
         return text
     ends = interval_text(interval.low, interval.high, decimals)
@@ -94,13 +94,13 @@ def _first(result: Verdict, interval: Interval | None) -> str:
 
 
 def precision(difference: float, interval: Interval | None) -> int:
-    """Return the decimals that print a difference and its interval in points."""
+    """Return the number of decimals for a difference and its interval in points."""
     ends = () if interval is None else (interval.low, interval.high)
     return telling_decimals(difference, *ends)
 
 
 def _agreement(verdicts: Sequence[Verdict], intervals: Sequence[Interval | None]) -> str:
-    """Say in how many settings the method in focus is ahead, and in how many surely so."""
+    """Return in how many settings the method in focus is ahead, and in how many significantly."""
     known = [
         (direction(result.difference), interval)
         for result, interval in zip(verdicts, intervals, strict=True)
@@ -132,7 +132,7 @@ def _number(count: int) -> str:
 
 
 def _standing(result: Verdict) -> str:
-    """Say where the method in focus stands among several trained ones."""
+    """Return the rank of the method in focus among several trained ones."""
     scores = result.scores
     if len(scores.trained) < 2:
         return ""
@@ -187,7 +187,7 @@ def _measures(study: Study) -> str:
 
 
 def compared(study: Study) -> str:
-    """Return what was compared, in one sentence."""
+    """Return a sentence about what was compared."""
     seeds: Sequence[int] = study.seeds
     seed_text = f"{plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})"
     spread = ", mean ± standard deviation over seeds" if len(seeds) > 1 else ""
@@ -198,7 +198,7 @@ def compared(study: Study) -> str:
 
 
 def intervals_note(study: Study, comparisons: Comparisons) -> str:
-    """Return what the intervals are, empty where there are none."""
+    """Return an explanation of the intervals, empty if there are none."""
     if all(found.interval is None for found in comparisons.values()):
         return ""
     others = "another training seed" if len(study.seeds) == 1 else "other training seeds"

@@ -1,4 +1,4 @@
-"""Renders the report: one HTML file without script, fonts or anything else from elsewhere."""
+"""Renders the report: one HTML file without scripts, that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from fedmvp.report.study import Study
 __all__ = ["render"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# Tables longer than this are folded away, closed.
+# Tables with more rows than this are collapsed.
 _LONG_TABLE = 16
 
 
@@ -52,13 +52,13 @@ def render(
     Parameters
     ----------
     comparisons : Comparisons
-        Of the method in focus with the others.
+        Comparisons of the method in focus with the others.
     load_image : callable, optional
         Source of the images under the attention maps; None leaves that part out.
     sheet : ContactSheet, optional
-        What the sites see; None leaves it out.
+        Example images as the sites see them; None leaves them out.
     manifests : mapping of str to Manifest, optional
-        Of all datasets; None leaves the drawings of partitions out.
+        Manifests of all datasets; None leaves out the charts of partitions.
     classes : mapping of setting to sequence of ClassScore
         Empty where images show one class.
     """
@@ -74,7 +74,7 @@ def render(
     environment.globals["setting_title"] = setting_title
     environment.globals["fold_text"] = fold_text
     plates, definitions = galleries(study, load_image, results_dir) if load_image else ([], Markup(""))
-    # The style sheet is ours; escaping would break its selectors.
+    # Safe: the style sheet is part of the package; escaping would break its selectors.
     style = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
     return environment.get_template("report.html.j2").render(
         style=style,
@@ -118,7 +118,7 @@ def render(
 
 
 def _measure(study: Study) -> str:
-    """Return what the settings are scored by: one word, or `Scores` where they differ."""
+    """Return the measure by which settings are scored, or `Scores` if they differ."""
     found = {study.measure(setting) for setting in study.scores}
     return _title(found.pop()) if len(found) == 1 else "Scores"
 

@@ -33,9 +33,9 @@ class Cell:
     Attributes
     ----------
     kind : {"measured", "published", "none"}
-        Where the number comes from; a cell is never both, and only measured ones can be best.
+        Where the number comes from; only measured ones can be marked as best.
     text, spread : str
-        Percent; `spread` is empty for one seed and where no spread belongs.
+        In percent; `spread` is empty for a single seed and for numbers without a spread.
     """
 
     kind: Literal["measured", "published", "none"]
@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table: a method (or part) and its cells; `extra` are plain texts after them."""
+    """A row of a table: a method (or part) and its cells, followed by the plain texts `extra`."""
 
     label: str
     style: str
@@ -55,7 +55,7 @@ class Line:
 
 
 def measured_column(values: Mapping[_Key, Estimate | None]) -> dict[_Key, Cell]:
-    """Return the measured cells of one column or row, those that print highest marked as best."""
+    """Return the measured cells of a column or row; the highest, as printed, are marked as best."""
     shown = {key: percent(value.mean) for key, value in values.items() if value is not None}
     top = max((float(text) for text in shown.values()), default=None)
     return {
@@ -68,7 +68,7 @@ def measured_column(values: Mapping[_Key, Estimate | None]) -> dict[_Key, Cell]:
 
 
 def _metric_column(scores: SettingScores, metric: Metric, key: str) -> dict[str, Cell]:
-    """Return a column of a metric; what a random order scores is nobody's best."""
+    """Return a metric's column; in that of a random order, no cell is marked as best."""
     cells = measured_column({method: scores.table[method].get(key) for method in scores.methods})
     if metric in scores.protocol.scored:
         return cells
@@ -169,7 +169,7 @@ def target_table(study: Study, setting: str) -> tuple[list[Line], list[Published
         cells = measured_column({m: scores.table[m].get(key) for m in scores.methods})
         published = tuple(_published(row, [key])[0] for row in rows)
         style = "sub" if label != key else ""
-        # What was trained on is reported and stays out of the mean.
+        # Domains that were trained on are reported, but not in the mean.
         name = f"{label} (source, not in the mean)" if key in sources else label
         lines.append(Line(name, style, (*(cells[m] for m in scores.methods), *published)))
     return lines, rows

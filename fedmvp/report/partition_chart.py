@@ -1,4 +1,4 @@
-"""Who holds how many training images of which class, drawn: clients by classes, area by images."""
+"""Charts of how many training images of each class clients have, as the area of discs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fedmvp.wording import plural
 
 __all__ = ["partition_panels", "partition_svg"]
 
-# The page's colours, for a picture that stands alone.
+# The page's colours, for a chart outside the page.
 _STYLE = (
     "text{font:11px sans-serif;fill:#444}.disc{stroke:#2b6cb0;stroke-linecap:round;fill:none}"
     ".grid{stroke:#ccc;fill:none}"
@@ -34,7 +34,7 @@ def partition_panels(
     Parameters
     ----------
     manifests : mapping of str to Manifest
-        Of every dataset that clients train on.
+        Manifests of every dataset that clients train on.
     folds : sequence of str, optional
         The folds to draw; all by default.
     """

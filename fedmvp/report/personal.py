@@ -1,4 +1,4 @@
-"""Personal numbers over seeds, and their table: every number beside the choices it depends on."""
+"""Personal numbers over seeds, and their table: every number with the choices it depends on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PERSONAL_COLUMNS = ("setting", "method", "model", "fine_tune_epochs", "images", 
 
 
 def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
-    """Yield the rows of tables/personal.csv: every number beside the choices it depends on."""
+    """Yield the rows of tables/personal.csv: every number with the choices it depends on."""
     for setting, scores in study.scores.items():
         for method in scores.methods:
             for results in personal_results(study, setting, method):
@@ -34,7 +34,7 @@ def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def personal_results(study: Study, setting: str, method: str) -> list[list[PersonalResult]]:
-    """Return what the seeds of a method found, for each kind of client's model."""
+    """Return a method's results over seeds, for each kind of client model."""
     found: dict[str, list[PersonalResult]] = {}
     for run in study.runs_of(setting, method):
         for result in run.personal:
@@ -43,7 +43,7 @@ def personal_results(study: Study, setting: str, method: str) -> list[list[Perso
 
 
 def model_title(method: str, model: str) -> str:
-    """Return how a line of a method's client models is called, e.g. ``PromptFL, fine-tuned``."""
+    """Return the title of a method's client models, e.g. ``PromptFL, fine-tuned``."""
     title = method_title(method)
     return f"{title}, fine-tuned" if model == FINE_TUNED else title
 

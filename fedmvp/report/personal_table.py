@@ -37,7 +37,7 @@ _MODELS = {
 
 @dataclass(frozen=True)
 class PersonalTable:
-    """A setting's personal numbers: column titles, a line per method, and what they rest on."""
+    """A setting's personal numbers: column titles, a line per method, and a note on the choices."""
 
     titles: tuple[str, ...]
     lines: tuple[Line, ...]
@@ -45,7 +45,7 @@ class PersonalTable:
 
 
 def personal_table(study: Study, setting: str) -> PersonalTable | None:
-    """Return the table of a setting; None where nothing was evaluated so."""
+    """Return the table of a setting; None if it has no personal evaluation."""
     found = {
         (method, results[0].choices["model"]): results
         for method in study.scores[setting].methods

@@ -1,4 +1,4 @@
-"""Pictures within the page, and the sheet of what the sites of a study see."""
+"""Pictures embedded in the page, and the contact sheet of what a study's sites see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """One picture of example images: what each site's camera makes of them.
+    """One picture of example images, as each site's camera sees them.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class ContactSheet:
     caption : str
         Printed above it.
     alt : str
-        What it shows, for those who do not see it.
+        Text alternative, for those who cannot see the picture.
     """
 
     image: Image.Image | bytes
@@ -48,7 +48,7 @@ class ContactSheet:
 
 
 def data_uri(image: Image.Image | bytes, where: str) -> str:
-    """Return a picture as a data URI, a PIL image as PNG: the same bytes for the same pixels.
+    """Return a picture as a data URI, a PIL image as PNG; equal pixels give equal bytes.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""The law of metric names, and how settings are called on the page.
+"""The names of metrics, and the titles of settings on the page.
 
-``metrics.json`` of a run is flat, all values are fractions in [0, 1]:
+``metrics.json`` of a run is flat; all values are fractions in [0, 1]:
 
 * base-to-new protocol: ``local``, ``base``, ``new``, ``hm`` and ``<metric>/<dataset>``;
 * multi-label protocol: ``map`` and its parts (`fedmvp.evaluation.multilabel_summary`);
@@ -26,9 +26,9 @@ class Metric:
     Attributes
     ----------
     optional : bool
-        Whether a setting may lack the targets it is of; it is then not shown.
+        Whether a setting may have no targets for it; the metric is then not shown.
     chance : str
-        Key of what a random order scores, a property of the images; empty where no column says it.
+        Key of the score of a random order, a property of the images; empty if there is none.
     """
 
     key: str
@@ -40,18 +40,18 @@ class Metric:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a setting is scored.
+    """How settings of a protocol are scored.
 
     Attributes
     ----------
     metrics : tuple of Metric
-        The headline metrics in the order they are printed.
+        The headline metrics, in the order in which they are printed.
     primary : str
-        Key of the metric methods are ranked by.
+        Key of the metric by which methods are ranked.
     primary_phrase : str
-        How a sentence calls it.
+        Its name within a sentence.
     part : str
-        What the detailed scores are split by: ``"dataset"`` or ``"target"``.
+        What detailed scores are given for: ``"dataset"`` or ``"target"``.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Protocol:
 
     @property
     def scored(self) -> tuple[Metric, ...]:
-        """The headline metrics that methods differ in: without those of a random order."""
+        """The headline metrics that depend on the method, without those of a random order."""
         chances = {metric.chance for metric in self.metrics}
         return tuple(metric for metric in self.metrics if metric.key not in chances)
 
@@ -200,7 +200,7 @@ def setting_title(setting: str) -> str:
 
 
 def setting_phrase(setting: str) -> str:
-    """Return how a setting is called within a sentence, e.g. ``multi-source (PACS)``."""
+    """Return a setting's name within a sentence, e.g. ``multi-source (PACS)``."""
     prefix, rest = _known(setting)
     if not prefix:
         return setting.replace("_", " ")
@@ -208,13 +208,13 @@ def setting_phrase(setting: str) -> str:
 
 
 def setting_note(setting: str) -> str:
-    """Return one sentence on what the setting measures, empty for an unknown one."""
+    """Return a sentence about what the setting measures, empty for an unknown one."""
     prefix, _ = _known(setting)
     return _SETTINGS[prefix][2] if prefix else ""
 
 
 def _known(setting: str) -> tuple[str, str]:
-    """Return the entry of _SETTINGS a setting belongs to, and what its name says beyond it."""
+    """Return the key of a setting's entry in _SETTINGS, and the rest of its name."""
     for prefix in _SETTINGS:
         if setting == prefix:
             return prefix, ""

@@ -1,4 +1,4 @@
-"""Everything a report is made from, read once and scored once."""
+"""All that a report is made from, read once and scored once."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class DataRow:
-    """A dataset of the study as it was on the machine that listed its images.
+    """A dataset of the study, as it was on the machine that listed its images.
 
     Attributes
     ----------
     splits : mapping of str to int
-        Images of train, val and test.
+        Number of images in train, val and test.
     split_kind : {"file", "official", "generated"}
-        Where the split comes from; numbers on a generated one are not those of other papers.
+        Where the split comes from; numbers on a generated one cannot be compared with papers.
     split_detail : str
         The same in one line.
     subset : bool
-        Whether a part of the dataset was used on purpose.
+        Whether only a part of the dataset was used, on purpose.
     """
 
     name: str
@@ -55,21 +55,21 @@ class DataRow:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the page is called and which world it belongs to.
+    """The page's title, and the suite and backbone that it reports on.
 
     Attributes
     ----------
     profile : str
         Name of the params profile, printed in the header.
     suite, backbone, pretrained : str
-        Settings folder, CLIP model and its weights; they decide which published numbers belong
+        Settings folder, CLIP model and its weights; they decide which published numbers are shown
         beside ours.
     setting_titles : mapping of setting to str
         Long titles, printed where a setting is introduced.
     data : tuple of DataRow
         The datasets, in the order of the params.
     warnings : tuple of str
-        What speaks against the numbers as a whole, in sentences.
+        Reservations about the numbers as a whole, in sentences.
     """
 
     profile: str
@@ -93,9 +93,9 @@ class Study:
     scores, partitions, published
         By setting, in the order of the params.
     missing : tuple of str
-        ``setting/method/seed`` that were asked for and have no results.
+        ``setting/method/seed`` that were requested and have no results.
     federations : tuple of ImportedFederation
-        Results that no stage makes: all there are.
+        All imported results of federations of sites.
     """
 
     subject: Subject
@@ -112,7 +112,7 @@ class Study:
         return tuple(r for r in self.runs if (r.setting, r.method) == (setting, method))
 
     def measure(self, setting: str) -> str:
-        """Return what a target is scored by."""
+        """Return the measure by which a target is scored."""
         return "mAP" if self.partitions[setting].task == "multi" else "accuracy"
 
     def trained_in(self, setting: str) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Study:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What each setting says about the method in focus."""
+        """The result of the method in focus, for each setting."""
         return tuple(verdict(scores) for scores in self.scores.values())
 
     @property
@@ -140,7 +140,7 @@ class Study:
 
     @property
     def styles(self) -> Mapping[str, str]:
-        """The class of every method's marks: one look through the whole page."""
+        """The CSS class of every method's marks, the same throughout the page."""
         trained = {run.method for run in self.runs if run.trained}
         styles, plain, references = {}, 0, 0
         for method in self.methods:
@@ -164,7 +164,7 @@ def load_study(
     methods: Sequence[str] | None,
     seeds: Sequence[int] | None,
 ) -> Study:
-    """Read results and partitions and score them; None means all that lie in `results_dir`.
+    """Read results and partitions and score them; None means all that are in `results_dir`.
 
     Raises
     ------

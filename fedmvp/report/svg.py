@@ -1,8 +1,7 @@
-"""SVG charts as pure functions: data in, markup out, the same bytes on every machine.
+"""SVG charts as pure functions from data to markup, with the same bytes on every machine.
 
-Colours, weights and dark mode live in the style sheet: a mark only carries the class of its series
-(``focus``, ``ref-1``, ``c1`` …). Charts are small panels that keep their text readable when a grid
-stacks them on a phone.
+Colours, weights and dark mode are in the style sheet: a mark has only the CSS class of its series
+(``focus``, ``ref-1``, ``c1`` …). Charts are small panels whose text stays readable on a phone.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def line_chart(
     logarithmic : bool, default=False
         All values must then be positive.
     x_range, y_range : tuple of float, optional
-        Least ranges of the axes, so that panels side by side can share them.
+        Smallest ranges of the axes, so that panels side by side can share them.
     reference : float, optional
         A value marked by a dashed horizontal line.
     """
@@ -167,13 +166,13 @@ def dot_rows(
     Parameters
     ----------
     width : float
-        Of the whole chart, in the units of 11-unit letters.
+        Width of the whole chart, in units in which letters are 11 high.
     label_width : float
-        Room for the labels, see `label_width`; longer ones are cut and whole in their tooltip.
+        Room for the labels, see `label_width`; longer ones are cut, with the full text as tooltip.
     reference : float, optional
         A value marked by a dashed vertical line.
     domain : tuple of float, optional
-        Least range of the axis, so that panels side by side can share one.
+        Smallest range of the axis, so that panels side by side can share one.
     """
     values = [v for row in rows for m in row.marks for v in (m.value - m.half_width,
                                                              m.value + m.half_width)]
@@ -222,11 +221,11 @@ def area_grid(
     Parameters
     ----------
     labels : sequence of str
-        Of the rows; only the first and the last where rows are too thin for text.
+        Labels of the rows; only the first and the last are drawn if rows are too thin for text.
     counts : sequence of sequences of int
-        A row each, all of one length.
+        A sequence per row, all of equal length.
     left : float, optional
-        Room for labels, so that several grids stand in line; by default what these need.
+        Room for labels, so that several grids can be aligned; by default what the labels need.
     """
     width = 640.0
     row_height = max(3.0, min(14.0, 560 / len(counts)))
@@ -235,7 +234,7 @@ def area_grid(
     bottom = 6 + row_height * len(counts)
     largest = max(max(row) for row in counts) or 1
     widest = min(row_height, max(step, 3.0)) * 0.96
-    # A disc is a line of no length with round ends: discs of one size share one short path.
+    # A disc is a line of length zero with round ends: discs of one size share one short path.
     discs: dict[str, list[str]] = {}
     for index, row in enumerate(counts):
         y = coordinate(6 + row_height * (index + 0.5))
@@ -255,7 +254,7 @@ def area_grid(
 
 
 def _round_ticks(first: float, last: float) -> list[float]:
-    """Return the first and last round and round numbers well between them."""
+    """Return the first and the last training round, and round numbers well between them."""
     apart = 0.12 * (last - first)
     between = [t for t in nice_ticks(first, last, 5)
                if t == int(t) and first + apart < t < last - apart]

@@ -1,4 +1,4 @@
-"""The marks SVG charts are drawn with: text, rules, paths, and numbers short enough for a page."""
+"""The elements of SVG charts: text, rules, paths, and numbers in a short form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHARACTER = 5.7
 
 
 def label_width(labels: Iterable[str]) -> float:
-    """Return the room labels need, at most a little more than a third of the chart."""
+    """Return the width that labels need, at most a little more than a third of the chart."""
     longest = max((len(label) for label in labels), default=0)
     return min(12 + CHARACTER * longest, 136.0)
 

@@ -28,7 +28,7 @@ _ESTIMATE = ("mean", "std", "seeds")
 
 @dataclass(frozen=True)
 class TargetRow:
-    """A group of test images and what every method scores on it."""
+    """A group of test images and every method's score on it."""
 
     target: TargetScore
     by_method: dict[str, Estimate]
@@ -56,12 +56,12 @@ def write_tables(
     out_dir: Path,
     classes: Mapping[str, Sequence[ClassScore]],
 ) -> None:
-    """Write ``tables/*.csv``, ``plots/*.csv`` and ``metrics.json`` below `out_dir`.
+    """Write ``tables/*.csv``, ``plots/*.csv`` and ``metrics.json`` in `out_dir`.
 
     Parameters
     ----------
     classes : mapping of setting to sequence of ClassScore
-        ``tables/classes.csv``, which is left out where no images show many classes.
+        Content of ``tables/classes.csv``, which is written only if images show many classes.
     """
     tables, plots = out_dir / "tables", out_dir / "plots"
     write_csv(tables / "summary.csv",

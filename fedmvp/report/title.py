@@ -1,4 +1,4 @@
-"""The heading of the page if nobody chose one: it says what the data are."""
+"""The page's default heading, which names the data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def heading(datasets: Sequence[str], *, cameras: bool) -> str:
     Parameters
     ----------
     datasets : sequence of str
-        Titles.
+        Titles of the datasets.
     cameras : bool
-        Whether sites see their images through cameras of their own.
+        Whether each site sees its images through its own camera.
 
     Examples
     --------

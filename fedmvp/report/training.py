@@ -1,4 +1,4 @@
-"""What happened during training: curves, phases and the bytes that travelled."""
+"""What happened during training: curves, phases and the bytes sent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CURVES: Mapping[str, Callable[[RoundRow], float | None]] = {
     "accuracy": lambda row: row.accuracy,
 }
 
-# Of images that show many classes.
+# Only for images that show many classes.
 _MANY: Mapping[str, Callable[[RoundRow], float | None]] = {"of1": lambda row: row.of1}
 
 
 def curve_names(runs: Iterable[Run]) -> tuple[str, ...]:
-    """Return the quantities to write of some runs: those of many labels only where there are any."""
+    """Return the quantities to write for some runs; multi-label ones only if a run has them."""
     many = any(row.of1 is not None for run in runs for row in run.rounds)
     return (*CURVES, *(_MANY if many else ()))
 
@@ -35,7 +35,7 @@ def curve_names(runs: Iterable[Run]) -> tuple[str, ...]:
 class RoundSummary:
     """A round over all its client updates; a mean is None where nothing was recorded.
 
-    `lowest` is the training accuracy of the client furthest behind.
+    `lowest` is the lowest training accuracy of a client.
     """
 
     means: Mapping[str, float | None]
@@ -48,7 +48,7 @@ class RoundSummary:
 class Curve:
     """A quantity per round: mean over clients (of all folds), estimated over seeds.
 
-    Rounds are counted from 1 here, as people do; files count from 0.
+    Rounds are counted from 1 here, as people count; files count from 0.
     """
 
     method: str
@@ -60,8 +60,8 @@ class Curve:
 class Traffic:
     """Communication of one method in one setting, in bytes, mean over seeds.
 
-    ``up`` is client to server. A setting with several folds trains one federation a fold; the
-    figures are those of one federation (mean over folds).
+    ``up`` is from client to server. A setting with several folds trains one federation per fold;
+    the figures are those of one federation (mean over folds).
 
     Attributes
     ----------
@@ -87,14 +87,14 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Phases:
-    """Phases of client updates: share of each (all seeds), and in which round the last began."""
+    """Phases of client updates: the share of each (all seeds), and the round the last began in."""
 
     shares: tuple[tuple[str, float], ...]
     first_round: int
 
 
 def summarise(run: Run) -> dict[int, RoundSummary]:
-    """Return every round of a run: means over its client updates and the bytes they took."""
+    """Return every round of a run: means over its client updates, and their bytes."""
     by_round: dict[int, list[RoundRow]] = {}
     for row in run.rounds:
         by_round.setdefault(row.round, []).append(row)
@@ -112,7 +112,7 @@ def summarise(run: Run) -> dict[int, RoundSummary]:
 
 
 def curves(runs: Sequence[Run]) -> dict[str, Curve]:
-    """Return the curves of one method over its seeds, without those never recorded."""
+    """Return the curves of one method over its seeds, without quantities never recorded."""
     per_run = [summarise(run) for run in runs]
     found = {
         name: _over_seeds(runs[0].method, [{n: s.means[name] for n, s in one.items()}

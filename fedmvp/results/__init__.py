@@ -1,4 +1,4 @@
-"""What a run leaves in ``results/<setting>/<method>/seed<k>/``: the columns and readers of its files.
+"""The files of a run in ``results/<setting>/<method>/seed<k>/``: their columns and readers.
 
 | file | written by | here |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""Typed access to a row of a result's table; what is wrong names file, column and value."""
+"""Typed access to a row of a result's table; errors name file, column and value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedmvp.csv_files import read_csv
 __all__ = ["RERUN", "Cells", "table_rows"]
 
 RERUN = "run `dvc repro` to build it again"
-"""The hint for a result that is not as declared."""
+"""The hint for a damaged or incomplete result."""
 
 
 def table_rows(path: Path) -> list[Cells]:
@@ -22,7 +22,7 @@ def table_rows(path: Path) -> list[Cells]:
     Raises
     ------
     DataError
-        When the file is missing, no table, or empty.
+        When the file is missing, not a table, or empty.
     """
     rows = read_csv(path)
     if not rows:
@@ -32,7 +32,7 @@ def table_rows(path: Path) -> list[Cells]:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A row; each method raises DataError for a cell that is not what is asked for."""
+    """A row; each method raises DataError for a cell that is missing or of another kind."""
 
     row: Mapping[str, str]
     path: Path
@@ -67,5 +67,5 @@ class Cells:
         return value
 
     def _wrong(self, column: str, kind: str) -> DataError:
-        return DataError(f"column {column!r} holds no {kind}", where=self.path,
+        return DataError(f"column {column!r} is not a {kind}", where=self.path,
                          value=self.row[column], hint=RERUN)

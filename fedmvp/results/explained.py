@@ -1,4 +1,4 @@
-"""explain.json, which attributes the patches of some test images attend to, and their prompts."""
+"""explain.json, the attention of some test images' patches to attributes, and their prompts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_explained(
 
 
 def read_explained(path: Path) -> tuple[ExplainedImage, ...]:
-    """Read explain.json; a run without that file explains nothing.
+    """Read explain.json; empty for a run without that file.
 
     Raises
     ------

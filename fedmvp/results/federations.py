@@ -22,13 +22,13 @@ _HINT = "run `fedmvp federation import` again"
 
 @dataclass(frozen=True)
 class SiteScore:
-    """What one site counted on one group of its held-out images.
+    """One site's scores on one group of its held-out images.
 
     Attributes
     ----------
     images : int
     numbers : mapping of str to float
-        ``accuracy``; or, of images that show many classes, ``op``, ``or`` and ``of1`` at
+        ``accuracy``; or, for images that show many classes, ``op``, ``or`` and ``of1`` at
         probability 0.5. Fractions.
     """
 
@@ -40,22 +40,22 @@ class SiteScore:
 
 @dataclass(frozen=True)
 class ImportedFederation:
-    """A federation that sites trained on machines of their own.
+    """A federation that sites trained on their own machines.
 
     Attributes
     ----------
     engine : str
-        What carried its messages.
+        Software that carried its messages.
     rounds : int
-        That were finished.
+        Number of finished rounds.
     scores : tuple of SiteScore
-        Of each site in the plan's order and group, as far as sites let counts out.
+        For each site, in the plan's order, and each group whose counts the site released.
     metrics : mapping of str to float
-        Of all sites together.
+        Metrics over all sites together.
     withheld : mapping of str to tuple of str
-        Groups a site kept to itself, by site.
+        By site, the groups whose counts it did not release.
     failures : tuple of Failure
-        Updates that are in no average.
+        Updates that were not used.
     """
 
     key: RunKey

@@ -1,4 +1,4 @@
-"""Names of the files in a result folder; what writes and reads each of them is beside its module."""
+"""Names of the files in a result folder; `fedmvp.results` lists the module for each of them."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ EXPLAINED = "explain.json"
 PROMPTS = "prompts.safetensors"
 PERSONAL = "personal.json"
 COUNTS = "counts.json"
-"""Of a federation of sites: what each of them counted on its held-out images."""
+"""Of a federation of sites: each site's counts on its held-out images."""

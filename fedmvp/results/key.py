@@ -34,7 +34,7 @@ def result_folders(results: Path) -> list[Path]:
 
 
 def is_complete(folder: Path) -> bool:
-    """Tell whether the last files of training and of evaluation are there."""
+    """Tell whether the last files of training and of evaluation exist."""
     return all((folder / name).is_file() for name in (RECORD, METRICS))
 
 

@@ -1,4 +1,4 @@
-"""Learned tensors from a file, and what the file or the run beside it says of them."""
+"""Learned tensors from a file, and what the file or the run beside it says about them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fedmvp.tensor_files import read_tensors
 __all__ = ["Learned", "read_learned", "save_learned", "weights_file"]
 
 _NOTE = "fedmvp"
-"""The one metadata key of our safetensors files; more than one would be written in any order."""
+"""The only metadata key of our safetensors files; several would have no fixed order."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Learned:
     Parameters
     ----------
     method : str or None
-        None: the file does not say.
+        None if the file does not name it.
     tensors : mapping of str to Tensor
         By the method's parameter names.
     resolved : mapping
         The method's section as the run resolved it; empty without a run.json.
     fixed : mapping
-        Entries of the section that belong to the tensors, whatever variant is asked for.
+        Entries of the section that go with the tensors, whichever variant is requested.
     run : mapping
         run.json beside the file; empty without one.
     note : mapping
@@ -67,12 +67,12 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
     Parameters
     ----------
     fold : str, optional
-        Fold of the setting; may be left out where there is one.
+        Fold of the setting; may be left out if there is only one.
 
     Raises
     ------
     CheckpointError
-        When the file is not readable, or holds several folds and none was chosen.
+        When the file cannot be read, or has several folds and none was chosen.
     """
     path = weights_file(path)
     every, note = _read(path)
@@ -89,7 +89,7 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
 
 
 def weights_file(path: Path) -> Path:
-    """Return the file of weights that a path means: itself, or the one in a result's folder."""
+    """Return the weights file of a path: the path itself, or the file in a result's folder."""
     return path / WEIGHTS if path.is_dir() else path
 
 
@@ -101,22 +101,22 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         tensors, metadata = read_tensors(path)
         note = parse_json(metadata.get(_NOTE, "{}"))
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
+    except Exception as error:  # parsers of untrusted bytes raise many kinds
         raise CheckpointError(f"not a safetensors file ({type(error).__name__})", where=path,
                               hint=hint) from None
     _require_finite(tensors, path)
     if not isinstance(note, dict) or not isinstance(note.get("params", {}), dict):
-        raise CheckpointError("its metadata is not ours", where=path, hint=hint)
+        raise CheckpointError("its metadata was not written by fedmvp", where=path, hint=hint)
     return tensors, note
 
 
 def _require_finite(tensors: Mapping[str, Tensor], where: Path | str) -> None:
-    """Refuse what cannot be a learned tensor.
+    """Refuse tensors with values that are not finite numbers.
 
     Raises
     ------
     CheckpointError
-        Naming the first tensor that holds no floating-point numbers, or NaN or infinity.
+        Naming the first tensor that is not of floating-point numbers, or has NaN or infinity.
     """
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
@@ -133,7 +133,7 @@ def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[
             raise ConfigError("file has no folds", where=path, value=fold, hint="drop --fold")
         return common
     if fold is None and len(folds) > 1:
-        raise ConfigError("file holds several folds", where=path,
+        raise ConfigError("file has several folds", where=path,
                           hint=f"choose one with --fold: {', '.join(folds)}")
     chosen = folds[0] if fold is None else fold
     if chosen not in folds:

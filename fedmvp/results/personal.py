@@ -15,22 +15,22 @@ from fedmvp.results.files import PERSONAL
 __all__ = ["FINE_TUNED", "STABILITY", "PersonalResult", "read_personal", "write_personal"]
 
 FINE_TUNED = "fine_tuned"
-"""The model of `PersonalResult.choices` that went on training on its client's images."""
+"""The value of `PersonalResult.choices` for a model fine-tuned on its client's images."""
 
 STABILITY = "stability"
-"""Prefix of the numbers that are means over the last rounds."""
+"""Prefix of the numbers that are means over the kept last rounds."""
 
 
 @dataclass(frozen=True)
 class PersonalResult:
-    """What is read off one matrix of models and images.
+    """The numbers computed from one matrix of models and images.
 
     Attributes
     ----------
     choices : mapping of str to str
         Which model, images, candidate classes, mean over clients and round.
     clients : mapping of str to int
-        All, those without test images, those no round selected.
+        Numbers of all clients, of those without test images, and of those that no round selected.
     numbers : mapping of str to float
         ``global``, ``personal``, ``neighbour``, ``personal_base``, …; the fairness numbers as
         ``personal/std``, ``global/worst``, …; means over the kept rounds as ``stability/global`` and
@@ -43,7 +43,7 @@ class PersonalResult:
 
 
 def write_personal(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write personal.json; empty content says that nothing was evaluated."""
+    """Write personal.json; empty content means that nothing was evaluated."""
     write_json(folder / PERSONAL, dict(content))
 
 

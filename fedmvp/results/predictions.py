@@ -33,7 +33,7 @@ _RERUN = "run `dvc repro` to build it again"
 
 @dataclass(frozen=True)
 class TargetPredictions:
-    """What a method made of a target's images.
+    """A method's predictions for a target's images.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class TargetPredictions:
 
     @property
     def correct(self) -> int:
-        """How many of the images were recognised."""
+        """How many of the images were classified correctly."""
         return int((self.predicted == self.labels).sum())
 
 
@@ -78,7 +78,7 @@ def _rows(found: Iterable[TargetPredictions]) -> Iterator[dict[str, str]]:
 def write_label_sets(
     path: Path, found: Sequence[TargetScores], thresholds: Sequence[float]
 ) -> None:
-    """Write predictions.csv of images that show many classes: sets of names, joined by ``; ``.
+    """Write predictions.csv for images that show many classes: sets of names, joined by ``; ``.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class LabelledTarget:
 
 @dataclass(frozen=True)
 class Answers:
-    """What predictions.csv says: all targets, and for each which images were recognised.
+    """The content of predictions.csv: all targets, and which images were classified correctly.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ def read_predictions(path: Path, targets: Iterable[Mapping[str, Any]]) -> Answer
     Raises
     ------
     DataError
-        When the file is missing, is no such table, or does not give exactly these targets with
+        When the file is missing, is not such a table, or does not have exactly these targets with
         these numbers of images and these accuracies.
     """
     return _read(read_rows(path), targets, path)
@@ -157,7 +157,7 @@ def _read(rows: Iterator[list[str]], targets: Iterable[Mapping[str, Any]], path:
         labelled.append(found)
         correct.append(right)
     if (more := next(rows, None)) is not None:
-        raise DataError("rows beyond the images of targets.csv", where=path, value=", ".join(more),
+        raise DataError("more rows than targets.csv has images", where=path, value=", ".join(more),
                         hint=_RERUN)
     return Answers(tuple(labelled), tuple(correct))
 
@@ -172,7 +172,7 @@ def _target(
                         value=f"{about}: {target['images']} images", hint=_RERUN)
     *keys, images, labels, predicted = zip(*rows, strict=True)
     if stray := sorted(set(zip(*keys, strict=True)) - {key}):
-        raise DataError(f"target is not the one targets.csv has there, {about}", where=path,
+        raise DataError(f"target is not the one at this place in targets.csv, {about}", where=path,
                         value=" ".join(stray[0]), hint=_RERUN)
     if len(set(images)) != len(images) or not all((*images, *labels, *predicted)):
         raise DataError("an image is listed twice, or a cell is empty", where=path, value=about,
@@ -180,6 +180,6 @@ def _target(
     correct = np.array([label == answer for label, answer in zip(labels, predicted, strict=True)])
     accuracy = int(correct.sum()) / len(correct)
     if accuracy != float(target["accuracy"]):
-        raise DataError(f"accuracy is not that of targets.csv, {target['accuracy']}", where=path,
+        raise DataError(f"accuracy differs from targets.csv, {target['accuracy']}", where=path,
                         value=f"{about}: {accuracy}", hint=_RERUN)
     return LabelledTarget(fold, group, name, dataset, images, labels), correct

@@ -1,6 +1,6 @@
-"""run.json, what a run is, and metrics.json, its headline numbers.
+"""run.json, which describes a run, and metrics.json, its main results.
 
-Each is the last file its stage writes: where it stands, the stage's others stand, too.
+Each is the last file its stage writes: if it exists, the stage's other files do, too.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What run.json says.
+    """The content of run.json.
 
     Attributes
     ----------
     fingerprint : str
-        Hash of all that decides the result: parameters, inputs, setting, method and seed.
+        Hash of everything that determines the result: parameters, inputs, setting, method, seed.
     params : mapping
         The resolved parameters; ``method`` is the method's own section.
     inputs : mapping of str to str
-        File to the hash of its content.
+        Hash of each file's content.
     content : mapping
-        All of the file.
+        The whole content of the file.
     """
 
     key: RunKey
@@ -52,12 +52,12 @@ class RunRecord:
 
 
 def write_record(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write run.json, which says that the training, or all of a method without one, is whole."""
+    """Write run.json, which marks training as complete, or the whole run of a zero-shot method."""
     write_json(folder / RECORD, dict(content))
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
-    """Write metrics.json, which says that the evaluation is whole."""
+    """Write metrics.json, which marks the evaluation as complete."""
     write_json(folder / METRICS, dict(metrics))
 
 
@@ -86,7 +86,7 @@ def read_metrics(path: Path) -> dict[str, float]:
     Raises
     ------
     DataError
-        When it is missing, no flat mapping, or a value is not in [0, 1].
+        When it is missing, not a flat mapping, or a value is not in [0, 1].
     """
     value = read_json(path)
     if not isinstance(value, dict) or not value:

@@ -21,8 +21,8 @@ __all__ = ["MULTI_ROUND_COLUMNS", "ROUND_COLUMNS", "Failure", "RoundRow", "failu
 class RoundRow(NamedTuple):
     """A row of rounds.csv: one client in one round, counted from 0; absent parts are None.
 
-    Losses, accuracy and learning rate are means over the client's images; bytes count fp32. Of many
-    labels `loss_ce` is the head's loss, and `of1` takes the place of `accuracy`.
+    Losses and accuracy are means over the client's images; bytes are those of fp32. With many
+    labels, `loss_ce` is the head's loss, and `of1` replaces `accuracy`.
     """
 
     fold: str
@@ -40,7 +40,7 @@ class RoundRow(NamedTuple):
     of1: float | None = None
 
     def finite(self) -> RoundRow:
-        """Return the row without numbers that have no place on an axis, as of a diverged loss."""
+        """Return the row with None for numbers that cannot be plotted, e.g. of a diverged loss."""
         return RoundRow(
             *(
                 None if isinstance(value, float) and not math.isfinite(value) else value
@@ -52,7 +52,7 @@ class RoundRow(NamedTuple):
 ROUND_COLUMNS = tuple(name for name in RoundRow._fields if name != "of1")
 
 MULTI_ROUND_COLUMNS = RoundRow._fields
-"""Of runs on images that show many classes."""
+"""Columns for runs on images that show many classes."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Trainings that are under way, as a bystander sees them: from their checkpoints, without torch.
+"""Trainings that are under way, as another process sees them: by their checkpoints, without torch.
 
-A checkpoint holds the log of all rounds of its fold, so nothing is lost when some go unread.
-training.json beside the folds says what is trained.
+A checkpoint contains the log of all rounds of its fold, so it does not matter if some are not read.
+training.json beside the folds describes the training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FoldLog:
     Parameters
     ----------
     done : int
-        Rounds that are finished.
+        Number of finished rounds.
     rows : tuple of RoundRow
     failures : tuple of Failure
     """
@@ -48,11 +48,11 @@ class Running:
     title : str
         ``<setting> <method> seed <k>``.
     rounds : int
-        Of each fold.
+        Number of rounds of each fold.
     folds : mapping of str to FoldLog
-        All of them, in order; those not begun are empty.
+        All folds in order; those that have not begun are empty.
     quiet_s : float
-        Seconds since it wrote something: much more than a round takes, where it was stopped.
+        Seconds since it last wrote; if far longer than a round, the training was stopped.
     """
 
     title: str
@@ -62,14 +62,14 @@ class Running:
 
 
 def describe(scratch: Path, title: str, rounds: int, folds: Sequence[str]) -> None:
-    """Say, in the folder of a training's checkpoints, what is trained."""
+    """Write a description of a training into the folder of its checkpoints."""
     write_json(scratch / _ABOUT, {"title": title, "rounds": rounds, "folds": list(folds)})
 
 
 def running(root: Path) -> tuple[Running, ...]:
-    """Return the trainings that have checkpoints below a folder, by title.
+    """Return the trainings that have checkpoints below a folder, sorted by title.
 
-    One whose folder vanishes meanwhile has ended, and is left out.
+    A training whose folder disappears while this reads has ended, and is left out.
     """
     found = []
     for path in sorted(root.glob(f"*/{_ABOUT}")):
@@ -84,7 +84,7 @@ def running(root: Path) -> tuple[Running, ...]:
 
 
 def _written(folder: Path) -> float:
-    """Return when something in a training's folder was written last, in seconds of the clock."""
+    """Return when a training's folder was last written to, in seconds since the epoch."""
     return max(path.stat().st_mtime for path in folder.rglob("*") if path.is_file())
 
 
@@ -92,7 +92,7 @@ def _fold(folder: Path, fold: str) -> FoldLog:
     path = newest_log(folder)
     try:
         return read_log(path, fold) if path is not None else FoldLog(0, (), ())
-    except (OSError, ValueError, KeyError):  # two rounds on already, or damaged
+    except (OSError, ValueError, KeyError):  # already replaced by later rounds, or damaged
         return FoldLog(0, (), ())
 
 
@@ -115,7 +115,7 @@ def read_log(path: Path, fold: str) -> FoldLog:
         with safe_open(path, "numpy") as tensors:
             log: dict[str, Any] = json.loads(tensors.get_tensor("meta").tobytes())
     except SafetensorError as error:
-        raise ValueError(f"no checkpoint ({error})") from None
+        raise ValueError(f"not a checkpoint ({error})") from None
     return FoldLog(
         int(log["rounds_done"]),
         tuple(RoundRow(fold=fold, **row) for row in log["rows"]),

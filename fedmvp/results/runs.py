@@ -38,7 +38,7 @@ class Run:
     rounds : tuple of RoundRow
         Empty for methods without training; numbers that are not finite are None.
     metrics_path : str
-        Path of metrics.json from the folder that holds the results folder.
+        Path of metrics.json, relative to the parent of the results folder.
     personal : tuple of PersonalResult
         One for each kind of client's model; empty without ``evaluation.personal``.
     """
@@ -66,10 +66,10 @@ class Run:
 def read_runs(
     results_dir: Path, settings: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
 ) -> tuple[Run, ...]:
-    """Read every run there is, in the order of the arguments.
+    """Read every existing run, in the order of the arguments.
 
     A run that has no folder, or is not yet trained and evaluated, is left out, so a report can be
-    built while others still train; a finished one that lacks a file is an error.
+    built while others still train; a finished run without one of its files is an error.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """scores.safetensors: the logit of every image and class, and what the image shows.
 
-Every number of targets.csv and metrics.json can be recomputed from it, with scikit-learn alone. It
-holds, for each part (a target, or a client's validation images), ``<part>/scores`` as float32 and
-``<part>/labels`` as int8 (1 shown, 0 absent, -1 ignored), both [N, K]; names of images and classes
-stand in the file's metadata, in the order of rows and columns.
+Every number of targets.csv and metrics.json can be recomputed from it with scikit-learn alone. It
+contains, for each part (a target, or a client's validation images), ``<part>/scores`` as float32
+and ``<part>/labels`` as int8 (1 shown, 0 absent, -1 ignored), both [N, K]. The file's metadata has
+the names of images and classes, in the order of rows and columns.
 
 Shapes: N images of a part, K classes.
 """
@@ -25,21 +25,21 @@ from fedmvp.results.cells import RERUN
 __all__ = ["VALIDATION", "TargetScores", "read_scores", "write_scores"]
 
 VALIDATION = "validation"
-"""Group of the parts a threshold was chosen on: named after their clients."""
+"""Group of the parts on which a threshold was chosen; they are named after their clients."""
 
 _NOTE = "fedmvp"
 
 
 @dataclass(frozen=True)
 class TargetScores:
-    """What a method made of a part's images.
+    """A method's scores for a part's images.
 
     Parameters
     ----------
     target : Target
-        Of group `VALIDATION` for a client's validation images.
+        Its group is `VALIDATION` for a client's validation images.
     scores : ndarray of float32, shape [N, K]
-        Logits: above 0 the class is said to be shown with probability over a half.
+        Logits: above 0, the class's probability is more than 0.5.
     labels : ndarray of int8, shape [N, K]
         1 shown, 0 absent, -1 ignored.
     """
@@ -56,7 +56,7 @@ class TargetScores:
 
 
 def write_scores(path: Path, found: Iterable[TargetScores]) -> None:
-    """Write scores.safetensors, the same bytes for the same scores."""
+    """Write scores.safetensors; equal scores give equal bytes."""
     from safetensors.numpy import save
 
     arrays, names = {}, {}
@@ -84,7 +84,7 @@ def read_scores(path: Path) -> tuple[TargetScores, ...]:
         length = int.from_bytes(content[:8], "little")
         names = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_NOTE])
         return tuple(_part(name, names[name], arrays) for name in sorted(names))
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
+    except Exception as error:  # parsers of untrusted bytes raise many kinds
         raise DataError(f"not a file of scores ({type(error).__name__}: {error})", where=path,
                         hint=RERUN) from None
 

@@ -23,9 +23,9 @@ class TargetScore:
     Attributes
     ----------
     accuracy : float
-        Of many labels the mean average precision; 0 where no class of the target is shown.
+        With many labels, the mean average precision; 0 where no class of the target is shown.
     measures : mapping of str to float
-        The further columns of many labels that hold a number; empty for one.
+        The further columns with a number, for many labels; empty for one.
     """
 
     fold: str
@@ -54,10 +54,10 @@ MULTI_TARGET_COLUMNS = (
     "threshold",
     *(f"{name}{end}" for end in ("", "_val", "_top3", "_top5") for name in _AT_THRESHOLD),
 )
-"""Of targets whose images show many classes; ``_val`` is at the threshold of the clients' counts."""
+"""Columns for images that show many classes; ``_val`` is at the threshold the clients chose."""
 
 BEST_ON_TEST_COLUMNS = tuple(f"{name}_max" for name in _AT_THRESHOLD)
-"""Further ones under ``multilabel.best_on_test``."""
+"""Further columns with ``multilabel.best_on_test``."""
 
 
 def write_targets(

@@ -1,8 +1,8 @@
 """weights.safetensors: which tensor of which fold, and of which client, has which name.
 
-``<fold>/<name>`` is a global tensor after the last round; ``<fold>/<name>@<client>`` is one that a
-client kept to itself. Under ``federation.kept_rounds`` the same names after ``round@<number>/``, the
-number counted from 0, are those of rounds before the last.
+``<fold>/<name>`` is a global tensor after the last round; ``<fold>/<name>@<client>`` is a client's
+personal tensor. With ``federation.kept_rounds``, the prefix ``round@<number>/``, counted from 0,
+marks the same tensors after a round before the last.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def tensor_name(fold: str, name: str, client: str | None = None) -> str:
 
 
 def round_name(round_index: int, name: str) -> str:
-    """Return the name in weights.safetensors of what `name` was after a round before the last."""
+    """Return the name in weights.safetensors of tensor `name` after a round before the last."""
     return f"{_ROUND}{round_index}/{name}"
 
 
 def earlier_rounds(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    """Return the tensors of each kept round before the last, in order, named as the last one's."""
+    """Return the tensors of each kept round before the last, in order, without the prefix."""
     found: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(_ROUND):
@@ -46,7 +46,7 @@ def earlier_rounds(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 
 
 def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write weights.safetensors, tensors named by the functions above."""
+    """Write weights.safetensors; tensors are named by the functions above."""
     content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     write_bytes(folder / WEIGHTS, content)
 
@@ -61,7 +61,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         tensors, _ = read_tensors(path)
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
+    except Exception as error:  # parsers of untrusted bytes raise many kinds
         raise CheckpointError(
             f"learned tensors cannot be read ({error})",
             where=path,
@@ -98,7 +98,7 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
 
 
 def personal_tensors(tensors: Mapping[str, Tensor], fold: str, client: str) -> dict[str, Tensor]:
-    """Return the tensors a client of a fold kept to itself; empty for most methods."""
+    """Return the personal tensors of a client of a fold; empty for most methods."""
     start, end = f"{fold}/", f"@{client}"
     return {
         key.removeprefix(start).removesuffix(end): tensor

@@ -1,8 +1,8 @@
 """The HTTP service over a `ServedModel`: limits, statuses, and one line for every refusal.
 
-Statuses: 400 a bad request, 404 and 405 no such address, 408 a request that is sent too slowly,
-413 more than a limit allows, 415 neither JSON nor a form, 429 too many at once, 503 not done in
-time, 500 an internal error.
+Statuses: 400 a bad request, 404 and 405 no such address or verb, 408 a request that is sent too
+slowly, 413 more than a limit allows, 415 neither JSON nor a form, 429 too many requests at once,
+503 not done in time, 500 an internal error.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ _STATUS: dict[type[FedMVPError], HTTPStatus] = {
     UnknownKind: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     SentTooSlowly: HTTPStatus.REQUEST_TIMEOUT,
 }
-# A connection serves one request, so that the server's bound on a connection bounds a request.
+# A connection serves one request, so that the time limit of a connection limits a request.
 _CLOSE = {"Connection": "close"}
 
 
 def build_app(served: ServedModel, limits: Limits) -> FastAPI:
     """Return the service.
 
-    ``POST /classify`` classifies images, ``GET /model`` says among what, ``GET /healthz`` that it
-    runs, ``GET /metrics`` how it fares. ``GET /`` is a page to drop an image on, ``GET /docs`` one
-    of what ``GET /openapi.json`` says; neither fetches anything from elsewhere, as FastAPI's would.
+    ``POST /classify`` classifies images, ``GET /model`` lists the classes, ``GET /healthz`` says
+    that the service runs, ``GET /metrics`` gives its counts. ``GET /`` is a page to drop an image
+    on, ``GET /docs`` shows ``GET /openapi.json`` as a page; unlike FastAPI's own, neither page
+    fetches anything from elsewhere.
     """
     gate, metrics = Gate(limits), Metrics()
     batcher = Batcher(limits.batch, metrics.passes.observe)
@@ -56,7 +57,7 @@ def build_app(served: ServedModel, limits: Limits) -> FastAPI:
 
     @app.get("/model")
     def model() -> dict[str, Any]:
-        """Say which classes there are, by dataset, and what a request may take."""
+        """Return the classes by dataset, and the limits on a request."""
         return {**served.about(), "images": limits.images, "pixels": limits.pixels}
 
     @app.get("/metrics", include_in_schema=False)
@@ -65,7 +66,7 @@ def build_app(served: ServedModel, limits: Limits) -> FastAPI:
 
     @app.post("/classify", openapi_extra=BODY)
     async def classify(request: Request) -> JSONResponse:
-        """Classify the images of a request; answers are in their order."""
+        """Classify the images of a request; answers are in the images' order."""
         try:
             with gate.admitted() as budget:
                 body = await read_body(request, budget)
@@ -118,7 +119,7 @@ def _add_refusals(app: FastAPI) -> None:
 def _classify(
     served: ServedModel, gate: Gate, batcher: Batcher, budget: Budget, kind: str, body: bytes
 ) -> list[dict[str, Any]]:
-    # One request's images alone are in memory as decoded; classifying has turns of its own.
+    # Only one request's decoded images are in memory at a time; classifying has its own queue.
     with gate.working(budget):
         asked = parse(kind, body)
         ready = served.read(asked.images, asked.dataset, budget)

@@ -1,7 +1,7 @@
 """Requests that wait at the same time are classified in one pass.
 
-There is no timer: the request whose turn it is takes with it those that wait by then, so a lone
-request is not held up. Answers may differ in their last bits with what else was in the pass.
+There is no timer: the request whose turn it is takes along those that are waiting at that time, so
+a single request is not delayed. The last bits of an answer may depend on what else was in the pass.
 
 Shapes: B images, K classes, S input size.
 """
@@ -23,7 +23,7 @@ __all__ = ["Batcher"]
 
 @dataclass(eq=False)
 class _Waiting:
-    """A request's images, until they are classified or failed."""
+    """A request's images, until there is an answer or an error."""
 
     predictor: Predictor
     pixels: NDArray[np.uint8]
@@ -31,19 +31,19 @@ class _Waiting:
     error: Exception | None = None
 
     def is_done(self) -> bool:
-        """Tell whether there is an answer or a fault."""
+        """Tell whether there is an answer or an error."""
         return self.logits is not None or self.error is not None
 
 
 class Batcher:
-    """Lets one pass run at a time, on all threads, with as many images as wait.
+    """Lets one pass run at a time, on all threads, with the images of all waiting requests.
 
     Parameters
     ----------
     most : int
-        Images of a pass that more than one request shares.
+        Most images in a pass that several requests share.
     tell : callable, optional
-        Told the images of each pass.
+        Called with the number of images of each pass.
     """
 
     def __init__(self, most: int, tell: Callable[[int], object] | None = None) -> None:
@@ -88,7 +88,7 @@ class Batcher:
                 self._queue.remove(own)
 
     def _together(self) -> list[_Waiting]:
-        """Take the request that waits longest, and others with its classes while they fit."""
+        """Take the request that has waited longest, and others with the same classes that fit."""
         with self._change:
             first = self._queue[0]
             taken, images = [first], len(first.pixels)

@@ -41,7 +41,7 @@ class Metrics:
         )
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return the counts in Prometheus' text format."""
         from prometheus_client import generate_latest
 
         content: bytes = generate_latest(self.registry)
@@ -49,7 +49,7 @@ class Metrics:
 
 
 class Measured:
-    """Counts what goes to ``/classify``.
+    """Middleware that counts requests to ``/classify``.
 
     Parameters
     ----------

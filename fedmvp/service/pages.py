@@ -1,4 +1,4 @@
-"""The service's pages: one to drop an image on, one of what the service answers to.
+"""The service's pages: one to drop an image on, and one that describes the service's requests.
 
 They load nothing from elsewhere, and a header makes the browser enforce that.
 """
@@ -42,7 +42,7 @@ _PAGE = """<!doctype html>
 
 
 def description_page(description: Mapping[str, Any]) -> str:
-    """Return a page of an OpenAPI description."""
+    """Return an OpenAPI description as a page."""
     parts = [
         _operation(verb, path, operation)
         for path, verbs in description["paths"].items()

@@ -1,4 +1,4 @@
-"""Reading a request: its body within the limits, and what the body asks for."""
+"""Reading a request: its body, within limits, and what the body asks for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HINT = 'send JSON {"images": [base64, ...], "dataset": "..."}, or a form with f
 
 
 class UnknownKind(FedMVPError):
-    """The body is in no form the service reads."""
+    """The body is in a form that the service does not read."""
 
 
 class SentTooSlowly(FedMVPError):
@@ -42,7 +42,7 @@ class Asked:
     dataset : str or None
         Whose classes to choose among.
     attention : bool
-        Whether pictures of what the patches attend to are wanted.
+        Whether to return pictures of what the patches attend to.
     """
 
     images: Sequence[Any]
@@ -87,16 +87,16 @@ BODY = {
         },
     }
 }
-"""What OpenAPI says of a body."""
+"""OpenAPI's description of a body."""
 
 
 async def read_body(request: Request, budget: Budget) -> bytes:
-    """Return the body, no further than the limits.
+    """Return the body, if it stays within the limits.
 
     Raises
     ------
     TooLarge, SentTooSlowly
-        When it goes over them.
+        When it does not.
     """
     body, count = await receive(request, budget, most=budget.limits.request_bytes)
     budget.require_bytes(count)
@@ -104,10 +104,10 @@ async def read_body(request: Request, budget: Budget) -> bytes:
 
 
 async def receive(request: Request, budget: Budget, most: int) -> tuple[bytes, int]:
-    """Return a body, or nothing of one with more than `most` bytes, and its bytes as far as known.
+    """Return a body, empty if it has more than `most` bytes, and its size as far as known.
 
-    What is not kept is received all the same, up to four times the limit: a connection closed on
-    a client that still sends loses the answer.
+    A body that is too long is still received, up to four times the limit, but not kept: if the
+    connection were closed while the client is sending, the client would not get the answer.
     """
     told = request.headers.get("content-length", "")
     count = int(told) if told.isdecimal() and len(told) < 20 else 0
@@ -140,7 +140,7 @@ def parse(kind: str, body: bytes) -> Asked:
     Raises
     ------
     DataError, UnknownKind
-        When it is no such request.
+        When it is not a valid request.
     """
     name, options = parse_options_header(kind)
     if name == _JSON:
@@ -172,12 +172,12 @@ def _json(body: bytes) -> Asked:
 
 
 def _form(body: bytes, options: Mapping[str, str]) -> Asked:
-    # Bodies are bounded already; parts are, because each takes far more memory than it has bytes.
+    # The body's size is limited already; parts are limited because each takes much more memory.
     parser = FormDataParser(lambda *_, **__: io.BytesIO(), silent=False, max_form_parts=1000)
     try:
         _, fields, files = parser.parse(io.BytesIO(body), _FORM, len(body), dict(options))
     except (ValueError, RequestEntityTooLarge):
-        raise DataError("not a whole form", where="request", hint=_HINT) from None
+        raise DataError("not a complete form", where="request", hint=_HINT) from None
     if unknown := sorted((set(files) - {"image"}) | (set(fields) - {"dataset", "attention"})):
         raise DataError("unknown field", where="request", value=unknown[0], hint=_HINT)
     images = [file.stream.read() for file in files.getlist("image")]

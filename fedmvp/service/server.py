@@ -1,4 +1,4 @@
-"""Running the service: the address it listens on, and how long a connection may idle."""
+"""Running the service: the address it listens on, and how long a connection may be idle."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["Connection", "serve"]
 
 
 class Connection(H11Protocol):
-    """A connection that is closed where no whole head comes in time: uvicorn waits for ever."""
+    """A connection that is closed unless a complete head comes in time: uvicorn waits for ever."""
 
     def __init__(self, *arguments: Any, seconds: float, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.seconds = seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock."""
+        """Start the timer."""
         super().connection_made(transport)
         self.loop.call_later(self.seconds, self._close_idle)
 
     def _close_idle(self) -> None:
-        # uvicorn's types do not say that there is none before the first.
+        # uvicorn's types do not say that there is no transport before the first connection.
         scope: Any = self.scope
         if scope is None:
             self.transport.abort()

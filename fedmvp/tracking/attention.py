@@ -23,7 +23,7 @@ from fedmvp.paths import manifest_path
 
 __all__ = ["ImageLoader", "attention_maps", "local_images"]
 
-#: Returns the picture of (dataset, image id), or None where the data is not at hand.
+#: Returns the picture of (dataset, image id), or None if the data is not on this machine.
 ImageLoader = Callable[[str, str], Image.Image | None]
 
 _MOST_MAPS = 6
@@ -50,7 +50,7 @@ def attention_maps(explain: Mapping[str, Any], load_image: ImageLoader) -> dict[
 
 
 def local_images(root: Path) -> ImageLoader:
-    """Return a loader of the images that are on this machine; it fetches none."""
+    """Return a loader of images that are on this machine; it does not fetch any."""
 
     @cache
     def manifest(dataset: str) -> Manifest:

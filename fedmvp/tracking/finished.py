@@ -1,7 +1,7 @@
-"""The rounds a training has finished so far, read from its checkpoints as a bystander would.
+"""The rounds that a training in another process has finished so far, read from its checkpoints.
 
 Only the log inside a checkpoint is read, without torch, which costs a second and 200 MB. A
-checkpoint holds all rounds of its fold, so nothing is lost when some go unread.
+checkpoint contains all rounds of its fold, so it does not matter if some are not read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["FinishedRounds"]
 
 
 class FinishedRounds:
-    """What became known of the rounds since last asked.
+    """The rounds that have been finished since the last call.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class FinishedRounds:
         return [*found, *self._since(None, min(self._done.values()))]
 
     def again(self) -> None:
-        """Forget what was returned: everything is new."""
+        """Forget what was returned, so that everything is returned again."""
         self._told.clear()
 
     def _look(self, fold: str) -> None:
@@ -54,7 +54,7 @@ class FinishedRounds:
             return
         try:
             log = read_log(path, fold)
-        except (OSError, ValueError, KeyError):  # two rounds on already, or damaged
+        except (OSError, ValueError, KeyError):  # already replaced by later rounds, or damaged
             return
         self._read[fold], self._done[fold] = path.name, log.done
         self._failures[fold], self._rows[fold] = list(log.failures), list(log.rows)

@@ -1,12 +1,12 @@
 """Rounds in MLflow while they are trained: a process beside a training, for FEDMVP_TRACKING=live.
 
 ``python -m fedmvp.tracking.live`` is started by the training (`pipeline.support.live`) and watches
-the checkpoints it writes, so nothing here can change a result or hold it up: mlflow is imported
-here, and slow servers are waited for here. Its stdin gets one line that says what is trained and
-one when that ended; without the latter, training was killed. Its stdout is for one line about
-trouble.
+the checkpoints it writes, so nothing here can change a result or delay it: this process imports
+mlflow and waits for slow servers. It receives one line on stdin that says what is trained, and one
+when training has ended; without the latter, training was killed. It prints at most one line, about
+problems with the store.
 
-The run is the one a later `sync` completes: same fingerprint, same values.
+A later `sync` completes the same run: it has the same fingerprint and the same values.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ _POLL_S, _RETRY_S = 1.0, 30.0
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained.
+    """A training to log.
 
     Attributes
     ----------
     scratch : str
         Folder of the checkpoints.
     params : mapping
-        As they will stand in run.json.
+        The parameters as run.json will have them.
     began_ms : int
-        When this training, or what is resumed of it, began.
+        When this training began or was resumed.
     resumed : bool
-        Whether there were checkpoints then.
+        Whether it was resumed from checkpoints.
     """
 
     setting: str
@@ -87,7 +87,7 @@ class Ending:
     happened: threading.Event = field(default_factory=threading.Event)
 
     def await_in(self, messages: TextIO) -> None:
-        """Read the last message, or notice that who would send it is gone."""
+        """Read the last message, or notice that its sender is gone."""
         with contextlib.suppress(OSError, ValueError):
             self.status, at_ms = messages.readline().split()
             self.at_ms = int(at_ms)
@@ -96,10 +96,10 @@ class Ending:
 
 
 class LiveRun:
-    """The run of one training; opened when first needed, again after trouble.
+    """The run of one training; opened when first needed, and again after problems.
 
-    A run the store has in full already is left alone, for training again gives the same rounds;
-    one with other rounds is of another version of the code, and gives way.
+    A run that is already complete in the store is left alone, as training again gives the same
+    rounds; one with other rounds belongs to another version of the code, and is replaced.
     """
 
     def __init__(self, root: Path, training: Training) -> None:
@@ -134,7 +134,7 @@ class LiveRun:
         self._next_beat = time.monotonic() + BEAT_S
 
     def drop(self) -> None:
-        """Let go of the store, after an error."""
+        """Release the store after an error."""
         self._client = None
 
     def _open(self) -> None:
@@ -197,7 +197,7 @@ def follow(
     poll_s: float = _POLL_S,
     retry_s: float = _RETRY_S,
 ) -> None:
-    """Log rounds until training has ended; of trouble with the store, say the first."""
+    """Log rounds until training has ended; report the first problem with the store."""
     rounds = FinishedRounds(Path(training.scratch), training.folds)
     run = LiveRun(root, training)
     pause, troubled = 0.0, False
@@ -227,10 +227,12 @@ def _reason(error: Exception) -> str:
 
 def main() -> None:
     """Follow the training that started this process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for training, which tells
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is meant for training, which reports its end
     if hasattr(os, "nice"):
         os.nice(10)
-    # Training does not wait, but what it starts next does: no more than two tries.
+    # Training does not wait for this process, but the next stage does: try at most twice.
     set_defaults(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="10")
     channel = sys.stdout
 

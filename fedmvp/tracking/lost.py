@@ -1,4 +1,4 @@
-"""Live runs whose training disappeared, as after a power cut: they end as KILLED.
+"""Live runs whose training disappeared, e.g. after a power cut: they end as KILLED.
 
 A live run is tagged every few minutes with the time. Age alone decides, because the training may be
 on another machine that shares the store.
@@ -18,17 +18,17 @@ _LOST_S = 15 * 60.0
 
 
 def sign() -> str:
-    """Return the time, as a live run's tag holds it."""
+    """Return the present time in the form of a live run's tag."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def any_lost(uri: str) -> bool:
-    """Tell whether `close_lost` has something to do; only a sqlite store can say without mlflow."""
+    """Tell whether `close_lost` has work; without mlflow, this is known only for a sqlite store."""
     return any(map(_too_old, last_signs(uri) or ()))
 
 
 def close_lost(client: Any) -> list[str]:
-    """End the runs nobody writes to any more; return their names."""
+    """End the runs to which nobody writes any more; return their names."""
     experiments = [e.experiment_id for e in client.search_experiments()]
     closed = []
     for run in client.search_runs(experiments, filter_string="attributes.status = 'RUNNING'"):
@@ -44,6 +44,6 @@ def _too_old(seen: str) -> bool:
     try:
         then = datetime.datetime.fromisoformat(seen)
         age = datetime.datetime.now(datetime.UTC) - then
-    except (ValueError, TypeError):  # not our tag: none of our business
+    except (ValueError, TypeError):  # a tag that this program did not write
         return False
     return age.total_seconds() > _LOST_S

@@ -1,8 +1,8 @@
 """A trained method as an MLflow model: models-from-code, safetensors inside, nothing pickled.
 
 `log_model` writes a bundle (`fedmvp.prediction.bundle`) and a three-line script to the result's
-run; MLflow starts the script where the model is served. The frozen backbone is not inside: it is
-found by its name there, and checked by its hash.
+run; MLflow starts the script where the model is served. The frozen backbone is not included: it is
+found there by its name, and checked by its hash.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def log_model(
                     where=result,
                     hint="run `fedmvp track sync`, then this again",
                 )
-            with store_trouble(uri):  # MLflow's own functions, beside the client
+            with store_trouble(uri):  # functions of MLflow outside the client
                 logged = _known(client, run, digest) or _log(
                     uri, run.info.run_id, folder, bundle, digest
                 )
@@ -171,7 +171,7 @@ def _log(uri: str, run_id: str, folder: Path, bundle: Bundle, digest: str) -> st
 
 
 def _signature(bundle: Bundle) -> Any:
-    """Return what goes in (an image as base64 text or pixels; whose classes) and comes out."""
+    """Return the model's inputs (an image as base64 text or pixels, and a dataset) and outputs."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType, Array, Map
@@ -207,7 +207,7 @@ def _example() -> Any:
 def _register(
     client: Any, uri: str, logged: str, digest: str, name: str, alias: str | None
 ) -> LoggedModel:
-    """Make the model a version of a registered one, unless it is one; set the alias."""
+    """Register the model as a new version, unless it is registered already; set the alias."""
     import mlflow
 
     versions = client.search_model_versions(f"name = '{name}'")
@@ -229,7 +229,7 @@ def pyfunc_model() -> Any:
     """Return the model object MLflow loads and calls; made here because it needs MLflow's base."""
     from mlflow.pyfunc import PythonModel
 
-    # MLflow asks for type hints on `predict` to infer a signature from; ours is given.
+    # MLflow would infer a signature from type hints of `predict`; here it is given.
     class FedMVPModel(PythonModel):  # type: ignore[misc]
         """Classifies the images of column ``image``."""
 
@@ -263,7 +263,7 @@ def _each(column: Iterable[Any]) -> Iterator[Any]:
 
 @contextmanager
 def _mlflow_errors() -> Iterator[None]:
-    """Turn what goes wrong into MLflow's own errors: to all others it adds the traceback."""
+    """Turn errors into MLflow's own, as MLflow sends the traceback of any other to the client."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos import databricks_pb2 as codes
 

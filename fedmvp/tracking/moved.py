@@ -1,8 +1,8 @@
-"""A project that was moved, copied or restored takes its MLflow artifacts along.
+"""MLflow's artifact folders in a project that was moved, copied or restored.
 
-MLflow writes absolute folders into its database. In a project that lies elsewhere now they would be
-those of the old one, which would then be written to. Artifacts belong beside their database; this
-looks for folders that do not, and corrects them in place.
+MLflow writes absolute paths into its database. After a project has moved, they still point to the
+old place, which would then be written to. Artifacts belong beside their database: this module finds
+paths that lead elsewhere, and corrects them in the database.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 def artifact_home(database: Path, experiment: str) -> Path:
-    """Return where the artifacts of an experiment of ours belong."""
+    """Return the folder where the artifacts of one of our experiments belong."""
     return database.parent / "mlruns" / experiment
 
 
@@ -44,8 +44,8 @@ def moved(database: Path) -> bool:
 def bring_home(database: Path) -> None:
     """Point all artifacts of our experiments to the folders beside `database`.
 
-    What lies in the old folder alone, as after copying a database without its artifacts, is copied;
-    nothing is written to the old one or removed from it. Hold the store's lock meanwhile.
+    Artifacts that exist only in the old folder, e.g. if only the database was copied, are copied;
+    nothing is written to the old folder or removed from it. The caller must hold the store's lock.
     """
     for name, old_uri in _strangers(database).items():
         home, old = artifact_home(database, name), folder_of(old_uri)
@@ -68,9 +68,9 @@ def _has(store: sqlite3.Connection, table: str, column: str) -> bool:
 
 
 def _strangers(database: Path) -> dict[str, str]:
-    """Return our experiments whose artifacts lie elsewhere, with their folder as recorded.
+    """Return our experiments whose artifacts are elsewhere, with the recorded folder.
 
-    Ours are laid out as ``…/mlruns/<experiment>``; a place of somebody's own choice stays.
+    Ours have the form ``…/mlruns/<experiment>``; any other place was chosen by the user and stays.
     """
     if not database.is_file():
         return {}
@@ -78,7 +78,7 @@ def _strangers(database: Path) -> dict[str, str]:
     try:
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as store:
             rows = store.execute(query).fetchall()
-    except sqlite3.Error:  # not MLflow's, or damaged: for `open_client` to tell
+    except sqlite3.Error:  # not MLflow's, or damaged: `open_client` reports that
         return {}
     return {
         name: location

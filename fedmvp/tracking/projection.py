@@ -1,6 +1,6 @@
-"""What a result folder means to MLflow: parameters, metrics, curves, tags, artifacts.
+"""How a result folder appears in MLflow: parameters, metrics, curves, tags, artifacts.
 
-Built from the files alone and without mlflow, so that equal files give equal projections.
+This is built only from the files, and without mlflow, so that equal files give equal projections.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Projection", "curves", "flatten", "project"]
 
 
 SCHEMA = 3
-"""Raised when the same files are to be projected anew."""
+"""Increased when the same files have to be projected again."""
 
 _MEANS = ("loss", "loss_ce", "loss_con", "accuracy", "of1", "learning_rate")
 _SUMS = ("images", "bytes_up", "bytes_down")
@@ -41,13 +41,13 @@ class Projection:
     Attributes
     ----------
     params : mapping of str to str
-        Flattened parameters; every value but a text is JSON, so its type can be read back.
+        Flattened parameters; every value except text is JSON, so its type can be read back.
     metrics : mapping of str to float
         The numbers of metrics.json.
     series : mapping of str to {round: value}
         Training curves.
     tags : mapping of str to str
-        Identity and file hashes; what depends on the moment of syncing is not among them.
+        Identity and file hashes; nothing that depends on the time of syncing.
     files : mapping of str to Path
         Artifact path to the file it is a copy of.
     """
@@ -69,7 +69,7 @@ class Projection:
 
     @property
     def last_round(self) -> int:
-        """The step final metrics are logged at; 0 without training."""
+        """The step at which final metrics are logged; 0 without training."""
         return max((step for curve in self.series.values() for step in curve), default=0)
 
     @cached_property
@@ -79,7 +79,7 @@ class Projection:
             {
                 "schema": SCHEMA,
                 "params": dict(self.params),
-                # repr, because a diverged loss is NaN, which JSON cannot say.
+                # repr, because a diverged loss is NaN, which JSON does not have.
                 "metrics": {key: repr(value) for key, value in self.metrics.items()},
                 "series": {
                     key: {str(step): repr(value) for step, value in curve.items()}

@@ -1,6 +1,6 @@
 """The texts a run was prompted with, as artifacts and as versioned prompts of the registry.
 
-Learned prompts are tensors, which the registry cannot hold; they travel as safetensors artifacts.
+Learned prompts are tensors, which the registry cannot store; they are safetensors artifacts.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def registry_texts(
 ) -> dict[str, str]:
     """Return prompt name to template with ``{{variables}}``, as the registry keeps them.
 
-    A question stands there twice: as its template, and per dataset with all but the class filled
-    in. A version per class would be a thousand for ImageNet; those are artifacts.
+    A question is there twice: as its template, and for each dataset with all but the class filled
+    in. Versions for each class would be a thousand for ImageNet; those are artifacts.
     """
     texts: dict[str, str] = {}
     for attributes in described:

@@ -1,6 +1,6 @@
-"""Where the tracking store is, how it is opened, and how two writers stay out of each other's way.
+"""Where the tracking store is, how it is opened, and how it is locked against a second writer.
 
-mlflow takes 3.5 s to import, so it is imported where a client is opened and nowhere else.
+mlflow takes 3.5 s to import, so it is imported only where a client is opened.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ FINGERPRINT_TAG = "fedmvp.fingerprint"
 CONTENT_TAG = "fedmvp.content"
 """Tag with the hash of all that was projected; a run without it is incomplete."""
 RECORDED_TAG = "fedmvp.recorded"
-"""Tag that says how a run came to be, and so what its times mean: FILES, LIVE or LIVE_IN_PART."""
+"""Tag that says how a run was made, and so what its times mean: FILES, LIVE or LIVE_IN_PART."""
 FILES, LIVE, LIVE_IN_PART = "from files", "live", "live in part"
 SECONDS_TAG = "training.seconds"
-"""Tag of a live run: how long was trained, interruptions apart."""
+"""Tag of a live run: how long it was trained, without interruptions."""
 ARTIFACTS_TAG = "fedmvp.artifacts"
 """Tag with the number of artifacts a sync wrote, so that lost ones are noticed."""
 SEEN_TAG = "fedmvp.seen"
-"""Tag of a live run: when its training was last known to be there."""
+"""Tag of a live run: when its training was last known to be running."""
 
 # What mlflow calls training, as opposed to its default, applications of language models.
 _KIND_TAG, _KIND = "mlflow.experimentKind", "custom_model_development"
@@ -69,7 +69,7 @@ _DEFAULTS = {
     # An unreachable server must not hold up a pipeline for the quarter of an hour mlflow would try.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    # Else every run's page is printed, with the password that may be in the server's address.
+    # Otherwise each run's address is printed, with any password in the server's address.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # The server's runners of evaluation jobs take half of its start-up time.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -78,12 +78,12 @@ _DEFAULTS = {
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the store holds of a result.
+    """What the store has of a result.
 
     Attributes
     ----------
     folder : Path or None
-        Of the artifacts; None where they are not on this machine.
+        Folder of the artifacts; None if they are not on this machine.
     artifacts : int
         Number of artifacts that were written there.
     """
@@ -137,7 +137,7 @@ def sqlite_file(uri: str) -> Path | None:
 def locked(root: Path, uri: str | None = None) -> Iterator[None]:
     """Hold the store for writing: sqlite refuses two writers, and two may not create one run.
 
-    The lock lies beside the database, so that projects that share one wait for each other.
+    The lock file is beside the database, so that projects that share it wait for each other.
 
     Parameters
     ----------
@@ -164,12 +164,12 @@ def locked(root: Path, uri: str | None = None) -> Iterator[None]:
 
 
 def open_client(uri: str) -> Any:
-    """Open the store, creating a database that is not there; hold `locked` meanwhile.
+    """Open the store, creating a missing database; the caller must hold `locked`.
 
     Returns
     -------
     mlflow.MlflowClient
-        Every call of it ends in an answer or, whatever goes wrong, in a ConfigError.
+        Each of its calls returns or, whatever goes wrong, raises a ConfigError.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def _connect(uri: str) -> None:
 
 
 def set_defaults(**more: str) -> None:
-    """Give mlflow our settings, and `more`, where the user has none of their own."""
+    """Set mlflow's settings, and `more`, unless the user has set them."""
     for key, value in {**_DEFAULTS, **more}.items():
         os.environ.setdefault(key, value)
 
@@ -223,7 +223,7 @@ def experiment_name(profile: str) -> str:
 def open_experiment(client: Any, uri: str, profile: str) -> str:
     """Return the id of the profile's experiment, creating or restoring it.
 
-    With sqlite its artifacts lie beside the database; a server decides for itself.
+    With sqlite, its artifacts are beside the database; a server decides by itself.
     """
     name = experiment_name(profile)
     known = client.get_experiment_by_name(name)
@@ -242,8 +242,8 @@ def open_experiment(client: Any, uri: str, profile: str) -> str:
 def recorded_runs(uri: str) -> dict[str, Recorded] | None:
     """Return all active runs by fingerprint, read without mlflow; None if unknown.
 
-    It makes a sync with nothing to do a matter of milliseconds. It reads two tables of mlflow's
-    schema, so whatever it cannot make sense of is left to mlflow.
+    This makes a sync without work a matter of milliseconds. It reads two tables of mlflow's schema;
+    whatever it does not understand is left to mlflow.
     """
     query = (
         "SELECT f.value, c.value, r.artifact_uri, a.value FROM runs r "

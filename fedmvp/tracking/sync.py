@@ -1,4 +1,4 @@
-"""Brings the tracking store in line with the result files."""
+"""Updates the tracking store to match the result files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SyncReport:
     prompts : tuple of str
         Names of the prompts that got a new version.
     interrupted : tuple of str
-        Names of live runs whose training is gone: they end as KILLED.
+        Names of live runs whose training disappeared: they end as KILLED.
     """
 
     uri: str
@@ -102,7 +102,7 @@ def sync(
 
 
 def _in_line(uri: str, projections: Iterable[Projection]) -> bool:
-    """Tell, without mlflow, that there is nothing to do; only a sqlite store can say."""
+    """Tell, without mlflow, whether there is nothing to do; known only for a sqlite store."""
     database = sqlite_file(uri)
     runs = recorded_runs(uri)
     if database is None or runs is None or moved(database) or any_lost(uri):

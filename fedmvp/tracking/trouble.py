@@ -1,8 +1,8 @@
-"""Trouble with the tracking store, reported in one line: never a traceback, never a password.
+"""Problems with the tracking store, reported in one line: never a traceback, never a password.
 
 On a bad answer MLflow raises whatever its parser does: its own exceptions, those of requests,
-SQLAlchemy and json, or a KeyError. So every call to it, the first and all later ones, is made under
-`store_trouble`; the results are files and are never touched.
+SQLAlchemy and json, or a KeyError. So every call to it is made within `store_trouble`; the results
+are files and are not affected.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _SECRET_SETTINGS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _DEFAULT = "/.fedmvp/mlflow.db"
 _AUTHORITY = re.compile(r"(://)[^/\s]*@")
 _MOST_REASON = 240
-# What MLflow says, as a pattern, and what to do; the first that occurs. No hint deletes
-# anything: a store may hold registered models and the times of trainings, which no file repeats.
+# A pattern in MLflow's message, and what to do; the first that matches is used. No hint deletes
+# anything: a store may have registered models and times of trainings that are in no file.
 _HINTS: Mapping[str, str] = {
     "mlflow db upgrade": "back the database up, then run `mlflow db upgrade` on it; or use the "
     "MLflow that made it",
@@ -46,7 +46,7 @@ _OTHERWISE = "start the server again or correct the URI"
 
 @contextlib.contextmanager
 def store_trouble(uri: str, what: str = "the tracking store failed") -> Iterator[None]:
-    """Turn whatever MLflow raises within the context into one error without a secret.
+    """Turn whatever MLflow raises within the context into one error, without secrets.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ class GuardedClient:
     def artifacts(self, run: Any) -> Any:
         """Return what lists and writes the artifacts of a run, at the place the store names.
 
-        The client's own methods remember the first place of a run as long as the process lives: in
-        a project that moved meanwhile they would list and write the old one.
+        The client's own methods remember a run's first place as long as the process lives: if the
+        project has moved since, they would use the old place.
         """
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 

@@ -1,8 +1,8 @@
-"""Writes one projection to the store, so that exactly one run with its fingerprint tells it.
+"""Writes one projection to the store, so that exactly one run with its fingerprint matches it.
 
-Runs are found by tag: mlflow chooses run ids itself and names need not be unique. A run that says
-something else (parameters of mlflow runs cannot change, and a metric keeps its history) is deleted
-and written anew; a run that only lacks something, as after live logging, is completed.
+Runs are found by tag: mlflow chooses run ids itself and names need not be unique. A run that
+differs (parameters of mlflow runs cannot change, and a metric keeps its history) is deleted and
+written again; a run that only lacks something, as after live logging, is completed.
 
 A run's start and end are those of training, which only a live run knows. One made from files starts
 and ends when it is made, and its tag says so.
@@ -82,7 +82,7 @@ def upsert(
     extras: Mapping[str, bytes],
     origin: Mapping[str, str],
 ) -> Outcome:
-    """Bring the run of `projection` in line with it.
+    """Create or update the run of `projection`.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def upsert(
         _log_inputs(client, run_id, projection.inputs)
     _log_artifacts(client.artifacts(run), projection.files, extras)
     client.set_terminated(run_id, status="FINISHED", end_time=ended)
-    # Last, so that an interrupted sync is taken up again.
+    # Last, so that an interrupted sync is repeated.
     client.set_tag(run_id, CONTENT_TAG, projection.content)
     return outcome
 
@@ -171,7 +171,7 @@ def histories(client: Any, run: Any) -> tuple[dict[str, dict[int, float]], int]:
 def contradicts(
     params: Mapping[str, str], logged: Curves, wanted_params: Mapping[str, str], wanted: Curves
 ) -> bool:
-    """Tell whether a run holds anything the projection does not."""
+    """Tell whether a run has anything that the projection does not."""
     if any(wanted_params.get(key) != value for key, value in params.items()):
         return True
     return any(

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _work(run: Run, graph: Graph, workers: Workers) -> None:
-    """Run, and say how it went, however it ends."""
+    """Run, and print a summary, however the run ends."""
     before, began = locked_names(_ROOT), time.monotonic()
     try:
         with open_view(run, workers) as view:
@@ -73,16 +73,16 @@ def _work(run: Run, graph: Graph, workers: Workers) -> None:
 
 
 def _memory_gib(request: Request) -> float:
-    """Return what stages may take together; the machines of a cluster are Ray's affair."""
+    """Return how much memory stages may take together; Ray takes care of a cluster's machines."""
     if request.address is not None:
         return math.inf
     return request.memory_gib or machine_memory_gib()
 
 
 def _sync(run: Run) -> None:
-    """Bring MLflow in line with new results, once they are all there.
+    """Record new results in MLflow, once all of them are complete.
 
-    Where the stage `track` is one of those that ran, it has done so.
+    If the stage `track` is one of those that ran, it has already done so.
     """
     new = {one.stage for one in run.ended if one.outcome.kind in ("ran", "restored")}
     if _TRACK not in new and any(run.stages[name].makes_results for name in new):
@@ -98,14 +98,14 @@ def _failure(run: Run) -> RunFailed:
     return RunFailed(
         f"failed: {first.outcome.message}{also}",
         where=first.stage,
-        hint=f"all it printed is in {first.log}; what succeeded is kept, and the same command "
-        "goes on with the rest",
+        hint=f"its output is in {first.log}; what succeeded is kept, and the same command "
+        "continues with the rest",
     )
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Make sure that no other run works in this checkout."""
+    """Make sure that no other run is active in this checkout."""
     path = _ROOT / RUN_FOLDER / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -113,7 +113,7 @@ def _alone() -> Iterator[None]:
             yield
     except Timeout:
         raise ConfigError(
-            "another run works in this checkout",
+            "another run is active in this checkout",
             where=path,
             hint="wait until it ends, or stop it",
         ) from None

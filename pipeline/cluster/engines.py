@@ -1,4 +1,4 @@
-"""The workers a request asks for: of this machine, or of a Ray cluster."""
+"""The workers a request asks for: on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.cluster.graph import Graph
 from pipeline.cluster.local import LocalWorkers
 from pipeline.cluster.places import Place
 from pipeline.cluster.ray_cluster import cluster_places, connected, folder_there, require_alike
-from pipeline.cluster.ray_workers import RayWorkers, Site
+from pipeline.cluster.ray_workers import RayWorkers, WorkerSetup
 from pipeline.cluster.reproduce import open_repository
 from pipeline.cluster.request import Request
 from pipeline.cluster.travel import Remote, source_files
@@ -21,7 +21,7 @@ __all__ = ["open_workers", "planned_places"]
 
 
 def planned_places(request: Request, local: Sequence[Place]) -> list[Place]:
-    """Return the places a request leads to, without using them; see `open_workers`."""
+    """Return the places that a request would use, without opening them; see `open_workers`."""
     if request.address is None:
         return list(local)
     with connected(request.address) as ray:
@@ -36,9 +36,9 @@ def open_workers(
     Parameters
     ----------
     graph : Graph
-        All stages, those that are up to date too.
+        All stages, including those that are up to date.
     local : sequence of Place
-        Those of this machine.
+        The places of this machine.
 
     Raises
     ------
@@ -57,12 +57,12 @@ def open_workers(
     require_alike(ray, root, weights, shared=remote is None, packages=packages)
     places, resources = cluster_places(ray, request.jobs, request.threads)
     if remote is None:
-        site = Site(str(root.resolve()), None, resources)
-        return stack.enter_context(closing(RayWorkers(places, site)))
-    # What prepares and shows runs here, where the images, MLflow's store and the report are.
+        setup = WorkerSetup(str(root.resolve()), None, resources)
+        return stack.enter_context(closing(RayWorkers(places, setup)))
+    # Stages that prepare or report run here, where images, MLflow's store and the report are.
     here = LocalWorkers(root, [Place("here", only_results=False)])
     travelling = [Place(one.name, one.environment, only_results=True) for one in places]
-    site = Site(folder_there(root), source_files(root), resources)
+    setup = WorkerSetup(folder_there(root), source_files(root), resources)
     needs = {stage.name: stage.needs for stage in graph.stages}
-    workers = RayWorkers(travelling, site, here=here, remote=remote, needs=needs)
+    workers = RayWorkers(travelling, setup, here=here, remote=remote, needs=needs)
     return stack.enter_context(closing(workers))

@@ -1,6 +1,6 @@
-"""What stages took here before: seconds and memory, for the plan of the next run.
+"""Time and memory that stages took here before, for planning the next run.
 
-Kept in git-ignored ``.fedmvp/run/stages.json`` by a stage's command. A stage that never ran is
+They are kept by command in ``.fedmvp/run/stages.json`` (git-ignored). A stage that never ran is
 expected to take what the most similar ones took: the same setting and method with another seed,
 else the same method, else the same stage.
 """
@@ -25,7 +25,7 @@ _FILE = "stages.json"
 
 
 class Measured(BaseModel):
-    """A run of a stage."""
+    """What a stage took in its last run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ class _Record(BaseModel):
 
 @dataclass
 class Estimates:
-    """What is known of stages, by command."""
+    """What is known about stages, by command."""
 
     path: Path
     measured: dict[str, Measured]
@@ -54,28 +54,28 @@ class Estimates:
 
     @staticmethod
     def read(path: Path) -> dict[str, Measured]:
-        """Return a record by command; of one that is damaged or missing, nothing."""
+        """Return a file's records by command; empty if the file is damaged or missing."""
         try:
             return dict(_Record.model_validate_json(path.read_bytes()).stages)
         except (OSError, ValidationError):
             return {}
 
     def record(self, command: str, seconds: float, memory_gib: float | None) -> None:
-        """Keep what a stage took."""
+        """Record what a stage took."""
         self.measured[command] = Measured(seconds=round(seconds, 3), memory_gib=memory_gib)
         stages = {name: one.model_dump() for name, one in sorted(self.measured.items())}
         write_json(self.path, {"stages": stages})
 
     def seconds(self, stages: Iterable[Stage]) -> dict[str, float | None]:
-        """Return the expected seconds of stages by name; None where nothing like it ran here."""
+        """Return the expected seconds of stages by name; None where nothing similar ran here."""
         return {stage.name: self._mean(stage, "seconds") for stage in stages}
 
     def memory_gib(self, stage: Stage) -> float | None:
-        """Return the memory a stage is expected to take."""
+        """Return the memory a stage is expected to take, in GiB; None if unknown."""
         return self._mean(stage, "memory_gib")
 
     def _mean(self, stage: Stage, field: str) -> float | None:
-        """Return the mean over the most similar stages that have the number."""
+        """Return a field's mean over the most similar stages for which it is known."""
         known = {
             command: value
             for command, one in self.measured.items()
@@ -92,7 +92,7 @@ class Estimates:
 
 
 def _words(command: str) -> dict[str, str]:
-    """Return the options of ``python -m pipeline.train --setting x``, and under "" what it runs."""
+    """Return the options of a command by name, and under "" the module it runs."""
     words = shlex.split(command)
     first = next((n for n, word in enumerate(words) if word.startswith("--")), len(words))
     options = dict(zip(words[first::2], words[first + 1 :: 2], strict=False))
@@ -100,6 +100,6 @@ def _words(command: str) -> dict[str, str]:
 
 
 def _common(one: dict[str, str], other: dict[str, str]) -> tuple[bool, int, int]:
-    """Return how alike two commands are: the same stage, the same method, how many options."""
+    """Return how similar two commands are: same stage, same method, number of equal options."""
     same = {key for key in one if one[key] == other.get(key)}
     return "" in same, int("--method" in same), len(same)

@@ -20,49 +20,49 @@ __all__ = ["ATTEMPTS", "Ended", "Run", "Running", "View", "Workers", "execute"]
 
 ATTEMPTS = 3
 _LOOK_S = 0.5
-# A stage that is stopped ends the step it is in; a checkpoint is written once a round.
+# A stage that is stopped first ends the step it is in; a checkpoint is written every round.
 _STOP_S = 60.0
 
 
 class Workers(Protocol):
-    """What runs stages on places: processes of this machine, or of a cluster."""
+    """What runs stages on places: processes on this machine or on a cluster."""
 
     @property
     def places(self) -> list[Place]:
-        """The places there are; those of a cluster come and go."""
+        """The available places; those of a cluster come and go."""
 
-    def hoping(self) -> bool:
+    def may_get_places(self) -> bool:
         """Return whether more places may come."""
 
     def start(self, place: Place, stage: str, log: Path) -> None:
         """Start a stage on a free place."""
 
     def wait(self, seconds: float) -> list[tuple[Place, Outcome]]:
-        """Return what has ended, waiting at most so long for the first of it."""
+        """Return the attempts that have ended, waiting at most `seconds` for the first."""
 
     def stop(self, number: int) -> None:
-        """Send a signal to the stages that run."""
+        """Send a signal to the running stages."""
 
     def close(self) -> None:
         """End the workers."""
 
 
 class View(Protocol):
-    """What shows a run while it goes on."""
+    """What shows a run's progress."""
 
     def started(self, running: Running) -> None:
-        """Take note of a stage's start."""
+        """Show a stage's start."""
 
     def ended(self, ended: Ended) -> None:
-        """Take note of a stage's end."""
+        """Show a stage's end."""
 
     def refresh(self, run: Run) -> None:
-        """Show how things are."""
+        """Show the present state."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """An attempt at a stage that goes on."""
+    """An attempt at a stage that is under way."""
 
     stage: str
     place: Place
@@ -85,14 +85,14 @@ class Ended:
 
 @dataclass
 class Run:
-    """A run so far.
+    """The state of a run.
 
     Parameters
     ----------
     graph : Graph
         The stages that are not up to date when it begins.
     what : str, optional
-        What they are called where people read of them.
+        What the graph's items are called in messages, by default stages.
     """
 
     graph: Graph
@@ -116,34 +116,34 @@ class Run:
         return {stage.name: stage for stage in self.graph.stages}
 
     def expected_gib(self, stage: str) -> float:
-        """Return the memory a stage is expected to take; 0 where nothing like it ran here."""
+        """Return the memory a stage is expected to take, in GiB; 0 where nothing similar ran."""
         return self.estimates.memory_gib(self.stages[stage]) or 0.0
 
 
 def execute(run: Run, workers: Workers, view: View, root: Path) -> None:
-    """Run all stages of a graph, as far as they succeed.
+    """Run all stages of a graph.
 
-    A stage that fails takes with it what needs its outputs; the rest goes on. One that is killed,
-    or whose worker or machine is, is tried again, on another place if one is free, `ATTEMPTS` times
-    in all.
+    When a stage fails, those that need its outputs are left out, and the rest goes on. A stage that
+    is killed, or whose worker or machine is lost, is tried again, on another place if one is free,
+    at most `ATTEMPTS` times in all.
 
     Parameters
     ----------
     run : Run
-        Receives every event.
+        The run's state, which is updated.
     root : Path
-        The checkout; logs are written below ``.fedmvp/run/logs``.
+        The checkout; logs are written to ``.fedmvp/run/logs`` in it.
 
     Raises
     ------
     Stopped
-        When a signal came, after the stages that ran have stopped.
+        When a signal came, after the running stages have stopped.
     """
     try:
         while (
             _hand_out(run, workers, view, root)
             or run.running
-            or (run.schedule.ready and workers.hoping())
+            or (run.schedule.ready and workers.may_get_places())
         ):
             for place, outcome in workers.wait(_LOOK_S):
                 _take_back(run, place, outcome, view)
@@ -154,7 +154,7 @@ def execute(run: Run, workers: Workers, view: View, root: Path) -> None:
 
 
 def _hand_out(run: Run, workers: Workers, view: View, root: Path) -> bool:
-    """Start what can be started; return whether anything was."""
+    """Start all stages that can be started; return whether there were any."""
     any_started = False
     for place in workers.places:
         if not run.schedule.ready or place.name in run.running:
@@ -184,11 +184,11 @@ def _next(run: Run, place: Place, places: int) -> str | None:
     for name in run.schedule.ready:
         if not place.takes(results=run.stages[name].makes_results):
             continue
-        # A stage that takes more than there is gets it alone.
+        # A stage that needs more memory than there is runs alone.
         if run.running and taken + run.expected_gib(name) > run.memory_gib:
             continue
         last = next((one for one in reversed(run.ended) if one.stage == name), None)
-        # What was killed is tried elsewhere, unless nothing else is free.
+        # A stage that was killed is tried on another place, unless no other is free.
         if last and last.place == place and 1 + len(run.running) < places:
             continue
         return name
@@ -196,7 +196,7 @@ def _next(run: Run, place: Place, places: int) -> str | None:
 
 
 def _take_back(run: Run, place: Place, outcome: Outcome, view: View) -> None:
-    """Note how a stage ended."""
+    """Record how a stage ended."""
     one = run.running.pop(place.name)
     seconds = time.monotonic() - one.began_s
     retry = outcome.kind == "died" and one.attempt < ATTEMPTS
@@ -217,7 +217,7 @@ def _take_back(run: Run, place: Place, outcome: Outcome, view: View) -> None:
 
 
 def _stop(run: Run, workers: Workers, view: View, number: int) -> None:
-    """Stop all stages and wait until they have ended; one may have finished."""
+    """Stop all stages and wait until they have ended; some may finish normally."""
     workers.stop(number)
     until = time.monotonic() + _STOP_S
     while run.running and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""The stages of a run as DVC has them: their order, what each needs, which are up to date."""
+"""The stages of a run, read from DVC: their order, what each needs, and which are up to date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Literal["current", "cached", "changed", "waits"]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of dvc.yaml, an item of its matrix.
+    """A stage of dvc.yaml, or an item of a stage's matrix.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ class Stage:
         As `dvc repro` takes it, ``train@base_to_new-fedmvp-1``.
     command : str
     needs : tuple of str
-        Stages whose outputs it reads, of the same graph.
+        Stages of the same graph whose outputs it reads.
     outputs : tuple of str
         Paths, as dvc.yaml has them.
     state : str
         ``current``: up to date. ``cached``: DVC's run cache has its outputs. ``changed``: it has to
-        run. ``waits``: what it needs is to be made first, and may turn out to be what it was.
+        run. ``waits``: stages it needs have to run first, and it may turn out to be up to date.
     """
 
     name: str
@@ -41,19 +41,19 @@ class Stage:
 
     @property
     def makes_results(self) -> bool:
-        """Whether it writes below results/: trainings and evaluations, nearly all of the work."""
+        """Whether it writes to results/, as training and evaluation do: nearly all of the work."""
         return any(output.startswith(f"{RESULTS}/") for output in self.outputs)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Stages in the order of `dvc repro`: each after what it needs."""
+    """Stages in the order of `dvc repro`: each after those it needs."""
 
     stages: tuple[Stage, ...]
 
     @property
     def to_do(self) -> Graph:
-        """The stages that are not up to date; what is, nobody has to wait for."""
+        """The stages that are not up to date, without their needs that are."""
         names = {stage.name for stage in self.stages if stage.state != "current"}
         return Graph(
             tuple(
@@ -70,12 +70,12 @@ def read_graph(root: Path, targets: Sequence[str]) -> Graph:
     Parameters
     ----------
     targets : sequence of str
-        Names of stages, or of items of their matrix; none: all stages of dvc.yaml.
+        Names of stages or of items of a matrix; empty: all stages of dvc.yaml.
 
     Raises
     ------
     ConfigError
-        When DVC knows no such target, or cannot read the project.
+        When DVC does not know a target, or cannot read the project.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
@@ -90,7 +90,7 @@ def read_graph(root: Path, targets: Sequence[str]) -> Graph:
         raise ConfigError(
             f"DVC cannot read the pipeline ({one_line(str(error))})",
             where="dvc.yaml",
-            hint="`dvc repro --dry` says the same, `dvc repro --dry -v` where",
+            hint="`dvc repro --dry -v` shows where the error is",
         ) from error
 
 
@@ -117,7 +117,7 @@ def _names(addressing: str) -> tuple[str, str]:
 
 
 def _stages(graph: Any, order: Iterable[Any]) -> Iterable[Stage]:
-    """Yield the stages of a plan; an edge of DVC's graph leads to what a stage needs."""
+    """Yield the stages in order; an edge of DVC's graph leads to a stage that is needed."""
     places = {stage: number for number, stage in enumerate(order)}
     settled: set[Any] = set()
     for stage in places:

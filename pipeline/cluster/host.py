@@ -1,7 +1,7 @@
 """A process on a machine of a Ray cluster, which runs a worker there and forwards its messages.
 
-The class stands inside a function, so Ray sends its source along instead of importing it: a machine
-without this checkout has no module of that name. It therefore uses the standard library alone.
+The class is defined in a function so that Ray sends its code along instead of importing it: a
+machine without this checkout has no module of that name. So it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["host_class"]
 
 
 def host_class() -> type[Any]:
-    """Return the class of which Ray makes an actor for each place."""
+    """Return the class from which Ray makes an actor for each place."""
 
     class Host:
         """Runs ``python -m pipeline.cluster.worker``; every call returns within seconds."""
@@ -22,7 +22,7 @@ def host_class() -> type[Any]:
             self.log: Any = None
 
         def facts(self, files: list[str], modules: list[str]) -> dict[str, str]:
-            """Return versions, and the SHA-256 of files that are there."""
+            """Return the versions of modules, and the SHA-256 of those files that exist."""
             import hashlib
             import importlib.metadata
             import pathlib
@@ -43,7 +43,7 @@ def host_class() -> type[Any]:
         def settle(
             self, folder: str, source: dict[str, bytes] | None, environment: dict[str, str]
         ) -> None:
-            """Choose the folder to work in; write the source there, if it has to come along."""
+            """Choose the folder to work in; write the source there if it is given."""
             import os
             import pathlib
             import shutil
@@ -53,25 +53,25 @@ def host_class() -> type[Any]:
             state = self.folder.parent
             path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             self.environment = {**os.environ, "PATH": path, **environment}
-            self.environment.pop("OMP_NUM_THREADS", None)  # Ray's own, by the CPUs it was asked for
+            self.environment.pop("OMP_NUM_THREADS", None)  # set by Ray from the number of CPUs
             if source is not None:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 for name, content in source.items():
                     file = self.folder / name
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(content)
-                # What machines keep between runs is shared by the places of a machine.
+                # What is kept between runs is shared by all places of a machine.
                 for name in ("cache", "data", "scratch"):
                     self.environment.setdefault(f"FEDMVP_{name.upper()}", str(state / name))
 
         def start(self, line: str) -> None:
-            """Pass an order on, to a worker that is started when there is none."""
+            """Pass an order on to the worker, which is started if it is not running."""
             import subprocess
             import sys
             import tempfile
 
             if self.process is None or self.process.poll() is not None:
-                self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the worker
+                self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - open while the worker runs
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", "pipeline.cluster.worker"],
                     cwd=self.folder,
@@ -88,7 +88,7 @@ def host_class() -> type[Any]:
         def poll(self, log: str, seconds: float) -> tuple[bytes, bytes | None]:
             """Return what was logged since the last call, and the answer once there is one.
 
-            An empty answer: the worker has ended.
+            An empty answer means that the worker has ended.
             """
             import contextlib
             import os

@@ -30,7 +30,7 @@ class LocalWorkers:
     root : Path
         The checkout.
     trials : mapping of str to mapping, optional
-        Entries of params.yaml by what `start` is given, where that is no stage but a trial's name.
+        Entries of params.yaml by trial name, where `start` is given trials instead of stages.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class LocalWorkers:
         """The places of this machine."""
         return self._places
 
-    def hoping(self) -> bool:
-        """Return False: this machine has the places it has."""
+    def may_get_places(self) -> bool:
+        """Return False: this machine gets no more places."""
         return False
 
     def start(self, place: Place, stage: str, log: Path) -> None:
@@ -70,7 +70,7 @@ class LocalWorkers:
             process.stdin.flush()
 
     def wait(self, seconds: float) -> list[tuple[Place, Outcome]]:
-        """Return what has ended, waiting at most so long for the first of it."""
+        """Return the attempts that have ended, waiting at most `seconds` for the first."""
         ended = []
         for key, _ in self._selector.select(seconds):
             self._selector.unregister(key.fileobj)
@@ -85,7 +85,7 @@ class LocalWorkers:
         return ended
 
     def stop(self, number: int) -> None:
-        """Send a signal to the stages that run; `wait` returns how they end."""
+        """Send a signal to the running stages; `wait` returns how they end."""
         for place in self._busy.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._processes[place.name].pid, number)
@@ -103,7 +103,7 @@ class LocalWorkers:
         self._selector.close()
 
     def _open(self, place: Place) -> subprocess.Popen[bytes]:
-        # As in `make repro`: `python` in a stage's command is the one of this environment.
+        # As in `make repro`, `python` in a stage's command is this environment's.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline.cluster.worker"],
@@ -115,7 +115,7 @@ class LocalWorkers:
         )
 
     def _kill(self, place: Place) -> int:
-        """End a worker with all it started, and return its exit code."""
+        """Kill a worker and all it started; return its exit code."""
         process = self._processes[place.name]
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

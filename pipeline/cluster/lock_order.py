@@ -1,7 +1,7 @@
 """The order of the stages in dvc.lock.
 
-DVC adds a stage when it ends, so stages that ran at once stand in the order of chance. After a run
-the new ones are put in the order in which `dvc repro` would have added them.
+DVC adds a stage when it ends, so the order of stages that ran at the same time is arbitrary. After
+a run, the new ones are put into the order in which `dvc repro` would have added them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def sort_lock(root: Path, graph: Graph, before: Sequence[str]) -> None:
     Parameters
     ----------
     before : sequence of str
-        The names it had before the run; they stay in their order, ahead of the others.
+        The names in dvc.lock before the run; they keep their order, ahead of the others.
     """
     from dvc.repo import lock_repo
     from dvc.utils.serialize import modify_yaml
@@ -40,7 +40,7 @@ def sort_lock(root: Path, graph: Graph, before: Sequence[str]) -> None:
     with open_repository(root) as repo, lock_repo(repo):
         names = locked_names(root)
         rank = {name: number for number, name in enumerate(order)}
-        # What somebody else added meanwhile comes last.
+        # Stages that another process added meanwhile come last.
         wanted = sorted(names, key=lambda name: rank.get(name, len(rank)))
         if names == wanted:
             return

@@ -1,4 +1,4 @@
-"""What a stage's log says: its round, its loss, its memory, why it failed."""
+"""What a stage's log says: its round, its loss, its memory, and why it failed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _MEMORY = re.compile(r"about ([\d.]+) GiB of memory")
 
 @dataclass(frozen=True)
 class LogView:
-    """What is shown of a stage that runs, and kept of one that ended.
+    """What is shown of a running stage, and recorded of one that ended.
 
     Parameters
     ----------
     round : str
-        ``3/16``, of the current fold; empty for a stage without rounds.
+        Round of the current fold, e.g. ``3/16``; empty for a stage without rounds.
     loss : str
-        Of the last round; empty for a stage without.
+        Loss of the last round; empty for a stage without rounds.
     memory_gib : float, optional
-        What the stage says it takes.
+        Memory the stage takes, as it reports.
     error : str
-        Its last line that begins with ``error:``.
+        The last line that begins with ``error:``.
     """
 
     round: str = ""
@@ -37,7 +37,7 @@ class LogView:
 
 
 def read_log(path: Path) -> LogView:
-    """Read the beginning and the end of a log; one that is not there yet says nothing."""
+    """Read the beginning and the end of a log; return an empty view if it does not exist."""
     try:
         with path.open("rb") as file:
             head = file.read(_TAIL_BYTES)

@@ -15,12 +15,12 @@ class Outcome(BaseModel):
     Parameters
     ----------
     kind : str
-        ``ran``; ``restored`` from DVC's cache; ``unchanged``; ``failed``, by itself; ``died``: the
-        worker, its machine or the stage's process was killed, so another attempt may succeed.
+        ``ran``; ``restored`` from DVC's cache; ``unchanged``; ``failed`` with an error; ``died``:
+        the worker, its machine or the stage's process was killed, so another attempt may succeed.
     message : str
-        Of a failure.
+        The reason for a failure.
     locked : dict, optional
-        The stage's entry of dvc.lock, of a worker with a checkout of its own.
+        The stage's entry of dvc.lock, from a worker with its own checkout.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Places: where a stage can run, each with a device and one stage at a time."""
+"""Places where a stage can run, each with a device, and one stage at a time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Place:
     name : str
         ``cpu 1``, ``cuda:0``, ``cuda:0 a`` where several share a device.
     environment : dict of str to str
-        What a stage there finds in its environment besides what is there anyway.
+        Environment variables set for a stage there.
     only_results : bool, optional
-        True: for stages that make results alone; False: for all others alone; None: for any.
+        True: only for stages that make results; False: only for all others; None: for any.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Place:
     only_results: bool | None = None
 
     def takes(self, *, results: bool) -> bool:
-        """Return whether a stage may run here, by whether it makes results."""
+        """Return whether a stage that makes results, or one that does not, may run here."""
         return self.only_results in (None, results)
 
 
@@ -40,12 +40,12 @@ def local_places(jobs: int | None, gpus: Sequence[int], threads: int | None) -> 
     Parameters
     ----------
     jobs : int, optional
-        How many; else one for each GPU, or as many as the CPU has cores for a stage's threads.
+        Number of places; by default one for each GPU, or as many as the CPU's cores suffice for.
     gpus : sequence of int
-        GPUs to use; more jobs than GPUs share them evenly. None: FEDMVP_DEVICE, as in `dvc repro`.
+        GPUs to use; more jobs than GPUs share them evenly. Empty: FEDMVP_DEVICE, as in `dvc repro`.
     threads : int, optional
-        CPU threads of a stage; else as the environment has it. A split of the cores among the jobs
-        would change the order of sums, and with it bytes, so it is made only if asked for.
+        CPU threads of a stage; by default as set in the environment. Splitting the cores among
+        jobs would change the order of sums, and so the bytes of results: it is never the default.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def stage_threads(threads: int | None) -> int:
     Raises
     ------
     ConfigError
-        When FEDMVP_THREADS is no number.
+        When FEDMVP_THREADS is not a number of threads.
     """
     if threads is not None:
         return threads

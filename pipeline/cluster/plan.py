@@ -1,9 +1,9 @@
 """Which stage comes next, and what a run would look like: the rule and its simulation.
 
-A list schedule: whenever a place is free, of the stages that are ready the one that begins the
-longest chain to the end. Any list schedule takes less than twice the best possible (Graham, SIAM
-J. Appl. Math. 17, 1969); `python -m benchmarks.schedule` says how far this one is from the lower
-bound on the paper's profile.
+This is a list schedule: whenever a place is free, it starts the ready stage that begins the longest
+chain of stages. Any list schedule takes less than twice the shortest possible time (Graham, SIAM J.
+Appl. Math. 17, 1969); `python -m benchmarks.schedule` measures how far this one is from the lower
+bound for the paper's profile.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Interval", "Schedule", "lower_bound", "simulate"]
 
 
 class Schedule:
-    """The stages that wait, are ready, or have ended.
+    """Which stages wait, are ready, or have ended.
 
     Parameters
     ----------
     graph : Graph
-        Of the stages that are to run.
+        The stages that have to run.
     seconds : mapping of str to float
         How long each is expected to take.
     """
@@ -40,7 +40,7 @@ class Schedule:
         for stage in reversed(graph.stages):
             after = (self.remaining_s[name] for name in self._followers[stage.name])
             self.remaining_s[stage.name] = seconds[stage.name] + max(after, default=0.0)
-        # Longest chain first; of equal ones, the order of `dvc repro`.
+        # Longest chain first; equal ones in the order of `dvc repro`.
         self._rank = {
             name: (-self.remaining_s[name], number) for number, name in enumerate(self._waits_for)
         }
@@ -57,12 +57,12 @@ class Schedule:
 
     @property
     def open_s(self) -> float:
-        """Seconds of all that has not ended, what runs counted in full."""
+        """Total seconds of stages that have not ended; running ones count in full."""
         return sum(self._seconds[name] for name in self._open)
 
     @property
     def chain_s(self) -> float:
-        """Seconds of the longest chain that has not ended."""
+        """Seconds of the longest chain of stages that have not ended."""
         return max((self.remaining_s[name] for name in self._open), default=0.0)
 
     def take(self, name: str) -> None:
@@ -70,11 +70,11 @@ class Schedule:
         self._ready.remove(name)
 
     def give_back(self, name: str) -> None:
-        """Note that a started stage is to be started again."""
+        """Note that a started stage has to be started again."""
         self._add_ready([name])
 
     def end(self, name: str) -> None:
-        """Note that a stage is up to date; what waited for nothing else is ready."""
+        """Note that a stage is up to date; stages that waited only for it become ready."""
         self._open.discard(name)
         freed = []
         for follower in self._followers[name]:
@@ -84,7 +84,7 @@ class Schedule:
         self._add_ready(freed)
 
     def fail(self, name: str) -> list[str]:
-        """Note that a stage failed; return what cannot run without it, in order."""
+        """Note that a stage failed; return the stages that cannot run without it, in order."""
         lost, path = set(), [name]
         while path:
             for follower in self._followers[path.pop()]:
@@ -111,7 +111,7 @@ class Interval:
 def simulate(
     graph: Graph, seconds: Mapping[str, float], places: int, *, overhead_s: float = 0.0
 ) -> list[Interval]:
-    """Return what a run would do on so many equal places, in the order stages start.
+    """Return what a run would do on `places` equal places, in the order in which stages start.
 
     Parameters
     ----------

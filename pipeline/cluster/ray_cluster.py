@@ -1,4 +1,4 @@
-"""A Ray cluster seen from here: connected to, checked, and divided into places."""
+"""A Ray cluster: connecting to it, checking its machines, and dividing it into places."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def connected(address: str) -> Iterator[Any]:
     ConfigError
         When Ray is not installed, or no cluster answers.
     """
-    # Nothing reports home; Ray asks for it in this variable.
+    # Ray sends no usage statistics when this variable is set.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -58,7 +58,7 @@ def connected(address: str) -> Iterator[Any]:
             value=address,
             hint="start one with `ray start --head`, and name its host and port",
         ) from error
-    listen()  # Ray has taken SIGTERM for itself
+    listen()  # Ray has installed its own handler of SIGTERM
     try:
         yield ray
     finally:
@@ -66,7 +66,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _require_answer(address: str) -> None:
-    """Make sure that something listens at an address: Ray would try for minutes."""
+    """Make sure that something listens at an address: Ray would keep trying for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -91,15 +91,15 @@ def _require_answer(address: str) -> None:
 def cluster_places(
     ray: Any, jobs: int | None, threads: int | None
 ) -> tuple[list[Place], dict[str, float]]:
-    """Return the places of a cluster, and what each asks Ray for.
+    """Return the places of a cluster, and the resources each requests from Ray.
 
     Parameters
     ----------
     jobs : int, optional
-        How many; else one for each GPU, or where there is none, as many as there are CPUs for a
-        stage's threads. More jobs than GPUs share them.
+        Number of places; by default one for each GPU, or without GPUs as many as the CPUs suffice
+        for. More jobs than GPUs share them.
     threads : int, optional
-        CPU threads of a stage; else as the environment here has it.
+        CPU threads of a stage; by default as set in the environment here.
     """
     there = ray.cluster_resources()
     gpus, cpus = there.get("GPU", 0.0), there.get("CPU", 0.0)
@@ -108,7 +108,7 @@ def cluster_places(
     if gpus:
         count = jobs or int(gpus)
         resources = {"num_cpus": 0.0, "num_gpus": min(1.0, gpus / count)}
-        environment["FEDMVP_DEVICE"] = "cuda"  # Ray shows an actor its own GPU alone
+        environment["FEDMVP_DEVICE"] = "cuda"  # Ray shows an actor only its own GPU
     else:
         count = jobs or max(1, int(cpus) // width)
         share = cpus / count
@@ -117,14 +117,14 @@ def cluster_places(
 
 
 def computing_environment(threads: int | None) -> dict[str, str]:
-    """Return the variables that say how to compute, which have to be alike on every machine."""
+    """Return the environment variables that affect results, to be set on every machine."""
     names = (f"FEDMVP_{name}" for name in ("COMPILE", "DETERMINISM", "PLAIN", "THREADS"))
     found = {name: os.environ[name] for name in names if os.environ.get(name)}
     return found if threads is None else {**found, "FEDMVP_THREADS": str(threads)}
 
 
 def folder_there(root: Path) -> str:
-    """Return where the places of a machine without this checkout keep theirs."""
+    """Return the folder for the places' own checkouts on machines without this one."""
     name = f"{socket.gethostname()}:{root.resolve()}"
     return f"~/.cache/fedmvp/run/{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
@@ -132,7 +132,7 @@ def folder_there(root: Path) -> str:
 def require_alike(
     ray: Any, root: Path, weights: str | None, *, shared: bool, packages: Sequence[str] = ()
 ) -> None:
-    """Make sure that every machine computes what this one would, before anything starts.
+    """Make sure, before anything starts, that every machine computes what this one would.
 
     Parameters
     ----------
@@ -141,13 +141,13 @@ def require_alike(
     shared : bool
         Whether the machines are to work in this checkout.
     packages : sequence of str, optional
-        What they need beside the libraries that compute.
+        Further packages that the machines need.
 
     Raises
     ------
     ConfigError
-        When a machine has another version of Python or of a library that computes, does not see
-        this checkout, or has another file of weights.
+        When a machine has another version of Python or of a numerical library, does not see this
+        checkout, or has another file of weights.
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -16,7 +16,7 @@ from pipeline.cluster.places import Place
 from pipeline.cluster.travel import Remote
 from pipeline.cluster.worker import Order
 
-__all__ = ["RayWorkers", "Site"]
+__all__ = ["RayWorkers", "WorkerSetup"]
 
 _POLL_S = 1.0
 _PATIENCE_S = 120.0
@@ -24,17 +24,17 @@ _LOG = ".fedmvp/run/worker-{}.log"
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where and how workers of a cluster work.
+class WorkerSetup:
+    """Where and with what the workers of a cluster work.
 
     Parameters
     ----------
     folder : str
-        The checkout, or what each place's own checkout begins with.
+        Path of the checkout, or the beginning of the path of each place's own checkout.
     source : dict of str to bytes, optional
-        The source by path, where the machines do not have this checkout.
+        Source files by path, if the machines do not have this checkout.
     resources : dict
-        What a place asks Ray for.
+        Resources that a place requests from Ray.
     """
 
     folder: str
@@ -43,11 +43,11 @@ class Site:
 
 
 @dataclass
-class _Seat:
-    """A place's actor, its call that is not answered yet, and the stage it runs."""
+class _PlaceActor:
+    """A place's actor, its unanswered call, and the stage it runs."""
 
     place: Place
-    actor: Any
+    handle: Any
     settled: bool = False
     call: Any = None
     stage: str = ""
@@ -60,17 +60,17 @@ class RayWorkers:
     Parameters
     ----------
     here : LocalWorkers, optional
-        For the stages that cannot travel, where the machines do not share this disk.
+        Workers for stages that must run on this machine, if the others do not share its disk.
     remote : Remote, optional
-        Through which inputs and outputs travel then.
+        DVC remote through which inputs and outputs are sent in that case.
     needs : mapping of str to sequence of str
-        What each stage reads, all of it.
+        All stages whose outputs a stage reads, by stage.
     """
 
     def __init__(
         self,
         places: list[Place],
-        site: Site,
+        setup: WorkerSetup,
         *,
         here: LocalWorkers | None = None,
         remote: Remote | None = None,
@@ -78,72 +78,72 @@ class RayWorkers:
     ) -> None:
         import ray
 
-        self._ray, self._site = ray, site
+        self._ray, self._setup = ray, setup
         self._here, self._remote, self._needs = here, remote, dict(needs or {})
-        self._source = None if site.source is None else ray.put(site.source)
+        self._source = None if setup.source is None else ray.put(setup.source)
         self._last_s = time.monotonic()
-        self._seats = {place.name: self._sit(place) for place in places}
+        self._actors = {place.name: self._request_actor(place) for place in places}
 
     @property
     def places(self) -> list[Place]:
-        """The places that are there; a lost one is not, until Ray has found another for it."""
+        """The available places; a lost one is missing until Ray has found another for it."""
         own = [] if self._here is None else self._here.places
-        return [*own, *(seat.place for seat in self._seats.values() if seat.settled)]
+        return [*own, *(actor.place for actor in self._actors.values() if actor.settled)]
 
-    def hoping(self) -> bool:
+    def may_get_places(self) -> bool:
         """Return whether places may still come.
 
         Raises
         ------
         FedMVPError
-            When there has been none for minutes.
+            When there has been no place for minutes.
         """
-        if any(seat.settled for seat in self._seats.values()):
+        if any(actor.settled for actor in self._actors.values()):
             self._last_s = time.monotonic()
         if time.monotonic() - self._last_s > _PATIENCE_S:
             raise FedMVPError(
                 f"no machine has room for a stage, for {_PATIENCE_S:.0f} s",
                 where="--address",
-                value=self._site.resources,
-                hint="`ray status` says what there is; the same command goes on when there is more",
+                value=self._setup.resources,
+                hint="`ray status` shows the resources; when they suffice, run the command again",
             )
-        return not all(seat.settled for seat in self._seats.values())
+        return not all(actor.settled for actor in self._actors.values())
 
     def start(self, place: Place, stage: str, log: Path) -> None:
         """Start a stage on a free place."""
-        seat = self._seats.get(place.name)
-        if seat is None:
+        actor = self._actors.get(place.name)
+        if actor is None:
             assert self._here is not None
             self._here.start(place, stage, log)
             return
         transfer = None if self._remote is None else self._remote.transfer(self._needs[stage])
-        seat.stage, seat.log = stage, log
-        order = Order(stage=stage, log=self._log(seat), transfer=transfer, fresh=True)
-        seat.actor.start.remote(order.model_dump_json())
-        seat.call = seat.actor.poll.remote(self._log(seat), _POLL_S)
+        actor.stage, actor.log = stage, log
+        order = Order(stage=stage, log=self._log(actor), transfer=transfer, fresh=True)
+        actor.handle.start.remote(order.model_dump_json())
+        actor.call = actor.handle.poll.remote(self._log(actor), _POLL_S)
 
     def wait(self, seconds: float) -> list[tuple[Place, Outcome]]:
-        """Return what has ended, waiting at most so long for the first of it."""
-        seats = [seat for seat in self._seats.values() if seat.call is not None]
-        ended = [] if self._here is None else self._here.wait(0.0 if seats else seconds)
-        if not seats:
+        """Return the attempts that have ended, waiting at most `seconds` for the first."""
+        actors = [actor for actor in self._actors.values() if actor.call is not None]
+        ended = [] if self._here is None else self._here.wait(0.0 if actors else seconds)
+        if not actors:
             return ended
-        calls = [seat.call for seat in seats]
+        calls = [actor.call for actor in actors]
         ready, _ = self._ray.wait(calls, num_returns=1, timeout=seconds)
-        if ready:  # and whatever else is
+        if ready:  # collect all others that are ready, too
             ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
-        for seat in seats:
-            if seat.call in ready and (outcome := self._answer(seat)) is not None:
-                ended.append((seat.place, outcome))
+        for actor in actors:
+            if actor.call in ready and (outcome := self._answer(actor)) is not None:
+                ended.append((actor.place, outcome))
         return ended
 
     def stop(self, number: int) -> None:
-        """Send a signal to the stages that run."""
+        """Send a signal to the running stages."""
         if self._here is not None:
             self._here.stop(number)
-        for seat in self._seats.values():
-            if seat.stage:
-                seat.actor.signal.remote(number)
+        for actor in self._actors.values():
+            if actor.stage:
+                actor.handle.signal.remote(number)
 
     def close(self) -> None:
         """Leave the cluster; its actors end with this process's job."""
@@ -151,43 +151,43 @@ class RayWorkers:
             self._here.close()
         self._ray.shutdown()
 
-    def _sit(self, place: Place) -> _Seat:
-        """Ask Ray for an actor; its call to settle is answered once it has found room."""
-        options = {"max_restarts": 0, "max_task_retries": 0, **self._site.resources}
-        actor = self._ray.remote(host_class()).options(**options).remote()
-        folder = self._site.folder
-        if self._site.source is not None:
+    def _request_actor(self, place: Place) -> _PlaceActor:
+        """Ask Ray for an actor; its first call is answered once Ray has found room for it."""
+        options = {"max_restarts": 0, "max_task_retries": 0, **self._setup.resources}
+        handle = self._ray.remote(host_class()).options(**options).remote()
+        folder = self._setup.folder
+        if self._setup.source is not None:
             folder = f"{folder}/{place.name.replace(' ', '-')}"
-        settle = actor.settle.remote(folder, self._source, place.environment)
-        return _Seat(place, actor, call=settle)
+        settle = handle.settle.remote(folder, self._source, place.environment)
+        return _PlaceActor(place, handle, call=settle)
 
-    def _answer(self, seat: _Seat) -> Outcome | None:
-        """Take what a seat's call returned; return an outcome if its stage has ended."""
+    def _answer(self, actor: _PlaceActor) -> Outcome | None:
+        """Process the result of an actor's call; return an outcome if its stage has ended."""
         from ray.exceptions import RayError
 
-        call, seat.call = seat.call, None
+        call, actor.call = actor.call, None
         try:
             value = self._ray.get(call)
         except RayError as error:
-            lost = seat.settled
+            lost = actor.settled
             if not lost and not _is_death(error):
                 raise FedMVPError(
                     f"a worker cannot start ({error})",
-                    where=seat.place.name,
+                    where=actor.place.name,
                     hint="every machine needs room for a checkout, and this environment",
                 ) from error
-            self._seats[seat.place.name] = self._sit(seat.place)
-            return Outcome(kind="died", message="its machine was lost") if seat.stage else None
-        if not seat.settled:
-            seat.settled = True
+            self._actors[actor.place.name] = self._request_actor(actor.place)
+            return Outcome(kind="died", message="its machine was lost") if actor.stage else None
+        if not actor.settled:
+            actor.settled = True
             return None
         logged, answer = value
-        with seat.log.open("ab") as file:
+        with actor.log.open("ab") as file:
             file.write(logged)
         if answer is None:
-            seat.call = seat.actor.poll.remote(self._log(seat), _POLL_S)
+            actor.call = actor.handle.poll.remote(self._log(actor), _POLL_S)
             return None
-        stage, seat.stage = seat.stage, ""
+        stage, actor.stage = actor.stage, ""
         if not answer.endswith(b"\n"):
             return Outcome(kind="died", message="its worker was lost")
         outcome = Outcome.model_validate_json(answer)
@@ -195,8 +195,8 @@ class RayWorkers:
             self._remote.bring_back(stage, outcome.locked)
         return outcome
 
-    def _log(self, seat: _Seat) -> str:
-        return _LOG.format(seat.place.name.replace(" ", "-"))
+    def _log(self, actor: _PlaceActor) -> str:
+        return _LOG.format(actor.place.name.replace(" ", "-"))
 
 
 def _is_death(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""What is said of a run: its plan beforehand, and at the end what took how long."""
+"""What is printed about a run: its plan beforehand, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LONGEST = 5
 
 
 def filled_in(seconds: Mapping[str, float | None], graph: Graph) -> dict[str, float]:
-    """Return a number for every stage: unknown ones are as the known ones on average, or a second.
+    """Return the seconds of every stage; where unknown, the mean of the known ones, or 1.
 
-    What DVC's cache holds takes no time worth a plan.
+    Stages that are in DVC's cache count as taking no time.
     """
     known = [value for value in seconds.values() if value is not None]
     usual = sum(known) / len(known) if known else 1.0
@@ -41,7 +41,7 @@ def describe_plan(
     Parameters
     ----------
     graph : Graph
-        All stages, those that are up to date too.
+        All stages, including those that are up to date.
     estimated : mapping
         Seconds by stage.
     """
@@ -50,7 +50,7 @@ def describe_plan(
     lines = [
         f"{plural(len(graph.stages), 'stage')}: {counts['current']} up to date, "
         f"{counts['cached']} in DVC's cache, {counts['changed']} to run, "
-        f"{counts['waits']} after those they need"
+        f"{counts['waits']} waiting for others"
     ]
     if not to_do.stages:
         return lines
@@ -64,11 +64,11 @@ def describe_plan(
     unknown = sum(estimated[s.name] is None and s.state != "cached" for s in to_do.stages)
     end = max(one.end_s for one in intervals)
     bound = lower_bound(to_do, seconds, len(places))
-    lines.append(f"all: {duration(end)}; no order of them takes less than {duration(bound)}")
+    lines.append(f"all: {duration(end)}; no order takes less than {duration(bound)}")
     if unknown:
         lines.append(
-            f"nothing like {plural(unknown, 'stage')} ran here yet, so the times are a guess: "
-            "an average of the others', or a second; `fedmvp bench` measures training"
+            f"nothing similar to {plural(unknown, 'stage')} ran here yet, so times are guesses: "
+            "the mean of the others, or a second; `fedmvp bench` measures training"
         )
     return lines
 
@@ -79,7 +79,7 @@ def summary(run: Run, seconds: float) -> list[str]:
     Parameters
     ----------
     seconds : float
-        From its start to its end.
+        From the run's start to its end.
     """
     good = [one for one in run.ended if one.outcome.good]
     counts = Counter[str](one.outcome.kind for one in good)
@@ -95,7 +95,7 @@ def summary(run: Run, seconds: float) -> list[str]:
     if run.failed:
         parts.append(f"{len(run.failed)} failed")
     if run.skipped:
-        parts.append(f"{len(run.skipped)} left out, which need them")
+        parts.append(f"{len(run.skipped)} left out because they need those")
     lines = [f"{plural(len(run.graph.stages), 'stage')} in {duration(seconds)}: {', '.join(parts)}"]
     ran = sorted((one for one in good if one.outcome.kind == "ran"), key=lambda one: -one.seconds)
     if ran:
@@ -111,7 +111,7 @@ def summary(run: Run, seconds: float) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people.
+    """Return a time in words.
 
     Examples
     --------

@@ -1,10 +1,10 @@
 """One stage, reproduced by DVC in the current folder: ``dvc repro --single-item`` in a process.
 
-Several processes do this in one checkout at once. DVC allows it: its lock of the repository is
-held while it looks at files, fills its cache and writes dvc.lock, and let go while the command of a
-stage runs, when another lock covers that stage's own paths alone. But a plain `dvc repro` gives up
-where it does not get the first lock within three seconds, also at the end of a stage, and then its
-hours of work are repeated. So this one waits, as `dvc --wait-for-lock` does.
+Several processes do this in one checkout at the same time, as DVC allows: it holds its repository
+lock while it checks files, fills its cache and writes dvc.lock, but not while a stage's command
+runs; then another lock covers only that stage's paths. A plain `dvc repro`, however, gives up when
+it does not get the repository lock within three seconds, even at the end of a stage, and hours of
+work are lost. So this one waits, as `dvc --wait-for-lock` does.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from pipeline.cluster.outcome import Outcome
 __all__ = ["failure", "open_repository", "reproduce"]
 
 _POLL_S = 0.02
-# Another process works on the same paths: what a killed run left behind, which is about to end.
+# Another process uses the same paths, for instance one that a killed run left, which will end soon.
 _BUSY_S = 60.0
 _STATUS = re.compile(r"exited with (-?\d+)$")
 
 
 def open_repository(root: Path, config: dict[str, Any] | None = None) -> Any:
-    """Return DVC's view of a checkout, with a lock that waits until it is free.
+    """Return a checkout's DVC repository, with a lock that waits until it is free.
 
     Parameters
     ----------
     config : dict, optional
-        Beside the project's own.
+        Configuration in addition to the project's own.
     """
     from dvc.lock import Lock, LockError
     from dvc.repo import Repo
 
     class PatientLock(Lock):  # type: ignore[misc]
-        """DVC's lock; its own way of waiting looks twice a second, and stages take turns."""
+        """DVC's lock with faster polling: DVC checks only twice a second, and stages take turns."""
 
         def lock(self) -> None:
             """Wait for the lock."""
@@ -50,15 +50,15 @@ def open_repository(root: Path, config: dict[str, Any] | None = None) -> Any:
                     time.sleep(_POLL_S)
 
     repo = Repo(str(root), config=config, _wait_for_lock=True)
-    if type(repo.lock) is Lock:  # and not the one for disks without file locks, which waits as well
+    if type(repo.lock) is Lock:  # the lock for disks without file locks waits anyway
         repo.lock = PatientLock(repo.lock.lockfile)
     return repo
 
 
 def reproduce(repo: Any, stage: str) -> Outcome:
-    """Bring one stage up to date, whose dependencies are.
+    """Bring one stage up to date; its dependencies must already be.
 
-    What DVC says goes to standard output, as that of the stage does.
+    DVC's messages go to standard output, together with the stage's.
 
     Parameters
     ----------
@@ -93,10 +93,10 @@ def reproduce(repo: Any, stage: str) -> Outcome:
 
 
 def failure(cause: BaseException) -> Outcome:
-    """Tell a stage that refused from one that was killed: by a signal, as the shell reports it.
+    """Return the outcome of a stage that failed, or that was killed by a signal and may run again.
 
-    One whose paths another process still works on, a lost machine's for instance, may be tried
-    again, too.
+    A stage may also run again if another process still uses its paths, for instance one of a lost
+    machine.
     """
     from dvc.lock import LockError
 
@@ -107,12 +107,12 @@ def failure(cause: BaseException) -> Outcome:
 
 
 class _Watch(logging.Handler):
-    """Notes whether DVC, which says what it does, ran the stage's command."""
+    """Notes from DVC's messages whether it ran the stage's command."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.ran = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look at a message."""
+        """Check a message."""
         self.ran = self.ran or str(record.msg).startswith("Running stage")

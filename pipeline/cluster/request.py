@@ -1,4 +1,4 @@
-"""The options of `fedmvp run`, as the command line passes them on."""
+"""The options of `fedmvp run`, as the command line passes them to this package."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Request(BaseModel):
     Parameters
     ----------
     targets : list of str
-        Empty: everything.
+        Stages to run; empty: all.
     memory_gib : float, optional
-        None: what the machine has.
+        Memory that stages may take together; None: what the machine has.
     address : str, optional
-        Of a Ray cluster; None: this machine.
+        Address of a Ray cluster; None: this machine.
     remote : str, optional
-        DVC remote through which inputs and outputs travel; None: the machines share this disk.
+        DVC remote through which inputs and outputs are sent; None: the machines share this disk.
     sweep : str, optional
-        File of a sweep, whose trials run instead.
+        File of a sweep, whose trials run instead of stages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +42,7 @@ class Request(BaseModel):
     def _fits(self) -> Request:
         if self.address is None and self.remote is not None:
             raise ConfigError(
-                "on this machine nothing travels",
+                "a run on this machine needs no remote",
                 where="--remote",
                 value=self.remote,
                 hint="use it together with --address",
@@ -50,7 +50,7 @@ class Request(BaseModel):
         for option, value in (("--gpus", self.gpus), ("--memory", self.memory_gib)):
             if self.address is not None and value is not None:
                 raise ConfigError(
-                    "Ray shares out the GPUs and the memory of a cluster",
+                    "Ray assigns the GPUs and the memory of a cluster",
                     where=option,
                     value=value,
                     hint="leave it out; more --jobs than GPUs share them",
@@ -58,7 +58,7 @@ class Request(BaseModel):
         for option, given in (("--address", self.address), ("TARGETS", self.targets or None)):
             if self.sweep is not None and given is not None:
                 raise ConfigError(
-                    "a trial is the whole pipeline, on this machine",
+                    "a trial runs the whole pipeline, on this machine",
                     where=option,
                     value=given,
                     hint="leave it out with --sweep",
@@ -67,7 +67,7 @@ class Request(BaseModel):
 
 
 def gpu_numbers(text: str | None) -> list[int]:
-    """Return the numbers in ``0,1,3``; none of None.
+    """Return the numbers in ``0,1,3``; an empty list for None.
 
     Raises
     ------

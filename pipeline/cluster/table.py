@@ -1,4 +1,4 @@
-"""What one sees while a run goes on: a live table, or lines where there is no terminal."""
+"""What the user sees during a run: a live table, or lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["open_view"]
 
 @contextlib.contextmanager
 def open_view(run: Run, workers: Workers) -> Iterator[View]:
-    """Return what shows a run on standard error."""
+    """Yield a view that shows a run on standard error."""
     console = Console(stderr=True)
     lines = Lines(console, run)
     if not console.is_terminal:
@@ -39,12 +39,12 @@ class Lines:
         self._done = 0
 
     def started(self, running: Running) -> None:
-        """Say which stage starts where."""
+        """Print which stage starts where."""
         again = f", attempt {running.attempt}" if running.attempt > 1 else ""
         self.say(f"{running.stage} on {running.place.name}{again}")
 
     def ended(self, ended: Ended) -> None:
-        """Say how a stage ended."""
+        """Print how a stage ended."""
         outcome, took = ended.outcome, duration(ended.seconds)
         if outcome.good:
             self._done += 1
@@ -55,7 +55,7 @@ class Lines:
         self.say(f"{ended.stage} {word} after {took}: {outcome.message}; see {ended.log}")
 
     def refresh(self, run: Run) -> None:
-        """Say nothing: where lines are kept, they come when something happens."""
+        """Do nothing: lines are printed only when something happens."""
 
     def say(self, line: str) -> None:
         """Print a line with the time of day."""
@@ -70,14 +70,14 @@ class TableView:
         self._live, self._lines, self._workers = live, lines, workers
 
     def started(self, running: Running) -> None:
-        """Leave it to the table."""
+        """Do nothing: the table shows running stages."""
 
     def ended(self, ended: Ended) -> None:
-        """Say how a stage ended, above the table."""
+        """Print how a stage ended, above the table."""
         self._lines.ended(ended)
 
     def refresh(self, run: Run) -> None:
-        """Draw the table anew."""
+        """Redraw the table."""
         self._live.update(Group(self._table(run), Text(self._all(run))), refresh=True)
 
     def _table(self, run: Run) -> Table:
@@ -92,7 +92,7 @@ class TableView:
         return table
 
     def _all(self, run: Run) -> str:
-        """Return the line of the whole: what ended, and what is left by what stages took before."""
+        """Return the total: what has ended, and the time left by earlier times of the stages."""
         done = sum(one.outcome.good for one in run.ended)
         began = {one.stage: time.monotonic() - one.began_s for one in run.running.values()}
         work = run.schedule.open_s - sum(began.values())

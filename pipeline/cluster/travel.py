@@ -1,7 +1,7 @@
-"""Inputs and outputs of a stage that runs where this checkout is not: through a DVC remote.
+"""Inputs and outputs of stages on machines without this checkout, sent through a DVC remote.
 
-Files travel as objects of DVC's cache, and what they are, as entries of dvc.lock: as a colleague
-would take them over with `git pull` and `dvc pull`. The source itself goes along as it is.
+Files are sent as objects of DVC's cache, with the entries of dvc.lock that name them, just as a
+colleague would get them with `git pull` and `dvc pull`. The source is sent as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOCK = "dvc.lock"
 
 
 class Transfer(BaseModel):
-    """What a worker with a checkout of its own needs to know beside a stage's name.
+    """What a worker with its own checkout needs to know besides a stage's name.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Transfer(BaseModel):
     needs : list of str
         Stages whose outputs the stage reads.
     lock : dict
-        Their entries of dvc.lock.
+        Those stages' entries of dvc.lock.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +41,7 @@ class Transfer(BaseModel):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Configuration of the worker's repository, which is no git checkout."""
+        """Configuration of the worker's repository, which is not a git checkout."""
         return {"core": {"no_scm": True, "remote": "run"}, "remote": {"run": self.remote}}
 
 
@@ -60,7 +60,7 @@ def publish_outputs(repo: Any, stage: str) -> dict[str, Any]:
 
 
 class Remote:
-    """The remote of a run, seen from where the run was started.
+    """The remote of a run, as the machine that started the run uses it.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ class Remote:
                 f"the remote cannot be used ({one_line(str(error))})",
                 where="--remote",
                 value=name,
-                hint="`dvc push -r NAME` has to work first",
+                hint="make `dvc push -r NAME` work first",
             ) from error
         self.packages = tuple(odb.fs.REQUIRES)
-        """Packages through which DVC reaches it, which every machine needs."""
+        """Packages by which DVC accesses the remote; every machine needs them."""
         self._config = dict(known[name])
         if odb.fs.protocol == "local":  # relative paths are those of this machine
             self._config["url"] = repo.cloud.get_remote(name).path
         self._there: set[str] = set()
 
     def transfer(self, needs: Sequence[str]) -> Transfer:
-        """Send what a stage needs, unless it is there, and return what its worker has to know."""
+        """Send what a stage needs, unless the remote has it; return what its worker has to know."""
         missing = [name for name in needs if name not in self._there]
         if missing:
             self._repo.push(targets=missing, remote=self._name)
@@ -112,7 +112,7 @@ class Remote:
         return Transfer(remote=self._config, needs=list(needs), lock=entries)
 
     def bring_back(self, stage: str, entry: Mapping[str, Any]) -> None:
-        """Take over what a worker made: entry, cache, run cache, files."""
+        """Adopt what a worker made: the entry of dvc.lock, cache, run cache and files."""
         from dvc.repo import lock_repo
         from dvc.utils.serialize import modify_yaml
 
@@ -127,15 +127,15 @@ class Remote:
 
 
 def _require_room(odb: Any) -> None:
-    """Make sure that there is a place for objects.
+    """Make sure that the remote's folder or bucket exists.
 
-    A folder is made, a bucket is not: a misspelled one would be somebody's bill. DVC itself finds
-    neither out before it has sent all it can.
+    A missing folder is created, a bucket is not: a misspelled name could cost someone money. DVC
+    itself would notice only after sending all it can.
 
     Raises
     ------
     OSError
-        When there is none, or it cannot be reached.
+        When it does not exist, or cannot be reached.
     """
     from dvc_objects.fs.base import ObjectFileSystem
 
@@ -144,11 +144,11 @@ def _require_room(odb: Any) -> None:
         return
     bucket = odb.fs.parts(odb.path)[0]
     if not odb.fs.exists(bucket):
-        raise FileNotFoundError(f"bucket {bucket} is not there, or cannot be looked at")
+        raise FileNotFoundError(f"bucket {bucket} does not exist, or cannot be read")
 
 
 def source_files(root: Path) -> dict[str, bytes]:
-    """Return what git has or would add, by path: code, params, shipped weights and data."""
+    """Return files that git has or would add, by path: code, params, shipped weights and data."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
         cwd=root,
@@ -156,7 +156,7 @@ def source_files(root: Path) -> dict[str, bytes]:
         check=True,
     ).stdout
     names = sorted({name for name in listed.decode().split("\0") if name} - {_LOCK})
-    # A file git knows may have been removed.
+    # A file that git lists may have been deleted.
     return {name: (root / name).read_bytes() for name in names if (root / name).is_file()}
 
 

@@ -1,9 +1,9 @@
 """``python -m pipeline.cluster.worker``: reproduces stages in this checkout, one after the other.
 
-A line on standard input names a stage and the file for what it prints; a line on standard output
-says how it ended. The process leads a group of its own, so that Ctrl-C in a terminal reaches only
-the one that started it. When that one ends, so does standard input: the stage is stopped, and
-keeps its finished rounds, and the worker ends with it.
+A line on standard input names a stage and the file for its output; a line on standard output says
+how it ended. The process leads its own process group, so Ctrl-C in a terminal reaches only the
+process that started it. When that process ends, standard input ends, too: the worker then stops
+the stage, which keeps its finished rounds, and ends.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ __all__ = ["Order"]
 
 
 class Order(BaseModel):
-    """What a worker is to do.
+    """An order to a worker.
 
     Parameters
     ----------
     log : str
         File for what the stage prints.
     fresh : bool
-        Whether the log begins anew.
+        Whether to overwrite the log.
     transfer : Transfer, optional
-        For a worker with a checkout of its own.
+        For a worker with its own checkout.
     trial : mapping, optional
-        Entries of params.yaml: what is to run is no stage but an experiment, named as the stage.
+        Entries of params.yaml; with them, `stage` is the name of an experiment to run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +57,7 @@ def main() -> None:
     """Work until standard input ends."""
     gc.enable()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Meant for the stage, which is of this group; how it ended is still to be told.
+        # The signal is meant for the stage, in the same group; its outcome must still be reported.
         signal.signal(number, lambda *_: None)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     repo = None
@@ -71,14 +71,14 @@ def main() -> None:
             config = None if order.transfer is None else order.transfer.config
             repo = repo or open_repository(Path(), config)
             outcome = _work(repo, order)
-        except Exception as error:  # a fault of ours or of DVC's; its traceback is in the log
+        except Exception as error:  # an error in our code or DVC's; its traceback is in the log
             traceback.print_exc()
             outcome = Outcome(kind="failed", message=f"{type(error).__name__}: {error}")
         print(outcome.model_dump_json(), file=answers)
 
 
 def _work(repo: Any, order: Order) -> Outcome:
-    """Run a trial; or a stage, with its inputs fetched and its outputs sent where they travel."""
+    """Run a trial, or a stage; fetch its inputs and send its outputs if there is a remote."""
     if order.trial is not None:
         return run_trial(repo, order.stage, order.trial)
     if order.transfer is None:
@@ -91,7 +91,7 @@ def _work(repo: Any, order: Order) -> Outcome:
 
 
 def _orders() -> Iterator[Order]:
-    """Yield the orders that come in; another thread reads, and so sees the end meanwhile."""
+    """Yield incoming orders; a thread reads them, so it notices the end of input at once."""
     orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
 
     def read() -> None:
@@ -100,7 +100,7 @@ def _orders() -> Iterator[Order]:
             orders.put(Order.model_validate_json(line))
         orders.put(None)
         if busy.is_set():
-            # Only a group of its own is ended: another one holds whoever started this process.
+            # Kill the group only if this process leads it: otherwise it contains our parent.
             leads = os.getpgrp() == os.getpid()
             os.kill(0 if leads else os.getpid(), signal.SIGTERM)
 

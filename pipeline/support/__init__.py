@@ -1,1 +1,1 @@
-"""What the stages share; the stages themselves stand in the folder above."""
+"""Code that the stages share; the stages themselves are in the folder above."""

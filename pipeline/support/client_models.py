@@ -1,4 +1,4 @@
-"""The clients' models of a trained run, as the personal evaluation wants them."""
+"""The clients' models of a trained run, as the personal evaluation needs them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def trained_record(
 ) -> dict[str, Any]:
     """Return personal.json of a trained run; empty without ``evaluation.personal``.
 
-    A client's model is the global one with what the client kept to itself. Under
-    ``evaluation.fine_tune_epochs`` the record ``fine_tuned`` is of models that went on training on
-    their client's images. ``stability`` is the mean over kept rounds of the first model's scores.
+    A client's model is the global one with the client's personal tensors. With
+    ``evaluation.fine_tune_epochs``, the record ``fine_tuned`` is for models trained further on
+    their client's images. ``stability`` is the mean of the first model's scores over kept rounds.
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        Of weights.safetensors.
+        Tensors of weights.safetensors.
     """
     params, federation = context.params.evaluation, context.federation
     if not params.personal:
@@ -81,7 +81,7 @@ def trained_record(
 
 
 def _stability(numbers: list[dict[str, float]]) -> dict[str, Any]:
-    """Return the mean of each number over rounds, all of them counted alike."""
+    """Return the mean of each number over rounds, each with equal weight."""
     return {
         "rounds": len(numbers),
         "numbers": {name: fmean(found[name] for found in numbers) for name in numbers[-1]},
@@ -90,7 +90,7 @@ def _stability(numbers: list[dict[str, float]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Trained:
-    """What one round left: global tensors and the clients' own."""
+    """The tensors after one round: the global ones and the clients' own."""
 
     context: RunContext
     method: Method
@@ -113,7 +113,7 @@ class _Trained:
         self.method.enter(self.method.first_phase)
 
     def _tune(self, fold: str, name: str, epochs: int) -> None:
-        # Fine-tuning starts at the initial tensors, too, where a client has none of its own.
+        # Where a client has no tensors of its own, fine-tuning starts from the initial ones.
         self._load_global(fold)
         client = next(one for one in self.context.partition.clients if one.id == name)
         fine_tune(

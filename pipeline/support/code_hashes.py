@@ -1,6 +1,6 @@
 """Which modules a stage can import, and the hashes of their files.
 
-A stage with a method has a list for each method: what only FedTPG imports does not concern FedMVP.
+A stage with a method has a list for each method: what only FedTPG imports does not affect FedMVP.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["METHOD_STAGES", "STAGES", "code_of", "write_code"]
 STAGES = ("backbone", "download", "attributes", "partition", "report", "track")
 METHOD_STAGES = ("train", "evaluate", "zero_shot")
 _METHODS = "fedmvp.methods"
-# Tracking observes: it receives results and gives none back, so only its own stage depends on it.
+# Tracking only reads results and does not change any, so only its own stage depends on it.
 _OBSERVER, _ITS_STAGE = "fedmvp.tracking", "track"
 
 
@@ -35,10 +35,10 @@ def write_code(root: Path) -> int:
 
 
 def code_of(sources: Sources, stage: str, method: str | None = None) -> frozenset[str]:
-    """Return the modules a stage can import, without those that only say what they are.
+    """Return the modules that a stage can import, without those that contain no code.
 
-    `fedmvp.methods` itself is one of the latter: it says in which class a method is, and each
-    method's file says so, too. The report has the titles of methods from it.
+    `fedmvp.methods` itself counts as one of the latter: it only names each method's class, which
+    the method's file does, too. The report takes the titles of methods from it.
     """
     chosen = None if method is None else {_METHODS: [_methods(sources)[method][0]]}
     return frozenset(

@@ -1,4 +1,4 @@
-"""The sheet of what the sites of a study see, where domains have cameras."""
+"""The contact sheet of what the sites of a study see, if domains have cameras."""
 
 from __future__ import annotations
 

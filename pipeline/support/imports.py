@@ -1,9 +1,9 @@
-"""Who imports whom in this repository, read from the source with `ast`: nothing is imported.
+"""Which module of this repository imports which, read from the source with `ast`, without imports.
 
-Imports inside functions count, because a stage runs them; imports under ``if TYPE_CHECKING`` do
-not, nor do those of a package's own ``__getattr__``: they are made for whoever asks it for a name.
-``import_module(f"package.{name}")`` stands for the modules of that package, or for those of
-`chosen` where the caller knows which are asked for.
+Imports inside functions count, because a stage runs them. Imports under ``if TYPE_CHECKING`` do
+not count, nor do those in a package's own ``__getattr__``, which other modules trigger.
+``import_module(f"package.{name}")`` stands for all modules of that package, or for those of
+`chosen` if the caller knows which are imported.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ OURS = ("fedmvp", "pipeline")
 
 @dataclass(frozen=True)
 class Sources:
-    """The modules below a folder, as they were when first asked for.
+    """The modules in a folder, as they were when first read.
 
     Parameters
     ----------
     root : Path
     packages : tuple of str, default=OURS
-        Top-level packages in it that count as ours.
+        Top-level packages in it that belong to the project.
     """
 
     root: Path
@@ -95,7 +95,7 @@ class Sources:
         Parameters
         ----------
         chosen : mapping of package to module names, optional
-            What a dynamic import of that package asks for; all of its modules where not given.
+            Modules that a dynamic import of a package loads; by default all modules of the package.
         """
         found: set[str] = set()
         waiting = [module]
@@ -125,7 +125,7 @@ class Sources:
         return frozenset(tops - set(self.packages))
 
     def is_trivial(self, module: str) -> bool:
-        """Tell whether a module only says what it is: docstring, version, ``__all__``."""
+        """Tell whether a module contains no code: only docstring, version, ``__all__``."""
         return all(
             (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
             or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).startswith("__"))

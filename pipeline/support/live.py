@@ -1,8 +1,8 @@
-"""FEDMVP_TRACKING=live: rounds in MLflow while a stage trains, by a process of their own.
+"""FEDMVP_TRACKING=live: a separate process logs rounds to MLflow while a stage trains.
 
-The process reads the checkpoints (`fedmvp.tracking.live`). This one only starts it and tells it the
-end, so tracking is no part of the code a result depends on, and importing mlflow, which takes
-seconds and 200 MB, costs training nothing but another core's time.
+That process reads the checkpoints (`fedmvp.tracking.live`). This module only starts it and tells it
+when training ends, so tracking is not part of the code on which a result depends, and importing
+mlflow, which takes seconds and 200 MB, costs only another core's time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fedmvp.errors import ConfigError
 __all__ = ["live_view", "live_wanted"]
 
 _SWITCH = "FEDMVP_TRACKING"
-# How long the end of training waits until the store knows of it.
+# How long the end of training waits until the store has recorded it.
 _PATIENCE_S = {"FINISHED": 30.0, "FAILED": 10.0, "KILLED": 10.0}
 
 
@@ -100,7 +100,7 @@ class _Watcher:
         self._tell(self.process, json.dumps(training))
 
     def end(self, status: str) -> None:
-        """Say that training ended; wait for the store a while, then no more."""
+        """Report that training has ended; wait for the store, but only for a limited time."""
         if self.process is None:
             return
         self.ended = True
@@ -119,7 +119,7 @@ class _Watcher:
                     pipe.close()  # type: ignore[union-attr]
 
     def _tell(self, process: subprocess.Popen[str], line: str) -> None:
-        with contextlib.suppress(OSError):  # it is gone, and `_relay` says so
+        with contextlib.suppress(OSError):  # it has ended, which `_relay` reports
             print(line, file=process.stdin, flush=True)
 
     def _relay(self, process: subprocess.Popen[str]) -> None:

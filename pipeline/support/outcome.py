@@ -1,4 +1,4 @@
-"""What an evaluation leaves in a result folder, whether images show one class or many."""
+"""What an evaluation writes to a result folder, whether images show one class or many."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Outcome:
         write_scores(folder / SCORES, self.scores)
 
     def write_metrics(self, folder: Path) -> None:
-        """Write metrics.json, which says that the evaluation is whole."""
+        """Write metrics.json, which marks the evaluation as complete."""
         write_metrics(folder, self.metrics)
 
     @property
@@ -83,7 +83,7 @@ def evaluated(
     Raises
     ------
     ConfigError
-        When the personal evaluation is asked for, which is of images of one class.
+        When the personal evaluation is requested for images that show many classes.
     DataError
         See `fedmvp.evaluation.protocol.evaluate`.
     """
@@ -135,7 +135,7 @@ def _many(
 ) -> Outcome:
     if context.params.evaluation.personal:
         raise ConfigError(
-            "the personal evaluation is of images that show one class",
+            "the personal evaluation needs images that show one class each",
             where="params.yaml: evaluation.personal",
             value=True,
             hint="set it to false; `local` targets test each client's images",

@@ -1,4 +1,4 @@
-"""The personal evaluation of one result: what personal.json holds."""
+"""The personal evaluation of one result: the content of personal.json."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def personal_record(
     fine_tune_epochs: int = 0,
     never_selected: int = 0,
 ) -> dict[str, Any]:
-    """Return personal.json: the choices, the numbers, and the matrix they are read off.
+    """Return personal.json: the choices, the numbers, and the matrix they are computed from.
 
     Parameters
     ----------

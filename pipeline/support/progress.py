@@ -27,7 +27,7 @@ class TrainingDisplay:
         self.folds = list(partition.folds)
         console = Console(stderr=True)
         self.live = console.is_terminal
-        # In a narrow window the names of run and fold give way; the numbers stay.
+        # In a narrow window, the names of run and fold are cut, and the numbers stay.
         self.progress = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
             BarColumn(bar_width=_BAR_CELLS),

@@ -21,7 +21,7 @@ _PROCESS_BYTES = 450 << 20
 def decoded_bytes(parts: Iterable[Client | Target], image_size_px: int) -> int:
     """Return the size of the decoded images of clients or targets.
 
-    Each client's images are an array of their own; targets of a dataset share one.
+    Each client's images are a separate array; the targets of a dataset share one.
     """
     clients: set[tuple[str, tuple[str, ...]]] = set()
     tested: set[tuple[str, str]] = set()

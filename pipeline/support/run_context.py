@@ -122,7 +122,7 @@ class RunContext:
         return ImageSource(self.manifests, self.image_size, split)
 
     def tell_resources(self, batch: int, *, training: bool) -> None:
-        """Print what this stage will take of memory and disk, before it takes it."""
+        """Print how much memory and disk this stage will need."""
         spec = self.backbone.spec
         weights = (BACKBONE / "weights.safetensors").stat().st_size
         half = self.params.backbone.precision != "fp32"
@@ -150,9 +150,9 @@ class RunContext:
                 "split_seed": self.params.data.split_seed,
                 "capture": self.params.data.capture,
             },
-            # What is done about texts CLIP cuts off decides whether there is a result, not which.
+            # The rule for texts that CLIP cuts off decides whether there is a result, not which.
             "attributes": self.params.attributes.model_dump(mode="json", exclude={"long_texts"}),
-            # Without entries left at their defaults: a new one must not rename every result.
+            # Without entries at their defaults: a new entry must not change every fingerprint.
             "partition": self.params.partition.model_dump(mode="json", exclude_defaults=True),
             "method": self.section.resolved(),
         }
@@ -161,7 +161,7 @@ class RunContext:
             later = {"bank": "candidates", "best_on_test": False}
             params["multilabel"] = {k: v for k, v in section.items() if later.get(k) != v}
         if trained:
-            # So are these.
+            # The same applies to these.
             usual = set()
             if self.federation.kept_rounds == 1:
                 usual.add("kept_rounds")

@@ -28,8 +28,8 @@ _DISK_HINT = (
 def begin() -> None:
     """Prepare a process that will run a stage, before it imports what the stage needs.
 
-    From here on a signal ends it with its code, and an import that fails for lack of memory is
-    one line.
+    From here on a signal ends it with the right exit code, and an import that fails for lack of
+    memory is reported in one line.
     """
     listen()
     open_closed_streams()
@@ -40,26 +40,26 @@ def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main` and end the process.
 
     Exit codes: 0 done; 2 an error the user can correct, reported in one line (with the traceback if
-    FEDMVP_DEBUG is set); 128 + number when a signal stopped it, also one that got lost on the way:
-    130 for SIGINT, 143 for SIGTERM.
+    FEDMVP_DEBUG is set); 128 + number when a signal stopped it, even if a library swallowed its
+    exception: 130 for SIGINT, 143 for SIGTERM.
     """
     listen()
     open_closed_streams()
-    # Modules stay until the end; unfrozen, each collection and the interpreter's own at its end
-    # would look through them all.
+    # Modules stay until the end; without freezing, each garbage collection, also the interpreter's
+    # last, would search all of them.
     gc.freeze()
     gc.enable()
     try:
         _work(main)
     except Stopped as stopped:
         _say_stopped(stopped)
-    stop_listening()  # what comes after the work ends the process by itself
+    stop_listening()  # from here on, signals may end the process directly
 
 
 def _work(main: Callable[[], None]) -> None:
     raise_if_stopped()
     try:
-        Shortcuts.from_environment()  # a wrong name is refused before the work
+        Shortcuts.from_environment()  # an unknown name is refused before the work begins
         main()
         flush_stdout()
     except Exception as error:
@@ -75,7 +75,7 @@ def _work(main: Callable[[], None]) -> None:
 def _end_in_one_line(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Take the place of Python's own traceback, until `run_stage` is reached and after it."""
+    """Report an error in place of Python's traceback, outside of `run_stage`."""
     if isinstance(error, Stopped):
         _say_stopped(error)
     line = error_line(error, _DISK_HINT) if isinstance(error, Exception) else None

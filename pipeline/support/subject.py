@@ -1,4 +1,4 @@
-"""What a report is about: its heading, its data, and whether the backbone is made for them."""
+"""What a report is about: its heading, its data, and whether the backbone suits them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def subject_of(
 def _warnings(
     backbone: BackboneParams, manifests: Iterable[Manifest], folder_of: Callable[[str], Path]
 ) -> Iterable[str]:
-    """Yield what speaks against the numbers: images the backbone was not made for."""
+    """Yield reservations about the numbers: images for which the backbone was not made."""
     domain = domain_of(backbone, weights=backbone.weights)
     if domain is None:
         return
@@ -57,7 +57,7 @@ def _warnings(
         images = manifest.images[:: max(1, len(manifest.images) // _SAMPLE)]
         ids = [image.id for image in images]
         try:
-            # As they are: what a site's camera makes of a drawing is still a drawing's.
+            # Without cameras: a drawing seen through a site's camera is still a drawing.
             pixels = load_images(
                 manifest.without_cameras(), ids, domain.image_size, "all", folder_of
             )

@@ -23,7 +23,7 @@ def open_workers(setting: str, method: str, seed: int) -> Workers | None:
 
 
 def _build(setting: str, method: str, seed: int, device: str) -> Callable[[str], InProcessBackend]:
-    """Return what makes backends, in a worker."""
+    """Return the function that makes backends in a worker."""
     context = RunContext(setting, method, device)
 
     def backend(fold: str) -> InProcessBackend:

@@ -56,7 +56,7 @@ def test_what_a_site_does_wrong_costs_its_own_round_alone(tmp_path: Path) -> Non
     assert set(why) == missed
     for key, words in {
         (1, "c"): "not finite",
-        (2, "c"): "none of the method's",
+        (2, "c"): "not one of the method's",
         (3, "c"): "not float32",
         (4, "c"): "314,572,800 bytes",
         (5, "c"): "no reply within",

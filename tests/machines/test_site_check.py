@@ -60,7 +60,7 @@ def test_a_site_that_is_ready_says_what_would_leave(machines: Machines) -> None:
         ({"backbone": "nowhere"}, "nowhere"),
         ({"attributes": "nowhere.json"}, "nowhere.json"),
         ({"minimum": {"images": 99}}, "too few images"),
-        ({"client": "z"}, "no site of this federation"),
+        ({"client": "z"}, "not a site of this federation"),
         ({"shar": {}}, "unknown key"),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_site_whose_images_show_many_classes(
     own = ("--images", folder / "secretfolder", "--attributes", folder / "texts.json")
     result = command("site", "init", machines.organiser.kits / "a", *own)
     assert result.exit_code == 2
-    assert "there is no table of them" in result.output
+    assert "no table of labels was given" in result.output
     monkeypatch.chdir(tmp_path)
     site = ("--host", "localhost", "--site", "x")
     assert command("federation", "init", "single", *site).exit_code == 0

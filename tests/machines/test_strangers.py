@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fedmvp.errors import ConfigError
-from fedmvp.federation.flare.connection import greet
+from fedmvp.federation.flare.connection import shake_hands
 from fedmvp.federation.flare.job import write_job
 from fedmvp.federation.flare.layout import Kit
 from fedmvp.federation.flare.process import Process, server_process, site_process
@@ -86,23 +86,23 @@ def copied(machines: Machines, tmp_path: Path, site: str) -> Kit:
 
 
 def test_a_site_of_the_federation_is_greeted(machines: Machines) -> None:
-    assert greet(machines.kit("b")).server.startswith("localhost:")
+    assert shake_hands(machines.kit("b")).server.startswith("localhost:")
 
 
 def test_a_certificate_of_another_ca_is_not_taken(machines: Machines, tmp_path: Path) -> None:
     kit = copied(machines, tmp_path, "b")
     sign_anew(machines, kit, own_ca=True, days_ago=0)
     with pytest.raises(ConfigError, match="rejected this site's certificate"):
-        greet(kit)
+        shake_hands(kit)
 
 
 def test_an_expired_certificate_is_not_taken(machines: Machines, tmp_path: Path) -> None:
     kit = copied(machines, tmp_path, "b")
     sign_anew(machines, kit, own_ca=False, days_ago=400)
     with pytest.raises(ConfigError, match="rejected this site's certificate"):
-        greet(kit)
+        shake_hands(kit)
     sign_anew(machines, kit, own_ca=False, days_ago=0)
-    assert greet(kit).cipher  # the same hand made a valid one
+    assert shake_hands(kit).cipher  # the same hand made a valid one
 
 
 def test_a_job_that_brings_code_runs_nowhere(machines: Machines, tmp_path: Path) -> None:

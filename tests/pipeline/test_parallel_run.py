@@ -193,7 +193,7 @@ def test_one_run_at_a_time(project: Path) -> None:
     until(lambda: bool(calls(project, "train-a")))
     second = run(project)
     assert second.returncode == 2
-    assert "another run works in this checkout" in second.stderr
+    assert "another run is active in this checkout" in second.stderr
     path.unlink()
     assert process.wait(240) == 0
     process.communicate()
@@ -204,7 +204,7 @@ def test_a_dry_run_starts_nothing(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "9 stages: 0 up to date, 0 in DVC's cache, 1 to run" in done.stdout
     assert "cpu 2: " in done.stdout
-    assert "nothing like 9 stages ran here yet" in done.stdout
+    assert "nothing similar to 9 stages ran here yet" in done.stdout
     assert not (project / "calls").exists()
     assert not (project / "dvc.lock").exists()
 

@@ -1,1 +1,1 @@
-"""Who answers a question about a class: recorded answers, files, servers, local models."""
+"""What answers a question about a class: recorded answers, files, servers, local models."""

@@ -1,4 +1,4 @@
-"""The provider seam: a class goes in, a validated list of attributes comes out."""
+"""The interface of providers: from a class to a validated list of attributes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An HTTP client whose answers end: in time, in size before and after decompression, in redirects.
+"""An HTTP client that limits an answer's time, its size (also decompressed) and its redirects.
 
-httpx bounds the silence between two bytes, not an answer: one byte every half second keeps it
-waiting for ever, and what a redirect carries is read whole.
+httpx limits only the time between two bytes: a server that sends one byte every half second would
+keep it waiting for ever, and it reads the whole body of a redirect.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import openai
 
 __all__ = ["MAX_BODY_BYTES", "MAX_REDIRECTS", "AnswerOutOfBounds", "BoundedClient"]
 
-# Some fifty times what the longest answer needs that parsing accepts.
+# About fifty times the longest answer that parsing accepts.
 MAX_BODY_BYTES = 4 << 20
 MAX_REDIRECTS = 3
 _LENGTHS = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
 class AnswerOutOfBounds(openai.OpenAIError):  # type: ignore[misc]
-    """An answer that is too large or lies behind too many redirects; asking again is no use.
+    """An answer that is too large or has too many redirects; asking again would not help.
 
-    An error of the openai library, which hands those on at once and asks again after others.
+    It is an error of the openai library, which raises those at once but asks again after others.
     """
 
 
 class BoundedClient(httpx2.AsyncClient):
-    """A client that reads each answer whole, within bounds.
+    """A client that reads each answer completely, within limits.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class BoundedClient(httpx2.AsyncClient):
     """
 
     def __init__(self, total_s: float, *, trust_env: bool) -> None:
-        # An answer takes seconds; a connection of its own for each leaves none open behind us.
+        # An answer takes seconds, so a new connection for each costs little, and none stays open.
         limits = httpx2.Limits(max_keepalive_connections=0)
         super().__init__(timeout=total_s, limits=limits, trust_env=trust_env)
         self._total_s = total_s
@@ -50,7 +50,7 @@ class BoundedClient(httpx2.AsyncClient):
         Raises
         ------
         httpx2.ReadTimeout
-            When it is not whole in time.
+            When it is not complete in time.
         AnswerOutOfBounds
             When it is larger than 4 MiB, or behind more than three redirects.
         """

@@ -104,7 +104,7 @@ class OpenAIChat:
             )
         if not (api_key.isascii() and api_key.isprintable()):
             raise ProviderUnusable(
-                "the key holds a character that cannot be sent",
+                "the key contains a character that cannot be sent",
                 where="OPENAI_API_KEY",
                 hint="copy the key again, without line ends, quotes or accents",
             )
@@ -139,7 +139,7 @@ class OpenAIChat:
         self._out_of_bounds = AnswerOutOfBounds
         try:
             return BoundedClient(timeout_s, trust_env=not self._address.here)
-        # A proxy's address that is none, a SOCKS proxy without its package, a missing certificate.
+        # An invalid proxy address, a SOCKS proxy without its package, or a missing certificate.
         except (ValueError, ImportError, OSError) as error:
             reason = self._secrets.cleaned(str(error))
         raise ProviderUnusable(

@@ -1,4 +1,4 @@
-"""Committed answers, which need no call, and the store that every live provider sits behind."""
+"""Committed answers, which need no call, and the store in front of every live provider."""
 
 from __future__ import annotations
 

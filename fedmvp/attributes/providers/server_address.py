@@ -1,4 +1,4 @@
-"""Where a language model's server is, and whether a proxy stands in between."""
+"""Where a language model's server is, and whether there is a proxy in between."""
 
 from __future__ import annotations
 

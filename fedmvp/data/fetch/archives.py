@@ -1,8 +1,8 @@
 """Safe extraction of zip and tar archives.
 
-An archive may only make regular files and folders below its target: names that leave it, links
-and devices are refused, whatever the archive's checksum says. So is one that
-expands beyond what any kind of real file can be compressed to.
+An archive may only create regular files and folders inside its target: paths that leave it, links
+and devices are refused, whatever the archive's checksum. So is an archive that expands more than
+any real file could.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from fedmvp.errors import SourceError
 __all__ = ["extract", "most_unpacked_bytes"]
 
 _MAX_RATIO = 100
-"""Bytes a byte of the archive may become; tables of text reach 20, images 1."""
+"""Largest ratio of expansion; tables of text reach 20, images 1."""
 _SLACK_BYTES = 64 << 20
 _MEMBER_BYTES = 512
-"""What an empty member counts for."""
+"""Bytes that an empty member counts as."""
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
                           errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG})
 _HINT = "get the archive from its official source again"
@@ -34,9 +34,9 @@ def extract(archive: Path, target: Path) -> None:
     Parameters
     ----------
     archive : Path
-        Its kind follows from its content, not its name: public archives are misnamed.
+        Its kind is detected by content, not by name: some public archives are misnamed.
     target : Path
-        Made if missing. On an error it holds a part of the files; the caller discards it.
+        Created if missing. After an error it contains some of the files; the caller discards it.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def extract(archive: Path, target: Path) -> None:
         raise SourceError(
             f"members contradict each other ({error})", where=archive, hint=_HINT
         ) from None
-    except Exception as error:  # the parsers of foreign bytes raise many kinds
+    except Exception as error:  # parsers of untrusted bytes raise many kinds
         # Damaged archives raise OSErrors of their own: impossible offsets, names, blocks of bz2.
         if isinstance(error, SourceError) or getattr(error, "errno", None) in _OF_THE_DISK:
             raise
@@ -108,12 +108,12 @@ def _refused(archive: Path, name: str, why: str) -> SourceError:
 
 
 def most_unpacked_bytes(archive: Path) -> int:
-    """Return how large what a compressed file holds may be."""
+    """Return the largest permitted size of a compressed file's content, in bytes."""
     return _SLACK_BYTES + _MAX_RATIO * archive.stat().st_size
 
 
 class _Budget:
-    """Bytes an archive may still become: counted as they come, for headers can lie."""
+    """Bytes to which an archive may still expand, counted as they come: headers can be wrong."""
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive

@@ -107,7 +107,7 @@ def _write_rows(
 
 
 def _require_budget(metadata: Any, path: Path) -> None:
-    """Refuse a table that a few bytes stand for, as archives are: its columns would be unpacked."""
+    """Refuse a table that expands too far, as for archives, before its columns are unpacked."""
     groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
     if sum(group.total_byte_size for group in groups) > most_unpacked_bytes(path):
         raise _refused(path, "expands to many times its size")
@@ -175,7 +175,7 @@ def _folders(entries: Sequence[Named]) -> dict[str, int]:
 
 
 def _plain(name: str) -> str:
-    """Return a name without case and punctuation, in which hubs differ."""
+    """Return a name in lower case without punctuation, as hubs spell names differently."""
     return "".join(c for c in name.lower() if c.isalnum())
 
 

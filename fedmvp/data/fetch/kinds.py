@@ -38,13 +38,13 @@ class Fetch:
     Parameters
     ----------
     downloads : Path
-        Keeps what was downloaded until the dataset is whole: a later attempt need not again.
+        Keeps downloads until the dataset is complete, so that a later attempt can use them.
     staging : Path
         Folder to fill.
     fetched : list of dict
-        What arrived: name, sha256, and whether the catalog had a checksum to hold it against.
+        Files received: name, sha256, and whether the catalog had a checksum to compare with.
     notes : list of str
-        What the user should know of this copy.
+        What the user should know about this copy.
     used : list of Path
         Downloads that are not needed once the dataset is published.
     """
@@ -63,9 +63,10 @@ def restore_hint(path: str) -> str:
 
 
 def fetch_split_file(work: Fetch) -> None:
-    """Add the split file, if the dataset has one and the source did not bring it.
+    """Add the split file, if the dataset has one and the source did not include it.
 
-    That no mirror has it is not a failure: a split is then drawn, and says so wherever it is used.
+    If no mirror has it, that is not an error: a split is drawn instead, and this is reported
+    wherever it is used.
     """
     split_file = work.spec.split_file
     if split_file is None or not split_file.mirrors:

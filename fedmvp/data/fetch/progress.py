@@ -1,4 +1,4 @@
-"""What a person sees while data is fetched: a bar with speed and time left, and one-line notes.
+"""What the user sees while data is fetched: a bar with speed and time left, and one-line notes.
 
 All of it goes to stderr; where that is not a terminal, bars are silent.
 """
@@ -14,7 +14,7 @@ from fedmvp.errors import printable
 __all__ = ["Advance", "tell", "transfer_bar"]
 
 Advance = Callable[[int, int | None], None]
-"""Called with the bytes so far, and with their final number if it is known."""
+"""Called with the number of bytes so far, and with the final number if it is known."""
 
 
 def tell(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Download over http(s): resumes after a cut, never leaves half a file under the final name."""
+"""Download over http(s): resumes when interrupted, and never leaves half a file under its name."""
 
 from __future__ import annotations
 from pathlib import Path
@@ -39,8 +39,8 @@ def download(
 ) -> None:
     """Fetch `url` to `target`; the caller verifies the content.
 
-    What arrived stays in ``<target>.part``, so a cut connection or a killed process resumes where
-    it stopped if the server serves ranges.
+    What has been received stays in ``<target>.part``, so the download resumes after a lost
+    connection or a killed process if the server supports ranges.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def download(
     pause_s : float, default=1.0
         Wait before the next attempt in seconds; doubles each time.
     timeout_s : float, default=60.0
-        Longest silence of the server in seconds.
+        How long the server may send nothing, in seconds.
     size_bytes : int, optional
         Declared length: a server that sends more is cut off, before it fills the disk.
 
@@ -71,7 +71,7 @@ def download(
 
 
 def _limited(advance: Advance, url: str, part: Path, most: int | None) -> Advance:
-    """Return `advance` with an end: what is too long is refused and removed as it comes."""
+    """Return `advance` with a limit: a file that is too long is refused and removed."""
 
     def step(done: int, total: int | None) -> None:
         raise_if_stopped()
@@ -121,7 +121,7 @@ def _fetch_all(
 
 
 def _fetch_rest(url: str, part: Path, timeout_s: float, advance: Advance) -> bool:
-    """Append what is missing to `part`; tell whether it is whole."""
+    """Append what is missing to `part`; tell whether it is complete."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "fedmvp", "Accept-Encoding": "identity"}
     if have:

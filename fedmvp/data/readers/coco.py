@@ -16,17 +16,17 @@ __all__ = ["coco_instances"]
 
 
 def coco_instances(spec: DatasetSpec, layout: CocoInstances, base: Path) -> Iterator[ImageFile]:
-    """Read ``annotations/instances_{train2014,val2014}.json``; images lie in folders named so.
+    """Read ``annotations/instances_{train2014,val2014}.json``; images are in folders named so.
 
     An image shows a category if it has an object of it. Images without any object are kept: that a
-    class is absent is a label, too. Where the entry names unseen classes, training images that show
-    one are left out, so that no label is hidden, and so are images that show no class.
+    class is absent is a label, too. If the entry names unseen classes, training images that show one
+    are left out, so that no label is hidden, and so are images that show no class.
 
     Raises
     ------
     DataError
-        When a file is missing or not of this form, a class of the catalog is no category, or an
-        object is of an image or category that the file does not list.
+        When a file is missing or not of this form, a class of the catalog is not a category, or an
+        object belongs to an image or category that the file does not list.
     """
     parts: tuple[tuple[Part, str], ...] = (("train", "train2014"), ("test", "val2014"))
     for part, name in parts:
@@ -85,7 +85,7 @@ def _labels(
     strays = sorted(set(names.values()) - label_of_name.keys())
     if strays and layout.other_categories == "refuse":
         raise DataError(
-            "a category is no class of the catalog",
+            "a category is not a class of the catalog",
             where=path,
             value=strays[0],
             hint="write other_categories: skip into the entry's layout to leave it out",

@@ -1,6 +1,6 @@
 """Trees of class folders, with or without a level of domains or parts above them.
 
-Folders may be spelt otherwise than in the catalog (`same_name`) where that leaves no doubt.
+Folders may be spelt differently from the catalog (`same_name`) if that is unambiguous.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def part_class_folders(spec: DatasetSpec, layout: PartClassFolders, base: Path) 
 
 
 def class_parents(spec: DatasetSpec, layout: FolderLayout, base: Path) -> list[Path]:
-    """Return the folders that class folders belong in; they need not be there."""
+    """Return the folders in which class folders belong; they need not exist."""
     if isinstance(layout, PartClassFolders):
         return [base / folder for folder in layout.parts.values()]
     if isinstance(layout, DomainClassFolders):
@@ -68,7 +68,7 @@ def class_parents(spec: DatasetSpec, layout: FolderLayout, base: Path) -> list[P
 
 
 def has_classes(spec: DatasetSpec, layout: FolderLayout, base: Path) -> bool:
-    """Tell whether class folders lie where the layout has them."""
+    """Tell whether class folders are where the layout expects them."""
     parents = class_parents(spec, layout, base)
     return any(classes_in(spec, layout.class_dirs, parent) for parent in parents)
 
@@ -103,7 +103,7 @@ def skipped_folders(layout: FolderLayout, folder: Path, classes: Collection[str]
 
 
 def _spellings(spec: DatasetSpec) -> dict[str, int]:
-    """Return the label each spelling of a class stands for, without those that stand for two."""
+    """Return the label of each spelling of a class, without spellings that fit two classes."""
     labels: dict[str, set[int]] = defaultdict(set)
     for label, entry in enumerate(spec.classes):
         below = "/".join(PurePosixPath(entry.folder).parts[1:])  # SUN397's letters
@@ -143,7 +143,7 @@ def _read(
     domain: str,
     part: Part | None,
 ) -> Iterator[ImageFile]:
-    """Yield the images of the class folders in some folders; there must be one."""
+    """Yield the images of the class folders in some folders; there must be at least one."""
     none = True
     for parent in parents:
         for image in _classes_below(spec, layout, base, parent, domain, part):
@@ -181,7 +181,7 @@ def _classes_below(
 def _refuse_strangers(
     spec: DatasetSpec, layout: FolderLayout, folder: Path, classes: dict[str, int]
 ) -> None:
-    """Refuse a folder that is not a class: it may be one misspelt, whose images would be lost."""
+    """Refuse a folder that is not a class: it may be a misspelt one, whose images would be lost."""
     if layout.other_folders == "skip":
         return
     tops = {PurePosixPath(name).parts[0] for name in classes}

@@ -1,4 +1,4 @@
-"""What readers find, and the complaints they share."""
+"""What readers find, and the errors they share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 _OF_SYSTEMS = frozenset(
     {"$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX", "lost+found"}
 )
-"""Folders that systems and archive programs leave beside what people keep."""
+"""Folders that operating systems and archive programs create."""
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
@@ -42,7 +42,7 @@ class ImageFile:
     Parameters
     ----------
     path : str
-        Relative to the folder the layout begins at, with forward slashes.
+        Relative to the folder where the layout begins, with forward slashes.
     labels : tuple of int
         Indices of the classes it shows in the catalog's order, ascending.
     domain : str
@@ -50,7 +50,7 @@ class ImageFile:
     size_bytes : int
         Length of the file.
     part : {"train", "val", "trainval", "test"}, optional
-        Its official part, where the layout tells one.
+        Its official part, if the layout has one.
     ignored : tuple of int
         Classes that count neither as shown nor as absent, ascending.
     """
@@ -64,12 +64,12 @@ class ImageFile:
 
     @property
     def label(self) -> int:
-        """The one label of an image of a single-label dataset."""
+        """The only label of an image of a single-label dataset."""
         return only_label(self.labels, self.path)
 
 
 def is_image(name: str) -> bool:
-    """Tell by its name whether a file is an image; README.txt and the like lie among them."""
+    """Tell by its name whether a file is an image, and not README.txt or the like."""
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
 
@@ -79,7 +79,7 @@ def is_users_folder(name: str) -> bool:
 
 
 def same_name(name: str) -> str:
-    """Return a form that names of a class or domain share however they are spelt.
+    """Return a form of a name that is the same for all spellings of a class or domain.
 
     Letters composed or decomposed, their case, and spaces, ``_``, ``-`` and ``/`` differ between
     copies of a dataset and between file systems.
@@ -100,7 +100,7 @@ def listed_image(
     part: Part | None,
     ignored: tuple[int, ...] = (),
 ) -> ImageFile:
-    """Return an image that a list names by its path below `base`, as the file system spells it.
+    """Return an image that a list names by its path in `base`, as the file system spells it.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def listed_image(
     Raises
     ------
     DataError
-        When it is not there.
+        When it does not exist.
     """
     for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
         try:
@@ -146,15 +146,15 @@ def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
 
 
 def missing(spec: DatasetSpec, path: Path, what: str) -> DataError:
-    """Return the complaint that a file or folder is not there."""
+    """Return the error for a missing file or folder."""
     return DataError(f"{what} is missing", where=path, hint=hint(spec, path))
 
 
 def hint(spec: DatasetSpec, path: Path) -> str:
-    """Return what the user can do about a folder that is incomplete at `path`.
+    """Return a hint for a folder that is incomplete at `path`.
 
-    No hint asks to delete images: a folder that was fetched may be renamed, and whatever a person
-    put there is completed.
+    No hint suggests deleting images: a fetched folder may be renamed, and a user's own folder has
+    to be completed.
     """
     folder = fetched_folder(path)
     if folder is not None and spec.can_be_fetched:

@@ -1,4 +1,4 @@
-"""Aerial datasets whose CSV tables hold a row of flags an image, read by their own headers."""
+"""Aerial datasets whose CSV tables have a row of flags per image, read by their headers."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def multiscene_tables(
 def mlrsnet_tables(spec: DatasetSpec, layout: MlrsnetTables, base: Path) -> Iterator[ImageFile]:
     """Read ``labels/<category>.csv``, whose columns are not in the same order in every file.
 
-    Two faults of public copies are reported. Rows list more labels than any image has (13); `damaged`
-    says whether they are refused or dropped. And where columns of a file are shifted, the class
-    that its category is named after is missing in its rows.
+    Two errors in public copies are detected. Some rows have more labels than any image has (13);
+    `damaged` says whether these are refused or dropped. And if the columns of a file are shifted, the
+    class with the name of its category is missing in its rows.
 
     Raises
     ------
     DataError
-        For these two, when there is no table, and see `_flagged`.
+        For these two errors, when there is no table, and as `_flagged`.
     """
     folder = next((f for f in layout.labels if (base / f).is_dir()), layout.labels[0])
     tables = sorted((base / folder).glob("*.csv"))
@@ -69,7 +69,7 @@ def mlrsnet_tables(spec: DatasetSpec, layout: MlrsnetTables, base: Path) -> Iter
 
 
 def _whole(spec: DatasetSpec, layout: MlrsnetTables, path: Path, rows: list[_Row]) -> list[_Row]:
-    """Return the rows an image can have."""
+    """Return the rows with a possible number of labels."""
     damaged = [row for row in rows if len(row[1]) > layout.most_labels]
     if damaged and layout.damaged == "refuse":
         image, labels = damaged[0]
@@ -83,13 +83,13 @@ def _whole(spec: DatasetSpec, layout: MlrsnetTables, path: Path, rows: list[_Row
 
 
 def _flagged(spec: DatasetSpec, path: Path) -> Iterator[_Row]:
-    """Yield each row's image and the labels its flags give.
+    """Yield each row's image and its labels.
 
     Raises
     ------
     DataError
-        When the table is missing, a column is no class, a class has no column or two, a row has
-        not a cell for each column, or a flag is not 0 or 1.
+        When the table is missing, a column is not a class, a class has no column or two, a row does
+        not have a cell for each column, or a flag is not 0 or 1.
     """
     if not path.is_file():
         raise missing(spec, path, "table")
@@ -101,7 +101,7 @@ def _flagged(spec: DatasetSpec, path: Path) -> Iterator[_Row]:
         stray = next((flag for flag in flags if flag.strip() not in ("0", "1")), None)
         if len(flags) != len(columns) or stray is not None:
             raise DataError(
-                "row has not a cell for each column" if stray is None else "a label is not 0 or 1",
+                "row does not have a cell for each column" if stray is None else "a label is not 0 or 1",
                 where=path,
                 value=f"row {number}: {stray or f'{len(row)} cells'}",
                 hint=hint(spec, path),
@@ -111,14 +111,14 @@ def _flagged(spec: DatasetSpec, path: Path) -> Iterator[_Row]:
 
 
 def _columns(spec: DatasetSpec, path: Path, header: list[str]) -> list[int]:
-    """Return the label of each column, by its name however it is spelt."""
+    """Return the label of each column, by its name in any spelling."""
     label_of = {same_name(entry.folder): label for label, entry in enumerate(spec.classes)}
     names = [same_name(name) for name in header]
     absent = [entry.folder for entry in spec.classes if names.count(same_name(entry.folder)) != 1]
     strays = [name for name, form in zip(header, names, strict=True) if form not in label_of]
     if absent or strays:
         raise DataError(
-            "column is no class" if strays else "class has not one column",
+            "column is not a class" if strays else "class does not have exactly one column",
             where=path,
             value=(strays or absent)[0],
             hint=hint(spec, path),

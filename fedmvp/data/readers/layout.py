@@ -25,8 +25,8 @@ class ResolvedLayout:
     Parameters
     ----------
     base : Path
-        The folder it begins at; paths of images are relative to it, so that they are the same
-        whatever top folders an archive has.
+        The folder where it begins; paths of images are relative to it, so that they do not depend
+        on an archive's top folders.
     """
 
     layout: Layout
@@ -34,12 +34,12 @@ class ResolvedLayout:
 
 
 def locate(spec: DatasetSpec, root: Path) -> ResolvedLayout:
-    """Return the first of the catalog's layouts that is below `root`.
+    """Return the first of the catalog's layouts that is found in `root`.
 
     Raises
     ------
     DataError
-        When none is.
+        When none is found.
     """
     candidates = [
         ResolvedLayout(layout, root / folder) for layout in spec.layout for folder in layout.folder
@@ -70,7 +70,7 @@ def _form(spec: DatasetSpec, candidate: ResolvedLayout, root: Path) -> str:
 
 
 def _nearest(spec: DatasetSpec, root: Path) -> str:
-    """Say where most class folders lie, at most three levels down."""
+    """Describe where most class folders are, at most three levels down."""
     best, most = root, 0
     for folder in (root, *root.glob("*"), *root.glob("*/*")):
         count = len(classes_in(spec, "folder", folder))
@@ -83,7 +83,7 @@ def _nearest(spec: DatasetSpec, root: Path) -> str:
 
 
 def other_files(spec: DatasetSpec, located: ResolvedLayout) -> list[str]:
-    """Say what lies among the images of class folders and is not taken, one line a reason."""
+    """Return what is left out among the images of class folders, a line per reason."""
     layout, lines = located.layout, []
     if isinstance(layout, ClassFolders | DomainClassFolders | PartClassFolders):
         for folder in class_parents(spec, layout, located.base):
@@ -121,7 +121,7 @@ def read_layout(spec: DatasetSpec, located: ResolvedLayout) -> list[ImageFile]:
 @dataclass(frozen=True)
 class _Reader:
     read: Callable[[DatasetSpec, Any, Path], Iterator[ImageFile]]
-    sign: str = ""  # a folder that tells the layout; without one, class folders do
+    sign: str = ""  # a folder by which the layout is recognised; else by its class folders
 
     def probe(self, spec: DatasetSpec, layout: Any, base: Path) -> bool:
         """Tell whether the layout begins at `base`."""

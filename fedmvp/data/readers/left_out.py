@@ -1,4 +1,4 @@
-"""What is left out of a tree of images: one line for each reason."""
+"""What is left out of a tree of images: a line per reason."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _DEPTH = 8  # links may lead in circles
 
 
 def left_out(top: Path, classes: Collection[Path], ignore: Collection[str] = ()) -> list[str]:
-    """Say what below a folder is no image of a class, or cannot be read here.
+    """Return what in a folder is not an image of a class, or cannot be read here.
 
     Parameters
     ----------
     top : Path
-        A folder that class folders lie in, at any depth.
+        A folder that contains class folders, at any depth.
     classes : collection of Path
-        The class folders, each below `top`.
+        The class folders, each inside `top`.
     ignore : collection of str
         Folders in `top` that are left out on purpose.
     """
@@ -67,7 +67,7 @@ def _images(count: int) -> str:
 
 
 def _folders(folder: Path, depth: int) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a folder and those below it that a person made, each with the names of its files."""
+    """Yield a folder and its subfolders made by people, each with the names of its files."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     yield folder, [entry.name for entry in entries if not entry.is_dir()]

@@ -49,7 +49,7 @@ def aircraft_lists(spec: DatasetSpec, layout: AircraftLists, base: Path) -> Iter
 def ucf101_lists(spec: DatasetSpec, layout: Ucf101Lists, base: Path) -> Iterator[ImageFile]:
     """Read ``ucfTrainTestlist/{train,test}list01.txt``: ``Archery/v_Archery_g01_c01.avi 3``.
 
-    Only the folder is renamed: file names keep their capitals (``v_HandStandPushups`` lies in
+    Only the folder is renamed: file names keep their capitals (``v_HandStandPushups`` is in
     ``Handstand_Pushups``).
     """
     labels = {name: label for label, name in enumerate(spec.class_names)}

@@ -18,10 +18,10 @@ from fedmvp.files import read_limited
 __all__ = ["cars_mat", "flowers_mat"]
 
 _DAMAGED = (ValueError, KeyError, IndexError, TypeError, OSError, MemoryError, struct.error)
-"""What scipy raises on other kinds of files, and for a key that is not there."""
+"""What scipy raises for other kinds of files, and for a missing key."""
 
 _MAX_BYTES, _MAX_UNPACKED_BYTES = 64 << 20, 256 << 20
-"""The label files are a few megabytes; zlib packs a thousand zeros in a byte."""
+"""Real label files take a few megabytes; zlib can pack a thousand zeros into a byte."""
 _HEADER_BYTES, _TAG_BYTES, _COMPRESSED = 128, 8, 15
 
 
@@ -89,7 +89,7 @@ def _require_budget(content: bytes) -> None:
     Raises
     ------
     ValueError, struct.error, zlib.error
-        When they do, or are damaged.
+        When they do, or when they are damaged.
     """
     order = ">" if content[126:128] == b"MI" else "<"
     place, left = _HEADER_BYTES, _MAX_UNPACKED_BYTES

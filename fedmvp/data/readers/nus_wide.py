@@ -1,4 +1,4 @@
-"""NUS-WIDE's lists, one of images and one of flags for each concept; and ASL's table of a part."""
+"""NUS-WIDE's lists (images, and flags for each concept), and the table of a part used by ASL."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TABLE = "nus_wid_data.csv"
 def nus_wide_lists(spec: DatasetSpec, layout: NusWideLists, base: Path) -> Iterator[ImageFile]:
     r"""Read ``ImageList/{Train,Test}Imagelist.txt`` and ``TrainTestLabels/Labels_<concept>_….txt``.
 
-    A line of the former is ``actor\0001_2124494179.jpg``; of the latter 0 or 1, in the same order.
+    A line of the first is ``actor\0001_2124494179.jpg``; the others have 0 or 1, in the same order.
 
     Raises
     ------
     DataError
-        When a list is missing or of another length than the images, or a flag is not 0 or 1.
+        When a list is missing or its length differs from the images', or a flag is not 0 or 1.
     """
     folder = next((f for f in layout.images if (base / f).is_dir()), layout.images[0])
     for part, name in _PARTS:
@@ -36,7 +36,7 @@ def nus_wide_lists(spec: DatasetSpec, layout: NusWideLists, base: Path) -> Itera
             flags = read_lines(spec, path)
             if len(flags) != len(files):
                 raise DataError(
-                    "list of a concept has not a line for each image",
+                    "list of a concept does not have a line for each image",
                     where=path,
                     value=f"{len(flags)} lines, {len(files)} images",
                     hint=hint(spec, path),
@@ -61,7 +61,7 @@ def nus_wide_table(spec: DatasetSpec, layout: NusWideTable, base: Path) -> Itera
     """Read ``nus_wid_data.csv``, the part of the images that ASL's authors use.
 
     Columns ``filename``, ``label`` (``['clouds', 'sky']``) and ``split`` (train or val; val is the
-    test part). Images lie below ``images``.
+    test part). Images are in ``images``.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def scene_recipes(spec: DatasetSpec, layout: SceneRecipes, base: Path) -> Iterat
     for number, scene in enumerate(recipes.scenes):
         if scene.domain not in spec.domain_names:
             raise DataError(
-                "scene is of a domain the catalog does not list",
+                "scene has a domain that the catalog does not list",
                 where=path,
                 value=scene.domain,
                 hint=hint(spec, path),

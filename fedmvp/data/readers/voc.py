@@ -1,4 +1,4 @@
-"""PASCAL VOC's lists: one of all images, and one for each class with a flag an image."""
+"""PASCAL VOC's lists: one of all images, and one for each class with a flag per image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def voc_lists(spec: DatasetSpec, layout: VocLists, base: Path) -> Iterator[Image
     Raises
     ------
     DataError
-        When a list is missing, a class's list is not of the images of the part, or a flag is none
+        When a list is missing, a class's list does not have the part's images, or a flag is none
         of these three.
     """
     yield from _part(spec, layout, base, "", layout.train_list)
@@ -51,7 +51,7 @@ def _part(
         rows = [line.split() for line in read_lines(spec, path)]
         if [row[0] for row in rows] != names:
             raise DataError(
-                f"list of a class is not of the images of {part}.txt, in its order",
+                f"list of a class does not have the images of {part}.txt in the same order",
                 where=path,
                 value=f"{len(rows)} lines, {len(names)} images",
                 hint=hint(spec, path),

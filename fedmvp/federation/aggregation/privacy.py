@@ -2,15 +2,16 @@
 
 Neighbouring federations differ in one client. Every client's whole update is clipped to S, the
 clipped updates are summed, Gaussian noise of standard deviation z·S is added to the sum, and the
-result is divided by the number of clients selected: a fixed number, whatever came back and
-whichever phase each client is in.
+result is divided by the number of clients selected: a fixed number, however many updates arrive
+and whichever phase each client is in.
 
 What ε does not cover: the log (losses, accuracies, phases per client), which exists because this is
 a simulation; which tensors took part in a round, for methods with phases; and publishing more than
 one federation (folds, seeds, settings) of the same clients, whose budgets add up. Noise is derived
 from the run's seed so that results can be reproduced: a deployment has to keep its seed secret.
 
-Noise has norm about (zS/m)√d, so it drowns all but small prompts or many clients.
+The noise has norm about (zS/m)√d for d values and m clients, so with large prompts or few clients
+it exceeds the updates.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def private_average(
     clients : int
         m, clients selected in this round.
     seed, round_index : int
-        Of the noise.
+        Determine the noise.
     """
     sums: dict[str, Tensor] = {}
     for update in updates:
@@ -71,10 +72,11 @@ def private_average(
 
 
 def epsilon(privacy: DifferentialPrivacyParams, *, rounds: int, sampling: float) -> float | None:
-    """Return ε at ``delta`` after `rounds` rounds; None without noise, which guarantees nothing.
+    """Return ε at ``delta`` after `rounds` rounds; None without noise, as nothing is guaranteed.
 
-    Opacus' accountant of the (subsampled) Gaussian mechanism. Below full participation it assumes
-    Poisson sampling with rate `sampling`; cohorts of a fixed size are close to it, not the same.
+    It is computed by Opacus' accountant of the (subsampled) Gaussian mechanism. Below full
+    participation this assumes Poisson sampling with rate `sampling`; cohorts of a fixed size are
+    close to that, not the same.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def epsilon(privacy: DifferentialPrivacyParams, *, rounds: int, sampling: float)
     if privacy.noise_multiplier == 0:
         return None
     try:
-        # Takes seconds: Opacus loads all of torch's training machinery.
+        # Slow to import: Opacus loads much of torch.
         from opacus.accountants.analysis import rdp
     except ImportError:
         raise ConfigError(
@@ -100,7 +102,7 @@ def epsilon(privacy: DifferentialPrivacyParams, *, rounds: int, sampling: float)
 
 
 def privacy_reports(partition: Partition, federation: FederationParams) -> dict[str, Any]:
-    """Return the entry of run.json that says what each fold's federation spends.
+    """Return the entry of run.json with each fold's privacy budget.
 
     Empty where ``federation.privacy`` is not set.
 

@@ -2,12 +2,12 @@
 
 They ignore the clients' weights and need all updates at once: memory grows with the clients.
 Tensors sent by the same clients form a block, and each block is aggregated over its own senders,
-so clients in different phases are never mixed. Honest clients of this project hold disjoint
-classes of different datasets, so their updates differ strongly: Krum keeps one client's and the
-others discard directions few clients share. Expect a drop where nobody attacks.
+so clients in different phases are never mixed. In this project, honest clients have disjoint
+classes of different datasets, so their updates differ strongly: Krum keeps one client's, and the
+other rules discard directions that few clients share. Expect lower accuracy where nobody attacks.
 
-No rule withstands f = ``byzantine`` wrong clients among too few. `require_tolerance` refuses such a
-federation before it trains; a block that has become too small is left as it was.
+Among too few clients, no rule withstands f = ``byzantine`` wrong ones. `require_tolerance` refuses
+such a federation before it trains; in a round, a block that is too small keeps its old values.
 
 Shapes: m clients of a block.
 """
@@ -68,7 +68,7 @@ def trimmed_mean(stack: Tensor, fraction: float) -> Tensor:
 
 def trimmed(fraction: float, count: int) -> int:
     """Return ⌊βm⌋, the clients cut at each end."""
-    # The small term keeps 0.29 · 100 = 28.999999999999996 from losing one.
+    # Without the small term, 0.29 · 100 = 28.999999999999996 would be rounded down to 28.
     return int(fraction * count + 1e-9)
 
 
@@ -101,13 +101,13 @@ class Rule:
     Parameters
     ----------
     keep : callable
-        From the section and m to the number of clients with the best Krum scores that are kept;
+        Gives, for a federation section and m, how many clients with the best Krum scores are kept;
         None keeps all.
     combine : callable
-        From the section and a float64 stack [m, …] to […].
+        Maps the section and a float64 stack [m, …] to […].
     gap : callable
-        From the section and m to what keeps the rule from withstanding f wrong clients of m, in
-        numbers; None where nothing does.
+        Gives, for the section and m, the reason in numbers why the rule does not withstand f wrong
+        clients of m; None where it does.
     """
 
     keep: Callable[[FederationParams, int], int] | None
@@ -128,7 +128,7 @@ def _trimmed_gap(params: FederationParams, count: int) -> str | None:
         return None
     return (
         f"trim_fraction cuts ⌊{params.trim_fraction:g}·{count}⌋ = {cut} at each end, "
-        f"{params.byzantine} would have to go"
+        f"{params.byzantine} would have to be cut"
     )
 
 
@@ -161,9 +161,9 @@ RULES: dict[str, Rule] = {
 
 
 def tolerance_gap(federation: FederationParams, count: int) -> str | None:
-    """Return what keeps the rule from withstanding `byzantine` wrong clients among `count`.
+    """Return why the rule does not withstand `byzantine` wrong clients among `count`.
 
-    None where it withstands them, where none are expected and for rules that promise nothing.
+    None where it withstands them, where none are expected, and for rules that promise nothing.
     """
     if federation.byzantine == 0 or federation.aggregation not in RULES:
         return None
@@ -171,7 +171,7 @@ def tolerance_gap(federation: FederationParams, count: int) -> str | None:
 
 
 def require_tolerance(federation: FederationParams, clients: int, fold: str) -> None:
-    """Refuse a federation whose rounds are too small for what its rule promises.
+    """Refuse a federation with too few clients a round for what its rule promises.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def require_tolerance(federation: FederationParams, clients: int, fold: str) -> 
     Raises
     ------
     ConfigError
-        With the arithmetic, and the smallest cohort that is enough.
+        With the calculation, and the smallest cohort that is large enough.
     """
     count = cohort_size(clients, federation.participation)
     gap = tolerance_gap(federation, count)
@@ -190,9 +190,9 @@ def require_tolerance(federation: FederationParams, clients: int, fold: str) -> 
     enough = (m for m in range(count + 1, clients + 1) if tolerance_gap(federation, m) is None)
     least = next(enough, None)
     way = (
-        f"no round of these {clients} does: change trim_fraction or krum_keep, lower byzantine"
+        f"no cohort of these {clients} can: change trim_fraction or krum_keep, or lower byzantine"
         if least is None
-        else f"from {least} clients a round on it does "
+        else f"with at least {least} clients a round it can "
         f"(participation {math.ceil(1000 * least / clients) / 1000:g})"
     )
     raise ConfigError(
@@ -222,12 +222,12 @@ def robust_average(
     federation: FederationParams,
     left: Callable[[int, str], None] = lambda count, gap: None,
 ) -> dict[str, Tensor]:
-    """Return the next global tensors; those that nobody or too few clients sent stay.
+    """Return the next global tensors; those sent by no or too few clients keep their values.
 
     Parameters
     ----------
     left : callable
-        Called with the size of each block that stays, and why (`tolerance_gap`).
+        Called with the size of each block that keeps its values, and why (`tolerance_gap`).
     """
     rule = RULES[federation.aggregation]
     result = dict(current)

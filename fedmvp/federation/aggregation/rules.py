@@ -47,7 +47,7 @@ def check_update(update: ClientUpdate, current: Mapping[str, Tensor]) -> None:
 
 
 def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
-    """Refuse a global model that finite updates did not keep finite.
+    """Refuse a global model with values that are not finite, although the updates were.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
     """
     if (bad := _not_finite(tensors)) is not None:
         raise ClientFailure(
-            f"aggregation made values of {bad} that are not finite",
+            f"aggregation gave {bad} values that are not finite",
             where=f"round {round_index}",
             hint="set federation.aggregation_dtype: float64, or lower "
             "federation.server_learning_rate",
@@ -64,7 +64,7 @@ def check_global(tensors: Mapping[str, Tensor], round_index: int) -> None:
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the first tensor with a value that is not finite; a GPU is waited for once."""
+    """Return the first tensor with a value that is not finite; waits for a GPU only once."""
     if not tensors:
         return None
     sound = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).cpu().tolist()
@@ -86,11 +86,12 @@ def federated_average(
     Parameters
     ----------
     current : mapping of str to Tensor
-        Global tensors w_t; those nobody sent stay.
+        Global tensors w_t; those nobody sent keep their values.
     weighting : {"uniform", "samples"}
-        What FedTPG and FedMVP do, or n_i / Σ n_i.
+        Equal weights, as FedTPG and FedMVP use, or n_i / Σ n_i.
     dtype : {"float64", "float32", "float16"}
-        Of the sums; float16: the official code (docs/method.md#difference-aggregation-dtype).
+        Format of the sums; the official code's is float16
+        (docs/method.md#difference-aggregation-dtype).
     """
     means = _means(updates, weighting, dtype)
     return {
@@ -114,17 +115,18 @@ def _means(updates: Iterable[ClientUpdate], weighting: str, dtype: str) -> dict[
 
 
 class Aggregator:
-    """The server's rule with its state from round to round.
+    """The server's rule, with its state from round to round.
 
-    Norm clipping comes before every rule. FedProx is FedAvg here: its term is the client's.
+    Norm clipping is applied before every rule. At the server, FedProx is FedAvg: its additional
+    term is in the clients' loss.
 
     Parameters
     ----------
     federation : FederationParams
     state : dict of str to Tensor
-        Server optimizer state to go on from; empty at the start.
+        Server optimizer state to continue from; empty at the start.
     seed : int
-        Of the rule's random draws.
+        Seed of the rule's random draws.
     """
 
     def __init__(self, federation: FederationParams, state: dict[str, Tensor], seed: int) -> None:
@@ -145,7 +147,7 @@ class Aggregator:
         Parameters
         ----------
         updates : iterable of ClientUpdate
-            In client order; streamed unless a rule needs all at once.
+            In the order of clients; processed one by one unless the rule needs all at once.
         clients : int
             Clients selected, whether or not their updates arrive.
         """
@@ -177,7 +179,7 @@ class Aggregator:
         )
 
     def _tell_left(self, round_index: int, senders: str, gap: str) -> None:
-        """Say once for each reason that a block was too small for the rule."""
+        """Warn, once for each reason, that a block was too small for the rule."""
         if gap not in self._told:
             self._told.add(gap)
             tell(

@@ -1,4 +1,4 @@
-"""Server optimizers: the mean update is a gradient (docs/method.md#server-optimizers).
+"""Server optimizers, which treat the mean update as a gradient (docs/method.md#server-optimizers).
 
 FedAvgM (Hsu et al. 2019), FedAdam and FedYogi (Reddi et al. 2021), without bias correction. The
 state is float64 and starts at zero; a tensor nobody sent keeps its value and its state.
@@ -57,8 +57,8 @@ STEPS: dict[str, Callable[[Tensor, Moments, FederationParams], tuple[Tensor, Mom
 """``federation.aggregation`` → step."""
 
 _RATES = {"fedavgm": 1.0, "fedadam": 1e-3, "fedyogi": 1e-3}
-"""η where none is set. The adaptive steps have the size of η whatever the updates are, so a rate
-for FedAvgM would throw learned prompts far away (docs/method.md#server-optimizers)."""
+"""η where none is set. Adaptive steps have the size of η however small the updates are, so a rate
+fit for FedAvgM would move learned prompts much too far (docs/method.md#server-optimizers)."""
 
 
 def server_step(
@@ -74,7 +74,7 @@ def server_step(
     current : mapping of str to Tensor
         w_t.
     means : mapping of str to Tensor
-        Mean of the clients' tensors, where any client sent it.
+        Mean of the clients' tensors, for each that any client sent.
     state : mapping of str to Tensor
         ``momentum/<name>`` and ``second/<name>`` as left by the last round.
 

@@ -1,4 +1,4 @@
-"""A TLS greeting to the server with a site's certificate, as FLARE's channel makes it."""
+"""A TLS handshake with the server, with a site's certificate, as FLARE's channel makes it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from fedmvp.errors import ConfigError
 from fedmvp.federation.flare.layout import Kit
 from fedmvp.files import read_json
 
-__all__ = ["Greeting", "greet"]
+__all__ = ["Handshake", "shake_hands"]
 
 _PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Greeting:
-    """The server's answer.
+class Handshake:
+    """What the server showed in a TLS handshake.
 
     Parameters
     ----------
     server, cipher : str
     skew_s : float or None
-        Seconds this clock is before the server's certificate.
+        Seconds until the server's certificate becomes valid, negative once it is; None where the
+        certificate gives no date.
     """
 
     server: str
@@ -32,13 +33,13 @@ class Greeting:
     skew_s: float | None
 
 
-def greet(kit: Kit) -> Greeting:
-    """Connect with the kit's certificate, and let the server say whether it accepts it.
+def shake_hands(kit: Kit) -> Handshake:
+    """Connect with the kit's certificate, and find out whether the server accepts it.
 
     Raises
     ------
     ConfigError
-        When the server cannot be reached, is another one, or rejects the certificate.
+        When the server cannot be reached, is not this federation's, or rejects the certificate.
     """
     entry = read_json(kit.startup / "fed_client.json")["servers"][0]
     host, _, port = entry["service"]["target"].rpartition(":")
@@ -51,12 +52,12 @@ def greet(kit: Kit) -> Greeting:
             socket.create_connection((host, int(port)), _PATIENCE_S) as plain,
             context.wrap_socket(plain, server_hostname=host) as secure,
         ):
-            # Under TLS 1.3 the server looks at our certificate after its own part is done: it
-            # either goes on to speak HTTP/2, or ends the connection.
+            # Under TLS 1.3 the server checks our certificate after its own part of the
+            # handshake: it then either continues with HTTP/2 or ends the connection.
             if not secure.recv(1):
                 raise ConfigError(_REFUSED, where=where, hint=_KIT)
             cipher = secure.cipher()
-            return Greeting(where, cipher[0] if cipher else "", _skew(secure.getpeercert()))
+            return Handshake(where, cipher[0] if cipher else "", _skew(secure.getpeercert()))
     except ssl.SSLCertVerificationError as error:
         raise ConfigError(
             f"the server's certificate was rejected ({error.verify_message})",

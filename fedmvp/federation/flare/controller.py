@@ -1,7 +1,7 @@
 """The server's job process: the round loop over FLARE's messages.
 
-A job holds no argument: what is trained stands in the organiser's folder. The loop resumes from its
-checkpoints, so a job that ended in any way is taken up by the next.
+A job has no arguments: what is trained is defined in the organiser's folder. The loop resumes from
+its checkpoints, so the next job continues where the last one ended, however that was.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fedmvp.imports import uncollected
 if TYPE_CHECKING:
     from fedmvp.federation.remote import RemoteBackend
 
-__all__ = ["FederationController", "Mail"]
+__all__ = ["FederationController", "JobSender"]
 
 _TASK = "job"
 
@@ -40,10 +40,10 @@ class FederationController(Controller):  # type: ignore[misc]
         self.backend: RemoteBackend
 
     def start_controller(self, fl_ctx: FLContext) -> None:
-        """Do nothing: what is needed is loaded when the job has begun."""
+        """Do nothing: `control_flow` loads what is needed."""
 
     def stop_controller(self, fl_ctx: FLContext) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing: there is nothing to close."""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Take note of the job's end: the sites have been told by now.
@@ -54,7 +54,7 @@ class FederationController(Controller):  # type: ignore[misc]
             Events(Organiser.of_process().events).write("over", job=str(fl_ctx.get_job_id()))
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
-        """Train, evaluate, and write the result files; end the job with its error otherwise."""
+        """Train, evaluate and write the result files; on an error, end the job with it."""
         with uncollected():  # torch among them
             from fedmvp.federation.flare.served import Paused, Served
             from fedmvp.federation.remote import RemoteBackend
@@ -67,7 +67,7 @@ class FederationController(Controller):  # type: ignore[misc]
             backend = RemoteBackend(
                 served.plan,
                 served.method,
-                Mail(self, fl_ctx),
+                JobSender(self, fl_ctx),
                 deadline_s=served.settings.round_deadline_s,
                 stop=lambda: _end_if(abort_signal),
             )
@@ -88,7 +88,7 @@ class FederationController(Controller):  # type: ignore[misc]
             self.system_panic(type(error).__name__, fl_ctx)
 
     def ask(self) -> None:
-        """Begin a new request, which nobody has answered yet."""
+        """Forget who answered: a new request begins."""
         self.heard.clear()
 
     def answered(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
@@ -99,19 +99,19 @@ class FederationController(Controller):  # type: ignore[misc]
         self.backend.deliver(client_task.client.name, content)
 
     def ended(self, task: Task, fl_ctx: FLContext) -> None:
-        """Take note of a site that FLARE lost, so that nobody waits for the deadline."""
+        """Note that FLARE lost a site, so that the round does not wait for it any longer."""
         if task.completion_status == TaskCompletionStatus.CLIENT_DEAD:
             for client in task.targets:
-                self.backend.lost(str(client), "was lost: it sends no heartbeat")
+                self.backend.lost(str(client), "was lost: it no longer sends heartbeats")
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, ctx: FLContext
     ) -> None:
-        """Drop an answer that nobody waits for any more."""
+        """Drop an answer that came too late."""
 
 
 class _Aborted(Exception):
-    """FLARE ends the job."""
+    """FLARE aborts the job."""
 
 
 def _end_if(abort_signal: Signal) -> None:
@@ -119,8 +119,8 @@ def _end_if(abort_signal: Signal) -> None:
         raise _Aborted
 
 
-class Mail:
-    """Sends jobs to sites, and withdraws those of the round before that were not fetched."""
+class JobSender:
+    """Sends jobs to sites, and cancels those of the previous round that were not fetched."""
 
     def __init__(self, controller: FederationController, fl_ctx: FLContext) -> None:
         self.controller = controller

@@ -1,6 +1,6 @@
-"""What happens in a federation, a JSON line each: for the table of ``serve`` and for scripts.
+"""What happens in a federation, one JSON line per event: for ``serve``'s table and for scripts.
 
-The supervisor and the server's job process write to the same file; each line is one write.
+The supervisor and the server's job process append to the same file, each line in a single write.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Events", "read_events"]
 
 
 class Events:
-    """Appends to the file of events.
+    """Appends to the event file.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Events:
         self.path = path
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append one event; its time is the clock's, in UTC.
+        """Append one event with the present time in UTC.
 
         Raises
         ------
@@ -45,9 +45,9 @@ class Events:
 
 
 def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield whole events from byte `start` on, each with the byte after it.
+    """Yield complete events from byte `start` on, each with the offset of the byte after it.
 
-    A line that a kill cut short is skipped.
+    A line that was cut short, because its writer was killed, is skipped.
     """
     if not path.is_file():
         return

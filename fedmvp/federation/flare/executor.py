@@ -1,4 +1,4 @@
-"""A site's job process: CLIP and the images are loaded once, then each message is answered."""
+"""A site's job process: it loads CLIP and the images once, then answers each message."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fedmvp.federation.flare.message import content_of, message_of
 from fedmvp.imports import uncollected
 
 if TYPE_CHECKING:
-    from fedmvp.federation.flare.opening import Answering
+    from fedmvp.federation.flare.opening import AnsweringSite
 
 __all__ = ["SITE", "SiteExecutor"]
 
 SITE = "fedmvp_site"
-"""Key under which the site's filter finds the site; it does not leave the process."""
+"""Key under which the site's filter finds the open site; it stays within the process."""
 
 
 class SiteExecutor(Executor):  # type: ignore[misc]
-    """Answers the server's messages; it takes no argument, so a job cannot change what it does."""
+    """Answers the server's messages; it takes no arguments, so a job cannot change what it does."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._site: Answering | None = None
+        self._site: AnsweringSite | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Open the site when the job starts."""

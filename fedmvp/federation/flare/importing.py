@@ -1,7 +1,7 @@
-"""``fedmvp federation import``: a federation's files where the pipeline keeps its results.
+"""``fedmvp federation import``: copies a federation's files to where the pipeline keeps results.
 
-They become a run like any other, under a setting of the federation's name: MLflow, `predict` and
-`export` read what they read of a trained stage, and the report has a section for them.
+They become a run like any other, in a setting named after the federation: MLflow, `predict` and
+`export` read them as they read a run of the stage `train`, and the report has a section for them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
     counts = read_counts(organiser.results)
     if not counts["metrics"]:
         raise ConfigError(
-            "no site sent its counts on held-out images, so there is nothing to compare",
+            "no site sent counts of its held-out images, so there is nothing to compare",
             where=organiser.results / COUNTS,
             hint="use the weights as they are: `fedmvp predict --weights`",
         )
@@ -70,16 +70,16 @@ def import_results(organiser: Organiser, plan: Plan, results: Path = RESULTS) ->
 
 
 def _require_own(path: Path, fingerprint: str) -> None:
-    """Refuse to write over another federation's run."""
+    """Refuse to overwrite another federation's run."""
     try:
         before = read_json(path) if path.is_file() else {}
     except DataError:
         return
     if before.get("fingerprint", fingerprint) != fingerprint:
         raise ConfigError(
-            "another federation of this name was imported",
+            "another federation of this name was already imported",
             where=path.parent,
-            hint="move the folder away first",
+            hint="move that folder away first",
         )
 
 
@@ -121,7 +121,7 @@ def _head(plan: Plan) -> dict[str, Any]:
 
 
 def _targets(counts: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
-    """Return a row for each site and group; how many classes there are, no site says."""
+    """Return a row for each site and group; sites do not tell their number of classes."""
     many = {} if plan.multilabel is None else {"threshold": 0.5}
     return [
         {

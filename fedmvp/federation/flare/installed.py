@@ -1,4 +1,4 @@
-"""Whether the extra ``flare`` is there."""
+"""Whether the extra ``flare`` is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SERIES = "2.9"
 
 
 def flare_version() -> str | None:
-    """Return the version of the engine that is installed; None without one."""
+    """Return the installed version of FLARE, or None."""
     try:
         return importlib.metadata.version("nvflare")
     except importlib.metadata.PackageNotFoundError:
@@ -21,7 +21,7 @@ def flare_version() -> str | None:
 
 
 def require_flare() -> None:
-    """Raise where the engine is not installed.
+    """Raise an error when FLARE is not installed.
 
     Raises
     ------

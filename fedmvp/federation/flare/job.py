@@ -1,4 +1,4 @@
-"""The job a server hands to its sites: which class runs where, no code, no path, no name."""
+"""The job a server hands to its sites: which classes run where; no code, no paths, no names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXECUTOR = "fedmvp.federation.flare.executor.SiteExecutor"
 
 
 def write_job(folder: Path) -> Path:
-    """Write the job's folder anew, and return it."""
+    """Write the job's folder, replacing an earlier one, and return it."""
     shutil.rmtree(folder, ignore_errors=True)
     config = folder / "app" / "config"
     write_json(folder / "meta.json", _meta(folder.name))
@@ -26,8 +26,8 @@ def write_job(folder: Path) -> Path:
 
 
 def _meta(name: str) -> dict[str, Any]:
-    # FLARE ends a job that has fewer than min_clients; our round loop has its own minimum, and it
-    # counts answers.
+    # FLARE ends a job that has fewer than min_clients sites; our round loop has its own minimum,
+    # of answers.
     return {
         "name": name,
         "resource_spec": {},

@@ -15,22 +15,23 @@ from fedmvp.process_lock import HeldElsewhere, hold
 __all__ = ["stay"]
 
 _POLL_S = 0.5
-_PATIENCE_S = 2.0  # for a process that is ending
+_PATIENCE_S = 2.0  # how long to wait for a process that is ending
 _FIRST_S, _LONGEST_S = 1.0, 60.0
 _STEADY_S = 120.0
 
 
 def stay(kit: Kit, say: Callable[[str], None]) -> None:
-    """Run the site until a signal comes; a process that ends is started again.
+    """Run the site until a signal comes; when its process ends, start it again.
 
-    The pause before it doubles from 1 s to a minute, and is 1 s again after two quiet minutes.
+    The pause before a restart doubles from 1 s up to a minute, and is 1 s again after a process
+    that ran for more than two minutes.
 
     Raises
     ------
     ConfigError
-        When the site has no site.yaml yet, or another process takes part with this kit.
+        When the site has no site.yaml yet, or another process already uses this kit.
     Stopped
-        When a signal came.
+        When a signal comes.
     """
     if not kit.site.is_file():
         raise ConfigError(
@@ -44,13 +45,13 @@ def stay(kit: Kit, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def _held(kit: Kit) -> Iterator[None]:
-    """Keep a second process out: both would answer, and write to the same states."""
+    """Keep a second process out: both would answer, and both write the same client states."""
     kit.state.mkdir(exist_ok=True, mode=0o700)
     try:
         lock = hold(kit.state / "join.lock", _PATIENCE_S)
     except HeldElsewhere as other:
         raise ConfigError(
-            f"process {other.holder} takes part with this kit already",
+            f"process {other.holder} already takes part with this kit",
             where=kit.root,
             hint=f"stop it first: `kill {other.holder}`",
         ) from None
@@ -60,7 +61,7 @@ def _held(kit: Kit) -> Iterator[None]:
 
 def _stay(kit: Kit, say: Callable[[str], None]) -> None:
     output = kit.root / "flare.log"
-    say(f"{kit.name}: joined; Ctrl-C ends it; for details see {output} and {kit.log}")
+    say(f"{kit.name}: joined; Ctrl-C stops it; for details see {output} and {kit.log}")
     wait = _FIRST_S
     while True:
         began = time.monotonic()

@@ -1,7 +1,7 @@
 """Start-up kits: keys, certificates, and a policy that grants only what is needed.
 
-FLARE's provisioning makes the keys; what it leaves of policy is replaced by ours, and the scripts
-it leaves are not used.
+FLARE's provisioning makes the keys. The policy files it writes are replaced by ours, and the
+scripts it writes are not used.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _UNUSED = (
     "system_info.ipynb",
 )
 _README = """\
-CA of the federation: whoever has cert.json can make a certificate of any site.
+CA of the federation: whoever has cert.json can make a certificate for any site.
 Keep this folder offline (a USB stick in a safe), and bring it back for `fedmvp federation renew`.
 """
 
@@ -54,23 +54,23 @@ def create_federation(
 ) -> Organiser:
     """Make the organiser's folder: CA, the server's kit, a kit for each site, settings and plan.
 
-    Nothing stands at `root` until all is made.
+    `root` appears only when everything in it is complete.
 
     Parameters
     ----------
     backbone : Path
-        Folder of the frozen CLIP, which is copied.
+        Folder of the frozen CLIP; it is copied.
 
     Raises
     ------
     ConfigError
-        When the folder exists, or the engine is not installed.
+        When the folder exists, or FLARE is not installed.
     """
     require_flare()
     final = root.absolute()
     if final.exists():
         raise ConfigError(
-            "exists already",
+            "already exists",
             where=root,
             hint="choose another folder, or renew certificates: `fedmvp federation renew`",
         )
@@ -95,15 +95,15 @@ def renew_kits(
     sites: Sequence[str],
     names: Sequence[str],
 ) -> None:
-    """Issue new keys and certificates for some sites, or ``server``, with the same CA.
+    """Issue new keys and certificates for some sites, or for ``server``, with the same CA.
 
-    A site's own settings, state and policy are no part of the new kit's ``startup`` folder, which
-    is what the organiser hands out.
+    The organiser hands out the new ``startup`` folder alone: it does not contain a site's own
+    settings, state or policy.
 
     Raises
     ------
     ConfigError
-        When the CA's folder is not there, or a name is none of the federation's.
+        When the CA's folder is missing, or a name is not one of the federation's.
     """
     require_flare()
     if not _authority_file(organiser.authority, settings).is_file():
@@ -119,7 +119,7 @@ def renew_kits(
                 "neither a site nor the server",
                 where="fedmvp federation renew",
                 value=name,
-                hint=f"name some of: {', '.join(known)}",
+                hint=f"choose from: {', '.join(known)}",
             )
     _issue(organiser, settings, sites, names, organiser.server)
 
@@ -135,12 +135,12 @@ def _issue(
     renewed: Sequence[str],
     server: Path,
 ) -> None:
-    """Make all kits, or the startup folders of `renewed` again.
+    """Make all kits, or only the startup folders of `renewed` again.
 
     Parameters
     ----------
     server : Path
-        Where the server's folder will finally be.
+        Final path of the server's folder.
     """
     subjects = {"server": settings.host, _ORGANISER: ADMIN}
     _forget(
@@ -184,7 +184,7 @@ def _issue(
 
 @contextlib.contextmanager
 def _private_files() -> Iterator[None]:
-    """Let only the owner read what FLARE writes meanwhile."""
+    """Within this context, let only the owner read what FLARE writes."""
     before = os.umask(0o077)
     try:
         yield

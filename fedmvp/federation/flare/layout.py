@@ -1,4 +1,4 @@
-"""Where things stand in the organiser's folder and in the start-up kit of a site."""
+"""Where things are in the organiser's folder and in a site's start-up kit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KITS = "FEDMVP_KITS"
 
 
 def organisation(site: str) -> str:
-    """Return what the engine is told for a site's organisation, which may have no hyphen."""
+    """Return the organisation FLARE is given for a site; FLARE allows no hyphen in it."""
     return site.replace("-", "_")
 
 
@@ -58,7 +58,7 @@ class Organiser:
 
     @property
     def admin(self) -> Path:
-        """The kit of the one user who may submit jobs: the supervisor."""
+        """The kit of the supervisor, the only user who may submit jobs."""
         return self.root / "organiser"
 
     @property
@@ -78,12 +78,12 @@ class Organiser:
 
     @property
     def events(self) -> Path:
-        """Events, a JSON line each."""
+        """The events, one JSON line each."""
         return self.run / "events.jsonl"
 
     @property
     def pause(self) -> Path:
-        """While this file is there, the job ends at the next round's border."""
+        """While this file exists, the job pauses before its next round."""
         return self.run / "pause"
 
     @property
@@ -93,12 +93,12 @@ class Organiser:
 
     @classmethod
     def open(cls, root: Path) -> Organiser:
-        """Return the folder of a federation that was made.
+        """Return the folder of an existing federation.
 
         Raises
         ------
         ConfigError
-            When it is none.
+            When it is not one.
         """
         found = cls(root.absolute())
         if not found.settings.is_file():
@@ -110,12 +110,12 @@ class Organiser:
         return found
 
     def variables(self) -> dict[str, str]:
-        """Return the environment through which the server's processes find this folder."""
+        """Return the environment variables by which the server's processes find this folder."""
         return {_FEDERATION: str(self.root)}
 
     @classmethod
     def of_process(cls) -> Organiser:
-        """Return the folder this process, a job of the server, belongs to."""
+        """Return the folder to which this process, a job of the server, belongs."""
         return cls.open(Path(os.environ.get(_FEDERATION, "")))
 
 
@@ -132,7 +132,7 @@ class Kit:
 
     @property
     def startup(self) -> Path:
-        """Certificate, key, the CA's certificate, and whom to connect to."""
+        """Certificate, key, the CA's certificate, and the server's address."""
         return self.root / "startup"
 
     @property
@@ -142,7 +142,7 @@ class Kit:
 
     @property
     def site(self) -> Path:
-        """The site's settings, which nobody else reads."""
+        """The site's settings, which stay at the site."""
         return self.root / "site.yaml"
 
     @property
@@ -162,7 +162,7 @@ class Kit:
 
     @property
     def log(self) -> Path:
-        """What nobody but the site reads: errors with their paths and texts."""
+        """The site's own log: errors with their paths and texts; it stays at the site."""
         return self.root / "site.log"
 
     @property
@@ -172,12 +172,12 @@ class Kit:
 
     @classmethod
     def open(cls, root: Path) -> Kit:
-        """Return a kit that is whole.
+        """Return the kit in a folder.
 
         Raises
         ------
         ConfigError
-            When it is none.
+            When the folder is not a complete kit.
         """
         kit = cls(root.absolute())
         if not (kit.startup / "fed_client.json").is_file():
@@ -190,13 +190,13 @@ class Kit:
 
     @classmethod
     def of_process(cls, workspace: Path, name: str) -> Kit:
-        """Return the kit a job's process runs in.
+        """Return the kit to which this process, a site's job, belongs.
 
         Parameters
         ----------
         workspace : Path
-            FLARE's: the kit itself, except in the simulator, which makes a workspace for each
-            site and finds the kits by ``FEDMVP_KITS``.
+            FLARE's workspace: the kit itself, except in the simulator, which makes a workspace for
+            each site; there ``FEDMVP_KITS`` names the folder of the kits.
         """
         kits = os.environ.get(_KITS)
         return cls.open(Path(kits) / name if kits else workspace)

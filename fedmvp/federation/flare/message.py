@@ -1,4 +1,4 @@
-"""The one thing that travels: bytes of `fedmvp.federation.wire` in a FLARE Shareable."""
+"""All that is sent through FLARE: the bytes of `fedmvp.federation.wire` in a Shareable."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def message_of(content: bytes) -> Shareable:
 
 
 def content_of(message: Shareable | None) -> bytes:
-    """Unwrap a message; empty bytes, which are no message, if it is none."""
+    """Unwrap a message; return empty bytes, which no reader accepts, if it does not hold one."""
     content = None if message is None else message.get(_KEY)
     return content if isinstance(content, bytes) else b""

@@ -1,4 +1,4 @@
-"""Opening the site of a kit; one that cannot be opened still answers, and says so."""
+"""Opening a kit's site; a site that cannot be opened still answers, with the reason."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from fedmvp.federation.site_config import load_site_config
 from fedmvp.federation.site_errors import scrubbed
 from fedmvp.federation.wire import Shapes, decode, encode, reply_limit, round_of
 
-__all__ = ["Answering", "open_site", "site_log"]
+__all__ = ["AnsweringSite", "open_site", "site_log"]
 
 _REPLIES = (TrainReply, EvaluateReply, StartReply, Description, Refusal)
 
 
-class Answering:
-    """A site, or what is left of one: answers messages, and looks at what leaves.
+class AnsweringSite:
+    """A site, opened or not: answers messages, and checks what it sends.
 
     Parameters
     ----------
     client : str
         The site's name.
     handle : callable
-        Message to reply, both bytes; does not raise.
+        Turns a message into a reply, both bytes; raises nothing.
     shapes : mapping of str to tuple of int
-        Of the tensors that may leave.
+        Of the tensors that may be sent.
     """
 
     def __init__(self, client: str, handle: Callable[[bytes], bytes], shapes: Shapes) -> None:
@@ -47,13 +47,13 @@ class Answering:
         self.shapes = shapes
 
     def check_reply(self, content: bytes) -> None:
-        """Refuse what is none of the replies that may leave.
+        """Refuse a reply that may not be sent.
 
         Raises
         ------
         MessageError
-            For another kind, name, shape or format, values that are not finite, too many bytes,
-            or another client's name.
+            When its kind or a tensor's name, shape or format is not an agreed one, when values are
+            not finite, when it is too long, or when it carries another client's name.
         """
         limit = reply_limit(self.shapes)
         where = "outgoing message"
@@ -67,20 +67,20 @@ class Answering:
             )
 
 
-def open_site(kit: Kit) -> Answering:
+def open_site(kit: Kit) -> AnsweringSite:
     """Load CLIP, images and texts of a kit's site."""
     log = site_log(kit.log)
     try:
         config = load_site_config(kit.site)
         site = Site.open(config, load_plan(kit.plan), kit.state, log)
-    except Exception as error:  # a job whose process ends takes the whole federation down
+    except Exception as error:  # a process that ended would end the whole federation's job
         log("".join(traceback.format_exception(error)))
         return _closed(kit.name, error)
-    return Answering(config.client, site.handle, site.shapes)
+    return AnsweringSite(config.client, site.handle, site.shapes)
 
 
 def site_log(path: Path) -> Callable[[str], None]:
-    """Return what appends a text to the site's own log; a full disk costs the text alone."""
+    """Return a function that appends to the site's own log, and ignores a full disk."""
 
     def log(text: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -93,11 +93,11 @@ def site_log(path: Path) -> Callable[[str], None]:
     return log
 
 
-def _closed(client: str, error: Exception) -> Answering:
-    """Return a site that answers everything with why it could not be opened."""
+def _closed(client: str, error: Exception) -> AnsweringSite:
+    """Return a site that answers every message with the reason why it could not be opened."""
 
     def handle(content: bytes) -> bytes:
         failure = scrubbed(client, round_of(content), error)
         return encode(Refusal(client, failure.round_index, failure.error, failure.trace))
 
-    return Answering(client, handle, {})
+    return AnsweringSite(client, handle, {})

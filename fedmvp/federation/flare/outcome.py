@@ -1,4 +1,4 @@
-"""What a federation leaves: the files of a trained run, and the sites' own counts."""
+"""The result files of a federation: those of a trained run, and the sites' counts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from fedmvp.results.weights import round_name, tensor_name, write_weights
 __all__ = ["FOLD", "is_whole", "write_results"]
 
 FOLD = "all"
-"""The one fold of a federation: classes are the sites' own affair."""
+"""A federation has one fold: each site decides on its classes itself."""
 
 
 def write_results(
     organiser: Organiser, plan: Plan, outcome: FederationResult, counts: SiteCounts
 ) -> None:
-    """Write the result files; the run's record, written last, says that all are there."""
+    """Write the result files; the run's record comes last, so where it exists all others do."""
     folder = organiser.results
     tensors = {tensor_name(FOLD, name): tensor for name, tensor in outcome.tensors.items()}
     for index, kept in outcome.earlier.items():
@@ -69,7 +69,7 @@ def _record(plan: Plan) -> dict[str, Any]:
 
 
 def is_whole(organiser: Organiser, plan: Plan) -> bool:
-    """Tell whether the results of this plan are there."""
+    """Tell whether the results of this plan are complete."""
     try:
         return bool(read_json(organiser.results / RECORD) == _record(plan))
     except (OSError, DataError):

@@ -1,6 +1,6 @@
-"""What others may do at a site and at the server: every right written out.
+"""What others may do at a site and at the server: every right is listed.
 
-FLARE's own kits grant an administrator everything, also to submit code and to run shell
+FLARE's own kits grant an administrator everything, even submitting code and running shell
 commands, and stream a site's error log to the server. Ours do not.
 """
 
@@ -22,11 +22,11 @@ __all__ = [
 ]
 
 ADMIN = "organiser@federation.local"
-"""Name in the certificate of the one user."""
+"""Name in the certificate of the only user."""
 POLL_S = 0.1
 """How often a site asks for work, in seconds."""
 ALLOWED = ("fedmvp.federation.flare.",)
-"""Prefix of the classes a job may name."""
+"""Prefix of the Python classes a job may name."""
 
 _ROLES = ("project_admin", "org_admin", "lead", "member")
 RIGHTS = (
@@ -43,14 +43,15 @@ RIGHTS = (
 
 
 def server_rights() -> dict[str, Any]:
-    """Return the server's authorization.json: the organiser submits, ends and looks at jobs."""
+    """Return the server's authorization.json: the organiser may submit, abort and view jobs."""
     return _policy({"submit_job", "manage_job", "view"})
 
 
 def site_rights() -> dict[str, Any]:
-    """Return a site's authorization.json: the organiser's jobs of installed code, nothing else.
+    """Return a site's authorization.json: the organiser may run installed code, nothing else.
 
-    Not `view` and not `operate` either: they would reveal its folders and its error messages.
+    The rights `view` and `operate` are not granted, either: they would reveal the site's folders
+    and error messages.
     """
     return _policy({"submit_job", "manage_job"})
 
@@ -81,7 +82,7 @@ def site_resources() -> dict[str, Any]:
         "class_allow_list": list(ALLOWED),
         "allow_log_streaming": False,
         "client": {"retry_timeout": 30, "compression": "Gzip"},
-        # No log streamer among them.
+        # FLARE's default, a log streamer, is left out.
         "components": [
             {"id": "resource_manager", "path": managers, "args": gpus},
             {"id": "resource_consumer", "path": consumer, "args": {}},
@@ -91,12 +92,12 @@ def site_resources() -> dict[str, Any]:
 
 
 def server_resources(server: Path) -> dict[str, Any]:
-    """Return the server's resources.json, its stores below its own folder.
+    """Return the server's resources.json; its stores are inside the server's folder.
 
     Parameters
     ----------
     server : Path
-        Absolute: FLARE takes no other, and by default the system's temporary folder.
+        Absolute, as FLARE requires; its default stores are in the system's temporary folder.
     """
     storage = "nvflare.app_common.storages.filesystem_storage.FilesystemStorage"
     persistor = "nvflare.app_common.state_persistors.storage_state_persistor.StorageStatePersistor"
@@ -122,7 +123,7 @@ def server_resources(server: Path) -> dict[str, Any]:
             "args": {"uri_root": "/", "storage": {"path": storage, "args": snapshots}},
         },
         "components": [
-            # So many at once: a stale job that FLARE thinks is running must not block the next.
+            # More than one: a dead job that FLARE believes to be running must not block the next.
             {"id": "job_scheduler", "path": scheduler, "args": {"max_jobs": 1000}},
             {"id": "job_manager", "path": manager, "args": jobs},
             {"id": "job_store", "path": storage},

@@ -1,7 +1,7 @@
 """A FLARE process that ends with the one that started it: ``python -m … server|site FOLDER``.
 
-FLARE's job processes watch their parent already; its server and its site do not, and one left over
-would hold the port, or answer in a site's name.
+FLARE's job processes watch their parent already; its server and site processes do not. One that was
+left over would keep the port, or answer in a site's name.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is running."""
         return self.popen.poll() is None
 
     def stop(self) -> None:
-        """End it and what it started; do nothing the second time."""
+        """End the process and all it started; do nothing the second time."""
         if self._stopped:
             return
         self._stopped = True
@@ -101,7 +101,7 @@ def _popen(
 
 
 def _end_with_parent(parent: int) -> None:
-    """Kill the whole group, if it is our own, once the process that started us is gone."""
+    """Kill the process group, if it is our own, once the process that started us is gone."""
     while os.getppid() == parent:
         time.sleep(_WATCH_S)
     os.kill(0 if os.getpgrp() == os.getpid() else os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the events say: which round, who answered, who did not, and how the last job ended."""
+"""What the events tell: the round, who answered and who did not, and how the last job ended."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class SiteProgress:
     Attributes
     ----------
     state : str
-        ``waiting``, ``training``, ``answered``, ``failed`` (its answer was of no use), ``silent``
+        ``waiting``, ``training``, ``answered``, ``failed`` (its answer was not usable), ``silent``
         or ``refused``.
     round : int or None
         Of its last update, counted from 0.
     loss : float or None
     images : int or None
     silent : bool
-        Whether it said nothing when it was last asked; stands until its next answer.
+        Whether it did not answer when it was last asked; True until its next answer.
     missed : int
-        Rounds that went on without it.
+        Number of rounds without its update.
     note : str
-        Why, the last time.
+        Reason for the last of these.
     """
 
     state: str = "waiting"
@@ -50,17 +50,18 @@ class Progress:
     ----------
     sites : dict of str to SiteProgress
     round : int or None
-        The one that is under way, counted from 0.
+        The present one, counted from 0.
     jobs : int
-        Submitted so far.
+        Number of jobs submitted so far.
     ending : str
-        How the last job ended by its own word: ``finished``, ``paused``, ``stopped`` or empty.
+        How the last job ended, as it reported: ``finished``, ``paused``, ``stopped``, or empty
+        when it reported nothing.
     error : str
-        Why, where it stopped.
+        The error of a job that stopped.
     kind : str
-        Of that error.
+        Class name of that error.
     over : str
-        The last job whose sites were told that it is over.
+        The last job whose sites were told that it had ended.
     """
 
     sites: dict[str, SiteProgress]
@@ -79,7 +80,7 @@ class Progress:
         return cls({site: SiteProgress() for site in sites})
 
     def read(self, path: Path) -> bool:
-        """Take in what is new; tell whether there was anything."""
+        """Read new events; tell whether there were any."""
         before = self.position
         for self.position, event in read_events(path, before):
             take = _TAKE.get(event["event"])
@@ -88,7 +89,7 @@ class Progress:
         return self.position != before
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for ``--json``."""
+        """Return the progress as ``--json`` prints it."""
         return {
             "round": self.round,
             "jobs": self.jobs,

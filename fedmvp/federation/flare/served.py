@@ -29,11 +29,11 @@ _POLL_S = 0.05
 
 
 class Paused(Exception):
-    """The job ends between two rounds, so that the next one includes the sites that returned."""
+    """The job ends between two rounds, so that the next job includes sites that came back."""
 
 
 class Served:
-    """A federation at the server.
+    """A federation, as one job of the server runs it.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Served:
     Raises
     ------
     FedMVPError
-        When the plan is impossible, or the backbone is another than the plan's.
+        When the plan is impossible, or the backbone is not the plan's.
     """
 
     def __init__(self, organiser: Organiser, events: Events) -> None:
@@ -62,29 +62,29 @@ class Served:
         self.backbone_sha256 = backbone.spec.tower_sha256
         if self.backbone_sha256 != wanted.sha256:
             raise BackboneError(
-                f"is another CLIP model than the plan's, {wanted.sha256[:12]}…",
+                f"is not the plan's CLIP model, {wanted.sha256[:12]}…",
                 where=organiser.backbone,
                 value=self.backbone_sha256,
-                hint="put the model back that was there at `fedmvp federation init`",
+                hint="put back the model that `fedmvp federation init` copied",
             )
         self.method = self.plan.create(backbone)
 
     def run(self, backend: RemoteBackend, present: Sequence[str], heard: Collection[str]) -> None:
-        """Train from the newest checkpoint on, let the sites evaluate, write the result files.
+        """Train from the newest checkpoint on, have the sites evaluate, write the result files.
 
         Parameters
         ----------
         present : sequence of str
-            Sites that are in this job.
+            Sites that take part in this job.
         heard : collection of str
-            Those that answered what they were asked last; it changes.
+            Sites that answered the last request; it changes while the job runs.
 
         Raises
         ------
         Paused
-            At a round's border, when the supervisor asks for it.
+            Between two rounds, when the supervisor asks for it.
         FedMVPError
-            When too few sites are left in a round, and whatever else ends a run.
+            When too few sites are left in a round, and for any other error that ends a run.
         """
         out = self._agree(backend, [name for name in self.plan.clients if name in present])
         observed = ObservedBackend(backend, self.organiser.pause, self.events, out, heard)
@@ -103,7 +103,7 @@ class Served:
         self.events.write("finished", metrics=counts.metrics())
 
     def _agree(self, backend: RemoteBackend, present: Sequence[str]) -> dict[str, str]:
-        """Return why which sites are no part of this job."""
+        """Return the sites that take no part in this job, each with the reason."""
         out = {name: "is not connected" for name in self.plan.clients if name not in present}
         ours = describe(self.plan, self.backbone_sha256)
         silent, differing = backend.describe(ours, present)
@@ -119,14 +119,14 @@ def _left_out(client: str, round_index: int, out: Mapping[str, str]) -> Failure:
 
 
 class ObservedBackend:
-    """A backend that records each round and each site, and knows which sites are absent.
+    """A backend that writes an event for each round and site, and knows the absent sites.
 
     Parameters
     ----------
     pause : Path
         See `Organiser.pause`.
     out : mapping of str to str
-        Site to the reason for which it is not asked.
+        Absent sites, each with the reason why it is not asked.
     heard : collection of str
         See `Served.run`.
     """
@@ -161,7 +161,7 @@ class ObservedBackend:
         Raises
         ------
         Paused
-            When the supervisor asks for it; what was trained so far is in the checkpoints.
+            When the supervisor asks for it; finished rounds are in the checkpoints.
         """
         if self._paused():
             raise Paused

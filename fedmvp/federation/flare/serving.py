@@ -21,19 +21,19 @@ _PATIENCE_S = 2.0  # for a `serve` that is ending
 
 @contextmanager
 def held(organiser: Organiser) -> Iterator[None]:
-    """Keep a second `serve` of the same folder out meanwhile.
+    """Within this context, keep out a second `serve` of the same folder.
 
     Raises
     ------
     ConfigError
-        When there is one.
+        When one is running.
     """
     organiser.run.mkdir(exist_ok=True, mode=0o700)
     try:
         lock = hold(organiser.run / "serve.lock", _PATIENCE_S)
     except HeldElsewhere as other:
         raise ConfigError(
-            f"process {other.holder} serves this federation already",
+            f"process {other.holder} already serves this federation",
             where=organiser.root,
             hint=f"stop it first: `kill {other.holder}`; finished rounds are kept",
         ) from None

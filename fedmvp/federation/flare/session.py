@@ -1,4 +1,4 @@
-"""The supervisor's line to the server: who is there, and what has become of a job."""
+"""The supervisor's session at the server: which sites are connected, and how a job is doing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMPLETED = "FINISHED:COMPLETED"
 
 
 class Unreachable(Exception):
-    """The server does not answer now."""
+    """The server does not answer at the moment."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Session:
             return str(self.api.submit_job(str(folder)))
 
     def status(self, job: str) -> str:
-        """Return the engine's word for a job, e.g. ``RUNNING``.
+        """Return FLARE's status of a job, e.g. ``RUNNING``.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Session:
             return str(self.api.get_job_meta(job)["status"])
 
     def abort(self, job: str) -> None:
-        """End a job; one that is over already, or stale, is left."""
+        """Abort a job; do nothing if it has ended or FLARE no longer knows it."""
         with contextlib.suppress(Exception):
             self.api.abort_job(job)
 
@@ -87,7 +87,7 @@ def open_session(organiser: Organiser) -> Session:
 
     logging.getLogger("nvflare").setLevel(logging.CRITICAL)
     logging.getLogger().addHandler(logging.NullHandler())
-    # The engine tells of it on stdout, in the middle of our table.
+    # FLARE prints about it on stdout, in the middle of our table.
     with _reaching(), contextlib.redirect_stdout(io.StringIO()):
         return Session(
             new_secure_session(
@@ -98,7 +98,7 @@ def open_session(organiser: Organiser) -> Session:
 
 @contextlib.contextmanager
 def _reaching() -> Iterator[None]:
-    """Turn whatever the engine raises into one kind; it has a dozen, none of them documented."""
+    """Turn whatever FLARE raises into `Unreachable`; it has a dozen kinds, none documented."""
     try:
         yield
     except Exception as error:

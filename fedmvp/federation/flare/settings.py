@@ -1,4 +1,4 @@
-"""federation.yaml: where the server is and how long it waits; and the plan of a new federation."""
+"""federation.yaml (the server's address and time limits), and the plan of a new federation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "write_settings",
 ]
 
-# What a certificate, a folder and FLARE take alike.
+# Names that a certificate, a folder and FLARE all accept.
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _Name = Annotated[str, StringConstraints(pattern=_NAME)]
 _RESERVED = ("server", "organiser", "localhost")
@@ -59,12 +59,12 @@ class _SiteNames(Section):
 
 
 def require_site_names(names: tuple[str, ...], host: str) -> None:
-    """Refuse names that a certificate, a folder or the engine would not take.
+    """Refuse names that a certificate, a folder or FLARE would not accept.
 
     Raises
     ------
     ConfigError
-        Naming the first.
+        Naming the first such name.
     """
     where = "fedmvp federation init"
     parse_section(_SiteNames, {"site": list(names)}, where)
@@ -89,20 +89,21 @@ def new_plan(
     minimum_sites: int | None = None,
     task: Task = "single",
 ) -> Plan:
-    """Return the plan of a new federation: a method and its section as params.yaml has them.
+    """Return the plan of a new federation: a method with its section of params.yaml.
 
-    All sites take part in each round, and one that fails is left out of it; more than half must
-    have answered.
+    All sites take part in each round. A site that fails is left out of the round; more than half
+    must answer.
 
     Parameters
     ----------
     task : {"single", "multi"}
-        Whether images show one class each or many; with many, the section `multilabel` counts.
+        Whether images show one class each or many; with many, the plan includes the section
+        `multilabel`.
 
     Raises
     ------
     ConfigError
-        For an unknown method, or an entry that is impossible for sites.
+        For an unknown method, or an entry that a federation of sites cannot have.
     """
     section = method_params(method, params.methods.get(method, {}))
     shared = resolved_federation(method, section, params.federation)
@@ -153,4 +154,4 @@ def read_settings(organiser: Organiser) -> FederationSettings:
 def write_settings(path: Path, settings: FederationSettings) -> None:
     """Write federation.yaml."""
     text: str = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, width=100)
-    write_text(path, f"# The server and its time limits; what is trained is in plan.json.\n{text}")
+    write_text(path, f"# The server and its time limits; plan.json says what is trained.\n{text}")

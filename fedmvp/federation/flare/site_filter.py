@@ -1,4 +1,4 @@
-"""The site's last look at what leaves, part of its own policy: no job can leave it out."""
+"""The site's last check of what it sends; its own policy requires it, so no job can avoid it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["SiteFilter"]
 
 
 class SiteFilter(Filter):  # type: ignore[misc]
-    """Lets one message of the agreed kinds, names, shapes and size out, and nothing beside it."""
+    """Lets a message of the agreed kinds, names, shapes and size pass, and nothing else."""
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
-        """Return a new message with the checked bytes alone.
+        """Return a new message with only the checked bytes.
 
         Raises
         ------
         MessageError
-            When they are no message that may leave; FLARE then sends a return code and no data.
+            When the message may not be sent; FLARE then sends a return code without data.
         """
         site = fl_ctx.get_prop(SITE)
         content = content_of(shareable)

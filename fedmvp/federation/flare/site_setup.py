@@ -26,7 +26,7 @@ __all__ = ["write_site"]
 
 _ATTRIBUTES = "attributes.json"
 _HEAD = """\
-# This site's own settings. Nothing of this file is ever sent; what may leave stands below `share`.
+# This site's own settings. Nothing in this file is ever sent; `share` says what may leave.
 """
 
 
@@ -40,12 +40,12 @@ def write_site(
     known: str,
     labels: Path | None = None,
 ) -> None:
-    """Write site.yaml, once all it names is there.
+    """Write site.yaml, once everything it names has been found.
 
     Raises
     ------
     ConfigError
-        When the images or the attributes are not there, or an entry is impossible.
+        When images, attributes or labels are missing, or an entry is impossible.
     BackboneError
         When the CLIP model is not the federation's.
     """
@@ -77,7 +77,7 @@ def write_site(
     spec = BackboneSpec.model_validate(read_json(folder / "spec.json"))
     if spec.tower_sha256 != plan.backbone.sha256:
         raise BackboneError(
-            f"is another CLIP model than the federation's, {plan.backbone.sha256[:12]}…",
+            f"is not the federation's CLIP model, {plan.backbone.sha256[:12]}…",
             where="--backbone",
             value=f"{choice.name} {spec.tower_sha256[:12]}…",
             hint="ask the organiser for the model's name and weights",
@@ -99,7 +99,7 @@ def write_site(
 def _require_task(plan: Plan, labels: Path | None) -> None:
     if plan.multilabel is not None and labels is None:
         raise ConfigError(
-            "images of this federation show many classes each, and there is no table of them",
+            "images of this federation show many classes each, and no table of labels was given",
             where="--labels",
             hint="give a CSV table with the columns image and classes",
         )
@@ -113,12 +113,12 @@ def _require_task(plan: Plan, labels: Path | None) -> None:
 
 
 def _texts(path: Path) -> ClassAttributes:
-    """Read attributes: as the stage writes them, or plainly, a list of texts for each class.
+    """Read attributes: as the stage writes them, or as a mapping of class to list of texts.
 
     Raises
     ------
     FedMVPError
-        When they are neither.
+        When the file is neither.
     """
     value = read_json(path)
     if not isinstance(value, dict) or "classes" in value:

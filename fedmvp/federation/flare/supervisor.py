@@ -1,8 +1,8 @@
 """``serve``: keeps a server and a job running until the result files are there.
 
-FLARE takes up no job again: not one whose server was killed, nor one that a site's process took
-down, and a site that returns is given no part in a running one. All three are cured by a new job,
-which goes on from our checkpoint.
+FLARE never resumes a job: neither one whose server was killed nor one that a site's process brought
+down; and a site that comes back does not get into a running one. A new job, which resumes from our
+checkpoint, solves all three.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _POLL_S = 0.5
 _PARTING_S = 1.0  # for the word that a job is over to reach the sites
 _SERVER_S = 180.0
 _TRIES = 5
-# What another job cannot cure. Whatever else a job ends with, the next one may get further.
+# Errors with which every further job would end, too. After any other, the next may succeed.
 _LASTING = ("ConfigError", "BackboneError", "CheckpointError", "DataError")
 
 
 @dataclass
 class Supervisor:
-    """Runs one federation to its end.
+    """Runs one federation until its results are complete.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class Supervisor:
     plan : Plan
     settings : FederationSettings
     show : callable
-        Told the progress and the connected sites, twice a second.
+        Called with the progress and the connected sites, twice a second.
     server : Process, optional
-        A server that was started just now and may not answer yet; it is ended in any case.
+        A server that was just started and may not answer yet; it is stopped in any case.
     """
 
     organiser: Organiser
@@ -70,7 +70,7 @@ class Supervisor:
         Raises
         ------
         FedMVPError
-            When too few sites come, or jobs end again and again without getting further.
+            When too few sites connect, or jobs end repeatedly without progress.
         """
         try:
             tries, furthest = 0, -1
@@ -89,7 +89,7 @@ class Supervisor:
             self.close()
 
     def close(self) -> None:
-        """End the session and the server."""
+        """Close the session and stop the server."""
         if self.session is not None:
             self.session.close()
         if self.server is not None:
@@ -97,20 +97,20 @@ class Supervisor:
         self.session = self.server = None
 
     def _judge(self, tries: int) -> None:
-        """Give up where another job would end like the last one."""
+        """Raise the last job's error where another job would end in the same way."""
         run = self.progress
         if run.ending == "finished":
             return
         if run.kind in _LASTING or tries >= _TRIES:
             raise ClientFailure(
-                run.error or "the engine ended the job and did not say why",
+                run.error or "FLARE ended the job without giving a reason",
                 where=f"round {run.round}" if run.round is not None else "before the first round",
                 hint=f"see {self.organiser.events} and {self.organiser.server}; "
                 "run this again to continue: finished rounds are kept",
             )
 
     def _serve(self) -> None:
-        """Have a server that answers, starting it if need be."""
+        """Make sure that a server answers; start it if necessary."""
         if self._starting:
             self._starting = False
         elif self.server is not None and self.server.running and self._reachable():
@@ -147,12 +147,12 @@ class Supervisor:
         return [name for name in self.plan.clients if name in present]
 
     def _patience(self) -> float:
-        """Return for how many seconds agreed sites are waited for."""
+        """Return for how many seconds to wait for the agreed sites."""
         settings = self.settings
         return settings.rejoin_s if self.progress.round is not None else settings.wait_s
 
     def _wait_for_sites(self, wait_s: float) -> None:
-        """Wait for all agreed sites, and after `wait_s` go on if the minimum of them is there."""
+        """Wait for all agreed sites; after `wait_s`, go on if enough of them are connected."""
         end = time.monotonic() + wait_s
         present: list[str] = []
         while len(present) < len(self.plan.clients) and time.monotonic() < end:
@@ -180,9 +180,9 @@ class Supervisor:
         return job
 
     def _follow(self, job: str) -> None:
-        """Return when the job is over: because the engine says so, or its server ended."""
+        """Return when the job is over: because FLARE says so, or because the server ended."""
         heard = time.monotonic()
-        # A round's deadline, and as much again for starting: whoever says nothing longer is stale.
+        # A round's deadline, and as much again to start: a job silent for longer is dead.
         patience = 2 * self.settings.round_deadline_s + _SERVER_S
         while self._runs(job):
             if self.progress.read(self.organiser.events):
@@ -195,7 +195,7 @@ class Supervisor:
             self._pause()
 
     def _runs(self, job: str) -> bool:
-        """Tell whether the job may still make progress; a server that is slow to answer counts."""
+        """Tell whether the job may still make progress, as it may while the server is slow."""
         if self.server is None or not self.server.running or self.progress.over == job:
             return False
         if not self._reachable():
@@ -208,9 +208,10 @@ class Supervisor:
             return True
 
     def _let_in(self, present: list[str]) -> None:
-        """Ask the job to end at the next border when a site that said nothing is there.
+        """Ask the job to pause before the next round when a silent site is connected again.
 
-        Once for each time it fell silent: a site that is there and too slow stays too slow.
+        Only once for each time a site falls silent: one that is connected but too slow would be too
+        slow again.
         """
         for name, site in self.progress.sites.items():
             if not site.silent:

@@ -16,7 +16,7 @@ __all__ = ["Display", "live_display", "table_of"]
 
 
 class Display:
-    """Shows progress: a table that is drawn again on a terminal, lines elsewhere."""
+    """Shows progress: a live table on a terminal, lines elsewhere."""
 
     def __init__(self, console: Console, live: Live | None, rounds: int) -> None:
         self.console = console
@@ -25,7 +25,7 @@ class Display:
         self._last = ""
 
     def __call__(self, progress: Progress, connected: list[str]) -> None:
-        """Show the progress as it is now."""
+        """Show the present state."""
         if self.live is not None:
             self.live.update(table_of(progress, self.rounds), refresh=True)
             return
@@ -37,7 +37,7 @@ class Display:
 
 @contextmanager
 def live_display(rounds: int) -> Iterator[Display]:
-    """Return what shows a run of so many rounds."""
+    """Yield the display of a run with this number of rounds."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Display(console, None, rounds)
@@ -47,7 +47,7 @@ def live_display(rounds: int) -> Iterator[Display]:
 
 
 def table_of(progress: Progress, rounds: int) -> Table:
-    """Return a row per site."""
+    """Return a table with a row per site."""
     done = "waiting for sites" if progress.round is None else f"round {progress.round + 1}"
     table = Table(title=f"{done} of {rounds}" if progress.round is not None else done)
     for name in ("site", "state", "round", "loss", "images", "missed", "why"):

@@ -1,6 +1,6 @@
 """The partition schemes, by name: rules that deal images to clients.
 
-A new scheme is one module here and one line below.
+A new scheme needs a module here and a line below.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ SCHEMES: dict[str, type[Scheme]] = {
 def parse_scheme(
     value: str | Mapping[str, Any], where: str, *, classes_per_client: int
 ) -> tuple[str, Scheme]:
-    """Return the name and the rule that a ``scheme`` entry says.
+    """Return the name and the rule that a ``scheme`` entry gives.
 
     Parameters
     ----------
     value : str or mapping
         A name, or ``{name: …}`` with the rule's parameters.
     classes_per_client : int
-        Of `class_blocks`, where the entry does not say it.
+        Parameter of `class_blocks` if the entry does not give it.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def parse_scheme(
             "unknown partition scheme",
             where=where,
             value=name,
-            hint=f"{hint}name one of: {', '.join(SCHEMES)}",
+            hint=f"{hint}choose from: {', '.join(SCHEMES)}",
         )
     if SCHEMES[name] is ClassBlocks:
         entries = {"classes_per_client": classes_per_client, **entries}

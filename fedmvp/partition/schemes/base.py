@@ -26,7 +26,7 @@ Positions = NDArray[np.int64]
 """Positions in a pool's training or test images, ascending unless said otherwise."""
 
 Draws = np.random.Generator | np.random.RandomState
-"""Both draw alike; published partitions were made by the second."""
+"""numpy's new and old generator have the same methods; published partitions used the old one."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Pool:
     Parameters
     ----------
     train, test : ndarray of int, shapes [N] and [M]
-        Class of each image, 0 to C - 1, in label order. Of images that show many: the rarest of
-        them, and one class more for images that show none.
+        Class of each image, 0 to C - 1, in label order. With many labels, the rarest class the
+        image shows; images that show none form one more class.
     classes : int
         C; a class need not have images.
     groups : tuple of int
         Superclass of each class, C entries; empty where the dataset has none.
     where : str
-        The key that names the scheme, and whose images these are, for error messages.
+        The key that sets the scheme, and the source of the images, for error messages.
     train_labels, test_labels : ndarray of bool, shapes [N, K] and [M, K], optional
         Which classes each image shows, where it may show many.
     """
@@ -111,7 +111,7 @@ class Scheme(Section):
         return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in self.model_dump().items())
 
     def refusal(self, what: str, pool: Pool, value: object, hint: str) -> ConfigError:
-        """Return the error of a rule that cannot be met."""
+        """Return the error for a rule that cannot be met."""
         return ConfigError(what, where=pool.where, value=value, hint=hint)
 
     def require_images(self, pool: Pool, needed: int, why: str) -> None:
@@ -121,14 +121,14 @@ class Scheme(Section):
                 f"{why} need {needed} training images, but there are {len(pool.train)}",
                 pool,
                 self.describe(),
-                "take fewer clients, or raise partition.shots",
+                "choose fewer clients, or raise partition.shots",
             )
 
 
 def shares(
     trains: Sequence[Sequence[int] | Positions], tests: Sequence[Sequence[int] | Positions]
 ) -> list[Share]:
-    """Return shares of positions in any order."""
+    """Return shares from positions in any order; they are sorted."""
     return [
         Share(np.sort(np.asarray(train, np.int64)), np.sort(np.asarray(test, np.int64)))
         for train, test in zip(trains, tests, strict=True)

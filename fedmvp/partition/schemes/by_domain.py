@@ -1,4 +1,4 @@
-"""``by_domain``: feature skew, the clients of a domain hold all its classes."""
+"""``by_domain``: feature skew; the clients of a domain have all its classes."""
 
 from __future__ import annotations
 

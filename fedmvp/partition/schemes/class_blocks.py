@@ -17,9 +17,7 @@ class ClassBlocks(Scheme):
     """Each client has `classes_per_client` classes that no other has; the last takes the rest."""
 
     shares_classes: ClassVar[bool] = False
-    classes_per_client: int = Field(
-        ge=1, description="n; partition.classes_per_client where it is not given."
-    )
+    classes_per_client: int = Field(ge=1, description="n; by default partition.classes_per_client.")
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return a share for each block; nothing is drawn."""

@@ -1,4 +1,4 @@
-"""Steps several schemes share: cutting a class in proportions, dealing test images like training.
+"""Steps that several schemes share: cutting a class in proportions, dealing test images.
 
 Shapes: U clients.
 """
@@ -30,8 +30,8 @@ def tested_alike(pool: Pool, trains: Sequence[Positions], draw: Draws) -> list[S
     """Give each client the test images of a class in proportion to its training images of it.
 
     A class's test images are shuffled and cut at ⌊cumsum(p) · n + u⌋, one u ~ U(0, 1) per class:
-    every image has one owner and every client its proportion in expectation, also where a class has
-    fewer test images than owners.
+    every image has one owner, and every client gets its proportion in expectation, even where a
+    class has fewer test images than owners.
     """
     tests: list[list[int]] = [[] for _ in trains]
     counts = [np.bincount(pool.train[train], minlength=pool.classes) for train in trains]

@@ -1,6 +1,7 @@
 """``dirichlet``: label skew, each class dealt in proportions ~ Dir(alpha), as flwr-datasets does.
 
-Unlike there, the images of a class are shuffled before they are cut: ours come sorted by domain.
+Unlike in flwr-datasets, a class's images are shuffled before they are cut: ours are in order of
+their domains.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Dirichlet(Scheme):
         description="Whether a client with more than N / U images gets nothing of later classes.",
     )
     min_images: int = Field(default=10, ge=1, description="Fewest training images of a client.")
-    tries: int = Field(default=10, ge=1, description="Draws until every client has so many.")
+    tries: int = Field(default=10, ge=1, description="Most draws to give every client that many.")
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return the first draw in which every client has enough images."""
@@ -46,7 +47,7 @@ class Dirichlet(Scheme):
             f"training images at alpha {self.alpha:g}",
             pool,
             self.describe(),
-            "raise alpha or tries, or take fewer clients or min_images",
+            "raise alpha or tries, or choose fewer clients or min_images",
         )
 
     def _proportions(self, pool: Pool, draw: Draws) -> list[np.ndarray]:

@@ -1,8 +1,8 @@
 """``dirichlet_capped``: the Dirichlet rule of FedOTP, FedPGP, PMFLT and others.
 
-A client that has its even share of the images gets nothing of later classes, which makes the skew
-milder than Dir(alpha) and favours early classes: hence "capped". Training and test images of a
-class are cut by the same proportions.
+"Capped", because a client that has its even share of the images gets nothing of later classes; this
+makes the skew milder than Dir(alpha) and favours early classes. Training and test images of a class
+are cut in the same proportions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["DirichletCapped", "capped_shares"]
 
 
 def capped_shares(pool: Pool, clients: int, alpha: float, draw: Draws) -> list[Share]:
-    """Make one draw: of each class shuffle both lists, draw p, cut both at ⌊cumsum(p) · n⌋."""
+    """Make one draw: for each class, shuffle both lists, draw p, cut both at ⌊cumsum(p) · n⌋."""
     limit = len(pool.train) / clients
     trains: list[list[int]] = [[] for _ in range(clients)]
     tests: list[list[int]] = [[] for _ in range(clients)]
@@ -29,7 +29,7 @@ def capped_shares(pool: Pool, clients: int, alpha: float, draw: Draws) -> list[S
         p = draw.dirichlet(np.full(clients, alpha))
         below = np.array([len(part) < limit for part in trains])
         p = p * below
-        # With a tiny alpha all the weight may be on clients that are full.
+        # With a tiny alpha, all the weight may be on clients that have reached the cap.
         p = p / p.sum() if p.sum() > 0 else below / max(below.sum(), 1)
         for parts, positions in ((trains, train), (tests, test)):
             for part, dealt in zip(parts, cut(positions, p), strict=True):
@@ -43,9 +43,9 @@ class DirichletCapped(Scheme):
     alpha: Float = Field(gt=0, description="Concentration; the smaller, the more skewed.")
     clients: int = Field(ge=1, description="Clients of each dataset.")
     min_images: int = Field(
-        default=10, ge=1, description="Fewest images of a client, of training and of test each."
+        default=10, ge=1, description="Fewest training images, and fewest test images, of a client."
     )
-    tries: int = Field(default=100, ge=1, description="Draws until every client has so many.")
+    tries: int = Field(default=100, ge=1, description="Most draws to give every client that many.")
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return the first draw in which every client has enough images of both kinds."""
@@ -69,5 +69,5 @@ class DirichletCapped(Scheme):
             f"and test images at alpha {self.alpha:g}",
             pool,
             self.describe(),
-            "raise alpha or tries, or take fewer clients or min_images",
+            "raise alpha or tries, or choose fewer clients or min_images",
         )

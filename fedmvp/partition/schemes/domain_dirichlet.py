@@ -1,7 +1,7 @@
 """``domain_dirichlet``: feature and label skew, each domain dealt by the capped Dirichlet rule.
 
-Every domain and every class has its own draw. (Public code seeds its generator anew for each class,
-so that all classes get the same proportions and the skew is one of quantity.)
+Every domain and every class has its own draw. (Public code seeds its generator again for each
+class, so all classes get the same proportions and clients differ only in quantity.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DomainDirichlet(DirichletCapped):
     alpha: Float = Field(default=0.3, gt=0, description="Concentration in each domain.")
     clients: int = Field(default=5, ge=1, description="Clients of each domain.")
     min_images: int = Field(
-        default=2, ge=1, description="Fewest images of a client, of training and of test each."
+        default=2, ge=1, description="Fewest training images, and fewest test images, of a client."
     )
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:

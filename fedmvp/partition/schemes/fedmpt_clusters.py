@@ -1,10 +1,10 @@
 """``fedmpt_clusters``: clients as FedMPT's public code makes them, for comparison with its numbers.
 
 Training images are clustered by the softmax of their 0/1 labels (k-means with scikit-learn's
-defaults and random state 42). The softmax of m ones is e / (m e + K - m) on them, so clusters are
-mostly those of the number of labels and of the most frequent classes: see `label_clusters` for a
-rule without that. Their code gives test images the clusters of training images by position; here
-they go to the nearest centroid, and published local numbers belong beside none of ours.
+defaults and random state 42). With m ones, the softmax is e / (m e + K - m) at each of them, so
+clusters reflect mostly the number of labels and the most frequent classes; `label_clusters` avoids
+this. Their code gives test images the clusters of the training images at the same positions; here
+they go to the nearest centroid, so published local numbers cannot be compared with ours.
 
 Shapes: N training images, K classes, U clients.
 """
@@ -32,10 +32,10 @@ def softmax_rows(labels: NDArray[Any]) -> _Rows:
 
 
 class FedmptClusters(Scheme):
-    """One k-means cluster of label vectors a client."""
+    """One k-means cluster of label vectors per client."""
 
     clients: int = Field(ge=1, description="Clusters of each dataset.")
-    random_state: int = Field(default=42, ge=0, description="Of scikit-learn's k-means.")
+    random_state: int = Field(default=42, ge=0, description="Seed of scikit-learn's k-means.")
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return the share of each cluster, in scikit-learn's order."""
@@ -44,10 +44,10 @@ class FedmptClusters(Scheme):
 
         if pool.train_labels is None or pool.test_labels is None:
             raise self.refusal(
-                "the scheme clusters images of many labels",
+                "the scheme needs images of many labels",
                 pool,
                 "fedmpt_clusters",
-                "take a dataset of `task: multi`, or another scheme",
+                "choose a dataset of `task: multi`, or another scheme",
             )
         rows = softmax_rows(pool.train_labels)
         distinct = len(np.unique(rows, axis=0))
@@ -57,7 +57,7 @@ class FedmptClusters(Scheme):
                 f"{self.clients} clusters",
                 pool,
                 self.describe(),
-                "take fewer clients",
+                "choose fewer clients",
             )
         with threadpool_limits(1):  # sums must not depend on the number of threads
             fitted = KMeans(self.clients, random_state=self.random_state).fit(rows)

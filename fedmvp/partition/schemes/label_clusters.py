@@ -1,12 +1,12 @@
-"""``label_clusters``: clients whose images show the same things together (many labels).
+"""``label_clusters``: clients whose images show similar sets of classes (many labels).
 
 Training images are clustered by what they show (k-means). A class's column is weighted by its
-inverse document frequency and rows have length one: without both, the clusters would be those of
-the number of labels and of the most frequent class ("person"). The idea is FedMPT's
+inverse document frequency, and rows are scaled to length one: otherwise the clusters would reflect
+the number of labels and the most frequent class ("person"). The idea is FedMPT's
 (arXiv 2605.28347), whose rule clusters a softmax of the labels instead.
 
-Labels say who owns what; they are no training signal here, so the true ones are used whatever
-`partition.annotations` hides.
+Here labels only decide which client owns an image, so the true ones are used even where
+`partition.annotations` hides them from training.
 
 Shapes: N training images, M test images, K classes, U clients.
 """
@@ -35,7 +35,7 @@ def weighted_rows(labels: NDArray[np.bool_], weights: _Rows) -> _Rows:
 
 
 class LabelClusters(Scheme):
-    """One cluster of training images a client; test images go to the nearest centroid."""
+    """One cluster of training images per client; test images go to the nearest centroid."""
 
     clients: int = Field(ge=1, description="Clusters of each dataset; small ones are merged.")
     min_images: int = Field(
@@ -43,8 +43,7 @@ class LabelClusters(Scheme):
     )
     unlabelled: Literal["refuse", "spread"] = Field(
         default="refuse",
-        description="What becomes of a training image that shows none of the classes: an error, or "
-        "dealt evenly.",
+        description="Training images that show none of the classes: an error, or dealt evenly.",
     )
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
@@ -52,22 +51,22 @@ class LabelClusters(Scheme):
         labels, tested = pool.train_labels, pool.test_labels
         if labels is None or tested is None:
             raise self.refusal(
-                "the scheme clusters images of many labels",
+                "the scheme needs images of many labels",
                 pool,
                 "label_clusters",
-                "take a dataset of `task: multi`, or another scheme",
+                "choose a dataset of `task: multi`, or another scheme",
             )
         self.require_images(pool, self.clients * self.min_images, f"{self.clients} clusters")
         empty = np.flatnonzero(~labels.any(axis=1))
         if len(empty) and self.unlabelled == "refuse":
             raise self.refusal(
-                f"{len(empty)} training images show none of the classes, so no cluster is theirs",
+                f"{len(empty)} training images show none of the classes, so no cluster fits",
                 pool,
                 f"the first at place {empty[0]}",
-                "set `unlabelled: spread`, or take scheme iid",
+                "set `unlabelled: spread`, or choose scheme iid",
             )
         counts = labels.sum(axis=0)
-        # A class that every image shows tells none apart (weight 0), as one that none shows.
+        # A class that all images show, or none, does not distinguish images: its weight is 0.
         weights = np.log(len(labels) / np.maximum(counts, 1)) * (counts > 0)
         rows = weighted_rows(labels, weights)
         known = np.flatnonzero(labels.any(axis=1))
@@ -93,9 +92,9 @@ class LabelClusters(Scheme):
                 f"{self.clients} clusters",
                 pool,
                 self.describe(),
-                "take fewer clients",
+                "choose fewer clients",
             )
-        seed = int(draw.permutation(2**16)[0])  # both kinds of generator permute alike
+        seed = int(draw.permutation(2**16)[0])  # both kinds of generator have this method
         with threadpool_limits(1):  # sums must not depend on the number of threads
             fitted = KMeans(self.clients, n_init=10, random_state=seed).fit(rows[known])
         parts = [known[fitted.labels_ == number] for number in range(self.clients)]

@@ -1,4 +1,4 @@
-"""``one_client``: all images at one place, the control that no federation can beat by its data."""
+"""``one_client``: all images at one place, the upper reference for any federation of the data."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ class OneClient(Scheme):
         return [Share(np.arange(len(pool.train)), np.arange(len(pool.test)))]
 
     def describe(self) -> str:
-        """Return what there is to say: the scheme has no parameters."""
+        """Return a description, as the scheme has no parameters."""
         return "all images"

@@ -1,8 +1,8 @@
 """``pachinko``: label skew over a hierarchy of classes, as CIFAR-100 has (Pachinko allocation).
 
-Each client draws weights of the superclasses, and of the classes within each, and then its images
+Each client draws weights for the superclasses and for the classes within each, and then its images
 one by one without replacement from training and test images together. So all clients have the same
-total, and a random number of it are test images.
+total, of which a random part are test images.
 
 Shapes: C classes, G superclasses.
 """
@@ -26,7 +26,9 @@ class Pachinko(Scheme):
 
     alpha: Float = Field(gt=0, description="Concentration over superclasses.")
     clients: int = Field(ge=1, description="Clients of each dataset.")
-    fine_alpha: Float = Field(default=10.0, gt=0, description="Over the classes of a superclass.")
+    fine_alpha: Float = Field(
+        default=10.0, gt=0, description="Concentration over the classes of a superclass."
+    )
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return shares of equal total; where it does not divide, the first have one more."""
@@ -35,7 +37,7 @@ class Pachinko(Scheme):
                 "the scheme needs a dataset with superclasses",
                 pool,
                 "pachinko",
-                "take cifar100, or give the catalog entry `groups`",
+                "choose cifar100, or give the catalog entry `groups`",
             )
         self.require_images(pool, self.clients, f"{self.clients} clients")
         # Images still to be dealt, by class: training images first, test images from N on.
@@ -51,7 +53,10 @@ class Pachinko(Scheme):
         )
         if not all(len(share.train) for share in found):
             raise self.refusal(
-                "a client would have no training image", pool, self.describe(), "take fewer clients"
+                "a client would have no training image",
+                pool,
+                self.describe(),
+                "choose fewer clients",
             )
         return found
 

@@ -1,6 +1,6 @@
-"""``pathological``: every client has images of exactly m classes, every class its share of owners.
+"""``pathological``: every client has images of exactly m classes; classes have equally many owners.
 
-Owners are balanced as in FedOTP's ``noniid-labeluni``; its shares within a class are `uneven`.
+Owners are balanced as in FedOTP's ``noniid-labeluni``, whose shares within a class are `uneven`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Pathological(Scheme):
         labels = pool.present
         if not self.classes_each <= len(labels) <= self.classes_each * self.clients:
             raise self.refusal(
-                f"{self.clients} clients of {self.classes_each} classes each cannot hold "
-                f"{len(labels)} classes, each at least once and by one client once",
+                f"{self.clients} clients of {self.classes_each} classes each cannot share "
+                f"{len(labels)} classes: a client's must differ, and each needs a client",
                 pool,
                 self.describe(),
                 "change clients or classes_each",
@@ -42,12 +42,12 @@ class Pathological(Scheme):
         trains: list[list[int]] = [[] for _ in range(self.clients)]
         for label, chosen in owners.items():
             found = pool.of_class(label)[0]
-            if len(found) < 2 * len(chosen):  # then also the smallest uneven share is an image
+            if len(found) < 2 * len(chosen):  # with fewer, the smallest uneven share could be empty
                 raise self.refusal(
                     f"class {label} has {len(found)} training images for {len(chosen)} owners",
                     pool,
                     self.describe(),
-                    "take fewer clients, or raise partition.shots",
+                    "choose fewer clients, or raise partition.shots",
                 )
             shuffled = draw.permutation(found)
             weights = draw.uniform(0.4, 0.6, len(chosen))
@@ -61,7 +61,7 @@ class Pathological(Scheme):
         return tested_alike(pool, [np.array(train, np.int64) for train in trains], draw)
 
     def _owners(self, labels: Positions, draw: Draws) -> dict[int, list[int]]:
-        """Return the clients of each class: each client takes the classes with most places left."""
+        """Return the owners of each class: each client takes the classes with most places left."""
         places = np.full(len(labels), self.clients * self.classes_each // len(labels))
         more = self.clients * self.classes_each % len(labels)
         places[draw.permutation(len(labels))[:more]] += 1

@@ -18,7 +18,7 @@ __all__ = ["Quantity", "sizes"]
 
 
 def sizes(images: int, clients: int, growth: str) -> Positions:
-    """Return ⌊N f(i) / Σ f⌋ images for client i = 1 … U, what is left over to the last.
+    """Return ⌊N f(i) / Σ f⌋ images for client i = 1 … U; the last gets the remainder as well.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def sizes(images: int, clients: int, growth: str) -> Positions:
     [3, 13, 30, 54]
     """
     number = np.arange(1, clients + 1, dtype=np.float64)
-    # e^(i - U), for e^i is too large from i = 710 on.
+    # e^(i - U) instead of e^i, which overflows from i = 710 on.
     weights = {"linear": number, "square": number**2, "exponential": np.exp(number - clients)}
     chosen = weights[growth]
     found: Positions = np.floor(images * chosen / chosen.sum()).astype(np.int64)
@@ -35,7 +35,7 @@ def sizes(images: int, clients: int, growth: str) -> Positions:
 
 
 class Quantity(Scheme):
-    """The i-th client has images in proportion to i, i² or eⁱ."""
+    """The i-th client's number of images is proportional to i, i² or eⁱ."""
 
     clients: int = Field(ge=1, description="Clients of each dataset.")
     growth: Literal["linear", "square", "exponential"] = Field(
@@ -51,7 +51,7 @@ class Quantity(Scheme):
                 "training images",
                 pool,
                 self.describe(),
-                "take fewer clients, or a growth that is less steep",
+                "choose fewer clients, or a growth that is less steep",
             )
         order = draw.permutation(len(pool.train))
         return tested_alike(pool, np.split(order, np.cumsum(wanted)[:-1]), draw)

@@ -15,7 +15,7 @@ __all__ = ["Shards"]
 
 
 class Shards(Scheme):
-    """Few classes per client: a shard holds one class, or the border of two or more."""
+    """Few classes per client: a shard holds one class, or adjoining parts of two or more."""
 
     clients: int = Field(ge=1, description="Clients of each dataset.")
     shards_per_client: int = Field(default=2, ge=1, description="Shards each client gets.")
@@ -24,7 +24,7 @@ class Shards(Scheme):
         """Return the shards of each client; sizes of shards differ by at most one."""
         count = self.clients * self.shards_per_client
         self.require_images(pool, count, f"{count} shards")
-        # Within a class the order is drawn: images come sorted by domain.
+        # Images of a class are shuffled, as they come sorted by domain.
         shuffled = draw.permutation(len(pool.train))
         order = shuffled[np.argsort(pool.train[shuffled], kind="stable")]
         cuts = np.array_split(order, count)

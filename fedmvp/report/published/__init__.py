@@ -1,8 +1,8 @@
-"""Numbers printed in papers, kept apart from what this pipeline measured.
+"""Numbers printed in papers, kept separate from what this pipeline measured.
 
-A published number is never averaged, ranked or compared in bold with a measured one: it has its
+A published number is never averaged or ranked with measured ones, nor marked as best: it has its
 own type, its own rows and its own CSV file. It is shown only for the suite (a folder here) and
-the backbone it was published for.
+the backbone for which it was published.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fedmvp.errors import DataError
 
 __all__ = ["EVIDENCE", "Published", "PublishedRow", "PublishedTable", "published_tables"]
 
-# How we know a number, weakest last.
+# How well a number is documented, weakest last.
 EVIDENCE: Mapping[str, str] = {
     "log": "read in the authors' published run log",
     "repository": "read in a picture of a table in the authors' published code",
@@ -52,7 +52,7 @@ class PublishedTable:
     Attributes
     ----------
     requires : mapping of str to value
-        Params, ``section.entry``, that a measured run must have for the numbers to belong beside it.
+        Params, ``section.entry``, that a measured run must have for the numbers to be comparable.
     """
 
     setting: str
@@ -62,12 +62,12 @@ class PublishedTable:
     requires: Mapping[str, Any] = field(default_factory=dict)
 
     def fits(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether a run of these params follows the rules its numbers were measured under.
+        """Tell whether a run with these params follows the rules of the published numbers.
 
         Parameters
         ----------
         params : mapping
-            Of run.json, sections of entries.
+            The params of run.json, sections of entries.
         """
         return all(_entry(params, key) == value for key, value in self.requires.items())
 
@@ -85,7 +85,7 @@ def published_tables(
     Raises
     ------
     DataError
-        When a data file lacks a key, or holds no percentage or an unknown evidence.
+        When a data file lacks a key, or a value is not a percentage or not a known evidence.
     """
     tables: list[PublishedTable] = []
     for path in sorted((folder / suite).glob("*.yaml")) if suite else ():

@@ -1,4 +1,4 @@
-"""Sweeps: values of params.yaml that are tried, each as a DVC experiment.
+"""Sweeps: combinations of values for params.yaml, each tried as a DVC experiment.
 
 Start with `driver.run_sweep`.
 """

@@ -1,4 +1,4 @@
-"""``fedmvp run --sweep FILE``: trials at once, as stages are, and their scores side by side."""
+"""``fedmvp run --sweep FILE``: several trials at a time, and a table of their scores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SweepFailed(FedMVPError):
 
 @dataclass(frozen=True)
 class Tried:
-    """A trial that has ended; `score` is None where it failed."""
+    """A trial that has ended; `score` is None if it failed."""
 
     name: str
     values: Overrides
@@ -43,25 +43,25 @@ class Tried:
 def run_sweep(
     file: Path, places: Sequence[Place], root: Path, memory_gib: float, *, dry_run: bool
 ) -> None:
-    """Run the trials that are not experiments yet, and print all with their scores.
+    """Run the trials for which there is no experiment yet, and print all with their scores.
 
     Parameters
     ----------
     file : Path
         See `spec.Sweep`.
     places : sequence of Place
-        Each runs a trial at a time.
+        Places, each of which runs one trial at a time.
     memory_gib : float
-        What trials may take together.
+        Memory that trials may take together.
     dry_run : bool
-        Print the first trials instead.
+        Print the first trials instead of running them.
 
     Raises
     ------
     ConfigError
-        Before anything starts, on a file that cannot be run.
+        For a file that cannot be run, before anything starts.
     SweepFailed
-        When trials failed, after the others.
+        When trials failed, after the others have run.
     """
     sweep = load_sweep(file, root / PARAMS)
     search = open_search(sweep)
@@ -98,7 +98,7 @@ def run_sweep(
         raise SweepFailed(
             f"{plural(len(failed), 'trial')} failed, the first because: {failed[0].error}",
             where=failed[0].name,
-            hint=f"all it printed is in {failed[0].log}; the same command tries these again, and "
+            hint=f"its output is in {failed[0].log}; the same command tries these again, and "
             "keeps the others",
         )
 
@@ -111,10 +111,10 @@ def _run(
     tried: dict[str, Tried],
     trials: dict[str, Overrides],
 ) -> None:
-    """Run trials at once; note those that fail."""
+    """Run trials, several at a time; record those that fail."""
     if not names:
         return
-    # Alike for the estimates: how long a trial takes hardly depends on its values.
+    # The commands are similar for `Estimates`: a trial's time hardly depends on its values.
     graph = Graph(tuple(Stage(name, f"sweep --name {name}", (), (), "changed") for name in names))
     estimates = Estimates.load(root)
     schedule = Schedule(graph, filled_in(estimates.seconds(graph.stages), graph))
@@ -138,7 +138,7 @@ def _plan(sweep: Sweep, named: dict[str, Overrides], done: dict[str, str]) -> li
         for name, values in named.items()
     ]
     if sweep.search == "optuna":
-        lines.append(f"of {sweep.trials}; the others depend on what these give")
+        lines.append(f"of {sweep.trials}; the others depend on the scores of these")
     return lines
 
 
@@ -151,8 +151,8 @@ def _table(sweep: Sweep, tried: list[Tried]) -> list[str]:
     lines += [f"  failed  {one.name}  {_words(one.values)}" for one in tried if one.score is None]
     if known:
         lines.append(
-            f"`dvc exp apply {known[0].name}` takes the best over; `dvc exp show --only-changed` "
-            "compares all their metrics"
+            f"`dvc exp apply {known[0].name}` adopts the best one; `dvc exp show --only-changed` "
+            "compares all metrics"
         )
     return lines
 

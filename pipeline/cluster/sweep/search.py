@@ -1,4 +1,4 @@
-"""How a sweep chooses what to try next: all of a grid, draws, or what Optuna proposes."""
+"""How a sweep chooses its trials: a whole grid, random draws, or Optuna's proposals."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _DRAWS = 100
 
 
 class Search(Protocol):
-    """A rule that proposes trials and is told what they gave."""
+    """A rule that proposes trials and is told their scores."""
 
     def propose(self, count: int) -> list[Overrides]:
-        """Return what to try next, `count` of them if it wants to learn before the others.
+        """Return the next trials: `count` of them if later ones depend on their scores, else all.
 
-        Empty: nothing is left.
+        An empty list means that none is left.
         """
 
     def tell(self, trial: Overrides, score: float | None) -> None:
-        """Take note of a trial's score; None: it failed."""
+        """Record a trial's score; None if it failed."""
 
 
 def open_search(sweep: Sweep) -> Search:
-    """Return the rule of a sweep.
+    """Return the search of a sweep.
 
     Raises
     ------
@@ -56,11 +56,11 @@ class _Listed:
         return list(trials)
 
     def tell(self, trial: Overrides, score: float | None) -> None:
-        """Learn nothing."""
+        """Do nothing: the trials do not depend on scores."""
 
 
 def _drawn(sweep: Sweep) -> list[dict[str, Any]]:
-    """Return distinct random trials: fewer than asked for, where there are not as many."""
+    """Return distinct random trials: fewer than asked for if there are not as many."""
     assert sweep.trials is not None
     found: dict[str, dict[str, Any]] = {}
     for number in range(_DRAWS * sweep.trials):
@@ -76,7 +76,7 @@ def _draw(values: list[Any] | Range, generator: np.random.Generator) -> Any:
     if isinstance(values, list):
         return values[int(generator.integers(len(values)))]
     low, high = values.low, values.high
-    # A whole number's share is what rounds to it, the bounds' as large as the others'.
+    # Each whole number, also a bound, gets the same share: the interval that rounds to it.
     spread = 0.5 if values.whole else 0.0
     if values.log:
         bounds = math.log(low - spread), math.log(high + spread)
@@ -90,7 +90,7 @@ def _draw(values: list[Any] | Range, generator: np.random.Generator) -> Any:
 class _Optuna:
     """Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), in memory.
 
-    What is tried at the same time is taken for bad meanwhile, so that it is not tried twice.
+    Trials under way count as bad until they have a score, so that nearby ones are not proposed.
     """
 
     def __init__(self, sweep: Sweep) -> None:
@@ -123,7 +123,7 @@ class _Optuna:
         return trials
 
     def tell(self, trial: Overrides, score: float | None) -> None:
-        """Let Optuna know; a proposal it has made twice is told twice."""
+        """Tell Optuna; a trial it has proposed twice is reported twice."""
         for number, (asked, own) in enumerate(self._asked):
             if asked == trial:
                 del self._asked[number]
@@ -136,7 +136,7 @@ class _Optuna:
 
 
 def _distribution(optuna: Any, values: list[Any] | Range) -> Any:
-    """Return what Optuna draws from; of a list, the values as JSON, for it takes no lists."""
+    """Return what Optuna draws from; it does not accept lists, so such values are JSON."""
     if isinstance(values, list):
         return optuna.distributions.CategoricalDistribution([json.dumps(v) for v in values])
     kind = "IntDistribution" if values.whole else "FloatDistribution"

@@ -27,12 +27,12 @@ Overrides = Mapping[str, Any]
 
 
 class Range(Section):
-    """Numbers between two bounds, whole ones where both bounds are.
+    """Numbers between two bounds; whole numbers if both bounds are.
 
     Parameters
     ----------
     log : bool, optional
-        Whether each order of magnitude is as likely as another.
+        Whether all orders of magnitude are equally likely.
     """
 
     low: int | float
@@ -41,7 +41,7 @@ class Range(Section):
 
     @property
     def whole(self) -> bool:
-        """Whether it is one of whole numbers."""
+        """Whether it is a range of whole numbers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @model_validator(mode="after")
@@ -54,7 +54,7 @@ class Range(Section):
 
 
 def _kind(value: Any) -> str:
-    """Tell a list of values from a range, for what is wrong with either is said of that one."""
+    """Tell a list of values from a range, so that an error refers to the right one."""
     return "range" if isinstance(value, dict | Range) else "list"
 
 
@@ -64,25 +64,25 @@ _Values = Annotated[
 
 
 class Sweep(Section):
-    """A sweep.
+    """The file of a sweep.
 
     Parameters
     ----------
     name : str
-        What the names of its experiments begin with.
+        Beginning of the names of its experiments.
     params : dict of str to list or Range
         Values by key of params.yaml, as ``methods.fedmvp.n_prompts``.
     search : str, optional
         ``grid``: every combination. ``random``: as many draws as `trials`. ``optuna``: chosen by
-        Optuna's tree-structured Parzen estimator from what earlier trials gave.
+        Optuna's tree-structured Parzen estimator from the scores of earlier trials.
     trials : int, optional
-        How many; a grid has as many as it has combinations.
+        Number of trials; for a grid, this is the number of combinations.
     metric : str
         Key of report/metrics.json, as ``base_to_new.fedmvp.hm``.
     goal : str, optional
         ``maximize`` or ``minimize``.
     seed : int, optional
-        Of the draws.
+        Seed of the draws.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
@@ -117,7 +117,7 @@ class Sweep(Section):
 
     @property
     def corners(self) -> list[dict[str, Any]]:
-        """Every value and every bound at least once, beside the first of the other keys."""
+        """Every value and every bound at least once, with the first value of the other keys."""
         choices = {
             key: v if isinstance(v, list) else [v.low, v.high] for key, v in self.params.items()
         }
@@ -126,7 +126,7 @@ class Sweep(Section):
 
     @property
     def combinations(self) -> list[dict[str, Any]]:
-        """All of a grid, the last key varying fastest."""
+        """All combinations of a grid, the last key varying fastest."""
         values = [v for v in self.params.values() if isinstance(v, list)]
         return [dict(zip(self.params, each, strict=True)) for each in itertools.product(*values)]
 
@@ -137,8 +137,7 @@ def load_sweep(path: Path, params: Path = PARAMS) -> Sweep:
     Raises
     ------
     ConfigError
-        On an unknown, missing or impossible entry, and on a value that params.yaml cannot have, in
-        one line.
+        For an unknown, missing or impossible entry, and for a value that params.yaml cannot have.
     """
     value = load_yaml(path)
     if not isinstance(value, dict):
@@ -147,7 +146,7 @@ def load_sweep(path: Path, params: Path = PARAMS) -> Sweep:
         )
     sweep = parse_section(Sweep, value, str(path))
     base = load_yaml(params)
-    # Of a grid all are known; of a search the values are, and the bounds between which it draws.
+    # All trials of a grid can be checked; of other searches, all values and bounds.
     for trial in sweep.combinations if sweep.search == "grid" else sweep.corners:
         _require_possible(path, base, trial)
     return sweep
@@ -159,7 +158,7 @@ def changed_params(base: Mapping[str, Any], trial: Overrides, where: Path) -> di
     Raises
     ------
     ConfigError
-        When a key leads through no section.
+        When params.yaml has no such section.
     """
     changed: dict[str, Any] = copy.deepcopy(dict(base))
     for key, value in trial.items():
@@ -180,7 +179,7 @@ def changed_params(base: Mapping[str, Any], trial: Overrides, where: Path) -> di
 
 
 def _require_possible(path: Path, base: Mapping[str, Any], trial: Overrides) -> None:
-    """Make sure that params.yaml may have a trial's values."""
+    """Make sure that a trial's values are valid in params.yaml."""
     from fedmvp.methods.build import method_params, resolved_federation
 
     changed = changed_params(base, trial, path)

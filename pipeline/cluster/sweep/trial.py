@@ -1,4 +1,4 @@
-"""A trial as an experiment of DVC: run in a folder of its own, found again by its name."""
+"""A trial as a DVC experiment: run in its own folder, and found again by its name."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _LOCK = RUN_FOLDER / "experiments.lock"
 
 
 def workspace_digest(root: Path) -> str:
-    """Return a hash of what the checkout differs from its commit in.
+    """Return a hash of the differences between the checkout and its commit.
 
-    An experiment takes such changes along. What runs write is left out: it is none of a trial's
-    inputs, and differs after one.
+    An experiment includes these changes. Files that runs write are left out: they are not inputs
+    of a trial, and change with each one.
 
     Raises
     ------
     ConfigError
-        When there is no commit an experiment could start from.
+        When there is no commit from which an experiment could start.
     """
     if _git(root, "rev-parse", "--verify", "--quiet", "HEAD") is None:
         raise ConfigError(
@@ -45,12 +45,12 @@ def workspace_digest(root: Path) -> str:
 
 
 def trial_name(sweep: str, params: dict[str, Any], workspace: str) -> str:
-    """Return an experiment's name: the same for the same params.yaml in the same state."""
+    """Return an experiment's name: the same for equal params.yaml and equal changes."""
     return f"{sweep}-{sha256_json([params, workspace])[:8]}"
 
 
 def experiments(root: Path) -> dict[str, str]:
-    """Return the commits of the experiments that start from the present one, by name."""
+    """Return the commits of the experiments that start from the present commit, by name."""
     from dvc.repo import Repo
     from dvc.repo.experiments.utils import exp_refs_by_baseline
 
@@ -76,13 +76,13 @@ def score(root: Path, commit: str, metric: str) -> float:
             f"{_METRICS} has no such number",
             where="metric",
             value=metric,
-            hint="`dvc metrics show` lists them: a setting, a method and a score, between dots",
+            hint="`dvc metrics show` lists them: setting, method and score, joined by dots",
         )
     return float(value)
 
 
 def run_trial(repo: Any, name: str, trial: Overrides) -> Outcome:
-    """Run an experiment in a folder of its own, as ``dvc exp run --temp --name NAME -S …`` does.
+    """Run an experiment in its own folder, as ``dvc exp run --temp --name NAME -S …`` does.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def run_trial(repo: Any, name: str, trial: Overrides) -> Outcome:
     queue = repo.experiments.tempdir_queue
     params = {str(PARAMS): [f"++{key}={json.dumps(value)}" for key, value in trial.items()]}
     try:
-        # DVC takes whatever is in its list; two that begin at once must not take each other's.
+        # DVC runs whichever experiment is in its queue; two workers must not take each other's.
         with FileLock(Path(repo.root_dir) / _LOCK):
             with lock_repo(repo):
                 repo.experiments.queue_one(queue, params=params, name=name)

@@ -43,7 +43,7 @@ def test_none_expected_or_nothing_promised() -> None:
 @pytest.mark.parametrize(
     ("section", "arithmetic"),
     [
-        ({"aggregation": "trimmed_mean"}, "⌊0.1·3⌋ = 0 at each end, 1 would have to go"),
+        ({"aggregation": "trimmed_mean"}, "⌊0.1·3⌋ = 0 at each end, 1 would have to be cut"),
         ({"aggregation": "krum"}, "2·1 + 3 = 5 clients"),
         ({"aggregation": "multi_krum"}, "2·1 + 3 = 5 clients"),
         ({"aggregation": "median", "byzantine": 2}, "2·2 + 1 = 5 clients"),
@@ -63,10 +63,12 @@ def test_a_federation_of_too_small_rounds_is_refused_with_the_arithmetic(
 
 def test_the_hint_names_a_participation_that_is_accepted() -> None:
     params = federation(participation=0.15, aggregation="trimmed_mean")
-    with pytest.raises(ConfigError, match=r"from 10 clients a round on.*participation 0\.477"):
+    with pytest.raises(
+        ConfigError, match=r"at least 10 clients a round it can.*participation 0\.477"
+    ):
         require_tolerance(params, 21, "main")
     require_tolerance(federation(participation=0.477, aggregation="trimmed_mean"), 21, "main")
-    with pytest.raises(ConfigError, match=r"no round of these 4 does"):
+    with pytest.raises(ConfigError, match=r"no cohort of these 4 can"):
         require_tolerance(federation(aggregation="krum"), 4, "main")
 
 

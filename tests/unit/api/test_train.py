@@ -139,8 +139,8 @@ def test_checkpoints_are_gone_on_from_and_belong_to_one_training(clients: Any) -
         ([], r"clients: not a mapping of lists"),
         ({}, r"not a mapping of lists, or an empty one"),
         ({"a": []}, r"clients: a: no image"),
-        ({"a": [("image0.png",)]}, r"clients: a: entry 0 is no pair"),
-        ({"a": [("image0.png", 3)]}, r"entry 0 is no pair"),
+        ({"a": [("image0.png",)]}, r"clients: a: entry 0 is not a pair"),
+        ({"a": [("image0.png", 3)]}, r"entry 0 is not a pair"),
         ({"a": "image0.png"}, r"not a list of pairs"),
         ({"a": [("absent.png", "kite")]}, r"clients: a: absent.png: no such image"),
         ({"a@b": [("image0.png", "kite")]}, r"not a plain name"),
@@ -159,8 +159,8 @@ def test_clients_that_are_none_are_one_line(tower: Backbone, given: Any, message
         ({"method": "fedmpv"}, r"unknown method.*fedmvp"),
         ({"params": {"prompts": 3}}, r"methods.fedmvp"),
         ({"federation": {"rounds": 0}}, r"rounds"),
-        ({"classes": ["kite"]}, r"not among the classes.*'red_fox'"),
-        ({"template": "a photo"}, r"template: no one {} in it"),
+        ({"classes": ["kite"]}, r"not one of the candidate classes.*'red_fox'"),
+        ({"template": "a photo"}, r"template: does not contain {} once"),
         ({"attributes": {"kite": ["long"]}}, r"no attributes"),
         ({"device": "warp"}, r"device: unknown device warp"),
     ],
@@ -172,7 +172,7 @@ def test_words_that_do_not_fit(clients: Any, words: Any, message: str) -> None:
 
 def test_targets_that_do_not_fit(clients: Any) -> None:
     model = train(clients).model
-    with pytest.raises(FedMVPError, match=r"not among the classes.*'red_fox'"):
+    with pytest.raises(FedMVPError, match=r"not one of the candidate classes.*'red_fox'"):
         fedmvp.evaluate(model, clients, classes=["kite"])
     with pytest.raises(FedMVPError, match=r"targets: not a mapping"):
         fedmvp.evaluate(model, [])  # type: ignore[arg-type]

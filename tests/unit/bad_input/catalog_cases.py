@@ -72,7 +72,7 @@ CASES = [
     catalog(
         "a raw folder above", "relative path without '..'", "got '../../etc'", folder="../../etc"
     ),
-    catalog("a template without a place", "template must hold {} once", template="a photo"),
+    catalog("a template without a place", "template must contain {} once", template="a photo"),
     catalog(
         "no test images",
         "train + val must be below 1",

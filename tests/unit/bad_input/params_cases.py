@@ -72,7 +72,7 @@ CASES = [
     entry("a clip beyond one", "multilabel.clip", multilabel={"clip": 1.5}),
     setting(
         "a protocol of many labels for images of one class",
-        "is of images that show many classes",
+        "is for images that show many classes",
         protocol="multilabel",
         folds=[{"train": {}, "targets": [{"group": "global"}]}],
     ),
@@ -276,7 +276,7 @@ CASES = [
     ),
     setting(
         "a name of any length",
-        "name may hold {dataset}, {fold} only",
+        "name may contain only {dataset}, {fold}",
         folds=[{"train": {}, "targets": [{"group": "base", "name": "{fold:>999999999}"}]}],
     ),
     setting(

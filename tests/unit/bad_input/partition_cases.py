@@ -144,6 +144,6 @@ CASES = [
         put("clients", 0, "dataset", "../../up"),
         "'../../up' is not a plain name",
     ),
-    partition("classes in one text", put("clients", 0, "classes", "red_fox"), "not of text"),
+    partition("classes in one text", put("clients", 0, "classes", "red_fox"), "not a list of text"),
     partition("an unknown protocol", put("protocol", ["x"]), "protocol or split is unknown"),
 ]

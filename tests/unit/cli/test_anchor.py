@@ -72,8 +72,8 @@ def test_a_number_that_is_missed_is_told(
     ("dataset", "model", "pretrained", "what"),
     [
         ("coco2014", "ViT-B-16", "openai", "no published number is known; got 'coco2014'"),
-        ("voc2007", "pictoclip", None, "known of this backbone; got 'pictoclip, None'"),
-        ("voc2007", "ViT-B-16", "laion2b", "known of this backbone; got 'ViT-B-16, laion2b'"),
+        ("voc2007", "pictoclip", None, "known for this backbone; got 'pictoclip, None'"),
+        ("voc2007", "ViT-B-16", "laion2b", "known for this backbone; got 'ViT-B-16, laion2b'"),
     ],
 )
 def test_nothing_to_compare_with(

@@ -144,7 +144,7 @@ def test_other_datasets_keep_their_places(run: Run, places: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("food", "dataset exists already"),
+        ("food", "dataset already exists"),
         ("My Birds", "not a dataset name"),
         ("../up", "not a dataset name"),
     ],

@@ -34,7 +34,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
         "1 image lies directly in birds; sort them into class folders",
         "2 images lie deeper than the class folder 'robin', e.g. more/a.png; move them up into it",
         "formats that are not read: 1 .cr2, 1 .svg; save them as JPEG or PNG",
-        "folder 'empty' holds no image, so it is not a class",
+        "folder 'empty' contains no image, so it is not a class",
     ]
     assert tree.images == 16 and "empty" not in tree.classes
 

@@ -90,7 +90,7 @@ def test_a_backbone_without_a_reference(run: Run, place: Backbone) -> None:
     assert found["pixels"]["mean"] == pytest.approx(np.mean(means, axis=0))
     text = run("probe", DATASET).stdout
     assert text.startswith("toys: 4 classes, 16 training and 16 test images, as they are\n")
-    assert "no patch statistics of this backbone" in text
+    assert "no patch statistics for this backbone" in text
     assert "Reference: the constants this backbone normalises pixels with" in text
     assert text.endswith(f"\n{found['recommendation']}\n")
     assert run("probe", DATASET).stdout == text

@@ -42,7 +42,7 @@ class Scripted:
         self.most = 0
         self.signals: list[int] = []
 
-    def hoping(self) -> bool:
+    def may_get_places(self) -> bool:
         return False
 
     def start(self, place: Place, stage: str, log: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_signal_is_passed_on_and_what_ends_well_counts(tmp_path: Path) -> None
 
 def test_a_run_waits_for_places_that_may_come(tmp_path: Path) -> None:
     class Late(Scripted):
-        def hoping(self) -> bool:
+        def may_get_places(self) -> bool:
             return len(self.places) < 1
 
         def wait(self, seconds: float) -> list[tuple[Place, Outcome]]:

@@ -33,14 +33,14 @@ GRAPH = Graph(
 def test_a_plan_says_what_runs_where_and_how_long() -> None:
     seconds = {"done": 1.0, "kept": 50.0, "train": 7200.0, "other": 3600.0, "report": 30.0}
     assert describe_plan(GRAPH, seconds, PLACES) == [
-        "5 stages: 1 up to date, 1 in DVC's cache, 2 to run, 1 after those they need",
+        "5 stages: 1 up to date, 1 in DVC's cache, 2 to run, 1 waiting for others",
         "cpu 1: 2 stages, 2 h 0 min",
         "  0.0 s  train",
         "  2 h 0 min  report",
         "cpu 2: 2 stages, 1 h 0 min",
         "  0.0 s  other",
         "  1 h 0 min  kept",
-        "all: 2 h 0 min; no order of them takes less than 2 h 0 min",
+        "all: 2 h 0 min; no order takes less than 2 h 0 min",
     ]
 
 
@@ -52,7 +52,7 @@ def test_unknown_times_are_said_to_be_guesses() -> None:
         "other": 30.0,
         "report": 20.0,
     }
-    assert "nothing like 1 stage ran here yet" in describe_plan(GRAPH, seconds, PLACES)[-1]
+    assert "nothing similar to 1 stage ran here yet" in describe_plan(GRAPH, seconds, PLACES)[-1]
 
 
 def test_nothing_to_do_is_one_line() -> None:
@@ -82,7 +82,7 @@ def test_a_summary_says_how_it_went(tmp_path: Path) -> None:
     assert [one.stage for one in run.failed] == ["other"]
     assert summary(run, 20.0) == [
         "4 stages in 20.0 s: 1 ran, 1 restored from DVC's cache, 1 failed, "
-        "1 left out, which need them",
+        "1 left out because they need those",
         "longest: train 5.0 s",
         "busy: cpu 1 50%, cpu 2 25%",
     ]

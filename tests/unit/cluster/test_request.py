@@ -12,8 +12,8 @@ from pipeline.cluster.request import Request
     ("options", "words"),
     [
         ({"remote": "storage"}, ("--remote", "use it together with --address")),
-        ({"address": "auto", "gpus": "0"}, ("--gpus", "Ray shares out the GPUs")),
-        ({"address": "auto", "memory_gib": 3.0}, ("--memory", "Ray shares out")),
+        ({"address": "auto", "gpus": "0"}, ("--gpus", "Ray assigns the GPUs")),
+        ({"address": "auto", "memory_gib": 3.0}, ("--memory", "Ray assigns")),
     ],
 )
 def test_options_that_do_not_go_together(

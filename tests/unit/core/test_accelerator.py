@@ -201,7 +201,7 @@ def test_an_update_and_the_global_model_are_waited_for_once() -> None:
         tensors["b"][1] = torch.inf
         with pytest.raises(ClientFailure, match="tensor b has values that are not finite"):
             check_update(update, tensors)
-        with pytest.raises(ClientFailure, match="values of b that are not finite"):
+        with pytest.raises(ClientFailure, match="gave b values that are not finite"):
             check_global(tensors, 0)
 
 

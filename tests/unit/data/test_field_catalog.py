@@ -55,7 +55,7 @@ def test_superclasses_of_cifar100() -> None:
     assert group_of["lawn_mower"] == "vehicles 2"
     assert load_spec("cifar10").class_groups == ()
     value = {**spec.model_dump(), "groups": {**spec.groups, "fish": ("ray",)}}
-    with pytest.raises(ConfigError, match="groups must hold every class once"):
+    with pytest.raises(ConfigError, match="groups must contain every class once"):
         parse_section(DatasetSpec, value, "cifar100")
 
 

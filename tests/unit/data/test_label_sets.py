@@ -49,7 +49,7 @@ def test_the_rarest_label_ignores_what_is_ignored() -> None:
 
 def test_one_label_is_not_taken_for_many() -> None:
     manifest = multi_manifest(more=[ODD])
-    with pytest.raises(DataError, match=r"one class is wanted.*0 labels"):
+    with pytest.raises(DataError, match=r"one class is needed.*0 labels"):
         manifest.labels(["toys/odd"], NAMES)
 
 

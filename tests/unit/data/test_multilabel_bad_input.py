@@ -67,7 +67,7 @@ CASES: list[tuple[str, Spoil, str, str]] = [
         "voc2007",
         lines(f"{VOC}cat_test.txt", lambda r: r.pop()),
         "cat_test.txt",
-        "not of the images of test.txt, in its order; got '19 lines, 20 images'",
+        "does not have the images of test.txt in the same order; got '19 lines, 20 images'",
     ),
     ("voc2007", remove(f"{VOC}dog_trainval.txt"), "dog_trainval.txt", "list is missing"),
     (
@@ -98,7 +98,7 @@ CASES: list[tuple[str, Spoil, str, str]] = [
         "coco2014",
         instances(lambda v: v["categories"].append({"id": 500, "name": "unicorn"})),
         "instances_train2014.json",
-        "a category is no class of the catalog; got 'unicorn'",
+        "a category is not a class of the catalog; got 'unicorn'",
     ),
     (
         "coco2014",
@@ -128,7 +128,7 @@ CASES: list[tuple[str, Spoil, str, str]] = [
         "nuswide",
         lines("TrainTestLabels/Labels_sky_Test.txt", lambda r: r.pop()),
         "Labels_sky_Test.txt",
-        "not a line for each image; got '81 lines, 82 images'",
+        "not have a line for each image; got '81 lines, 82 images'",
     ),
     (
         "nuswide_asl",
@@ -158,19 +158,19 @@ CASES: list[tuple[str, Spoil, str, str]] = [
         "multiscene",
         lines("Test.csv", lambda r: put(r, 1, r[1] + ",0")),
         "Test.csv",
-        "row has not a cell for each column; got 'row 2: 38 cells'",
+        "row does not have a cell for each column; got 'row 2: 38 cells'",
     ),
     (
         "multiscene",
         lines("Tra.csv", lambda r: put(r, 0, r[0].replace("Apron", "Bridge"))),
         "Tra.csv",
-        "class has not one column; got 'Apron'",
+        "class does not have exactly one column; got 'Apron'",
     ),
     (
         "multiscene",
         lines("Tra.csv", lambda r: put(r, 0, r[0].replace("Apron", "Unicorn"))),
         "Tra.csv",
-        "column is no class; got 'Unicorn'",
+        "column is not a class; got 'Unicorn'",
     ),
     ("multiscene", remove("Tra.csv"), "Tra.csv", "table is missing"),
     (

@@ -95,7 +95,7 @@ def test_voc_test_positives() -> None:
 def test_counts_of_unknown_classes_are_refused() -> None:
     value = load_spec("voc2007").model_dump()
     value["counts"]["test_positives"] = {"unicorn": 1}
-    with pytest.raises(ConfigError, match="names 'unicorn', which is no class"):
+    with pytest.raises(ConfigError, match="names 'unicorn', which is not a class"):
         parse_section(DatasetSpec, value, "voc2007")
 
 

@@ -49,8 +49,8 @@ def test_shipped_entries_are_never_replaced(machine: Path) -> None:
     [
         ({"name": "other"}, "differs from the file's name"),
         ({"colour": "red"}, "colour: unknown key"),
-        ({"template": "a photo."}, "template must hold"),
-        ({"template": "a {photo} of a {}."}, "template must hold"),
+        ({"template": "a photo."}, "template must contain"),
+        ({"template": "a {photo} of a {}."}, "template must contain"),
         ({"classes": ["cat", "cat"]}, "class 'cat' is listed twice"),
         ({"classes": ["cat"]}, "at least 2"),
         ({"classes": ["cat", " dog"]}, "begin or end with a space"),

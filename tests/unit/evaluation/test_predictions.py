@@ -109,11 +109,14 @@ LINES = ["main,base,one,pets,a,ant,ant", "main,base,one,pets,b,ant,owl"]
         ([HEAD], "a row for each image"),
         ([HEAD, LINES[0]], "a row for each image"),
         ([HEAD, LINES[0], "main,base,one,pets,b,ant"], "a row for each image"),
-        ([HEAD, *LINES, LINES[0]], "rows beyond the images"),
-        ([HEAD, LINES[0], LINES[1].replace("base", "new")], "not the one targets.csv has there"),
+        ([HEAD, *LINES, LINES[0]], "more rows than targets.csv has images"),
+        (
+            [HEAD, LINES[0], LINES[1].replace("base", "new")],
+            "not the one at this place in targets.csv",
+        ),
         ([HEAD, LINES[0], LINES[1].replace(",b,", ",a,")], "listed twice"),
         ([HEAD, LINES[0], LINES[1].replace("owl", "")], "a cell is empty"),
-        ([HEAD, LINES[0], LINES[1].replace("owl", "ant")], "accuracy is not that of targets.csv"),
+        ([HEAD, LINES[0], LINES[1].replace("owl", "ant")], "accuracy differs from targets.csv"),
         ([HEAD, '"', *LINES], "not a CSV table"),
     ],
 )

@@ -101,7 +101,7 @@ def test_the_card_of_a_run_that_was_not_evaluated(result: Path) -> None:
     export(str(result), "b")
     card = Path("b/README.md").read_text(encoding="utf-8")
     assert "It was not evaluated." in card
-    assert "log of its rounds was not there" in card
+    assert "log of its rounds is missing" in card
 
 
 def test_the_same_run_gives_the_same_bytes(result: Path) -> None:

@@ -154,7 +154,7 @@ def test_an_average_that_overflows_is_refused(tiny: Backbone, load: Load) -> Non
 
     params = federation(rounds=1, aggregation_dtype="float16")
     backend = Echo(method, load, list(CLIENTS), params, 1)
-    with pytest.raises(ClientFailure, match=r"round 0: aggregation made .* not finite.*float64"):
+    with pytest.raises(ClientFailure, match=r"round 0: aggregation gave .* not finite.*float64"):
         run_federation(start, backend, list(CLIENTS), params, seed=1)
 
 

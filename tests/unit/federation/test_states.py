@@ -125,7 +125,7 @@ def test_rounds_whose_models_are_kept_stay(tmp_path: Path, place: str) -> None:
 
 def test_a_client_that_took_part_does_not_begin_anew_unseen(states: States) -> None:
     assert states.start("a", 3, {"a": 0}) == (0, ClientState("one"))
-    with pytest.raises(CheckpointError, match=r"^client a, round 3: nothing is kept of it, though"):
+    with pytest.raises(CheckpointError, match=r"^client a, round 3: has no state, although"):
         states.start("a", 3, {"a": 2})
     states.keep("a", state(2.0), since=0, after=2)
     number, found = states.start("a", 3, {"a": 2})

@@ -98,9 +98,15 @@ def test_thresholds_are_added_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("groups", "text"),
     [
-        ({"known": {"right": [4], "total": [3]}}, "group known: more right than there are; got 4"),
-        ({"known": {"right": [1, 1], "total": [3, 3]}}, "are not those of the other sites"),
-        ({"known": {"total": [3]}}, "are not those of the other sites"),
+        (
+            {"known": {"right": [4], "total": [3]}},
+            "group known: more right than there are images; got 4",
+        ),
+        (
+            {"known": {"right": [1, 1], "total": [3, 3]}},
+            "are not of the same kind as the other sites'",
+        ),
+        ({"known": {"total": [3]}}, "are not of the same kind as the other sites'"),
     ],
 )
 def test_counts_that_cannot_be_are_a_failure(groups: Any, text: str) -> None:

@@ -229,7 +229,7 @@ def test_a_site_that_gives_no_sums_is_left_out_if_enough_are_left(
     assert (found.positive, found.known) == (alone.positive, alone.known)
     strict = Sites(tmp_path / "strict", tiny, plan(tiny, min_clients=2))
     strict.sites["beta"].handle = sites.sites["beta"].handle  # type: ignore[method-assign]
-    with pytest.raises(ClientFailure, match=r"1 of 2 sites .*site beta: its sums are not possible"):
+    with pytest.raises(ClientFailure, match=r"1 of 2 sites .*site beta: its sums are impossible"):
         strict.server().head_sums(strict.plan.clients)
 
 
@@ -237,7 +237,7 @@ def test_a_site_of_one_class_an_image_gives_no_sums(tiny: Backbone, tmp_path: Pa
     from tests.unit.federation_sites.loopback import Loopback
 
     loopback = Loopback(tmp_path, tiny, plan_of(tiny, "promptfl"))
-    with pytest.raises(ClientFailure, match="nothing starts from sums"):
+    with pytest.raises(ClientFailure, match="no sums are needed"):
         loopback.server().head_sums(["alpha"])
 
 

@@ -100,12 +100,12 @@ def nothing(reply: TrainReply) -> list[tuple[str, bytes]]:
     ("change", "text"),
     [
         (nan, "MessageError: reply of site beta: cannot be read .*not finite"),
-        (wrong_name, "none of the method's"),
+        (wrong_name, "not one of the method's"),
         (double, "of format 'F64', not float32"),
         (incomplete, "ClientFailure: update of client beta: has 0 tensors, phase all sends 1"),
-        (strange_phase, "is of a phase the method does not have; got 'fine_tuning'"),
+        (strange_phase, "names a phase the method does not have; got 'fine_tuning'"),
         (huge, "site beta its reply has 30,000,000 bytes, more than"),
-        (another, "reply of site beta: is of another client"),
+        (another, "reply of site beta: names another client"),
         (earlier, "site beta gave no reply within 0.5 s"),
         (other_kind, "site beta gave no reply within 0.5 s"),
         (nothing, "site beta gave no reply within 0.5 s"),
@@ -178,11 +178,11 @@ def test_noise_is_drawn_from_a_secret_of_the_server(
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda t, n: t | {"gate.w": torch.zeros(1)}, r"tensor does not travel; got 'gate.w'"),
+        (lambda t, n: t | {"gate.w": torch.zeros(1)}, r"tensor may not be sent; got 'gate.w'"),
         (lambda t, n: {k: v for k, v in t.items() if k != n}, r"tensor is missing"),
         (lambda t, n: t | {n: t[n].double()}, r"is torch.float64"),
         (lambda t, n: t | {n: t[n][..., :1]}, r"is torch.float32 \("),
-        (lambda t, n: t | {n: t[n] + 10}, r"norm is .*, more than this site lets out; got 1.0"),
+        (lambda t, n: t | {n: t[n] + 10}, r"norm is .*, more than this site allows; got 1.0"),
         (lambda t, n: t | {n: t[n] * torch.nan}, r"norm is nan"),
     ],
 )

@@ -118,13 +118,13 @@ def test_nothing_of_a_site_is_in_what_it_sends_when_all_goes_well(loopback: Loop
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"run": "other"}, "is of another federation"),
-        ({"client": "beta"}, "is another client's"),
-        ({"tensors": {}}, "lacks tensors of the method"),
+        ({"run": "other"}, "is for another federation"),
+        ({"client": "beta"}, "is for another client"),
+        ({"tensors": {}}, "lacks some of the method's tensors"),
         ({"learning_rate": 1e9}, r"learning rate 0.01 in this one; got 1000000000.0"),
         ({"round_index": 4}, "the plan has 4 rounds"),
-        ({"since": 3}, "is of a round to come"),
-        ({"round_index": 2, "since": 1}, "keeps nothing of the 1 rounds"),
+        ({"since": 3}, "names a later round"),
+        ({"round_index": 2, "since": 1}, "no state from before round 1"),
     ],
 )
 def test_a_job_that_is_not_of_the_plan_trains_nothing(
@@ -142,7 +142,7 @@ def test_a_job_that_is_not_of_the_plan_trains_nothing(
     [
         (b"", "message to site: cannot be read"),
         (b"x" * 10_000_000, "has 10,000,000 bytes, more than any such message"),
-        (save({"tensors/x": torch.zeros(1)}, metadata={}), "not of this version's format"),
+        (save({"tensors/x": torch.zeros(1)}, metadata={}), "not in this version's format"),
     ],
 )
 def test_any_bytes_are_answered(loopback: Loopback, content: bytes, text: str) -> None:
@@ -155,7 +155,7 @@ def test_tensors_that_are_not_the_methods_are_refused(loopback: Loopback) -> Non
     bad = {**job.tensors, name: torch.full_like(job.tensors[name], torch.nan)}
     assert "values that are not finite" in error(loopback, encode(replace(job, tensors=bad)))
     extra = {"os.system": torch.zeros(1)}
-    assert "none of the method's" in error(loopback, encode(replace(job, extra=extra)))
+    assert "not one of the method's" in error(loopback, encode(replace(job, extra=extra)))
 
 
 def test_a_site_describes_what_it_would_train_with(loopback: Loopback) -> None:
@@ -257,7 +257,7 @@ def test_what_is_wrong_with_a_site_is_said_when_it_is_opened(
     tiny: Backbone, tmp_path: Path
 ) -> None:
     opened = Opened(tmp_path, tiny)
-    with pytest.raises(ConfigError, match=r"client: is no site of this federation; got 'delta'"):
+    with pytest.raises(ConfigError, match=r"client: is not a site of this federation; got 'delta'"):
         opened(client="delta")
     with pytest.raises(DataError, match="too few images"):
         opened(minimum=opened.config.minimum.model_copy(update={"images": 99}))
@@ -265,7 +265,7 @@ def test_what_is_wrong_with_a_site_is_said_when_it_is_opened(
         opened(backbone=tmp_path / "nowhere")
     changed = opened.plan.backbone.model_copy(update={"sha256": "1" * 64})
     opened.plan = opened.plan.model_copy(update={"backbone": changed})
-    with pytest.raises(ConfigError, match="another CLIP model than the federation's, 111111111111"):
+    with pytest.raises(ConfigError, match="is not the federation's CLIP model, 111111111111"):
         opened()
 
 

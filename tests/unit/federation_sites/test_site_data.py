@@ -67,9 +67,12 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     [
         ({"images": {}}, r"images: give either tree or manifest"),
         ({"images": {"tree": "x", "manifest": "y"}}, r"give either tree or manifest"),
-        ({"images": {"tree": "x", "domain": "y"}}, r"root and domain belong to a manifest"),
-        ({"images": {"tree": "x", "template": "no place"}}, r"template must hold {} once"),
-        ({"images": {"manifest": "x", "labels": "y"}}, r"labels belong to a tree"),
+        (
+            {"images": {"tree": "x", "domain": "y"}},
+            r"root and domain can only be given with manifest",
+        ),
+        ({"images": {"tree": "x", "template": "no place"}}, r"template must contain {} once"),
+        ({"images": {"manifest": "x", "labels": "y"}}, r"labels can only be given with tree"),
         ({"share": {"metrics": ["image"]}}, r"share.metrics.0: .*got 'image'"),
         ({"minimum": {"group": 0}}, r"minimum.group: .*got 0"),
         ({"max_update_norm": -1}, r"max_update_norm: .*got -1"),
@@ -117,7 +120,7 @@ def test_known_and_new_classes_share_no_image(tiny: Backbone, tmp_path: Path) ->
     assert new.images == ("images/test/owl/0.png",)
     named = SiteData(configured(tmp_path, known=["owl", "cat"]), tiny, 1)
     assert named.client.classes == ("cat", "owl")  # in label order
-    with pytest.raises(ConfigError, match=r"site.yaml: known: is no class .*got 'fox'"):
+    with pytest.raises(ConfigError, match=r"site.yaml: known: is not a class .*got 'fox'"):
         _ = SiteData(configured(tmp_path, known=["fox"]), tiny, 1).client
 
 
@@ -145,7 +148,7 @@ def test_trees_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="folder is missing"):
         tree_manifest(tmp_path / "nowhere", "a {}", 0.5, 1)
     (tmp_path / "one/cat").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"holds fewer than two classes, or a class without an"):
+    with pytest.raises(DataError, match=r"contains fewer than two classes, or a class without an"):
         tree_manifest(tmp_path / "one", "a {}", 0.5, 1)
 
 
@@ -153,7 +156,7 @@ def test_images_of_many_labels_are_refused(tmp_path: Path, tiny: Backbone) -> No
     """A federation of one class an image takes no other, and one of many labels neither."""
     save_manifest(multi_manifest(), tmp_path / "many.json")
     data = SiteData(configured(tmp_path, images={"manifest": "many.json"}), tiny, 1)
-    with pytest.raises(DataError, match=r"not of the federation's task; got 'task: multi'"):
+    with pytest.raises(DataError, match=r"do not fit the federation's task; got 'task: multi'"):
         _ = data.manifest
     tree(tmp_path / "images")
     data = SiteData(configured(tmp_path), tiny, 1, MultiLabelHead(MultiLabelParams(), 100.0))
@@ -196,8 +199,8 @@ def test_a_table_without_parts_is_split_by_the_rarest_class(tmp_path: Path) -> N
     ("table", "told"),
     [
         ("image,classes\na.png,cat\na.png,owl", "is listed twice; got 'row 3: a.png'"),
-        ("image,classes\n../a.png,cat", "is no path of an image in the tree"),
-        ("image,classes\n/a.png,cat", "is no path of an image in the tree"),
+        ("image,classes\n../a.png,cat", "is not the path of an image in the tree"),
+        ("image,classes\n/a.png,cat", "is not the path of an image in the tree"),
         ("image,classes\nb.png,cat", "is not in the tree"),
         ("image,label\na.png,cat", "has other columns; got 'image, label'"),
         ("image,classes\na.png,cat", "fewer than two classes"),

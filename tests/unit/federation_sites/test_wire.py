@@ -82,7 +82,7 @@ def test_no_tensor_is_made_of_a_message_whose_header_is_wrong(
 @pytest.mark.parametrize(
     ("tensors", "text"),
     [
-        ({"b": torch.zeros(4)}, r"'tensors/b' is none of the method's"),
+        ({"b": torch.zeros(4)}, r"'tensors/b' is not one of the method's"),
         ({"a": torch.zeros(5)}, r"tensor a has shape \(5,\), expected \(4,\)"),
         ({"a": torch.zeros(4, dtype=torch.float64)}, r"tensor a is of format 'F64', not float32"),
         ({"a": torch.zeros(4, dtype=torch.int32)}, r"of format 'I32'"),

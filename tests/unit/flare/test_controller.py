@@ -1,4 +1,4 @@
-"""The controller's mail, the site's executor and filter: what crosses an engine, without one."""
+"""The controller's jobs, the site's executor and filter: what crosses an engine, without one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import save
 from fedmvp.clip.backbone import Backbone
 from fedmvp.errors import MessageError
 from fedmvp.federation.flare.events import Events, read_events
-from fedmvp.federation.flare.opening import Answering
+from fedmvp.federation.flare.opening import AnsweringSite
 from fedmvp.federation.flare.served import ObservedBackend, Paused
 from fedmvp.federation.messages import Refusal, TrainReply
 from fedmvp.federation.remote import RemoteBackend
@@ -57,12 +57,12 @@ class Engine:
             self.controller.answered(answer, ctx)
 
     def backend(self) -> RemoteBackend:
-        from fedmvp.federation.flare.controller import Mail
+        from fedmvp.federation.flare.controller import JobSender
 
         plan = self.loopback.plan
         method = plan.create(self.loopback.backbone)
-        mail = Mail(self.controller, None)
-        backend = RemoteBackend(plan, method, mail, deadline_s=60)
+        send = JobSender(self.controller, None)
+        backend = RemoteBackend(plan, method, send, deadline_s=60)
         self.controller.backend = backend
         return backend
 
@@ -101,7 +101,7 @@ def test_a_site_the_engine_lost_costs_no_deadline(engine: Engine, tmp_path: Path
     engine.dead = ("beta",)
     found = train(engine, tmp_path)
     assert {(f["client"], f["error"]) for f in found.failures} == {
-        ("beta", "site beta was lost: it sends no heartbeat")
+        ("beta", "site beta was lost: it no longer sends heartbeats")
     }
     missed = [e for _, e in read_events(tmp_path / "events.jsonl") if e["event"] == "missed"]
     assert {(event["site"], event["heard"]) for event in missed} == {("beta", False)}
@@ -189,7 +189,7 @@ def filtered(engine: Engine, content: Any) -> Any:
     from fedmvp.federation.flare.site_filter import SiteFilter
 
     site = engine.loopback.sites["alpha"]
-    answering = Answering("alpha", site.handle, site.shapes)
+    answering = AnsweringSite("alpha", site.handle, site.shapes)
     ctx = SimpleNamespace(get_prop=lambda key: answering if key == SITE else None)
     message = Shareable()
     message["message"] = content
@@ -210,7 +210,7 @@ def test_the_filter_lets_the_message_out_and_nothing_beside_it(engine: Engine) -
     ("spoil", "told"),
     [
         (lambda t: {"client": "beta"}, "another client"),
-        (lambda t: {"tensors": {"other": torch.zeros(2)}}, "none of the method's"),
+        (lambda t: {"tensors": {"other": torch.zeros(2)}}, "not one of the method's"),
         (lambda t: {"tensors": {n: v.double() for n, v in t.items()}}, "not float32"),
         (lambda t: {"tensors": {n: v[..., :1] for n, v in t.items()}}, "has shape"),
         (lambda t: {"tensors": {n: v * float("nan") for n, v in t.items()}}, "not finite"),

@@ -100,7 +100,7 @@ def test_predict_and_an_export_say_the_same(inside: Path) -> None:
 def test_an_export_knows_no_dataset(inside: Path) -> None:
     result = CliRunner().invoke(app, ["export", RESULT, "other", "--dataset", "animals"])
     assert result.exit_code == 2
-    assert "the classes of a federation are its sites' own" in result.output
+    assert "a federation of sites has no dataset" in result.output
     assert not Path("other").exists()
 
 
@@ -113,7 +113,7 @@ def test_another_backbone_than_the_federations_is_refused(inside: Path) -> None:
     result = CliRunner().invoke(app, ["export", RESULT, "other"])
     path.write_text(before, encoding="utf-8")
     assert result.exit_code == 2
-    assert "is another CLIP model than the federation's" in result.output
+    assert "is not the federation's CLIP model" in result.output
 
 
 def test_a_model_is_logged_to_its_run(inside: Path) -> None:

@@ -89,7 +89,7 @@ def test_what_is_not_finished_or_says_nothing_is_not_imported(
         import_results(organiser, plan, tmp_path / "results")
     finish(organiser, {})
     assert is_whole(organiser, plan)
-    with pytest.raises(ConfigError, match="no site sent its counts"):
+    with pytest.raises(ConfigError, match="no site sent counts"):
         import_results(organiser, plan, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 

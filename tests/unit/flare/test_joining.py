@@ -51,7 +51,7 @@ def test_a_second_process_on_one_state_folder_is_refused_and_named(
         other.kill()
     assert result.exit_code == 2
     (line,) = result.output.splitlines()
-    assert f"process {other.pid} takes part with this kit already" in line
+    assert f"process {other.pid} already takes part with this kit" in line
     assert f"kill {other.pid}" in line
 
 

@@ -169,7 +169,7 @@ def test_a_folder_that_exists_is_left_alone(federation_folder: Path) -> None:
     before = sorted(federation_folder.rglob("*"))
     organiser = Organiser.open(federation_folder)
     settings, plan = read_settings(organiser), load_plan(organiser.plan)
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="already exists"):
         create_federation(federation_folder, settings, plan, organiser.backbone)
     assert sorted(federation_folder.rglob("*")) == before
 

@@ -272,7 +272,7 @@ def test_a_silent_site_that_is_there_again_is_let_in_once(world: World, plan: Pl
 
 def test_a_folder_is_served_by_one(tmp_path: Path) -> None:
     organiser = Organiser(tmp_path)
-    told = f"process {os.getpid()} serves this federation already"
+    told = f"process {os.getpid()} already serves this federation"
     with held(organiser), pytest.raises(ConfigError, match=told), held(organiser):
         pass
     with held(organiser):  # and free again

@@ -124,7 +124,9 @@ def test_testing_on_training_images(tmp_path: Path) -> None:
 
 
 def test_unseen_classes_as_negatives_and_all_outputs() -> None:
-    with pytest.raises(FedMVPError, match="trains on a class that the catalog entry calls unseen"):
+    with pytest.raises(
+        FedMVPError, match="trains on a class that the catalog entry lists as unseen"
+    ):
         build(train={"classes": "all"})
     partition = build(train={"classes": "all", "unseen": "negatives"}, outputs="all")
     assert all(client.classes == NAMES for client in partition.clients)
@@ -154,5 +156,5 @@ def test_a_stray_sign_of_a_targets_annotations() -> None:
     whole = target(partition)
     wrong = replace(whole, annotations=("x" * len(whole.classes), *whole.annotations[1:]))
     others = tuple(t for t in partition.targets if t != whole)
-    with pytest.raises(DataError, match="annotation of target toys is not of 0, 1"):
+    with pytest.raises(DataError, match="annotation of target toys does not consist of 0, 1"):
         check(replace(partition, targets=(wrong, *others)), "here")

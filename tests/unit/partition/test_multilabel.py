@@ -195,7 +195,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
             ),
         ),
         {},
-        "is of images that show many classes",
+        "is for images that show many classes",
     ),
 }
 
@@ -217,7 +217,7 @@ def test_images_without_labels_can_be_spread() -> None:
 
 def test_a_setting_of_one_class_needs_its_own_scheme() -> None:
     pool = Pool(np.zeros(4, int), np.zeros(4, int), 2)
-    with pytest.raises(FedMVPError, match="clusters images of many labels"):
+    with pytest.raises(FedMVPError, match="needs images of many labels"):
         LabelClusters(clients=2).deal(pool, np.random.default_rng(0))
 
 
@@ -225,7 +225,10 @@ def test_a_setting_of_one_class_needs_its_own_scheme() -> None:
     ("changes", "message"),
     [
         ({"annotations": ("11",)}, "not one annotation for each image"),
-        ({"train": ("a",), "validation": ("b",), "annotations": ("1", "2")}, "not of 0, 1 and"),
+        (
+            {"train": ("a",), "validation": ("b",), "annotations": ("1", "2")},
+            "not consist of 0, 1 and",
+        ),
         (
             {"validation": ("toys/train/000", "toys/test/000")},
             "share an image|trained on and tested",

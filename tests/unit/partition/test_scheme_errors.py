@@ -22,7 +22,7 @@ SMALL = Pool(np.arange(4).repeat(5), np.arange(4), 4, where="small")
         ("dirichlet_capped", {"clients": 8, "alpha": 0.001, "tries": 2}, TOY, "no draw of 2"),
         ("few_shot_disjoint", {"clients": 11}, TOY, "10 classes cannot be dealt to 11 clients"),
         ("shards", {"clients": 11}, SMALL, "22 shards need 22 training images"),
-        ("pathological", {"clients": 2, "classes_each": 1}, SMALL, "cannot hold 4 classes"),
+        ("pathological", {"clients": 2, "classes_each": 1}, SMALL, "cannot share 4 classes"),
         ("pathological", {"clients": 12, "classes_each": 2}, SMALL, "5 training images for 6"),
         ("quantity", {"clients": 12, "growth": "exponential"}, SMALL, "would have none of 20"),
         ("iid", {"clients": 21}, SMALL, "need 21 training images"),
@@ -43,7 +43,7 @@ def test_what_cannot_be_met_is_refused(
     ("value", "words"),
     [
         ("dirichlt", "unknown partition scheme; got 'dirichlt'; hint: did you mean 'dirichlet'?"),
-        ({"alpha": 1}, "unknown partition scheme; hint: name one of: class_blocks"),
+        ({"alpha": 1}, "unknown partition scheme; hint: choose from: class_blocks"),
         ({"name": ["iid"]}, "unknown partition scheme; got ['iid']"),
         ("iid", "here: clients: key is missing"),
         ({"name": "dirichlet", "alpha": 0, "clients": 2}, "here: alpha: input should be greater"),

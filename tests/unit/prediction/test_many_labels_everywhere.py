@@ -90,7 +90,7 @@ def test_the_export_says_it_of_itself(result: Path) -> None:
     card = Path("out/README.md").read_text(encoding="utf-8")
     assert ".shown)" in card and "## Average precision" in card and "softmax" not in card
     assert "| `map` | 62.5 |" in card and "map/toys" not in card
-    assert "said to be shown above 35 %" in card
+    assert "a probability above 35 % are predicted" in card
 
 
 @pytest.mark.slow
