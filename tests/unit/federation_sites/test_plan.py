@@ -75,7 +75,7 @@ def test_rules_that_three_sites_cannot_keep(
 
 def test_privacy_of_averages_is_no_use_where_updates_are_forwarded(tiny: Backbone) -> None:
     privacy = {"clip_norm": 1.0, "noise_multiplier": 1.0, "delta": 1e-5}
-    with pytest.raises(ConfigError, match="pfedmoap sends what one client learned"):
+    with pytest.raises(ConfigError, match="pfedmoap sends single clients' tensors"):
         require_possible(plan_of(tiny, "pfedmoap", privacy=privacy))
 
 
