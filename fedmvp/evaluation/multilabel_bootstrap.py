@@ -1,6 +1,6 @@
 """Intervals of the difference between two methods' mAP: a paired bootstrap over test images.
 
-Images are drawn anew with replacement, and each time both methods are scored on the same draw, as
+Images are resampled with replacement, and each time both methods are scored on the same draw, as
 for accuracies (`fedmvp.evaluation.bootstrap`). Average precision is not a mean over images, so it
 is computed again for each resample: a class's images are sorted once, and the number of times each
 was drawn is summed along that order.
