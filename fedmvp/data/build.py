@@ -6,17 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedmvp.data.capture import CAPTURE_VERSION
 from fedmvp.catalog.cameras import Camera
+from fedmvp.catalog.layouts import FractionsRule
+from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.capture import CAPTURE_VERSION
 from fedmvp.data.label_sets import label_matrix, rarest_labels
 from fedmvp.data.manifest import Image, Manifest, SplitOrigin
 from fedmvp.data.readers.image_files import ImageFile, hint
 from fedmvp.data.readers.layout import ResolvedLayout, locate, other_files, read_layout
 from fedmvp.data.sources import SUBSET, ensure_raw, shipped_checksums, verify_shipped
-from fedmvp.catalog.spec import DatasetSpec
-from fedmvp.data.splits import find_split_file, read_split_file
-from fedmvp.catalog.layouts import FractionsRule
-from fedmvp.data.splits import Split, assign_splits, cut_trainval
+from fedmvp.data.splits import Split, assign_splits, cut_trainval, find_split_file, read_split_file
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.files import sha256_json
 
@@ -99,8 +98,12 @@ def _check_paths(found: Sequence[ImageFile], root: Path) -> None:
     for image in found:
         inside = not image.path.startswith("/") and ".." not in image.path.split("/")
         if not inside or not image.path.isprintable():
-            raise DataError("image's path leaves the folder or is not printable text",
-                            where=root, value=image.path, hint="rename the file")
+            raise DataError(
+                "image's path leaves the folder or is not printable text",
+                where=root,
+                value=image.path,
+                hint="rename the file",
+            )
 
 
 def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, int, int]]:
@@ -115,7 +118,10 @@ def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, i
         ("val", counts.val, splits["val"]),
         ("test", counts.test, splits["test"]),
         *((f"domains.{name}", count, domains[name]) for name, count in counts.domains.items()),
-        *((f"test_positives.{n}", count, positives[n]) for n, count in counts.test_positives.items()),
+        *(
+            (f"test_positives.{n}", count, positives[n])
+            for n, count in counts.test_positives.items()
+        ),
     ]
     return [
         (key, declared, actual)
@@ -125,7 +131,11 @@ def count_mismatches(spec: DatasetSpec, manifest: Manifest) -> list[tuple[str, i
 
 
 def _split(
-    spec: DatasetSpec, found: Sequence[ImageFile], located: ResolvedLayout, file: Path | None, seed: int
+    spec: DatasetSpec,
+    found: Sequence[ImageFile],
+    located: ResolvedLayout,
+    file: Path | None,
+    seed: int,
 ) -> tuple[list[Split], SplitOrigin]:
     """Return the split of each image and where it comes from."""
     rule, names = spec.split, _strata(spec, found)
@@ -179,8 +189,12 @@ def cameras_at(
         below, or another value beyond its range.
     """
     if not severity >= 0:  # true for NaN, too
-        raise ConfigError("not a severity", where=where, value=severity,
-                          hint="use 0, which changes nothing, or more")
+        raise ConfigError(
+            "not a severity",
+            where=where,
+            value=severity,
+            hint="use 0, which changes nothing, or more",
+        )
     if severity == 0:
         return {}
     cameras = {}

@@ -84,9 +84,7 @@ def check_image(path: Path) -> None:
 def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
     """Open an image; any problem, also while it is being read, becomes a DataError."""
     try:
-        image = (
-            compose_at(path) if is_scene(path) else Image.open(path, formats=readable_formats())
-        )
+        image = compose_at(path) if is_scene(path) else Image.open(path, formats=readable_formats())
         with image as opened:
             width, height = opened.size
             if width * height > most_pixels:
@@ -106,12 +104,17 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
         ) from None
     except Exception as error:  # parsers of untrusted bytes raise many kinds
         if needs_plugin(path.name):
-            raise DataError("HEIC images need a plug-in of Pillow", where=path,
-                            hint="`pip install pillow-heif`, or save it as JPEG") from None
-        what = "not an image of a supported format" if isinstance(
-            error, UnidentifiedImageError) else f"{error}"
-        raise DataError(f"image cannot be decoded ({what})", where=path,
-                        hint=_hint(path)) from None
+            raise DataError(
+                "HEIC images need a plug-in of Pillow",
+                where=path,
+                hint="`pip install pillow-heif`, or save it as JPEG",
+            ) from None
+        what = (
+            "not an image of a supported format"
+            if isinstance(error, UnidentifiedImageError)
+            else f"{error}"
+        )
+        raise DataError(f"image cannot be decoded ({what})", where=path, hint=_hint(path)) from None
 
 
 def _hint(path: Path) -> str:

@@ -30,8 +30,29 @@ SUFFIXES = frozenset(suffix for suffixes in _FORMATS.values() for suffix in suff
 
 _PLUGIN = "pillow_heif"
 _UNREAD = frozenset(
-    ".ai .arw .cr2 .cr3 .dcm .dng .eps .exr .hdr .ico .jxl .nef .orf .pdf .psd .raf .raw .rw2 .svg"
-    " .tga .xcf".split()
+    [
+        ".ai",
+        ".arw",
+        ".cr2",
+        ".cr3",
+        ".dcm",
+        ".dng",
+        ".eps",
+        ".exr",
+        ".hdr",
+        ".ico",
+        ".jxl",
+        ".nef",
+        ".orf",
+        ".pdf",
+        ".psd",
+        ".raf",
+        ".raw",
+        ".rw2",
+        ".svg",
+        ".tga",
+        ".xcf",
+    ]
 )
 """Suffixes of drawings, raw photographs and other files that people keep beside images."""
 

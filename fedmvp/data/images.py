@@ -6,16 +6,12 @@ any time; the least recently used ones are deleted when the cache would exceed i
 """
 
 from __future__ import annotations
+
 import math
 import os
 import secrets
 import shutil
 import time
-from pathlib import Path
-from fedmvp.errors import ConfigError, DataError
-
-import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,20 +22,27 @@ import PIL
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.capture import photograph
 from fedmvp.data.decode import decode_image
 from fedmvp.data.fetch.progress import tell
 from fedmvp.data.manifest import Image, Manifest
-from fedmvp.paths import cache_root
 from fedmvp.data.readers.layout import locate
 from fedmvp.data.sources import ensure_raw
-from fedmvp.catalog.spec import load_spec
 from fedmvp.data.splits import Split
-from fedmvp.errors import DataError
+from fedmvp.errors import ConfigError, DataError
 from fedmvp.files import sha256_json
 from fedmvp.interruption import raise_if_stopped
+from fedmvp.paths import cache_root
 
-__all__ = ["DEFAULT_LIMIT_GIB", "cache_limit_bytes", "load_images", "make_room", "mark_used", "raw_folder"]
+__all__ = [
+    "DEFAULT_LIMIT_GIB",
+    "cache_limit_bytes",
+    "load_images",
+    "make_room",
+    "mark_used",
+    "raw_folder",
+]
 
 _MUCH_BYTES = 1 << 30
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from pydantic import Field
 
 from fedmvp.config import Section, parse_section
-from fedmvp.yaml_files import load_yaml
 from fedmvp.errors import ConfigError
 from fedmvp.paths import local_path
+from fedmvp.yaml_files import load_yaml
 
 __all__ = ["PATHS_FILE", "MachinePaths", "data_root", "dataset_folder", "given_folder"]
 
@@ -77,12 +77,6 @@ def dataset_folder(dataset: str, names: Sequence[str]) -> Path:
         return given
     folders = [data_root() / name for name in names]
     return next((f for f in folders if f.is_dir() and any(f.iterdir())), folders[0])
-
-
-
-
-
-
 
 
 def _machine_paths() -> MachinePaths:

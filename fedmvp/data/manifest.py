@@ -28,7 +28,6 @@ Task = Literal["single", "multi"]
 """Whether an image shows exactly one of the classes, or any number of them."""
 
 
-
 @dataclass(frozen=True)
 class SplitOrigin:
     """Where a dataset's split comes from, as tables report it.

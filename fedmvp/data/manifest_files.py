@@ -116,9 +116,16 @@ def _cameras(value: object) -> dict[str, Camera]:
 
 
 def _check(manifest: Manifest) -> None:
-    head: tuple[object, ...] = (manifest.dataset, manifest.title, manifest.template,
-                                manifest.content, *manifest.classes, *manifest.domains,
-                                *manifest.groups, *manifest.unseen)
+    head: tuple[object, ...] = (
+        manifest.dataset,
+        manifest.title,
+        manifest.template,
+        manifest.content,
+        *manifest.classes,
+        *manifest.domains,
+        *manifest.groups,
+        *manifest.unseen,
+    )
     if stray := next((text for text in head if not isinstance(text, str)), None):
         raise ValueError(f"{stray!r} is not text")
     if stray := next((name for name in manifest.capture if name not in manifest.domains), None):

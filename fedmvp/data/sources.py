@@ -10,16 +10,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+
 from filelock import FileLock
 
-from fedmvp.data.fetch.kinds import FETCHERS, Fetch, fetch_split_file, restore_hint
-from fedmvp.data.marker import MARKER, read_marker
-from fedmvp.data.locations import PATHS_FILE, data_root, dataset_folder, given_folder
-from fedmvp.data.fetch.prepare import PREPARERS
-from fedmvp.data.fetch.progress import tell
 from fedmvp.catalog.sources import EmbeddedSource, Source
 from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.fetch.kinds import FETCHERS, Fetch, fetch_split_file, restore_hint
+from fedmvp.data.fetch.prepare import PREPARERS
+from fedmvp.data.fetch.progress import tell
 from fedmvp.data.fetch.web import verify_file
+from fedmvp.data.locations import PATHS_FILE, data_root, dataset_folder, given_folder
+from fedmvp.data.marker import MARKER, read_marker
 from fedmvp.errors import SourceError
 from fedmvp.files import sha256_json, write_json
 
@@ -153,7 +154,9 @@ def _fetch(spec: DatasetSpec, source: Source, folder: Path) -> None:
     try:
         work = Fetch(spec, data_root() / ".downloads", staging)
         FETCHERS[source.kind](source, work)
-        if source.kind != "huggingface":  # its files no longer have the names that a split file lists
+        if (
+            source.kind != "huggingface"
+        ):  # its files no longer have the names that a split file lists
             fetch_split_file(work)
         if spec.prepare is not None:
             PREPARERS[spec.prepare](spec, staging)

@@ -5,24 +5,28 @@ the next val, the rest test, with Python's ``round``. It adds a seed, and balanc
 """
 
 from __future__ import annotations
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, get_args
-from fedmvp.data.readers.image_files import ImageFile, listed_image
-from fedmvp.data.readers.layout import ResolvedLayout
-from fedmvp.catalog.spec import DatasetSpec
-from fedmvp.errors import DataError
-from fedmvp.files import read_json
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, Literal, get_args
 
-from fedmvp.catalog.layouts import Part
-from fedmvp.catalog.layouts import FractionsRule, OfficialRule
+from fedmvp.catalog.layouts import FractionsRule, OfficialRule, Part
+from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.readers.image_files import ImageFile, listed_image
+from fedmvp.data.readers.layout import ResolvedLayout
+from fedmvp.errors import DataError
+from fedmvp.files import read_json
 from fedmvp.seeds import numpy_generator
 
-__all__ = ["Split", "assign_splits", "cut_trainval", "find_split_file", "read_split_file", "split_rows"]
+__all__ = [
+    "Split",
+    "assign_splits",
+    "cut_trainval",
+    "find_split_file",
+    "read_split_file",
+    "split_rows",
+]
 
 Split = Literal["train", "val", "test"]
 

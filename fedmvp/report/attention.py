@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from fedmvp.heat_map import heat_opacity
 from fedmvp.report.label_answers import LabelAnswer, label_answers
 from fedmvp.report.pictures import data_uri
-from fedmvp.results.explained import AttributeMap, ExplainedImage
 from fedmvp.report.study import Study
+from fedmvp.results.explained import AttributeMap, ExplainedImage
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -60,8 +60,9 @@ def build(
     DataError
         When there are no results, or a file is missing or not as declared.
     """
-    study = load_study(results_dir, partitions_dir, subject,
-                       settings=settings, methods=methods, seeds=seeds)
+    study = load_study(
+        results_dir, partitions_dir, subject, settings=settings, methods=methods, seeds=seeds
+    )
     comparisons = compare(study, results_dir)
     classes = {setting: class_scores(study, setting, results_dir) for setting in study.scores}
     page = render(study, comparisons, results_dir, load_image, sheet, manifests, classes)

@@ -9,16 +9,15 @@ from statistics import fmean
 
 from fedmvp.errors import DataError
 from fedmvp.evaluation.bootstrap import Correct, Interval, difference_intervals
-from fedmvp.results.files import PREDICTIONS
-from fedmvp.results.key import RunKey
-from fedmvp.results.predictions import LabelledTarget, read_predictions
+from fedmvp.partition.setting_spec import NOT_TRANSFERRED
 from fedmvp.report.estimates import SettingScores, verdict
 from fedmvp.report.multilabel_intervals import multilabel_intervals
 from fedmvp.report.study import Study
-from fedmvp.partition.setting_spec import NOT_TRANSFERRED
+from fedmvp.results.files import PREDICTIONS
+from fedmvp.results.key import RunKey
+from fedmvp.results.predictions import LabelledTarget, read_predictions
 
-__all__ = ["Comparison", "Comparisons", "compare", "direction", "interval_of",
-           "significance"]
+__all__ = ["Comparison", "Comparisons", "compare", "direction", "interval_of", "significance"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,10 @@ def _intervals(
     """Return intervals by other method and metric, for pairs whose predictions are complete."""
     if study.partitions[setting].task == "multi":
         folders = {
-            m: {r.seed: results_dir / setting / m / f"seed{r.seed}" for r in study.runs_of(setting, m)}
+            m: {
+                r.seed: results_dir / setting / m / f"seed{r.seed}"
+                for r in study.runs_of(setting, m)
+            }
             for m in (focus, *others)
         }
         rest = {method: folders[method] for method in others}
@@ -144,8 +146,11 @@ def _read(
         if first is None:
             first, targets = path, answers.targets
         elif answers.targets != targets:
-            raise DataError(f"not of the images of {first.relative_to(results_dir).as_posix()}",
-                            where=path, hint="run `dvc repro` to evaluate all alike")
+            raise DataError(
+                f"not of the images of {first.relative_to(results_dir).as_posix()}",
+                where=path,
+                hint="run `dvc repro` to evaluate all alike",
+            )
         known.setdefault(run.method, {})[run.seed] = answers.correct
     return targets, known
 

@@ -137,12 +137,18 @@ def _estimates(protocol: Protocol, runs: Sequence[Run]) -> dict[str, Estimate]:
     for run in runs:
         for metric in protocol.metrics:
             if metric.key not in run.metrics:
-                raise DataError(f"metric {metric.key!r} is missing", where=run.metrics_path,
-                                hint="run `dvc repro evaluate` to build it again")
+                raise DataError(
+                    f"metric {metric.key!r} is missing",
+                    where=run.metrics_path,
+                    hint="run `dvc repro evaluate` to build it again",
+                )
         if differing := sorted(set(run.metrics) ^ set(first.metrics)):
-            raise DataError(f"its metrics are not those of {first.metrics_path}",
-                            where=run.metrics_path, value=differing[0],
-                            hint="run `dvc repro` to evaluate all seeds alike")
+            raise DataError(
+                f"its metrics are not those of {first.metrics_path}",
+                where=run.metrics_path,
+                value=differing[0],
+                hint="run `dvc repro` to evaluate all seeds alike",
+            )
     return {key: estimate([run.metrics[key] for run in runs]) for key in first.metrics}
 
 

@@ -13,8 +13,18 @@ from fedmvp.wording import plural
 
 __all__ = ["FEDERATION_COLUMNS", "FederationPart", "federation_parts", "federation_rows"]
 
-FEDERATION_COLUMNS = ("federation", "method", "seed", "engine", "rounds", "site", "group", "images",
-                      "metric", "value")
+FEDERATION_COLUMNS = (
+    "federation",
+    "method",
+    "seed",
+    "engine",
+    "rounds",
+    "site",
+    "group",
+    "images",
+    "metric",
+    "value",
+)
 _TITLES = {"accuracy": "Accuracy", "op": "Precision", "or": "Recall", "of1": "F1"}
 
 
@@ -44,12 +54,23 @@ def federation_parts(federations: Sequence[ImportedFederation]) -> list[Federati
 def federation_rows(federations: Sequence[ImportedFederation]) -> Iterator[dict[str, Any]]:
     """Yield the rows of federations.csv: a number each, sites first, then all together."""
     for one in federations:
-        head = {"federation": one.key.setting, "method": one.key.method, "seed": one.key.seed,
-                "engine": one.engine, "rounds": one.rounds}
+        head = {
+            "federation": one.key.setting,
+            "method": one.key.method,
+            "seed": one.key.seed,
+            "engine": one.engine,
+            "rounds": one.rounds,
+        }
         for score in (*one.scores, *_together(one)):
             for metric, value in score.numbers.items():
-                yield {**head, "site": score.site, "group": score.group, "images": score.images,
-                       "metric": metric, "value": fixed(value)}
+                yield {
+                    **head,
+                    "site": score.site,
+                    "group": score.group,
+                    "images": score.images,
+                    "metric": metric,
+                    "value": fixed(value),
+                }
 
 
 def _part(one: ImportedFederation) -> FederationPart:
@@ -62,8 +83,10 @@ def _part(one: ImportedFederation) -> FederationPart:
 
 
 def _sentence(one: ImportedFederation) -> str:
-    said = (f"{method_title(one.key.method)}, seed {one.key.seed}: "
-            f"{plural(len(one.sites), 'site')}, {plural(one.rounds, 'round')} over {one.engine}.")
+    said = (
+        f"{method_title(one.key.method)}, seed {one.key.seed}: "
+        f"{plural(len(one.sites), 'site')}, {plural(one.rounds, 'round')} over {one.engine}."
+    )
     if one.failures:
         said += f" {plural(len(one.failures), 'update')} missed."
     kept = "; ".join(f"{site} ({', '.join(groups)})" for site, groups in one.withheld.items())

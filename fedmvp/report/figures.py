@@ -7,19 +7,26 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from fedmvp.methods import method_title
+from fedmvp.partition.setting_spec import MAIN_FOLD
 from fedmvp.report.estimates import FOCUS, Estimate, SettingScores, verdict
 from fedmvp.report.format import bytes_text, percent, significant
 from fedmvp.report.protocols import setting_title
-from fedmvp.methods import method_title
 from fedmvp.report.study import Study
 from fedmvp.report.svg import Line, Mark, Row, dot_rows, line_chart
 from fedmvp.report.svg_marks import label_width
 from fedmvp.report.tables import TargetRow, target_rows
 from fedmvp.report.training import Curve, curves, traffic_curve
-from fedmvp.partition.setting_spec import MAIN_FOLD
 
-__all__ = ["Figure", "curve_panels", "metric_panels", "overview_panels", "target_methods",
-           "target_panels", "traffic_panel"]
+__all__ = [
+    "Figure",
+    "curve_panels",
+    "metric_panels",
+    "overview_panels",
+    "target_methods",
+    "target_panels",
+    "traffic_panel",
+]
 
 # With more methods a row of dots is unreadable; then only the most relevant ones are drawn.
 _MOST_DOTS = 5
@@ -75,8 +82,14 @@ def _method_dots(study: Study, scores: SettingScores, key: str) -> Markup:
     untrained = [scores.table[m][key].mean for m in scores.methods if m not in scores.trained]
     title = f"{setting_title(scores.setting)}: {scores.protocol.title(key)} of every method"
     width = label_width(row.label for row in rows)
-    return dot_rows(title, rows, percent_tick, width=400, label_width=width,
-                    reference=max(untrained, default=None))
+    return dot_rows(
+        title,
+        rows,
+        percent_tick,
+        width=400,
+        label_width=width,
+        reference=max(untrained, default=None),
+    )
 
 
 def _mark(study: Study, method: str, value: Estimate) -> Mark:
@@ -134,8 +147,13 @@ def traffic_panel(study: Study, setting: str) -> Figure | None:
     if not values or max(values) <= 0:
         return None
     logarithmic = min(values) > 0 and max(values) / min(values) > _LOGARITHMIC_FROM
-    svg = line_chart(f"{setting_title(setting)}: bytes per round", lines, _bytes_tick,
-                     logarithmic=logarithmic, from_zero=True)
+    svg = line_chart(
+        f"{setting_title(setting)}: bytes per round",
+        lines,
+        _bytes_tick,
+        logarithmic=logarithmic,
+        from_zero=True,
+    )
     scale = " (logarithmic)" if logarithmic else ""
     return Figure(f"Bytes per round, up and down{scale}", svg)
 
@@ -171,17 +189,29 @@ def target_panels(study: Study, setting: str) -> list[Figure]:
     groups = _by_dataset(local) if local else _grouped(rows)
     shown = target_methods(study, setting)
     # One axis for all panels, so that they can be compared.
-    means = [e.mean for rows in groups.values() for row in rows
-             for method, e in row.by_method.items() if method in shown]
-    panels = {title: [_target_row(study, row, rows, shown) for row in rows]
-              for title, rows in groups.items()}
+    means = [
+        e.mean
+        for rows in groups.values()
+        for row in rows
+        for method, e in row.by_method.items()
+        if method in shown
+    ]
+    panels = {
+        title: [_target_row(study, row, rows, shown) for row in rows]
+        for title, rows in groups.items()
+    }
     width = label_width(row.label for rows in panels.values() for row in rows)
     return [
         Figure(
             title,
             dot_rows(
-                f"{setting_title(setting)}: {study.measure(setting)}, {title}", rows, percent_tick,
-                width=300, label_width=width, row_height=18, domain=(min(means), max(means)),
+                f"{setting_title(setting)}: {study.measure(setting)}, {title}",
+                rows,
+                percent_tick,
+                width=300,
+                label_width=width,
+                row_height=18,
+                domain=(min(means), max(means)),
             ),
         )
         for title, rows in panels.items()

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["bytes_text", "fixed", "interval_text", "percent", "points",
-           "significant", "spread_text", "telling_decimals"]
+__all__ = [
+    "bytes_text",
+    "fixed",
+    "interval_text",
+    "percent",
+    "points",
+    "significant",
+    "spread_text",
+    "telling_decimals",
+]
 
 MISSING = "—"
 _MINUS = "\N{MINUS SIGN}"

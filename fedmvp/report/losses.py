@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fedmvp.methods import method_title
 from fedmvp.report.comparisons import Comparisons, direction, interval_of
 from fedmvp.report.estimates import SettingScores, verdict
 from fedmvp.report.format import interval_text, points
-from fedmvp.report.protocols import setting_title
-from fedmvp.methods import method_title
-from fedmvp.wording import plural
-from fedmvp.report.study import Study
 from fedmvp.report.narrative import INTERVAL, precision
+from fedmvp.report.protocols import setting_title
+from fedmvp.report.study import Study
+from fedmvp.wording import plural
 
 __all__ = ["Behind", "Losses", "losses"]
 

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedmvp.evaluation.bootstrap import Interval
+from fedmvp.methods import method_title
 from fedmvp.report.comparisons import Comparisons, direction, interval_of, significance
 from fedmvp.report.estimates import Verdict
 from fedmvp.report.format import interval_text, percent, points, spread_text, telling_decimals
 from fedmvp.report.protocols import setting_phrase, setting_title
-from fedmvp.methods import method_title
-from fedmvp.wording import plural
 from fedmvp.report.study import Study
+from fedmvp.wording import plural
 
-__all__ = ["INTERVAL", "Tile", "compared", "headline", "intervals_note",
-           "precision", "tiles"]
+__all__ = ["INTERVAL", "Tile", "compared", "headline", "intervals_note", "precision", "tiles"]
 
 # A no-break space keeps the sign on the line of its number.
 _PERCENT = "\N{NO-BREAK SPACE}%"
@@ -80,8 +79,11 @@ def _first(result: Verdict, interval: Interval | None) -> str:
             f" {INTERVAL} {interval_text(interval.low, interval.high, decimals)}"
         )
     size = points(abs(result.difference), decimals).lstrip("+")
-    relation = {"up": f"{size} points above", "down": f"{size} points below",
-                "level": "level with"}[direction(result.difference)]
+    relation = {
+        "up": f"{size} points above",
+        "down": f"{size} points below",
+        "level": "level with",
+    }[direction(result.difference)]
     text = (
         f"{focus} reaches {mine} {what}, {relation} the best method without training"
         f" ({reference}, {theirs})"

@@ -12,24 +12,24 @@ from markupsafe import Markup
 from fedmvp.data.manifest import Manifest
 from fedmvp.evaluation.bootstrap import RESAMPLES
 from fedmvp.evaluation.sanity import below_chance
-from fedmvp.report import figures, page_tables, narrative
+from fedmvp.methods import method_title
+from fedmvp.report import figures, narrative, page_tables
 from fedmvp.report.attention import ImageLoader, galleries
 from fedmvp.report.ceilings import ceilings
 from fedmvp.report.class_panels import class_panels
 from fedmvp.report.class_scores import ClassScore
 from fedmvp.report.comparisons import Comparisons
-from fedmvp.report.label_pairs import label_pairs
 from fedmvp.report.federations import federation_parts
-from fedmvp.wording import count_text
+from fedmvp.report.label_pairs import label_pairs
 from fedmvp.report.losses import losses
 from fedmvp.report.partition_chart import partition_panels
 from fedmvp.report.personal_table import personal_table
 from fedmvp.report.pictures import ContactSheet
 from fedmvp.report.protocols import fold_text, setting_note, setting_title
-from fedmvp.methods import method_title
 from fedmvp.report.published import EVIDENCE
-from fedmvp.results.runs import Run
 from fedmvp.report.study import Study
+from fedmvp.results.runs import Run
+from fedmvp.wording import count_text
 
 __all__ = ["render"]
 
@@ -73,7 +73,9 @@ def render(
     environment.globals["method_title"] = method_title
     environment.globals["setting_title"] = setting_title
     environment.globals["fold_text"] = fold_text
-    plates, definitions = galleries(study, load_image, results_dir) if load_image else ([], Markup(""))
+    plates, definitions = (
+        galleries(study, load_image, results_dir) if load_image else ([], Markup(""))
+    )
     # Safe: the style sheet is part of the package; escaping would break its selectors.
     style = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
     return environment.get_template("report.html.j2").render(

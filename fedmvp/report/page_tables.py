@@ -7,20 +7,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from fedmvp.methods import method_title
+from fedmvp.partition.model import Partition
 from fedmvp.report.estimates import Estimate, SettingScores, verdict
 from fedmvp.report.format import bytes_text, percent, points, spread_text
-from fedmvp.methods import method_title
 from fedmvp.report.protocols import Metric
 from fedmvp.report.published import PublishedRow
-from fedmvp.wording import count_text, plural
 from fedmvp.report.study import Study
 from fedmvp.report.tables import target_rows
 from fedmvp.report.training import phases, traffic
-from fedmvp.partition.model import Partition
+from fedmvp.wording import count_text, plural
 
-__all__ = ["Cell", "Line", "communication", "dataset_tables", "main_table", "measured_column", "parameters",
-           "part_rows", "protocol_rows", "summary_table", "target_table",
-           "training_notes"]
+__all__ = [
+    "Cell",
+    "Line",
+    "communication",
+    "dataset_tables",
+    "main_table",
+    "measured_column",
+    "parameters",
+    "part_rows",
+    "protocol_rows",
+    "summary_table",
+    "target_table",
+    "training_notes",
+]
 
 _Key = TypeVar("_Key")
 _PERCENT = "\N{NO-BREAK SPACE}%"
@@ -61,8 +72,12 @@ def measured_column(values: Mapping[_Key, Estimate | None]) -> dict[_Key, Cell]:
     return {
         key: Cell("none")
         if value is None
-        else Cell("measured", shown[key], spread_text(value.std),
-                  best=len(shown) > 1 and float(shown[key]) == top)
+        else Cell(
+            "measured",
+            shown[key],
+            spread_text(value.std),
+            best=len(shown) > 1 and float(shown[key]) == top,
+        )
         for key, value in values.items()
     }
 
@@ -85,16 +100,21 @@ def _published(row: PublishedRow, keys: Iterable[str]) -> tuple[Cell, ...]:
 def summary_table(study: Study) -> list[Line]:
     """Return the overview: a row per method, a cell per setting, and the mean rank."""
     columns = [
-        measured_column({m: scores.primary(m) if m in scores.table else None for m in study.methods})
+        measured_column(
+            {m: scores.primary(m) if m in scores.table else None for m in study.methods}
+        )
         for scores in study.scores.values()
     ]
     lines = []
     for method in study.methods:
         ranks = [by_method[method] for by_method in study.ranks.values() if method in by_method]
         lines.append(
-            Line(method_title(method), study.styles[method],
-                 tuple(column[method] for column in columns),
-                 (f"{sum(ranks) / len(ranks):.1f}",))
+            Line(
+                method_title(method),
+                study.styles[method],
+                tuple(column[method] for column in columns),
+                (f"{sum(ranks) / len(ranks):.1f}",),
+            )
         )
     return lines
 
@@ -111,9 +131,12 @@ def main_table(study: Study, setting: str) -> tuple[list[Line], list[tuple[str, 
         if result.reference is not None and method != result.reference:
             difference = scores.primary(method).mean - scores.primary(result.reference).mean
         measured.append(
-            Line(method_title(method), study.styles[method],
-                 tuple(column[method] for column in columns),
-                 (points(difference), f"{ranks[method]:g}", str(scores.primary(method).seeds)))
+            Line(
+                method_title(method),
+                study.styles[method],
+                tuple(column[method] for column in columns),
+                (points(difference), f"{ranks[method]:g}", str(scores.primary(method).seeds)),
+            )
         )
     published = []
     for table in study.published[setting]:
@@ -202,11 +225,20 @@ def communication(study: Study, setting: str) -> list[Line]:
     for method in study.trained_in(setting):
         t = traffic(study.runs_of(setting, method))
         lines.append(
-            Line(method_title(method), study.styles[method], (), (
-                count_text(t.rounds), f"{t.clients:.3g}",
-                bytes_text(t.up_client), bytes_text(t.down_client),
-                bytes_text(t.up_round), bytes_text(t.down_round),
-                bytes_text(t.up_total + t.down_total)))
+            Line(
+                method_title(method),
+                study.styles[method],
+                (),
+                (
+                    count_text(t.rounds),
+                    f"{t.clients:.3g}",
+                    bytes_text(t.up_client),
+                    bytes_text(t.down_client),
+                    bytes_text(t.up_round),
+                    bytes_text(t.down_round),
+                    bytes_text(t.up_total + t.down_total),
+                ),
+            )
         )
     return lines
 
@@ -220,12 +252,16 @@ def training_notes(study: Study, setting: str) -> list[str]:
             shares = ", ".join(
                 f"{percent(share, 0)}{_PERCENT} {name}" for name, share in found.shares
             )
-            notes.append(f"Phases of {method_title(method)}'s client updates: {shares};"
-                         f" {found.shares[-1][0]} from round {found.first_round} on.")
+            notes.append(
+                f"Phases of {method_title(method)}'s client updates: {shares};"
+                f" {found.shares[-1][0]} from round {found.first_round} on."
+            )
         lost = sum(row.loss is None for run in runs for row in run.rounds)
         if lost:
-            notes.append(f"{method_title(method)}: {plural(lost, 'client update')} without a"
-                         " finite loss, left out of the curves.")
+            notes.append(
+                f"{method_title(method)}: {plural(lost, 'client update')} without a"
+                " finite loss, left out of the curves."
+            )
     return notes
 
 
@@ -263,7 +299,8 @@ def parameters(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
         for key, by_method in sorted(flat.items())
     }
     common = {
-        key for key, by_method in values.items()
+        key
+        for key, by_method in values.items()
         if len(by_method) > 1 and len(set(by_method.values())) == 1
     }
     shared = [(key, next(iter(values[key].values()))) for key in sorted(common)]

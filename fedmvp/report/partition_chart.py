@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from fedmvp.data.manifest import Manifest
+from fedmvp.partition.model import Client, Partition
+from fedmvp.partition.setting_spec import MAIN_FOLD
 from fedmvp.report.figures import Figure
 from fedmvp.report.protocols import fold_text
 from fedmvp.report.svg import area_grid
 from fedmvp.report.svg_marks import label_width
-from fedmvp.partition.model import Client, Partition
-from fedmvp.partition.setting_spec import MAIN_FOLD
 from fedmvp.wording import plural
 
 __all__ = ["partition_panels", "partition_svg"]

@@ -13,8 +13,20 @@ from fedmvp.results.personal import FINE_TUNED, STABILITY, PersonalResult
 
 __all__ = ["PERSONAL_COLUMNS", "estimates", "model_title", "personal_results", "personal_rows"]
 
-PERSONAL_COLUMNS = ("setting", "method", "model", "fine_tune_epochs", "images", "candidates",
-                    "client_mean", "round", "number", "mean", "std", "seeds")
+PERSONAL_COLUMNS = (
+    "setting",
+    "method",
+    "model",
+    "fine_tune_epochs",
+    "images",
+    "candidates",
+    "client_mean",
+    "round",
+    "number",
+    "mean",
+    "std",
+    "seeds",
+)
 
 
 def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
@@ -25,9 +37,15 @@ def personal_rows(study: Study) -> Iterator[dict[str, Any]]:
                 choices = results[0].choices
                 known = {key: choices[key] for key in PERSONAL_COLUMNS if key in choices}
                 for name, value in estimates(results).items():
-                    row = {"setting": setting, "method": method, **known, "number": name,
-                           "mean": fixed(value.mean), "std": fixed(value.std),
-                           "seeds": value.seeds}
+                    row = {
+                        "setting": setting,
+                        "method": method,
+                        **known,
+                        "number": name,
+                        "mean": fixed(value.mean),
+                        "std": fixed(value.std),
+                        "seeds": value.seeds,
+                    }
                     if name.startswith(f"{STABILITY}/"):
                         row["round"] = f"mean of the last {choices['stability_rounds']}"
                     yield row

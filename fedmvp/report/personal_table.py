@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fedmvp.report.page_tables import Cell, Line, measured_column
 from fedmvp.report.estimates import Estimate
+from fedmvp.report.page_tables import Cell, Line, measured_column
 from fedmvp.report.personal import estimates, model_title, personal_results
 from fedmvp.report.study import Study
 from fedmvp.results.personal import PersonalResult
@@ -57,15 +57,24 @@ def personal_table(study: Study, setting: str) -> PersonalTable | None:
     keys = [key for key in _TITLES if any(key in own for own in numbers.values())]
     columns = [_column(key, {line: own.get(key) for line, own in numbers.items()}) for key in keys]
     lines = tuple(
-        Line(model_title(*line), study.styles[line[0]],
-             tuple(column[line] for column in columns), (_model(results[0]),))
+        Line(
+            model_title(*line),
+            study.styles[line[0]],
+            tuple(column[line] for column in columns),
+            (_model(results[0]),),
+        )
         for line, results in found.items()
     )
-    return PersonalTable(tuple(_TITLES[key] for key in keys), lines,
-                         _note([result for own in found.values() for result in own]))
+    return PersonalTable(
+        tuple(_TITLES[key] for key in keys),
+        lines,
+        _note([result for own in found.values() for result in own]),
+    )
 
 
-def _column(key: str, values: dict[tuple[str, str], Estimate | None]) -> dict[tuple[str, str], Cell]:
+def _column(
+    key: str, values: dict[tuple[str, str], Estimate | None]
+) -> dict[tuple[str, str], Cell]:
     cells = measured_column(values)
     if key in _LOWER_IS_BETTER:
         return {line: replace(cell, best=False) for line, cell in cells.items()}
@@ -82,9 +91,14 @@ def _note(results: list[PersonalResult]) -> str:
     clients = results[0].clients
     stable = choices.get("stability_rounds")
     idle = max(result.clients["never_selected"] for result in results)
-    among = "the classes its client has images of" if choices["candidates"] == "own" else (
-        "all classes its dataset trains on")
-    mean = "weighted by test images" if choices["client_mean"] == "weighted" else "each counts alike"
+    among = (
+        "the classes its client has images of"
+        if choices["candidates"] == "own"
+        else ("all classes its dataset trains on")
+    )
+    mean = (
+        "weighted by test images" if choices["client_mean"] == "weighted" else "each counts alike"
+    )
     rounds = f"; “last rounds” is the mean of the last {stable}" if stable else ""
     return (
         f"Test images of each client ({choices['images']}), classified among {among}. Mean over "

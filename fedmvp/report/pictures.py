@@ -62,5 +62,9 @@ def data_uri(image: Image.Image | bytes, where: str) -> str:
     for signature, mime in _SIGNATURES.items():
         if image.startswith(signature):
             return f"data:{mime};base64,{base64.b64encode(image).decode()}"
-    raise DataError("image is neither PNG nor JPEG", where=where, value=image[:8],
-                    hint="give the report a PIL image, or PNG or JPEG bytes")
+    raise DataError(
+        "image is neither PNG nor JPEG",
+        where=where,
+        value=image[:8],
+        hint="give the report a PIL image, or PNG or JPEG bytes",
+    )

@@ -15,8 +15,16 @@ from dataclasses import dataclass
 
 from fedmvp.partition.setting_spec import MAIN_FOLD
 
-__all__ = ["Metric", "Protocol", "fold_text", "protocol_of", "setting_note",
-           "setting_phrase", "setting_title", "split_metric"]
+__all__ = [
+    "Metric",
+    "Protocol",
+    "fold_text",
+    "protocol_of",
+    "setting_note",
+    "setting_phrase",
+    "setting_title",
+    "split_metric",
+]
 
 
 @dataclass(frozen=True)
@@ -97,21 +105,43 @@ _TRANSFER = Protocol(
 _MULTILABEL = Protocol(
     name="multilabel",
     metrics=(
-        Metric("map", "mAP", "mean over the trained classes of average precision, all test images",
-               chance="prevalence"),
-        Metric("prevalence", "Prevalence", "share of images that show a class, mean over classes: "
-               "what a random order scores as mAP"),
-        Metric("map_local", "Local mAP", "each client's own test images, mean over clients", True,
-               "prevalence_local"),
+        Metric(
+            "map",
+            "mAP",
+            "mean over the trained classes of average precision, all test images",
+            chance="prevalence",
+        ),
+        Metric(
+            "prevalence",
+            "Prevalence",
+            "share of images that show a class, mean over classes: "
+            "what a random order scores as mAP",
+        ),
+        Metric(
+            "map_local",
+            "Local mAP",
+            "each client's own test images, mean over clients",
+            True,
+            "prevalence_local",
+        ),
         Metric("prevalence_local", "Local prevalence", "of the classes in these images", True),
         Metric("map_zsl", "ZSL mAP", "unseen classes among themselves", True, "prevalence_zsl"),
         Metric("prevalence_zsl", "ZSL prevalence", "of the unseen classes in these images", True),
-        Metric("map_gzsl", "GZSL mAP", "seen and unseen classes scored together", True,
-               "prevalence_gzsl"),
+        Metric(
+            "map_gzsl",
+            "GZSL mAP",
+            "seen and unseen classes scored together",
+            True,
+            "prevalence_gzsl",
+        ),
         Metric("prevalence_gzsl", "GZSL prevalence", "of all classes in these images", True),
         Metric("h", "H", "harmonic mean of the GZSL mAP of seen and of unseen classes", True),
-        Metric("of1_val", "OF1", "F1 over all pairs of image and class, at the threshold of the "
-               "clients' validation counts"),
+        Metric(
+            "of1_val",
+            "OF1",
+            "F1 over all pairs of image and class, at the threshold of the "
+            "clients' validation counts",
+        ),
     ),
     primary="map",
     primary_phrase="mAP",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from fedmvp.partition.model import Partition
+from fedmvp.partition.partition_files import load_partition
 from fedmvp.report.estimates import (
     FOCUS,
     SettingScores,
@@ -19,8 +21,6 @@ from fedmvp.report.protocols import protocol_of
 from fedmvp.report.published import PublishedTable, published_tables
 from fedmvp.results.federations import ImportedFederation, is_federation, read_federations
 from fedmvp.results.runs import Run, read_runs
-from fedmvp.partition.model import Partition
-from fedmvp.partition.partition_files import load_partition
 
 __all__ = ["DataRow", "Study", "Subject", "load_study"]
 
@@ -220,7 +220,8 @@ def _found(results_dir: Path) -> list[tuple[str, str, int]]:
     return sorted(
         (folder.parent.parent.name, folder.parent.name, int(folder.name.removeprefix("seed")))
         for folder in results_dir.glob("*/*/seed*")
-        if folder.is_dir() and folder.name.removeprefix("seed").isdigit()
+        if folder.is_dir()
+        and folder.name.removeprefix("seed").isdigit()
         and not is_federation(folder)
     )
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from fedmvp.report.svg_marks import CHARACTER, coordinate, label_width, open_svg, path_data, rule, text_at
+from fedmvp.report.svg_marks import (
+    CHARACTER,
+    coordinate,
+    label_width,
+    open_svg,
+    path_data,
+    rule,
+    text_at,
+)
 
 __all__ = ["Line", "Mark", "Row", "area_grid", "dot_rows", "line_chart", "log_ticks", "nice_ticks"]
 
@@ -139,10 +147,14 @@ def _line(
     points = [(x_at(x), y_at(y)) for x, y in zip(line.xs, line.ys, strict=True)]
     parts = [f'<g class="{line.style}"><title>{escape(line.name)}</title>']
     if banded and any(line.half_widths):
-        upper = [(x_at(x), y_at(y + w))
-                 for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]
-        lower = [(x_at(x), y_at(y - w))
-                 for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)]
+        upper = [
+            (x_at(x), y_at(y + w))
+            for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)
+        ]
+        lower = [
+            (x_at(x), y_at(y - w))
+            for x, y, w in zip(line.xs, line.ys, line.half_widths, strict=True)
+        ]
         parts.append(f'<path class="band" d="{path_data([*upper, *reversed(lower)])}z"/>')
     parts.append(f'<path class="line" d="{path_data(points)}"/>')
     x, y = points[-1]
@@ -174,8 +186,12 @@ def dot_rows(
     domain : tuple of float, optional
         Smallest range of the axis, so that panels side by side can share one.
     """
-    values = [v for row in rows for m in row.marks for v in (m.value - m.half_width,
-                                                             m.value + m.half_width)]
+    values = [
+        v
+        for row in rows
+        for m in row.marks
+        for v in (m.value - m.half_width, m.value + m.half_width)
+    ]
     values += [reference] if reference is not None else []
     values += list(domain or ())
     ticks = nice_ticks(max(min(values), 0.0), max(values), 4 if width < 350 else 5)
@@ -241,7 +257,9 @@ def area_grid(
         for column, count in enumerate(row):
             if count:
                 size = coordinate(max(widest * math.sqrt(count / largest), 1.0))
-                discs.setdefault(size, []).append(f"M{coordinate(left + step * (column + 0.5))} {y}h0")
+                discs.setdefault(size, []).append(
+                    f"M{coordinate(left + step * (column + 0.5))} {y}h0"
+                )
     parts = [open_svg(title, width, bottom + 18), rule(left, bottom, width - 10, bottom)]
     for index, label in enumerate(labels):
         if row_height >= 9 or index in (0, len(labels) - 1):
@@ -256,8 +274,9 @@ def area_grid(
 def _round_ticks(first: float, last: float) -> list[float]:
     """Return the first and the last training round, and round numbers well between them."""
     apart = 0.12 * (last - first)
-    between = [t for t in nice_ticks(first, last, 5)
-               if t == int(t) and first + apart < t < last - apart]
+    between = [
+        t for t in nice_ticks(first, last, 5) if t == int(t) and first + apart < t < last - apart
+    ]
     return [first, *between, last] if last > first else [first]
 
 
@@ -271,5 +290,3 @@ def _mark(mark: Mark, x_at: Callable[[float], float], y: float) -> str:
         f'<g class="{mark.style}"><title>{escape(mark.tooltip)}</title>{whisker}'
         f'<circle class="dot" cx="{coordinate(x)}" cy="{coordinate(y)}" r="4"/></g>'
     )
-
-

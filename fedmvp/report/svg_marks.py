@@ -41,7 +41,9 @@ def rule(x1: float, y1: float, x2: float, y2: float, style: str = "grid") -> str
 
 def path_data(points: Sequence[tuple[float, float]]) -> str:
     """Return the points of a line as the data of a path."""
-    return "".join(f"{'ML'[i > 0]}{coordinate(x)} {coordinate(y)}" for i, (x, y) in enumerate(points))
+    return "".join(
+        f"{'ML'[i > 0]}{coordinate(x)} {coordinate(y)}" for i, (x, y) in enumerate(points)
+    )
 
 
 def coordinate(value: float) -> str:

@@ -7,11 +7,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedmvp.report.estimates import Estimate, estimate
-from fedmvp.results.runs import Run
 from fedmvp.results.rounds import RoundRow
+from fedmvp.results.runs import Run
 
-__all__ = ["CURVES", "Curve", "Phases", "RoundSummary", "Traffic", "curve_names", "curves", "phases", "summarise",
-           "traffic", "traffic_curve"]
+__all__ = [
+    "CURVES",
+    "Curve",
+    "Phases",
+    "RoundSummary",
+    "Traffic",
+    "curve_names",
+    "curves",
+    "phases",
+    "summarise",
+    "traffic",
+    "traffic_curve",
+]
 
 # Quantities of a round that are averaged over its clients.
 CURVES: Mapping[str, Callable[[RoundRow], float | None]] = {
@@ -101,7 +112,8 @@ def summarise(run: Run) -> dict[int, RoundSummary]:
     return {
         number: RoundSummary(
             means={
-                name: _mean([pick(row) for row in rows]) for name, pick in {**CURVES, **_MANY}.items()
+                name: _mean([pick(row) for row in rows])
+                for name, pick in {**CURVES, **_MANY}.items()
             },
             lowest=min((row.accuracy for row in rows if row.accuracy is not None), default=None),
             bytes_up=sum(row.bytes_up for row in rows),
@@ -115,8 +127,9 @@ def curves(runs: Sequence[Run]) -> dict[str, Curve]:
     """Return the curves of one method over its seeds, without quantities never recorded."""
     per_run = [summarise(run) for run in runs]
     found = {
-        name: _over_seeds(runs[0].method, [{n: s.means[name] for n, s in one.items()}
-                                           for one in per_run])
+        name: _over_seeds(
+            runs[0].method, [{n: s.means[name] for n, s in one.items()} for one in per_run]
+        )
         for name in (*CURVES, *_MANY)
     }
     return {name: curve for name, curve in found.items() if curve is not None}

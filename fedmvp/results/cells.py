@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedmvp.errors import DataError
 from fedmvp.csv_files import read_csv
+from fedmvp.errors import DataError
 
 __all__ = ["RERUN", "Cells", "table_rows"]
 
@@ -67,5 +67,9 @@ class Cells:
         return value
 
     def _wrong(self, column: str, kind: str) -> DataError:
-        return DataError(f"column {column!r} is not a {kind}", where=self.path,
-                         value=self.row[column], hint=RERUN)
+        return DataError(
+            f"column {column!r} is not a {kind}",
+            where=self.path,
+            value=self.row[column],
+            hint=RERUN,
+        )

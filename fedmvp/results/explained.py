@@ -63,8 +63,9 @@ def read_explained(path: Path) -> tuple[ExplainedImage, ...]:
     try:
         return tuple(_image(item) for item in read_json(path)["images"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"malformed entry ({type(error).__name__}: {error})", where=path,
-                        hint=RERUN) from None
+        raise DataError(
+            f"malformed entry ({type(error).__name__}: {error})", where=path, hint=RERUN
+        ) from None
 
 
 def _image(item: Mapping[str, Any]) -> ExplainedImage:

@@ -14,8 +14,14 @@ from fedmvp.results.key import RunKey, result_folders
 from fedmvp.results.record import read_metrics, read_record
 from fedmvp.results.rounds import Failure, read_failures, read_rounds
 
-__all__ = ["ImportedFederation", "SiteScore", "is_federation", "read_counts", "read_federations",
-           "write_counts"]
+__all__ = [
+    "ImportedFederation",
+    "SiteScore",
+    "is_federation",
+    "read_counts",
+    "read_federations",
+    "write_counts",
+]
 
 _HINT = "run `fedmvp federation import` again"
 

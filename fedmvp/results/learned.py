@@ -15,9 +15,9 @@ from torch import Tensor
 from fedmvp.errors import CheckpointError, ConfigError
 from fedmvp.files import parse_json
 from fedmvp.methods import METHODS
+from fedmvp.output_files import write_output
 from fedmvp.results.files import RECORD, WEIGHTS
 from fedmvp.results.record import read_record
-from fedmvp.output_files import write_output
 from fedmvp.tensor_files import read_tensors
 
 __all__ = ["Learned", "read_learned", "save_learned", "weights_file"]
@@ -82,8 +82,12 @@ def read_learned(path: Path, fold: str | None = None) -> Learned:
     if method is None and any(name.startswith("promptformer.") for name in tensors):
         method = "fedmvp"
     if method is not None and (not isinstance(method, str) or method not in METHODS):
-        raise CheckpointError("made by an unknown method", where=path, value=method,
-                              hint="use the version of fedmvp that made it")
+        raise CheckpointError(
+            "made by an unknown method",
+            where=path,
+            value=method,
+            hint="use the version of fedmvp that made it",
+        )
     resolved = run.get("params", {}).get("method", {})
     return Learned(method, tensors, resolved, note.get("params", {}), run, note)
 
@@ -94,16 +98,19 @@ def weights_file(path: Path) -> Path:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    hint = ("give weights.safetensors of a result, or import an official checkpoint with "
-            "`fedmvp import-official`")
+    hint = (
+        "give weights.safetensors of a result, or import an official checkpoint with "
+        "`fedmvp import-official`"
+    )
     if not path.is_file():
         raise CheckpointError("file is missing", where=path, hint=hint)
     try:
         tensors, metadata = read_tensors(path)
         note = parse_json(metadata.get(_NOTE, "{}"))
     except Exception as error:  # parsers of untrusted bytes raise many kinds
-        raise CheckpointError(f"not a safetensors file ({type(error).__name__})", where=path,
-                              hint=hint) from None
+        raise CheckpointError(
+            f"not a safetensors file ({type(error).__name__})", where=path, hint=hint
+        ) from None
     _require_finite(tensors, path)
     if not isinstance(note, dict) or not isinstance(note.get("params", {}), dict):
         raise CheckpointError("its metadata was not written by fedmvp", where=path, hint=hint)
@@ -120,8 +127,12 @@ def _require_finite(tensors: Mapping[str, Tensor], where: Path | str) -> None:
     """
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
-            raise CheckpointError("tensor has values that are not finite numbers", where=where,
-                                  value=name, hint="train again, or restore the file")
+            raise CheckpointError(
+                "tensor has values that are not finite numbers",
+                where=where,
+                value=name,
+                hint="train again, or restore the file",
+            )
 
 
 def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[str, Tensor]:
@@ -133,12 +144,14 @@ def _fold_of(every: Mapping[str, Tensor], fold: str | None, path: Path) -> dict[
             raise ConfigError("file has no folds", where=path, value=fold, hint="drop --fold")
         return common
     if fold is None and len(folds) > 1:
-        raise ConfigError("file has several folds", where=path,
-                          hint=f"choose one with --fold: {', '.join(folds)}")
+        raise ConfigError(
+            "file has several folds", where=path, hint=f"choose one with --fold: {', '.join(folds)}"
+        )
     chosen = folds[0] if fold is None else fold
     if chosen not in folds:
-        raise ConfigError("no such fold", where=path, value=fold,
-                          hint=f"use one of: {', '.join(folds)}")
+        raise ConfigError(
+            "no such fold", where=path, value=fold, hint=f"use one of: {', '.join(folds)}"
+        )
     prefix = f"{chosen}/"
     return {
         name.removeprefix(prefix): tensor

@@ -61,8 +61,9 @@ def read_personal(path: Path) -> tuple[PersonalResult, ...]:
     try:
         return tuple(_result(one) for one in (value, value.get(FINE_TUNED)) if one is not None)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"not a personal evaluation ({type(error).__name__}: {error})", where=path,
-                        hint=RERUN) from None
+        raise DataError(
+            f"not a personal evaluation ({type(error).__name__}: {error})", where=path, hint=RERUN
+        ) from None
 
 
 def _result(value: Mapping[str, Any]) -> PersonalResult:

@@ -17,13 +17,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmvp.errors import DataError
 from fedmvp.csv_files import read_rows, write_csv
+from fedmvp.errors import DataError
 from fedmvp.partition.model import Target
 from fedmvp.results.scores import TargetScores
 
-__all__ = ["PREDICTION_COLUMNS", "Answers", "LabelledTarget", "TargetPredictions",
-           "read_predictions", "write_label_sets", "write_predictions"]
+__all__ = [
+    "PREDICTION_COLUMNS",
+    "Answers",
+    "LabelledTarget",
+    "TargetPredictions",
+    "read_predictions",
+    "write_label_sets",
+    "write_predictions",
+]
 
 PREDICTION_COLUMNS = ("fold", "group", "name", "dataset", "image", "label", "predicted")
 
@@ -149,16 +156,21 @@ def read_predictions(path: Path, targets: Iterable[Mapping[str, Any]]) -> Answer
 
 def _read(rows: Iterator[list[str]], targets: Iterable[Mapping[str, Any]], path: Path) -> Answers:
     if (header := next(rows, [])) != list(PREDICTION_COLUMNS):
-        raise DataError(f"columns are not {', '.join(PREDICTION_COLUMNS)}", where=path,
-                        value=", ".join(header), hint=_RERUN)
+        raise DataError(
+            f"columns are not {', '.join(PREDICTION_COLUMNS)}",
+            where=path,
+            value=", ".join(header),
+            hint=_RERUN,
+        )
     labelled, correct = [], []
     for target in targets:
         found, right = _target(list(islice(rows, int(target["images"]))), target, path)
         labelled.append(found)
         correct.append(right)
     if (more := next(rows, None)) is not None:
-        raise DataError("more rows than targets.csv has images", where=path, value=", ".join(more),
-                        hint=_RERUN)
+        raise DataError(
+            "more rows than targets.csv has images", where=path, value=", ".join(more), hint=_RERUN
+        )
     return Answers(tuple(labelled), tuple(correct))
 
 
@@ -168,18 +180,31 @@ def _target(
     fold, group, name, dataset = key = tuple(str(target[column]) for column in _KEY)
     about = " ".join(key)
     if len(rows) != target["images"] or any(len(row) != len(PREDICTION_COLUMNS) for row in rows):
-        raise DataError("there must be a row for each image of a target", where=path,
-                        value=f"{about}: {target['images']} images", hint=_RERUN)
+        raise DataError(
+            "there must be a row for each image of a target",
+            where=path,
+            value=f"{about}: {target['images']} images",
+            hint=_RERUN,
+        )
     *keys, images, labels, predicted = zip(*rows, strict=True)
     if stray := sorted(set(zip(*keys, strict=True)) - {key}):
-        raise DataError(f"target is not the one at this place in targets.csv, {about}", where=path,
-                        value=" ".join(stray[0]), hint=_RERUN)
+        raise DataError(
+            f"target is not the one at this place in targets.csv, {about}",
+            where=path,
+            value=" ".join(stray[0]),
+            hint=_RERUN,
+        )
     if len(set(images)) != len(images) or not all((*images, *labels, *predicted)):
-        raise DataError("an image is listed twice, or a cell is empty", where=path, value=about,
-                        hint=_RERUN)
+        raise DataError(
+            "an image is listed twice, or a cell is empty", where=path, value=about, hint=_RERUN
+        )
     correct = np.array([label == answer for label, answer in zip(labels, predicted, strict=True)])
     accuracy = int(correct.sum()) / len(correct)
     if accuracy != float(target["accuracy"]):
-        raise DataError(f"accuracy differs from targets.csv, {target['accuracy']}", where=path,
-                        value=f"{about}: {accuracy}", hint=_RERUN)
+        raise DataError(
+            f"accuracy differs from targets.csv, {target['accuracy']}",
+            where=path,
+            value=f"{about}: {accuracy}",
+            hint=_RERUN,
+        )
     return LabelledTarget(fold, group, name, dataset, images, labels), correct

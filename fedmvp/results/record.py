@@ -93,6 +93,7 @@ def read_metrics(path: Path) -> dict[str, float]:
         raise DataError("not a flat mapping of metrics", where=path, hint=RERUN)
     for key, number in value.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
-            raise DataError(f"metric {key!r} is not a fraction in [0, 1]", where=path, value=number,
-                            hint=RERUN)
+            raise DataError(
+                f"metric {key!r} is not a fraction in [0, 1]", where=path, value=number, hint=RERUN
+            )
     return {key: float(number) for key, number in sorted(value.items())}

@@ -14,8 +14,17 @@ from fedmvp.files import read_json, write_json
 from fedmvp.results.cells import RERUN, table_rows
 from fedmvp.results.files import FAILURES, ROUNDS
 
-__all__ = ["MULTI_ROUND_COLUMNS", "ROUND_COLUMNS", "Failure", "RoundRow", "failure_of", "read_failures", "read_rounds",
-           "write_failures", "write_rounds"]
+__all__ = [
+    "MULTI_ROUND_COLUMNS",
+    "ROUND_COLUMNS",
+    "Failure",
+    "RoundRow",
+    "failure_of",
+    "read_failures",
+    "read_rounds",
+    "write_failures",
+    "write_rounds",
+]
 
 
 class RoundRow(NamedTuple):
@@ -68,8 +77,13 @@ class Failure:
 
 def failure_of(fold: str, entry: Mapping[str, Any]) -> Failure:
     """Return the failure that an entry of failures.json or of a checkpoint's log describes."""
-    return Failure(fold, int(entry["round_index"]), str(entry["client"]), str(entry["error"]),
-                   str(entry["trace"]))
+    return Failure(
+        fold,
+        int(entry["round_index"]),
+        str(entry["client"]),
+        str(entry["error"]),
+        str(entry["trace"]),
+    )
 
 
 def write_rounds(folder: Path, rows: Iterable[Mapping[str, Any]], *, multi: bool) -> None:
@@ -129,5 +143,6 @@ def read_failures(path: Path) -> tuple[Failure, ...]:
     try:
         return tuple(failure_of(str(entry["fold"]), entry) for entry in read_json(path))
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"malformed entry ({type(error).__name__}: {error})", where=path,
-                        hint=RERUN) from None
+        raise DataError(
+            f"malformed entry ({type(error).__name__}: {error})", where=path, hint=RERUN
+        ) from None

@@ -82,11 +82,16 @@ def read_runs(
         for method in methods
         for seed in seeds
     )
-    runs = tuple(_read_run(key, results_dir) for key in keys if is_complete(key.folder(results_dir)))
+    runs = tuple(
+        _read_run(key, results_dir) for key in keys if is_complete(key.folder(results_dir))
+    )
     if not runs:
-        raise DataError("no results to report", where=results_dir.name,
-                        value=f"settings {list(settings)}, methods {list(methods)}",
-                        hint="run `dvc repro` so that evaluation writes them")
+        raise DataError(
+            "no results to report",
+            where=results_dir.name,
+            value=f"settings {list(settings)}, methods {list(methods)}",
+            hint="run `dvc repro` so that evaluation writes them",
+        )
     return runs
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from fedmvp.errors import DataError
 from fedmvp.files import write_bytes
 from fedmvp.partition.model import Target
@@ -85,11 +86,14 @@ def read_scores(path: Path) -> tuple[TargetScores, ...]:
         names = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_NOTE])
         return tuple(_part(name, names[name], arrays) for name in sorted(names))
     except Exception as error:  # parsers of untrusted bytes raise many kinds
-        raise DataError(f"not a file of scores ({type(error).__name__}: {error})", where=path,
-                        hint=RERUN) from None
+        raise DataError(
+            f"not a file of scores ({type(error).__name__}: {error})", where=path, hint=RERUN
+        ) from None
 
 
-def _part(name: str, known: dict[str, list[str]], arrays: dict[str, NDArray[np.generic]]) -> TargetScores:
+def _part(
+    name: str, known: dict[str, list[str]], arrays: dict[str, NDArray[np.generic]]
+) -> TargetScores:
     fold, group, dataset, own = name.split("/", 3)
     images, classes = tuple(known["images"]), tuple(known["classes"])
     scores, labels = arrays[f"{name}/scores"], arrays[f"{name}/labels"]

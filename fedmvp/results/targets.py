@@ -12,8 +12,14 @@ from fedmvp.csv_files import write_csv
 from fedmvp.results.cells import Cells, table_rows
 from fedmvp.results.files import TARGETS
 
-__all__ = ["BEST_ON_TEST_COLUMNS", "MULTI_TARGET_COLUMNS", "TARGET_COLUMNS", "TargetScore", "read_targets",
-           "write_targets"]
+__all__ = [
+    "BEST_ON_TEST_COLUMNS",
+    "MULTI_TARGET_COLUMNS",
+    "TARGET_COLUMNS",
+    "TargetScore",
+    "read_targets",
+    "write_targets",
+]
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,7 @@ BEST_ON_TEST_COLUMNS = tuple(f"{name}_max" for name in _AT_THRESHOLD)
 """Further columns with ``multilabel.best_on_test``."""
 
 
-def write_targets(
-    folder: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
-) -> None:
+def write_targets(folder: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write targets.csv with one of the sets of columns above."""
     write_csv(folder / TARGETS, columns, rows)
 

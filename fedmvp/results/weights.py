@@ -19,8 +19,15 @@ from fedmvp.methods.base import Method
 from fedmvp.results.files import WEIGHTS
 from fedmvp.tensor_files import read_tensors
 
-__all__ = ["earlier_rounds", "fold_tensors", "personal_tensors", "read_weights", "round_name", "tensor_name",
-           "write_weights"]
+__all__ = [
+    "earlier_rounds",
+    "fold_tensors",
+    "personal_tensors",
+    "read_weights",
+    "round_name",
+    "tensor_name",
+    "write_weights",
+]
 
 _ROUND = "round@"  # no fold's name has this sign
 
@@ -84,15 +91,18 @@ def fold_tensors(method: Method, tensors: Mapping[str, Tensor], fold: str) -> di
         key = tensor_name(fold, name)
         hint = "train again: `dvc repro --force train`"
         if key not in tensors:
-            raise CheckpointError("tensor is missing", where=WEIGHTS, value=key,
-                                  hint=hint)
+            raise CheckpointError("tensor is missing", where=WEIGHTS, value=key, hint=hint)
         if tensors[key].shape != parameter.shape:
-            raise CheckpointError(f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
-                                  f"{tuple(parameter.shape)}", where=WEIGHTS,
-                                  hint=hint)
+            raise CheckpointError(
+                f"tensor {key} has shape {tuple(tensors[key].shape)}, expected "
+                f"{tuple(parameter.shape)}",
+                where=WEIGHTS,
+                hint=hint,
+            )
         if not tensors[key].is_floating_point() or not bool(tensors[key].isfinite().all()):
-            raise CheckpointError("tensor has values that are not finite numbers",
-                                  where=WEIGHTS, value=key, hint=hint)
+            raise CheckpointError(
+                "tensor has values that are not finite numbers", where=WEIGHTS, value=key, hint=hint
+            )
         found[name] = tensors[key]
     return found
 

@@ -23,8 +23,19 @@ _MAX_RATIO = 100
 _SLACK_BYTES = 64 << 20
 _MEMBER_BYTES = 512
 """Bytes that an empty member counts as."""
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
-                          errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG})
+_OF_THE_DISK = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EFBIG,
+    }
+)
 _HINT = "get the archive from its official source again"
 
 

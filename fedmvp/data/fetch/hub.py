@@ -139,7 +139,9 @@ def _images(
         if source.domain is not None:
             key = _plain(domain_name(row[source.domain]))
             if key not in domains:
-                raise _refused(path, f"domain {row[source.domain]!r} is not a domain of {spec.name}")
+                raise _refused(
+                    path, f"domain {row[source.domain]!r} is not a domain of {spec.name}"
+                )
             folder = f"{spec.domains[domains[key]].folder}/{label}"
         content = row[source.image]
         content = content.get("bytes") if isinstance(content, dict) else content

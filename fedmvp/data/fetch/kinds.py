@@ -8,10 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedmvp.data.fetch.archives import extract
-from fedmvp.data.fetch.web import download_drive
-from fedmvp.data.fetch.hub import fetch_hub
-from fedmvp.data.fetch.progress import tell
 from fedmvp.catalog.sources import (
     DriveFile,
     DriveSource,
@@ -23,8 +19,10 @@ from fedmvp.catalog.sources import (
     SourceFile,
 )
 from fedmvp.catalog.spec import DatasetSpec
-from fedmvp.data.fetch.web import verify_file
-from fedmvp.data.fetch.web import download
+from fedmvp.data.fetch.archives import extract
+from fedmvp.data.fetch.hub import fetch_hub
+from fedmvp.data.fetch.progress import tell
+from fedmvp.data.fetch.web import download, download_drive, verify_file
 from fedmvp.errors import SourceError
 from fedmvp.files import sha256_file
 

@@ -1,14 +1,9 @@
 """Download over http(s): resumes when interrupted, and never leaves half a file under its name."""
 
 from __future__ import annotations
-from pathlib import Path
-from fedmvp.errors import SourceError
-import hashlib
-from pathlib import Path
-from fedmvp.catalog.sources import SourceFile
-from fedmvp.errors import SourceError
 
 import errno
+import hashlib
 import http.client
 import re
 import time
@@ -16,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from fedmvp.catalog.sources import SourceFile
 from fedmvp.data.fetch.progress import Advance, transfer_bar
 from fedmvp.errors import SourceError
 from fedmvp.interruption import raise_if_stopped
@@ -77,8 +73,11 @@ def _limited(advance: Advance, url: str, part: Path, most: int | None) -> Advanc
         raise_if_stopped()
         if most is not None and done > most:
             part.unlink(missing_ok=True)
-            raise SourceError(f"server sends more than the declared {most} bytes", where=url,
-                              hint="use another source, or correct the catalog entry")
+            raise SourceError(
+                f"server sends more than the declared {most} bytes",
+                where=url,
+                hint="use another source, or correct the catalog entry",
+            )
         advance(done, total)
 
     return step

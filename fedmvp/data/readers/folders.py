@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, Part, PartClassFolders
+from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.data.readers.image_files import (
     ImageFile,
     hint,
@@ -22,7 +23,6 @@ from fedmvp.data.readers.image_files import (
     same_name,
 )
 from fedmvp.data.readers.left_out import left_out
-from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
 from fedmvp.errors import DataError
 
 __all__ = [
@@ -52,7 +52,9 @@ def domain_class_folders(
         yield from _read(spec, layout, base, places, name, None)
 
 
-def part_class_folders(spec: DatasetSpec, layout: PartClassFolders, base: Path) -> Iterator[ImageFile]:
+def part_class_folders(
+    spec: DatasetSpec, layout: PartClassFolders, base: Path
+) -> Iterator[ImageFile]:
     """Read ``<part>/<class>/<image>``."""
     for part, folder in layout.parts.items():
         yield from _read(spec, layout, base, [base / folder], DEFAULT_DOMAIN, part)
@@ -153,8 +155,11 @@ def _read(
         folder = parents[0]
         classes = classes_in(spec, layout.class_dirs, folder)
         reasons = left_out(folder, {folder / name for name in classes})
-        raise DataError("no image in class folders", where=folder,
-                        hint=reasons[0] if reasons else hint(spec, folder))
+        raise DataError(
+            "no image in class folders",
+            where=folder,
+            hint=reasons[0] if reasons else hint(spec, folder),
+        )
 
 
 def _classes_below(

@@ -8,11 +8,11 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedmvp.data.formats import SUFFIXES
 from fedmvp.catalog.layouts import Part
-from fedmvp.data.marker import fetched_folder
 from fedmvp.catalog.spec import DEFAULT_DOMAIN, DatasetSpec
+from fedmvp.data.formats import SUFFIXES
 from fedmvp.data.label_sets import only_label
+from fedmvp.data.marker import fetched_folder
 from fedmvp.errors import DataError
 from fedmvp.files import MAX_DATA_BYTES, read_text
 
@@ -139,8 +139,7 @@ def read_lines(spec: DatasetSpec, path: Path) -> list[str]:
     except FileNotFoundError:
         raise missing(spec, path, "list") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"not a text file ({error})", where=path,
-                        hint=hint(spec, path)) from None
+        raise DataError(f"not a text file ({error})", where=path, hint=hint(spec, path)) from None
     stripped = (line.strip() for line in lines)
     return [line for line in stripped if line and not line.startswith("#")]
 

@@ -101,7 +101,9 @@ def _flagged(spec: DatasetSpec, path: Path) -> Iterator[_Row]:
         stray = next((flag for flag in flags if flag.strip() not in ("0", "1")), None)
         if len(flags) != len(columns) or stray is not None:
             raise DataError(
-                "row does not have a cell for each column" if stray is None else "a label is not 0 or 1",
+                "row does not have a cell for each column"
+                if stray is None
+                else "a label is not 0 or 1",
                 where=path,
                 value=f"row {number}: {stray or f'{len(row)} cells'}",
                 hint=hint(spec, path),

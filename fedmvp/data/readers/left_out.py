@@ -50,10 +50,14 @@ def left_out(top: Path, classes: Collection[Path], ignore: Collection[str] = ())
     ]
     for owner, paths in deep.items():
         if paths:
-            lines.append(f"{_images(len(paths))} deeper than the class folder {owner.name!r}, e.g. "
-                         f"{paths[0].relative_to(owner)}; move them up into it")
-    lines += [f"{_images(count)} in {folder.relative_to(top)}, which is not a class folder"
-              for folder, count in other.items()]
+            lines.append(
+                f"{_images(len(paths))} deeper than the class folder {owner.name!r}, e.g. "
+                f"{paths[0].relative_to(owner)}; move them up into it"
+            )
+    lines += [
+        f"{_images(count)} in {folder.relative_to(top)}, which is not a class folder"
+        for folder, count in other.items()
+    ]
     if unread:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(unread.items()))
         lines.append(f"formats that are not read: {kinds}; save them as JPEG or PNG")

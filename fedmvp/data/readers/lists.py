@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fedmvp.catalog.layouts import AircraftLists, Part, PetsLists, Sun397Lists, Ucf101Lists
-from fedmvp.data.readers.image_files import ImageFile, hint, listed_image, read_lines
 from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.readers.image_files import ImageFile, hint, listed_image, read_lines
 from fedmvp.errors import DataError
 
 __all__ = ["aircraft_lists", "pets_lists", "sun397_lists", "ucf101_lists", "ucf101_name"]
@@ -83,14 +83,13 @@ def sun397_lists(spec: DatasetSpec, layout: Sun397Lists, base: Path) -> Iterator
             yield listed_image(spec, base, f"SUN397/{relative}", label, part)
 
 
-def _label(
-    spec: DatasetSpec, labels: Mapping[str, int], name: str, path: Path, line: str
-) -> int:
+def _label(spec: DatasetSpec, labels: Mapping[str, int], name: str, path: Path, line: str) -> int:
     if name not in labels:
         raise _malformed(spec, path, line, f"{name!r} is not a class of the dataset")
     return labels[name]
 
 
 def _malformed(spec: DatasetSpec, path: Path, line: str, what: str) -> DataError:
-    return DataError(f"list is not as expected: {what}", where=path, value=line,
-                     hint=hint(spec, path))
+    return DataError(
+        f"list is not as expected: {what}", where=path, value=line, hint=hint(spec, path)
+    )

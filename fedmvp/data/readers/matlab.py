@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp.catalog.layouts import CarsMat, FlowersMat, Part
-from fedmvp.data.readers.image_files import ImageFile, hint, listed_image, missing
 from fedmvp.catalog.spec import DatasetSpec
+from fedmvp.data.readers.image_files import ImageFile, hint, listed_image, missing
 from fedmvp.errors import DataError
 from fedmvp.files import read_limited
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedmvp.yaml_files import load_yaml
 from fedmvp.errors import DataError
+from fedmvp.yaml_files import load_yaml
 
 __all__ = ["EVIDENCE", "Published", "PublishedRow", "PublishedTable", "published_tables"]
 
@@ -94,8 +94,11 @@ def published_tables(
             if backbone in content["backbones"] and pretrained == content["pretrained"]:
                 tables += [_table(table, path) for table in content["tables"]]
         except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"not a table of published numbers ({error!r})", where=path.name,
-                            hint="restore it with `git checkout`") from None
+            raise DataError(
+                f"not a table of published numbers ({error!r})",
+                where=path.name,
+                hint="restore it with `git checkout`",
+            ) from None
     return tuple(tables)
 
 
@@ -112,11 +115,19 @@ def _entry(params: Mapping[str, Any], key: str) -> Any:
 
 def _row(row: Mapping[str, Any], path: Path) -> PublishedRow:
     if row["evidence"] not in EVIDENCE:
-        raise DataError("unknown evidence", where=path.name, value=row["evidence"],
-                        hint=f"use one of {', '.join(EVIDENCE)}")
+        raise DataError(
+            "unknown evidence",
+            where=path.name,
+            value=row["evidence"],
+            hint=f"use one of {', '.join(EVIDENCE)}",
+        )
     for key, value in row["percent"].items():
         if not 0 <= value <= 100:
-            raise DataError(f"{key!r} is not a percentage", where=path.name, value=value,
-                            hint="write percent, e.g. 78.27")
+            raise DataError(
+                f"{key!r} is not a percentage",
+                where=path.name,
+                value=value,
+                hint="write percent, e.g. 78.27",
+            )
     values = {key: Published(value / 100) for key, value in row["percent"].items()}
     return PublishedRow(row["title"], row["method"], row["evidence"], values)

@@ -168,7 +168,9 @@ def test_a_folder_gives_all_its_images(run: Run, place: Backbone) -> None:
         "photos/deep/a.PNG",
         "image1.png",
     ]
-    assert found[1]["probabilities"] == found[2]["probabilities"] != found[0]["probabilities"]
+    # An image's place in its batch may change the last digits.
+    assert found[1]["probabilities"] == pytest.approx(found[2]["probabilities"], abs=1e-5)
+    assert found[1]["probabilities"] != pytest.approx(found[0]["probabilities"], abs=1e-5)
 
 
 def test_images_that_are_not_what_they_seem(run: Run, place: Backbone) -> None:

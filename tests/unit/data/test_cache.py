@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.build import build_manifest
-from fedmvp.data.images import GIB, make_room
-from fedmvp.data.images import load_images
 from fedmvp.catalog.spec import load_spec
+from fedmvp.data.build import build_manifest
+from fedmvp.data.images import GIB, load_images, make_room
 from fedmvp.errors import ConfigError, DataError
 
 KIB = 1 << 10

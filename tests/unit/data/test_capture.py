@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from fedmvp.data.capture import GRAIN_PX, photograph
 from fedmvp.catalog.cameras import Camera
+from fedmvp.data.capture import GRAIN_PX, photograph
 from fedmvp.files import sha256_bytes
 
 PLAIN = Camera(exposure_spread=0, noise_spread=0)
@@ -68,8 +68,9 @@ def test_no_severity_changes_nothing() -> None:
 
 
 def test_severity_is_in_proportion() -> None:
-    for half, whole in zip(CHEAP.at(0.5).model_dump().items(), CHEAP.model_dump().items(),
-                           strict=True):
+    for half, whole in zip(
+        CHEAP.at(0.5).model_dump().items(), CHEAP.model_dump().items(), strict=True
+    ):
         name, value = half
         neutral = 1 if name in {"exposure", "cast"} else 0
         np.testing.assert_allclose(value, (neutral + np.array(whole[1])) / 2)

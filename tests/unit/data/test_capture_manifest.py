@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import yaml
 
+from fedmvp.catalog.cameras import Camera
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest, cameras_at
 from fedmvp.data.capture import photograph
-from fedmvp.catalog.cameras import Camera
 from fedmvp.data.decode import decode_image
 from fedmvp.data.images import load_images
 from fedmvp.data.manifest import Manifest
 from fedmvp.data.manifest_files import load_manifest, save_manifest
 from fedmvp.data.sources import ensure_raw, shipped_checksums
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.files import sha256_json
 
@@ -63,8 +63,17 @@ def test_a_manifest_without_cameras_is_as_it_was(toy: Any, machine: Path) -> Non
     assert plain.content == sha256_json({"files": files, "sources": shipped_checksums(spec)})
     save_manifest(plain, machine / "toy.json")
     assert list(json.loads((machine / "toy.json").read_text())) == [
-        "dataset", "title", "template", "sentence", "split", "subset", "content", "classes",
-        "domains", "columns", "images",
+        "dataset",
+        "title",
+        "template",
+        "sentence",
+        "split",
+        "subset",
+        "content",
+        "classes",
+        "domains",
+        "columns",
+        "images",
     ]
     assert load_manifest(machine / "toy.json").capture == {}
 
@@ -84,8 +93,9 @@ def test_content_follows_severity_camera_and_domain(toy: Any) -> None:
     contents = []
     for capture in (CAMERAS, {"photo": CAMERAS["photo"]}, {"photo": CAMERAS["sketch"]}):
         toy(capture=capture)
-        contents += [build_manifest(load_spec("toy"), 1, severity).content
-                     for severity in (0.5, 0.7, 1)]
+        contents += [
+            build_manifest(load_spec("toy"), 1, severity).content for severity in (0.5, 0.7, 1)
+        ]
     contents.append(build_manifest(load_spec("toy"), 1).content)
     assert len(set(contents)) == len(contents)
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders
+from fedmvp.catalog.layouts import ClassFolders, DomainClassFolders, FractionsRule
 from fedmvp.catalog.sources import HubSource, ManualSource, SourceFile
 from fedmvp.catalog.spec import DatasetSpec, load_spec
-from fedmvp.catalog.layouts import FractionsRule
 from fedmvp.errors import ConfigError
 
 from .conftest import ROOT
@@ -30,8 +29,13 @@ COOP = {
     "sun397": (397, (15880, 3970, 19850), "outdoor ice_skating_rink"),
     "eurosat": (10, (13500, 5400, 8100), "Pasture Land"),
 }
-IMAGENETS = {"imagenet": 1000, "imagenet_v2": 1000, "imagenet_sketch": 1000,
-             "imagenet_a": 200, "imagenet_r": 200}
+IMAGENETS = {
+    "imagenet": 1000,
+    "imagenet_v2": 1000,
+    "imagenet_sketch": 1000,
+    "imagenet_a": 200,
+    "imagenet_r": 200,
+}
 DOMAINS = {
     "pacs": (7, ("artpainting", "cartoon", "photo", "sketch")),
     "vlcs": (5, ("caltech", "labelme", "pascal", "sun")),
@@ -117,10 +121,29 @@ def test_sentence_parts(name: str, domain: str | None, sentence: tuple[str, str]
         ("oxford_pets", {0: "abyssinian"}),
         ("officehome", {0: "Alarm Clock"}),
         # DomainNet's official ids; in the sorted folders The_Eiffel_Tower is first.
-        ("domainnet", {0: "aircraft_carrier", 66: "cello", 67: "cell_phone", 205: "paintbrush",
-                       206: "paint_can", 308: "The_Eiffel_Tower", 327: "t-shirt", 344: "zigzag"}),
-        ("imagenet", {0: "tench", 657: "missile", 744: "projectile missile", 836: "sunglass",
-                      837: "sunglasses"}),
+        (
+            "domainnet",
+            {
+                0: "aircraft_carrier",
+                66: "cello",
+                67: "cell_phone",
+                205: "paintbrush",
+                206: "paint_can",
+                308: "The_Eiffel_Tower",
+                327: "t-shirt",
+                344: "zigzag",
+            },
+        ),
+        (
+            "imagenet",
+            {
+                0: "tench",
+                657: "missile",
+                744: "projectile missile",
+                836: "sunglass",
+                837: "sunglasses",
+            },
+        ),
     ],
 )
 def test_label_order_traps(name: str, places: dict[int, str]) -> None:
@@ -136,8 +159,12 @@ def test_caltech_leaves_out_two_folders() -> None:
     folders = [entry.folder for entry in spec.classes]
     assert folders == sorted(folders)
     renamed = {e.folder: e.name for e in spec.classes if e.folder != e.name}
-    assert renamed == {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard",
-                       "Motorbikes": "motorbike"}
+    assert renamed == {
+        "airplanes": "airplane",
+        "Faces": "face",
+        "Leopards": "leopard",
+        "Motorbikes": "motorbike",
+    }
 
 
 def test_cars_have_the_year_first() -> None:

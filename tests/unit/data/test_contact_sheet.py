@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data import contact_sheet as sheets
 from fedmvp.data.build import build_manifest
 from fedmvp.data.contact_sheet import contact_sheet
 from fedmvp.data.images import load_images
 from fedmvp.data.manifest import Image as Entry
 from fedmvp.data.manifest import Manifest
-from fedmvp.catalog.spec import load_spec
 
 from .conftest import png, zip_bytes
 
@@ -72,8 +72,12 @@ def test_without_cameras_a_class_is_one_row(manifests: tuple[Manifest, Manifest]
 
 
 def test_without_domains(toy: Any) -> None:
-    toy(domains=None, sentence={"prefix": "a"}, layout={"reader": "class_folders",
-        "folder": "photo"}, capture={"default": CAMERA})
+    toy(
+        domains=None,
+        sentence={"prefix": "a"},
+        layout={"reader": "class_folders", "folder": "photo"},
+        capture={"default": CAMERA},
+    )
     spec = load_spec("toy")
     sheet = contact_sheet(build_manifest(spec, 1), build_manifest(spec, 1, 1))
     assert places(sheet, (255, 0, 0))[0] == places(sheet, (128, 0, 0))[0]
@@ -115,8 +119,16 @@ def test_classes_of_fewer_domains_fill_up() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["fluent-emoji-high-contrast", "a domain with many words in its name", "x" * 300, "象" * 40,
-     "snake_case_as_folders_have_it", "noto", "- - -", "wwwwwwwwwwwwwwwww wwwwwwwwww"],
+    [
+        "fluent-emoji-high-contrast",
+        "a domain with many words in its name",
+        "x" * 300,
+        "象" * 40,
+        "snake_case_as_folders_have_it",
+        "noto",
+        "- - -",
+        "wwwwwwwwwwwwwwwww wwwwwwwwww",
+    ],
 )
 @pytest.mark.parametrize("most", [1, 2, 4])
 def test_labels_keep_to_their_column(name: str, most: int) -> None:

@@ -17,11 +17,11 @@ import gdown
 import pytest
 from gdown.exceptions import FileURLRetrievalError
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest
 from fedmvp.data.fetch.progress import transfer_bar
 from fedmvp.data.marker import read_marker
 from fedmvp.data.sources import ensure_raw
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, SourceError
 
 from .conftest import png, zip_bytes
@@ -198,9 +198,7 @@ def test_the_split_file_is_fetched_along(
     assert bool(lost) == (not mirror_works)
 
 
-def test_terra_incognita_is_built_from_its_annotations(
-    toy: Any, drive: dict[str, bytes]
-) -> None:
+def test_terra_incognita_is_built_from_its_annotations(toy: Any, drive: dict[str, bytes]) -> None:
     annotations: dict[str, bytes] = {}
     for number, name in enumerate(("cis_test", "cis_val", "train", "trans_test", "trans_val")):
         images = [
@@ -208,14 +206,23 @@ def test_terra_incognita_is_built_from_its_annotations(
             {"id": f"{number}b", "location": 43, "file_name": f"{number}b.jpg"},
             {"id": f"{number}c", "location": 99, "file_name": f"{number}c.jpg"},
         ]
-        labels = [(f"{number}a", 1), (f"{number}a", 2), (f"{number}b", 2), (f"{number}b", 3),
-                  (f"{number}b", 1), (f"{number}c", 1)]
+        labels = [
+            (f"{number}a", 1),
+            (f"{number}a", 2),
+            (f"{number}b", 2),
+            (f"{number}b", 3),
+            (f"{number}b", 1),
+            (f"{number}c", 1),
+        ]
         annotations[f"eccv_18_annotation_files/{name}_annotations.json"] = json.dumps(
             {
                 "images": images,
                 "annotations": [{"image_id": i, "category_id": c} for i, c in labels],
-                "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"},
-                               {"id": 3, "name": "car"}],
+                "categories": [
+                    {"id": 1, "name": "cat"},
+                    {"id": 2, "name": "dog"},
+                    {"id": 3, "name": "car"},
+                ],
             }
         ).encode()
     images_ = {f"eccv_18_all_images_sm/{n}{x}.jpg": png() for n in range(5) for x in "abc"}
@@ -223,7 +230,10 @@ def test_terra_incognita_is_built_from_its_annotations(
     toy(
         sources=[drive_source(unchecked=True)],
         prepare="terra_incognita",
-        domains=[{"name": "l38", "folder": "location_38"}, {"name": "l43", "folder": "location_43"}],
+        domains=[
+            {"name": "l38", "folder": "location_38"},
+            {"name": "l43", "folder": "location_43"},
+        ],
         sentence={"prefix": "a"},
         classes=["cat", "dog"],
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fedmvp.catalog.spec import DatasetSpec, load_spec
 from fedmvp.config import parse_section
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest_files import load_manifest, save_manifest
-from fedmvp.catalog.spec import DatasetSpec, load_spec
 from fedmvp.errors import ConfigError
 from tests.miniatures import FIELD, build_dataset
 

@@ -50,8 +50,15 @@ def no_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a.jfif", "JPEG"), ("a.ppm", "PPM"), ("a.pgm", "PPM"), ("a.jp2", "JPEG2000"),
-     ("a.avif", "AVIF"), ("a.webp", "WEBP"), ("a.TIF", "TIFF")],
+    [
+        ("a.jfif", "JPEG"),
+        ("a.ppm", "PPM"),
+        ("a.pgm", "PPM"),
+        ("a.jp2", "JPEG2000"),
+        ("a.avif", "AVIF"),
+        ("a.webp", "WEBP"),
+        ("a.TIF", "TIFF"),
+    ],
 )
 def test_what_pillow_reads_is_read(tmp_path: Path, name: str, kind: str) -> None:
     mode = "L" if name.endswith("pgm") else "RGB"
@@ -80,7 +87,9 @@ def test_heic_without_its_plugin_says_what_to_install(tmp_path: Path) -> None:
     path = tmp_path / "IMG_1.HEIC"
     path.write_bytes(b"\x00\x00\x00\x18ftypheic")
     assert is_image(path.name)
-    with pytest.raises(DataError, match="need a plug-in of Pillow; hint: `pip install pillow-heif`"):
+    with pytest.raises(
+        DataError, match="need a plug-in of Pillow; hint: `pip install pillow-heif`"
+    ):
         decode_image(path, 8)
 
 
@@ -91,8 +100,14 @@ def test_large_photographs_are_read_without_a_warning(tmp_path: Path) -> None:
         "from fedmvp.data.decode import decode_image; print(decode_image(Path('a.png'), 8).shape)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert (done.stdout, done.stderr) == ("(8, 8, 3)\n", "")
 
 

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from fedmvp.catalog.spec import dataset_names, load_spec
 from fedmvp.data.marker import MARKER
 from fedmvp.data.readers.image_files import hint
-from fedmvp.catalog.spec import dataset_names, load_spec
 
 
 @pytest.mark.parametrize("name", dataset_names())
 @pytest.mark.parametrize("fetched", [True, False])
-def test_hints_know_whether_images_can_be_fetched(
-    tmp_path: Path, name: str, fetched: bool
-) -> None:
+def test_hints_know_whether_images_can_be_fetched(tmp_path: Path, name: str, fetched: bool) -> None:
     spec = load_spec(name)
     folder = tmp_path / name
     (folder / "deep/down").mkdir(parents=True)

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import errors
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest
 from fedmvp.data.marker import read_marker
 from fedmvp.data.sources import ensure_raw
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import SourceError
 
 from .conftest import png
@@ -75,10 +75,19 @@ def hub(toy: Any, machine: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make the toy dataset come from a fake hub."""
 
     def make(files: dict[str, bytes], tables: list[dict[str, Any]], **source: Any) -> FakeHub:
-        layout = {"reader": "domain_class_folders", "folder": "hub", "class_dirs": "label",
-                  "keeps_names": False}
-        base = {"kind": "huggingface", "repo": "someone/toy", "revision": "main",
-                "domain": "domain", "tables": tables}
+        layout = {
+            "reader": "domain_class_folders",
+            "folder": "hub",
+            "class_dirs": "label",
+            "keeps_names": False,
+        }
+        base = {
+            "kind": "huggingface",
+            "repo": "someone/toy",
+            "revision": "main",
+            "domain": "domain",
+            "tables": tables,
+        }
         toy(sources=[{**base, **source}], layout=layout)
         fake = FakeHub(files, machine)
         monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
@@ -122,8 +131,10 @@ def test_several_tables_and_words_for_labels(hub: Any) -> None:
     hub(files, tables, label_names={"feline": "big-cat"}, skip_labels=["clutter"])
     images = build_manifest(load_spec("toy"), 1).images
     assert [i.path for i in images] == [
-        "photo/0/test-0-0000000.png", "photo/0/train-0-0000000.png",
-        "sketch/1/test-0-0000001.png", "sketch/1/train-0-0000001.png",
+        "photo/0/test-0-0000000.png",
+        "photo/0/train-0-0000000.png",
+        "sketch/1/test-0-0000001.png",
+        "sketch/1/train-0-0000001.png",
     ]
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedmvp.catalog.spec import load_spec
+from fedmvp.data.build import build_manifest
 from fedmvp.data.decode import decode_image
 from fedmvp.data.images import load_images
-from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest import Manifest
 from fedmvp.data.sources import ensure_raw
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
 

@@ -83,9 +83,7 @@ def test_a_single_label_manifest_has_no_new_keys(tmp_path: Path) -> None:
         multi_manifest(),
         task="single",
         unseen=(),
-        images=tuple(
-            replace(image, labels=image.labels[:1]) for image in multi_manifest().images
-        ),
+        images=tuple(replace(image, labels=image.labels[:1]) for image in multi_manifest().images),
     )
     save_manifest(single, tmp_path / "m.json")
     text = (tmp_path / "m.json").read_text(encoding="utf-8")

@@ -9,23 +9,31 @@ from typing import Any
 
 import pytest
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest
 from fedmvp.data.readers.layout import locate, other_files
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError
 from tests.unit.data.conftest import png
 
 WNIDS = ("n01440764", "n01443537")
-LAYOUT = {"reader": "part_class_folders", "folder": [".", "images"],
-          "parts": {"train": "train", "test": "val"}}
+LAYOUT = {
+    "reader": "part_class_folders",
+    "folder": [".", "images"],
+    "parts": {"train": "train", "test": "val"},
+}
 
 
 @pytest.fixture
 def imagenet(toy: Any, machine: Path) -> Path:
     """ImageNet's layout with two classes; returns the dataset's folder."""
-    toy(layout=LAYOUT, domains=None, sources=None, sentence={"prefix": "a"},
+    toy(
+        layout=LAYOUT,
+        domains=None,
+        sources=None,
+        sentence={"prefix": "a"},
         split={"rule": "official"},
-        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)])
+        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)],
+    )
     folder = machine / "raw/toy"
     for part in ("train", "val"):
         for wnid in WNIDS:
@@ -66,8 +74,14 @@ def test_images_a_level_too_deep(imagenet: Path, part: str) -> None:
 
 
 def test_no_image_to_test_on(toy: Any, machine: Path) -> None:
-    toy(layout={"reader": "class_folders"}, domains=None, sources=None, sentence={"prefix": "a"},
-        classes=["a", "b"], split={"rule": "fractions", "train": 0.9, "val": 0.05})
+    toy(
+        layout={"reader": "class_folders"},
+        domains=None,
+        sources=None,
+        sentence={"prefix": "a"},
+        classes=["a", "b"],
+        split={"rule": "fractions", "train": 0.9, "val": 0.05},
+    )
     for number in range(8):
         path = machine / f"raw/toy/{'ab'[number % 2]}/{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,10 +91,18 @@ def test_no_image_to_test_on(toy: Any, machine: Path) -> None:
 
 
 def test_a_split_file_without_test_images(imagenet: Path, machine: Path, toy: Any) -> None:
-    toy(layout=LAYOUT, domains=None, sources=None, sentence={"prefix": "a"},
-        split={"rule": "official"}, split_file={"name": "split.json"},
-        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)])
-    rows = [[f"train/{w}/train0.JPEG", i, n] for i, (n, w) in enumerate(zip(("tench", "gold"), WNIDS))]
+    toy(
+        layout=LAYOUT,
+        domains=None,
+        sources=None,
+        sentence={"prefix": "a"},
+        split={"rule": "official"},
+        split_file={"name": "split.json"},
+        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)],
+    )
+    rows = [
+        [f"train/{w}/train0.JPEG", i, n] for i, (n, w) in enumerate(zip(("tench", "gold"), WNIDS))
+    ]
     (imagenet / "split.json").write_text(json.dumps({"train": rows, "val": [], "test": []}))
     with pytest.raises(DataError, match="no image to test on"):
         build()
@@ -98,9 +120,14 @@ def test_a_few_loose_images_are_told(imagenet: Path) -> None:
 
 
 def test_folders_that_are_skipped_on_purpose_are_not_told(imagenet: Path, toy: Any) -> None:
-    toy(layout={**LAYOUT, "other_folders": "skip"}, domains=None, sources=None,
-        sentence={"prefix": "a"}, split={"rule": "official"},
-        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)])
+    toy(
+        layout={**LAYOUT, "other_folders": "skip"},
+        domains=None,
+        sources=None,
+        sentence={"prefix": "a"},
+        split={"rule": "official"},
+        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)],
+    )
     (imagenet / "val/n02").mkdir()
     (imagenet / "val/n02/1.JPEG").write_bytes(png())
     build()

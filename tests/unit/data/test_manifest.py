@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data.build import build_manifest
 from fedmvp.data.manifest_files import load_manifest, save_manifest
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError
 
 from .conftest import png, zip_bytes
@@ -74,8 +74,12 @@ def test_class_folders_without_domains(toy: Any) -> None:
     manifest = build_manifest(load_spec("toy"), 1)
     assert manifest.domains == ("default",)
     assert Counter((i.label, i.split) for i in manifest.images) == {
-        (0, "train"): 5, (0, "val"): 2, (0, "test"): 3,
-        (1, "train"): 5, (1, "val"): 2, (1, "test"): 3,
+        (0, "train"): 5,
+        (0, "val"): 2,
+        (0, "test"): 3,
+        (1, "train"): 5,
+        (1, "val"): 2,
+        (1, "test"): 3,
     }
 
 

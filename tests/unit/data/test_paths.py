@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from fedmvp.catalog.spec import load_spec
 from fedmvp.data import locations as paths
 from fedmvp.data.build import build_manifest
 from fedmvp.data.marker import MARKER
 from fedmvp.data.sources import SUBSET, ensure_raw
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import ConfigError, DataError
 from fedmvp.paths import cache_root
 from fedmvp.tracking.store import tracking_uri

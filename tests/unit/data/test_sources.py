@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.fetch import kinds
-from fedmvp.data.build import build_manifest
 from fedmvp.catalog.sources import EmbeddedSource
+from fedmvp.catalog.spec import load_spec
+from fedmvp.data.build import build_manifest
+from fedmvp.data.fetch import kinds
 from fedmvp.data.marker import MARKER
 from fedmvp.data.sources import ensure_raw
-from fedmvp.catalog.spec import load_spec
 from fedmvp.errors import DataError, SourceError
 
 from .conftest import ROOT, png, zip_bytes

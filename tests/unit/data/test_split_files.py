@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.build import build_manifest
 from fedmvp.catalog.spec import load_spec
-from fedmvp.data.splits import split_rows
+from fedmvp.data.build import build_manifest
 from fedmvp.errors import DataError
 from fedmvp.partition.sampling import base_count, class_blocks
 
@@ -45,7 +44,10 @@ def own(toy: Any, machine: Path) -> Path:
 def test_split_file_decides_where_it_is(own: Path) -> None:
     manifest = build_manifest(load_spec("toy"), 1)
     assert {i.path: i.split for i in manifest.images} == {
-        "a/1.png": "train", "a/2.png": "val", "a/3.png": "test", "b/1.png": "train",
+        "a/1.png": "train",
+        "a/2.png": "val",
+        "a/3.png": "test",
+        "b/1.png": "train",
         "b/2.png": "test",
     }
     assert (manifest.split.kind, manifest.split.detail) == ("file", "split file " + own.name)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from fedmvp.data.sources import ensure_raw
 from fedmvp.catalog.spec import load_spec
 from fedmvp.data.fetch import web
 from fedmvp.data.fetch.web import download
+from fedmvp.data.sources import ensure_raw
 from fedmvp.errors import SourceError
 
 CONTENT = bytes(range(256)) * 40

@@ -9,14 +9,25 @@ from fedmvp.report import Subject, build
 from tests.unit.report.synthetic import World, draw_image
 
 EMOJI = Subject("default", "FedMVP on emoji", "emoji", "pictoclip")
-SMALL = World(settings=("base_to_new", "cross_dataset", "msst"), rounds=4,
-              datasets={"animals": 40, "food": 30})
+SMALL = World(
+    settings=("base_to_new", "cross_dataset", "msst"),
+    rounds=4,
+    datasets={"animals": 40, "food": 30},
+)
 
 
 def report(root: Path, world: World = SMALL, subject: Subject = EMOJI) -> Path:
     results, partitions = world.write(root)
-    build(results, partitions, root / "report", subject, settings=world.settings,
-          methods=world.methods, seeds=world.seeds, load_image=draw_image)
+    build(
+        results,
+        partitions,
+        root / "report",
+        subject,
+        settings=world.settings,
+        methods=world.methods,
+        seeds=world.seeds,
+        load_image=draw_image,
+    )
     return root / "report"
 
 

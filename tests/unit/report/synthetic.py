@@ -11,18 +11,39 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from fedmvp.files import write_bytes, write_json
 from fedmvp.csv_files import write_csv
+from fedmvp.files import write_bytes, write_json
 
-ROUND_COLUMNS = ("fold", "round", "client", "phase", "images", "loss", "loss_ce", "loss_con",
-                 "accuracy", "learning_rate", "bytes_up", "bytes_down")
+ROUND_COLUMNS = (
+    "fold",
+    "round",
+    "client",
+    "phase",
+    "images",
+    "loss",
+    "loss_ce",
+    "loss_con",
+    "accuracy",
+    "learning_rate",
+    "bytes_up",
+    "bytes_down",
+)
 TARGET_COLUMNS = ("fold", "group", "name", "dataset", "domain", "classes", "images", "accuracy")
 PREDICTION_COLUMNS = ("fold", "group", "name", "dataset", "image", "label", "predicted")
 PER_CLASS = 3
 STYLES = ("twemoji", "noto", "openmoji")
 DATASETS = {"animals": 78, "food": 64, "objects": 128, "travel": 109, "activities": 42}
-BASELINES = ("promptfl", "fedkgcoop", "fedcocoop", "fedvpt", "fedmaple", "fedvlp", "fedtpg",
-             "fedclip", "fedotp")
+BASELINES = (
+    "promptfl",
+    "fedkgcoop",
+    "fedcocoop",
+    "fedvpt",
+    "fedmaple",
+    "fedvlp",
+    "fedtpg",
+    "fedclip",
+    "fedotp",
+)
 BYTES = {"fedmvp": 39_383_040, "fedmaple": 14_220_288, "fedtpg": 16_824_320, "fedclip": 2_101_248}
 
 
@@ -40,8 +61,13 @@ class World:
     rounds: int = 12
     gain: float = 0.03
     class_name: str = "red panda"
-    attributes: Sequence[str] = ("long ringed tail", "white markings on the face",
-                                 "reddish brown fur", "rounded ears", "black legs")
+    attributes: Sequence[str] = (
+        "long ringed tail",
+        "white markings on the face",
+        "reddish brown fur",
+        "rounded ears",
+        "black legs",
+    )
     datasets: dict[str, int] = field(default_factory=lambda: dict(DATASETS))
     failures: Sequence[dict[str, Any]] = ()
     predictions: bool = True
@@ -93,8 +119,9 @@ def _partition(world: World, setting: str) -> dict[str, Any]:
     elif setting.startswith("cross_dataset"):
         source, *others = world.datasets
         clients = [_client(world, f"{source}-{n:02d}", "main", source, None, 20) for n in range(8)]
-        targets = [_target(name, "main", "target", name, None, 2 * world.datasets[name])
-                   for name in others]
+        targets = [
+            _target(name, "main", "target", name, None, 2 * world.datasets[name]) for name in others
+        ]
         targets.append(_target(source, "main", "source", source, None, 2 * world.datasets[source]))
     else:
         single = setting.startswith("ssmt")
@@ -106,20 +133,40 @@ def _partition(world: World, setting: str) -> dict[str, Any]:
                     _client(world, f"{fold}.{dataset}-{style}-000", fold, dataset, style, 40)
                     for style in sources
                 ]
-                targets += [_target(f"{fold}-to-{style}" if single else style, fold, "target",
-                                    dataset, style, 156) for style in held_out]
+                targets += [
+                    _target(
+                        f"{fold}-to-{style}" if single else style,
+                        fold,
+                        "target",
+                        dataset,
+                        style,
+                        156,
+                    )
+                    for style in held_out
+                ]
     protocol = "base_to_new" if setting == "base_to_new" else "transfer"
     split = "by_image" if protocol == "base_to_new" else "by_domain"
-    return {"setting": setting, "protocol": protocol, "split": split, "official": [],
-            "clients": clients, "targets": targets}
+    return {
+        "setting": setting,
+        "protocol": protocol,
+        "split": split,
+        "official": [],
+        "clients": clients,
+        "targets": targets,
+    }
 
 
 def _client(
     world: World, name: str, fold: str, dataset: str, domain: str | None, classes: int
 ) -> dict[str, Any]:
-    return {"id": name, "fold": fold, "dataset": dataset, "domain": domain,
-            "classes": [f"{world.class_name} {name} {n}" for n in range(classes)],
-            "train": [f"{dataset}/{name}/{n}" for n in range(8 * classes)]}
+    return {
+        "id": name,
+        "fold": fold,
+        "dataset": dataset,
+        "domain": domain,
+        "classes": [f"{world.class_name} {name} {n}" for n in range(classes)],
+        "train": [f"{dataset}/{name}/{n}" for n in range(8 * classes)],
+    }
 
 
 def _target(
@@ -127,10 +174,18 @@ def _target(
 ) -> dict[str, Any]:
     """Return a target of `count` classes; an image of a class is the same in every target."""
     classes = [f"{dataset} class {first + n}" for n in range(count)]
-    images = [f"{dataset}/{domain or 'test'}/{label}/{n}" for label in classes
-              for n in range(PER_CLASS)]
-    return {"name": name, "fold": fold, "group": group, "dataset": dataset, "domain": domain,
-            "classes": classes, "images": images}
+    images = [
+        f"{dataset}/{domain or 'test'}/{label}/{n}" for label in classes for n in range(PER_CLASS)
+    ]
+    return {
+        "name": name,
+        "fold": fold,
+        "group": group,
+        "dataset": dataset,
+        "domain": domain,
+        "classes": classes,
+        "images": images,
+    }
 
 
 def _write_run(
@@ -140,28 +195,45 @@ def _write_run(
     # Zero-shot draws nothing: its seeds are copies.
     draw = random.Random(f"{setting}/{method}/{seed if trained else 0}")
     targets = partition["targets"]
-    answers = [_answers(target, _score(world, target, method, draw), method, seed if trained else 0)
-               for target in targets]
+    answers = [
+        _answers(target, _score(world, target, method, draw), method, seed if trained else 0)
+        for target in targets
+    ]
     scores = [
         sum(label == predicted for label, predicted in zip(_labels(target), found, strict=True))
         / len(found)
         for target, found in zip(targets, answers, strict=True)
     ]
     rows = [
-        {**target, "classes": len(target["classes"]), "images": len(target["images"]),
-         "domain": target["domain"] or "", "accuracy": repr(score)}
+        {
+            **target,
+            "classes": len(target["classes"]),
+            "images": len(target["images"]),
+            "domain": target["domain"] or "",
+            "accuracy": repr(score),
+        }
         for target, score in zip(targets, scores, strict=True)
     ]
     write_csv(folder / "targets.csv", TARGET_COLUMNS, rows)
     if world.predictions:
         write_csv(folder / "predictions.csv", PREDICTION_COLUMNS, _predictions(targets, answers))
     write_json(folder / "metrics.json", _metrics(partition, scores))
-    write_json(folder / "run.json", {
-        "fingerprint": f"{seed:064x}", "setting": setting, "method": method, "seed": seed,
-        "inputs": {}, "params": {
-            "backbone": {"name": "pictoclip"}, "seed": seed, "methods": {method: {"alpha": 10.0}},
-            "federation": {"rounds": world.rounds, "learning_rate": 0.003} if trained else {},
-        }})
+    write_json(
+        folder / "run.json",
+        {
+            "fingerprint": f"{seed:064x}",
+            "setting": setting,
+            "method": method,
+            "seed": seed,
+            "inputs": {},
+            "params": {
+                "backbone": {"name": "pictoclip"},
+                "seed": seed,
+                "methods": {method: {"alpha": 10.0}},
+                "federation": {"rounds": world.rounds, "learning_rate": 0.003} if trained else {},
+            },
+        },
+    )
     if trained:
         write_csv(folder / "rounds.csv", ROUND_COLUMNS, _rounds(world, partition, method, draw))
         write_json(folder / "failures.json", list(world.failures))
@@ -252,23 +324,38 @@ def _rounds(
             consistency = 0.05 + 0.1 * (1 - math.exp(-number / 5)) + draw.gauss(0, 0.002)
             has_consistency = method == "fedmvp"
             loss = cross_entropy + (10 * consistency if has_consistency else 0.0)
-            rows.append({
-                "fold": client["fold"], "round": number, "client": client["id"],
-                "phase": "lora" if lora else "full", "images": len(client["train"]),
-                "loss": loss, "loss_ce": cross_entropy,
-                "loss_con": consistency if has_consistency else "",
-                "accuracy": 0.75 - 0.35 * math.exp(-number / 5) + draw.gauss(0, 0.01),
-                "learning_rate": 0.003, "bytes_up": 147_456 if lora else size,
-                "bytes_down": size})
+            rows.append(
+                {
+                    "fold": client["fold"],
+                    "round": number,
+                    "client": client["id"],
+                    "phase": "lora" if lora else "full",
+                    "images": len(client["train"]),
+                    "loss": loss,
+                    "loss_ce": cross_entropy,
+                    "loss_con": consistency if has_consistency else "",
+                    "accuracy": 0.75 - 0.35 * math.exp(-number / 5) + draw.gauss(0, 0.01),
+                    "learning_rate": 0.003,
+                    "bytes_up": 147_456 if lora else size,
+                    "bytes_down": size,
+                }
+            )
     return rows
 
 
 def _explained(world: World, draw: random.Random) -> list[dict[str, Any]]:
     return [
-        {"id": f"test/{number}", "dataset": "animals", "class": world.class_name,
-         "predicted": world.class_name if number % 3 else "raccoon", "grid": [8, 8],
-         "attributes": [{"class": world.class_name, "text": text, "weights": _blob(draw)}
-                        for text in world.attributes]}
+        {
+            "id": f"test/{number}",
+            "dataset": "animals",
+            "class": world.class_name,
+            "predicted": world.class_name if number % 3 else "raccoon",
+            "grid": [8, 8],
+            "attributes": [
+                {"class": world.class_name, "text": text, "weights": _blob(draw)}
+                for text in world.attributes
+            ],
+        }
         for number in range(4)
     ]
 

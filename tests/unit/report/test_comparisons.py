@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmvp.evaluation.bootstrap import difference_intervals
-from fedmvp.results.predictions import Answers, read_predictions
 from fedmvp.csv_files import read_csv
+from fedmvp.evaluation.bootstrap import difference_intervals
 from fedmvp.report import build
+from fedmvp.results.predictions import Answers, read_predictions
 from tests.unit.report.making import EMOJI, SMALL, report, table
 from tests.unit.report.synthetic import World
 
@@ -33,16 +33,28 @@ def answers(folder: Path) -> Answers:
 
 def test_every_method_is_compared_in_every_headline_metric_and_target(built: Path) -> None:
     rows = table(built, "intervals.csv")
-    assert list(rows[0]) == ["setting", "metric", "method", "reference", "difference", "low",
-                             "high", "kind", "wins", "seeds"]
+    assert list(rows[0]) == [
+        "setting",
+        "metric",
+        "method",
+        "reference",
+        "difference",
+        "low",
+        "high",
+        "kind",
+        "wins",
+        "seeds",
+    ]
     assert {(row["setting"], row["metric"]) for row in rows} == {
         *(("base_to_new", metric) for metric in ("local", "base", "new", "hm")),
-        ("cross_dataset", "mean"), ("cross_dataset", "food"),
+        ("cross_dataset", "mean"),
+        ("cross_dataset", "food"),
         *(("msst", metric) for metric in ("mean", "twemoji", "noto", "openmoji")),
     }
     # The best zero-shot method on the metric methods are ranked by comes first.
-    summary = {(r["setting"], r["metric"], r["method"]): r["mean"]
-               for r in table(built, "summary.csv")}
+    summary = {
+        (r["setting"], r["metric"], r["method"]): r["mean"] for r in table(built, "summary.csv")
+    }
     for setting, metric in (("base_to_new", "hm"), ("cross_dataset", "mean"), ("msst", "mean")):
         order = list(dict.fromkeys(r["reference"] for r in rows if r["setting"] == setting))
         assert sorted(order) == ["zero_shot", "zero_shot_attributes"]
@@ -53,8 +65,10 @@ def test_differences_are_means_over_seeds(built: Path) -> None:
     for row in table(built, "intervals.csv"):
         folder = built.parent / "results" / row["setting"]
         pairs = [
-            (metrics(folder, "fedmvp", seed)[row["metric"]],
-             metrics(folder, row["reference"], seed)[row["metric"]])
+            (
+                metrics(folder, "fedmvp", seed)[row["metric"]],
+                metrics(folder, row["reference"], seed)[row["metric"]],
+            )
             for seed in SMALL.seeds
         ]
         expected = statistics.fmean(ours - theirs for ours, theirs in pairs)
@@ -67,13 +81,18 @@ def test_differences_are_means_over_seeds(built: Path) -> None:
 
 def test_intervals_are_those_of_the_predictions(built: Path) -> None:
     folder = built.parent / "results" / "msst"
-    read = {m: {s: answers(folder / m / f"seed{s}") for s in SMALL.seeds}
-            for m in ("fedmvp", "zero_shot")}
+    read = {
+        m: {s: answers(folder / m / f"seed{s}") for s in SMALL.seeds}
+        for m in ("fedmvp", "zero_shot")
+    }
     ours, theirs = ({seed: a.correct for seed, a in found.items()} for found in read.values())
     targets = read["fedmvp"][1].targets
     expected = difference_intervals("transfer", targets, ours, {"zero_shot": theirs})["zero_shot"]
-    rows = {r["metric"]: r for r in table(built, "intervals.csv")
-            if (r["setting"], r["reference"]) == ("msst", "zero_shot")}
+    rows = {
+        r["metric"]: r
+        for r in table(built, "intervals.csv")
+        if (r["setting"], r["reference"]) == ("msst", "zero_shot")
+    }
     assert rows.keys() == expected.keys()
     for metric, interval in expected.items():
         row = rows[metric]
@@ -85,8 +104,13 @@ def test_intervals_are_those_of_the_predictions(built: Path) -> None:
 
 
 def test_results_without_predictions_have_no_interval(tmp_path: Path) -> None:
-    world = World(settings=("base_to_new", "msst"), seeds=(1, 2), rounds=2, predictions=False,
-                  datasets={"animals": 20, "food": 20})
+    world = World(
+        settings=("base_to_new", "msst"),
+        seeds=(1, 2),
+        rounds=2,
+        predictions=False,
+        datasets={"animals": 20, "food": 20},
+    )
     folder = report(tmp_path, world)
     rows = table(folder, "intervals.csv")
     assert {(row["low"], row["high"], row["kind"]) for row in rows} == {("", "", "")}

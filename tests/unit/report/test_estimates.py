@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from fedmvp.report.estimates import estimate, rank
 from fedmvp.report.format import bytes_text, fixed, percent, points, significant
-from fedmvp.wording import plural
 from fedmvp.report.protocols import protocol_of, setting_title, split_metric
 from fedmvp.report.svg import log_ticks, nice_ticks
+from fedmvp.wording import plural
 
 fractions = st.floats(0, 1)
 
@@ -50,7 +50,12 @@ def test_numbers_as_people_read_them() -> None:
     assert points(-0.00001) == "±0.00"
     assert fixed(-0.0000001) == "0.000000"
     assert [bytes_text(b) for b in (0, 999, 8_192, 999_700, 39_383_040)] == [
-        "0 B", "999 B", "8.19 kB", "1.00 MB", "39.4 MB"]
+        "0 B",
+        "999 B",
+        "8.19 kB",
+        "1.00 MB",
+        "39.4 MB",
+    ]
     assert significant(0.003) == "0.003"
     assert significant(1234.0) == "1,234"
     assert plural(1, "seed") == "1 seed"
@@ -77,7 +82,12 @@ def test_ticks_of_a_constant_and_of_powers_of_ten() -> None:
 def test_metric_names() -> None:
     keys = ["hm", "hm/food", "noto", "noto/food", "mean"]
     assert [split_metric(key, keys) for key in keys] == [
-        ("", "hm"), ("hm", "food"), ("", "noto"), ("noto", "food"), ("", "mean")]
+        ("", "hm"),
+        ("hm", "food"),
+        ("", "noto"),
+        ("noto", "food"),
+        ("", "mean"),
+    ]
     assert protocol_of("base_to_new").primary == "hm"
     assert protocol_of("transfer").primary == "mean"
 

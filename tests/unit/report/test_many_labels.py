@@ -113,8 +113,10 @@ def test_the_table_and_the_panels_of_classes(root: Path, page: str) -> None:
 
 
 def test_a_class_no_image_shows_has_no_panel(tmp_path: Path) -> None:
-    images = [i if i.split == "train" else replace(i, labels=tuple(k for k in i.labels if k))
-              for i in MANIFEST.images]
+    images = [
+        i if i.split == "train" else replace(i, labels=tuple(k for k in i.labels if k))
+        for i in MANIFEST.images
+    ]
     found = replace(MANIFEST, images=tuple(images))
     write(tmp_path, build(found), found, seeds=(1,))
     rows = class_scores(study_of(tmp_path), "scenes", tmp_path / "results")
@@ -139,8 +141,10 @@ def test_answers_on_an_image(root: Path, page: str) -> None:
     said = part.scores[row] > np.log(THRESHOLD / (1 - THRESHOLD))
     shown = part.labels[row] == 1
     names = np.array(part.target.classes)
-    by_kind = {kind: {a.class_name for a in answers if a.kind == kind}
-               for kind in ("found", "missed", "wrong")}
+    by_kind = {
+        kind: {a.class_name for a in answers if a.kind == kind}
+        for kind in ("found", "missed", "wrong")
+    }
     assert by_kind["found"] == set(names[said & shown])
     assert by_kind["missed"] == set(names[~said & shown])
     assert by_kind["wrong"] <= set(names[said & ~shown])
@@ -167,11 +171,11 @@ def test_the_pictures_of_pairs(page: str) -> None:
     for client in clients:
         own = (*client.train, *client.validation)
         assert f"{client.id}: {len(own)} images" in page
-    counts = [
-        pair_counts(MANIFEST.label_matrix((*c.train, *c.validation), SEEN)) for c in clients
+    counts = [pair_counts(MANIFEST.label_matrix((*c.train, *c.validation), SEEN)) for c in clients]
+    apart = [
+        jensenshannon(np.diag(a) / np.trace(a), np.diag(b) / np.trace(b), base=2) ** 2
+        for a, b in combinations(counts, 2)
     ]
-    apart = [jensenshannon(np.diag(a) / np.trace(a), np.diag(b) / np.trace(b), base=2) ** 2
-             for a, b in combinations(counts, 2)]
     assert f"{np.mean(apart):.3f} bits" in page
 
 
@@ -186,8 +190,10 @@ def test_the_darkest_cell_is_the_most_frequent_pair() -> None:
 
 
 def test_a_ceiling_is_said(tmp_path: Path) -> None:
-    images = [i if i.split == "train" else replace(i, labels=tuple(k for k in i.labels if k))
-              for i in MANIFEST.images]
+    images = [
+        i if i.split == "train" else replace(i, labels=tuple(k for k in i.labels if k))
+        for i in MANIFEST.images
+    ]
     found = replace(MANIFEST, images=tuple(images))
     write(tmp_path, build(found), found, MultiLabelParams(empty_class="zero"), seeds=(1,))
     text = report(tmp_path, found)

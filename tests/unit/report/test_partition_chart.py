@@ -26,7 +26,9 @@ def test_area_is_the_count() -> None:
     areas = sorted((width / largest) ** 2 * 16 for _, _, width in drawn)
     assert areas == pytest.approx([1, 4, 16, 16], rel=0.1)
     columns = sorted({x for x, _, _ in drawn})
-    assert len(columns) == 3 and columns[1] - columns[0] == pytest.approx(columns[2] - columns[1], 1)
+    assert len(columns) == 3 and columns[1] - columns[0] == pytest.approx(
+        columns[2] - columns[1], 1
+    )
 
 
 def test_many_clients_have_no_labels_and_names_are_escaped() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from fedmvp.csv_files import read_csv
 from fedmvp.errors import DataError
 from fedmvp.files import write_json
-from fedmvp.csv_files import read_csv
 from fedmvp.report import Subject, build
 from fedmvp.report.personal_table import personal_table
 from fedmvp.report.study import load_study
@@ -18,12 +18,20 @@ from fedmvp.tracking.projection import project
 from tests.unit.report.synthetic import World
 
 RECORD: dict[str, Any] = {
-    "choices": {"model": "fine_tuned", "fine_tune_epochs": 3, "images": "iid: clients 2",
-                "candidates": "all", "client_mean": "weighted", "round": "last"},
+    "choices": {
+        "model": "fine_tuned",
+        "fine_tune_epochs": 3,
+        "images": "iid: clients 2",
+        "candidates": "all",
+        "client_mean": "weighted",
+        "round": "last",
+    },
     "clients": {"all": 2, "without_test_images": 1, "never_selected": 0},
     "numbers": {"global": 0.5, "personal": 0.75, "personal_new": 0.25},
-    "fairness": {kind: {"std": 0.125, "worst": 0.5, "best": 1.0, "minimum": 0.5, "maximum": 1.0}
-                 for kind in ("global", "personal")},
+    "fairness": {
+        kind: {"std": 0.125, "worst": 0.5, "best": 1.0, "minimum": 0.5, "maximum": 1.0}
+        for kind in ("global", "personal")
+    },
     "matrix": [],
 }
 
@@ -60,8 +68,10 @@ def test_page_and_table(world: tuple[Path, Path, Path]) -> None:
 def test_fine_tuned_models_and_the_last_rounds_stand_beside(world: tuple[Path, Path, Path]) -> None:
     results, partitions, out = world
     folder = results / "base_to_new/fedmvp"
-    plain = {**RECORD, "choices": {**RECORD["choices"], "model": "aggregated",
-                                   "fine_tune_epochs": 0}}
+    plain = {
+        **RECORD,
+        "choices": {**RECORD["choices"], "model": "aggregated", "fine_tune_epochs": 0},
+    }
     stable = {"rounds": 5, "numbers": {"global": 0.4, "personal": 0.6}}
     for seed in (1, 2):
         record = {**plain, "stability": stable, "fine_tuned": RECORD}
@@ -85,10 +95,16 @@ def test_fine_tuned_models_and_the_last_rounds_stand_beside(world: tuple[Path, P
 def test_an_even_spread_is_not_marked_as_worst(world: tuple[Path, Path, Path]) -> None:
     results, partitions, out = world
     for seed in (1, 2):
-        even = {**RECORD, "fairness": {kind: {**RECORD["fairness"][kind], "std": 0.01}
-                                       for kind in ("global", "personal")}}
+        even = {
+            **RECORD,
+            "fairness": {
+                kind: {**RECORD["fairness"][kind], "std": 0.01} for kind in ("global", "personal")
+            },
+        }
         write_json(results / f"base_to_new/zero_shot/seed{seed}/personal.json", even)
-    study = load_study(results, partitions, Subject(profile="toy"), settings=None, methods=None, seeds=None)
+    study = load_study(
+        results, partitions, Subject(profile="toy"), settings=None, methods=None, seeds=None
+    )
     table = personal_table(study, "base_to_new")
     assert table is not None
     spread = table.titles.index("Std over clients")
@@ -114,8 +130,11 @@ def test_mlflow_names_are_their_own(world: tuple[Path, Path, Path]) -> None:
     assert found.params["personal_evaluation.candidates"] == "all"
     assert found.params["personal_evaluation.clients.without_test_images"] == "1"
     (folder / "personal.json").unlink()
-    assert not [key for key in (*project(folder).metrics, *project(folder).params)
-                if key.startswith("personal")]
+    assert not [
+        key
+        for key in (*project(folder).metrics, *project(folder).params)
+        if key.startswith("personal")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,18 @@ from fedmvp.report.published import PublishedTable, published_tables
 
 PAPER = Path(__file__).parents[3] / "fedmvp/profiles/paper.yaml"
 TABLES = published_tables("paper", "ViT-B-16-quickgelu", "openai")
-TARGETS = ("caltech101", "oxford_flowers", "fgvc_aircraft", "ucf101", "oxford_pets", "food101",
-           "dtd", "stanford_cars", "sun397", "eurosat")
+TARGETS = (
+    "caltech101",
+    "oxford_flowers",
+    "fgvc_aircraft",
+    "ucf101",
+    "oxford_pets",
+    "food101",
+    "dtd",
+    "stanford_cars",
+    "sun397",
+    "eurosat",
+)
 
 
 def full_rows(setting: str) -> list[tuple[str, dict[str, float]]]:
@@ -66,12 +76,20 @@ def test_domain_settings_average_to_the_printed_mean() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c}]}",
-         "not a table"),
-        ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
-         "[{method: m, title: t, evidence: hearsay, percent: {hm: 1}}]}]}", "unknown evidence"),
-        ("{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
-         "[{method: m, title: t, evidence: log, percent: {hm: 178}}]}]}", "not a percentage"),
+        (
+            "{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c}]}",
+            "not a table",
+        ),
+        (
+            "{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
+            "[{method: m, title: t, evidence: hearsay, percent: {hm: 1}}]}]}",
+            "unknown evidence",
+        ),
+        (
+            "{backbones: [b], pretrained: w, tables: [{setting: s, source: x, conditions: c, rows: "
+            "[{method: m, title: t, evidence: log, percent: {hm: 178}}]}]}",
+            "not a percentage",
+        ),
     ],
 )
 def test_a_wrong_data_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:

@@ -52,8 +52,10 @@ def test_numbers_are_means_and_deviations_over_seeds(built: Path, page: str) -> 
     results = built.parent / "results"
     for row in rows:
         folder = results / row["setting"] / row["method"]
-        values = [json.loads((folder / f"seed{seed}" / "metrics.json").read_text())[row["metric"]]
-                  for seed in SMALL.seeds]
+        values = [
+            json.loads((folder / f"seed{seed}" / "metrics.json").read_text())[row["metric"]]
+            for seed in SMALL.seeds
+        ]
         assert float(row["mean"]) == pytest.approx(statistics.fmean(values), abs=1e-6)
         assert float(row["std"]) == pytest.approx(statistics.stdev(values), abs=1e-6)
         assert row["seeds"] == "3"
@@ -84,7 +86,11 @@ def test_curves_for_dvc_are_means_over_clients(built: Path) -> None:
     with (built / "plots" / "rounds.csv").open(newline="") as file:
         row = next(csv.DictReader(file))
     assert (row["setting"], row["method"], row["seed"], row["round"]) == (
-        "base_to_new", "fedmvp", "1", "0")
+        "base_to_new",
+        "fedmvp",
+        "1",
+        "0",
+    )
     path = built.parent / "results/base_to_new/fedmvp/seed1/rounds.csv"
     with path.open(newline="") as file:
         first = [r for r in csv.DictReader(file) if r["round"] == "0"]
@@ -121,8 +127,13 @@ def test_headline_says_what_the_numbers_say(tmp_path: Path) -> None:
 
 
 def test_many_methods_name_the_best_and_stay_legible(tmp_path: Path) -> None:
-    world = World(settings=("base_to_new",), trained=(*BASELINES, "fedmvp"), rounds=2,
-                  datasets={"animals": 40}, seeds=(1, 2))
+    world = World(
+        settings=("base_to_new",),
+        trained=(*BASELINES, "fedmvp"),
+        rounds=2,
+        datasets={"animals": 40},
+        seeds=(1, 2),
+    )
     folder = report(tmp_path, world)
     text = (folder / "index.html").read_text()
     check(text)
@@ -194,8 +205,9 @@ def test_the_split_of_every_dataset_is_named(tmp_path: Path) -> None:
     page = (folder / "index.html").read_text()
     assert "generated: drawn: 50% train, seed 1" in page
     assert "Textures (a part of it)" in page and "Food (a part" not in page
-    assert [(row["dataset"], row["split"], row["test"]) for row in table(folder, "datasets.csv")] \
-        == [("dtd", "generated", "1692"), ("food", "file", "1692")]
+    assert [
+        (row["dataset"], row["split"], row["test"]) for row in table(folder, "datasets.csv")
+    ] == [("dtd", "generated", "1692"), ("food", "file", "1692")]
 
 
 def test_parameters_are_spelt_as_in_params_yaml(tmp_path: Path) -> None:

@@ -19,8 +19,15 @@ RUN = "results/base_to_new/fedmvp/seed1"
 def test_what_was_not_run_is_named(tmp_path: Path) -> None:
     results, partitions = SMALL.write(tmp_path)
     (results / "msst" / "fedmvp").rename(tmp_path / "elsewhere")
-    build(results, partitions, tmp_path / "report", EMOJI, settings=(*SMALL.settings, "ssmt"),
-          methods=SMALL.methods, seeds=SMALL.seeds)
+    build(
+        results,
+        partitions,
+        tmp_path / "report",
+        EMOJI,
+        settings=(*SMALL.settings, "ssmt"),
+        methods=SMALL.methods,
+        seeds=SMALL.seeds,
+    )
     text = (tmp_path / "report" / "index.html").read_text()
     check(text)
     assert "No results for: msst/fedmvp/seed1" in text
@@ -30,8 +37,15 @@ def test_what_was_not_run_is_named(tmp_path: Path) -> None:
 
 def test_results_of_methods_no_longer_asked_for_stay_out(tmp_path: Path) -> None:
     results, partitions = World(settings=("base_to_new",), rounds=2).write(tmp_path)
-    build(results, partitions, tmp_path / "report", EMOJI, settings=("base_to_new",),
-          methods=("zero_shot", "fedmvp"), seeds=(2,))
+    build(
+        results,
+        partitions,
+        tmp_path / "report",
+        EMOJI,
+        settings=("base_to_new",),
+        methods=("zero_shot", "fedmvp"),
+        seeds=(2,),
+    )
     rows = table(tmp_path / "report", "summary.csv")
     assert {row["method"] for row in rows} == {"zero_shot", "fedmvp"}
     assert {row["seeds"] for row in rows} == {"1"}
@@ -39,10 +53,15 @@ def test_results_of_methods_no_longer_asked_for_stay_out(tmp_path: Path) -> None
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>\"&"
-    world = World(settings=("base_to_new",), class_name=evil, attributes=(evil,), seeds=(1,),
-                  rounds=2, datasets={"animals": 20}, failures=[
-                      {"fold": evil, "client": evil, "round_index": 0, "error": evil,
-                       "trace": ""}])
+    world = World(
+        settings=("base_to_new",),
+        class_name=evil,
+        attributes=(evil,),
+        seeds=(1,),
+        rounds=2,
+        datasets={"animals": 20},
+        failures=[{"fold": evil, "client": evil, "round_index": 0, "error": evil, "trace": ""}],
+    )
     results, partitions = world.write(tmp_path)
     subject = Subject(evil, evil, "emoji", evil, setting_titles={"base_to_new": evil})
     build(results, partitions, tmp_path / "report", subject, load_image=draw_image)
@@ -54,9 +73,13 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
 def test_failed_updates_are_listed(tmp_path: Path, page: str) -> None:
     assert "Failed client updates" not in page
-    failure = {"fold": "main", "client": "animals-01", "round_index": 2,
-               "error": "ClientFailure: loss is not finite",
-               "trace": "training.py:9 in train > client.py:3 in step"}
+    failure = {
+        "fold": "main",
+        "client": "animals-01",
+        "round_index": 2,
+        "error": "ClientFailure: loss is not finite",
+        "trace": "training.py:9 in train > client.py:3 in step",
+    }
     world = World(settings=("base_to_new",), seeds=(1,), rounds=4, failures=[failure])
     text = (report(tmp_path, world) / "index.html").read_text()
     assert "Failed client updates" in text

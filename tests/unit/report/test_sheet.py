@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from fedmvp.catalog.cameras import Camera
+from fedmvp.catalog.spec import SentenceSpec
 from fedmvp.data.manifest import Image as Entry
 from fedmvp.data.manifest import Manifest, SplitOrigin
-from fedmvp.catalog.spec import SentenceSpec
 from fedmvp.errors import DataError
 from fedmvp.report import ContactSheet, build
 from pipeline.support.contact_sheet import site_sheet
@@ -78,8 +78,16 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
         Image.new("RGB", (64, 64), (200, 0, 0)).save(path)
         entries.append(Entry(f"toys/{domain}/dog.png", f"{domain}/dog.png", (0,), domain, "train"))
     return Manifest(
-        "toys", "Toys", "a {}.", SentenceSpec(prefix="a"), SplitOrigin("generated", "drawn"), False,
-        ("dog",), ("plain", "dark"), tuple(entries), "content",
+        "toys",
+        "Toys",
+        "a {}.",
+        SentenceSpec(prefix="a"),
+        SplitOrigin("generated", "drawn"),
+        False,
+        ("dog",),
+        ("plain", "dark"),
+        tuple(entries),
+        "content",
         {"dark": Camera(exposure=0.5, exposure_spread=0)},
     )
 
@@ -94,7 +102,9 @@ def test_a_study_with_cameras_has_a_sheet(toys: Manifest, tmp_path: Path) -> Non
         pixels = np.asarray(sheet.image).reshape(-1, 3)
         # Three images as they are (one has no camera to change it), one at half the light.
         assert [int((pixels == (value, 0, 0)).all(axis=1).sum()) for value in (200, 100)] == [
-            3 * 64 * 64, 64 * 64]
+            3 * 64 * 64,
+            64 * 64,
+        ]
     assert sheet.caption.startswith("Toys. Before:")
     assert "plain, dark" in sheet.alt
 

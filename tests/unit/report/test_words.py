@@ -11,9 +11,9 @@ from fedmvp.evaluation.bootstrap import Interval
 from fedmvp.report.comparisons import Comparison, Comparisons
 from fedmvp.report.estimates import Estimate, SettingScores
 from fedmvp.report.losses import losses
+from fedmvp.report.narrative import headline, tiles
 from fedmvp.report.protocols import protocol_of, setting_phrase
 from fedmvp.report.study import Study, Subject
-from fedmvp.report.narrative import headline, tiles
 
 SEEDS = (1, 2)
 Scores = Mapping[str, Mapping[str, float]]
@@ -50,8 +50,9 @@ def b2n(hm: float, new: float = 0.3) -> dict[str, float]:
 def intervals(*rows: tuple[str, str, str, float, float, float]) -> Comparisons:
     """Return comparisons of FedMVP: setting, metric, reference, difference, low, high."""
     return {
-        row[:3]: Comparison(row[0], row[1], "fedmvp", row[2], row[3],
-                            Interval(*row[3:], "images"), 2, 2)
+        row[:3]: Comparison(
+            row[0], row[1], "fedmvp", row[2], row[3], Interval(*row[3:], "images"), 2, 2
+        )
         for row in rows
     }
 
@@ -65,11 +66,15 @@ UP = {"base_to_new": {ZS: b2n(0.35), BOTH: b2n(0.382), "fedmvp": b2n(0.412)}}
 
 
 def test_a_sure_gain_is_one_sentence() -> None:
-    settings = UP | {"cross_dataset": {BOTH: {"mean": 0.3}, "fedmvp": {"mean": 0.31}},
-                     "msst": {BOTH: {"mean": 0.3}, "fedmvp": {"mean": 0.32}}}
-    sure = intervals(("base_to_new", "hm", BOTH, 0.03, 0.021, 0.038),
-                     ("cross_dataset", "mean", BOTH, 0.01, 0.004, 0.016),
-                     ("msst", "mean", BOTH, 0.02, 0.011, 0.03))
+    settings = UP | {
+        "cross_dataset": {BOTH: {"mean": 0.3}, "fedmvp": {"mean": 0.31}},
+        "msst": {BOTH: {"mean": 0.3}, "fedmvp": {"mean": 0.32}},
+    }
+    sure = intervals(
+        ("base_to_new", "hm", BOTH, 0.03, 0.021, 0.038),
+        ("cross_dataset", "mean", BOTH, 0.01, 0.004, 0.016),
+        ("msst", "mean", BOTH, 0.02, 0.011, 0.03),
+    )
     assert said(settings, sure) == (
         "FedMVP raises base-to-new HM from 38.2 % (Zero-shot, both texts: the best method without"
         " training) to 41.2 %: +3.0 points, 95 % interval +2.1 to +3.8; over 3 settings it is"
@@ -80,26 +85,58 @@ def test_a_sure_gain_is_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("hm", "ends", "text"),
     [
-        (0.412, (0.021, 0.038), "FedMVP raises base-to-new HM from 38.2 % (Zero-shot, both texts:"
-         " the best method without training) to 41.2 %: +3.0 points, 95 % interval +2.1 to +3.8."),
-        (0.352, (-0.041, -0.022), "FedMVP lowers base-to-new HM from 38.2 % (Zero-shot, both texts:"
-         " the best method without training) to 35.2 %: −3.0 points, 95 % interval −4.1 to −2.2."),
-        (0.386, (-0.003, 0.012), "FedMVP reaches 38.6 % base-to-new HM, 0.4 points above the best"
-         " method without training (Zero-shot, both texts, 38.2 %); the 95 % interval, −0.3 to"
-         " +1.2, includes zero."),
-        (0.378, (-0.012, 0.0), "FedMVP reaches 37.8 % base-to-new HM, 0.4 points below the best"
-         " method without training (Zero-shot, both texts, 38.2 %); the 95 % interval, −1.2 to"
-         " 0.0, includes zero."),
-        (0.382, (-0.01, 0.01), "FedMVP reaches 38.2 % base-to-new HM, level with the best method"
-         " without training (Zero-shot, both texts, 38.2 %); the 95 % interval, −1.0 to +1.0,"
-         " includes zero."),
-        (0.382, (0.0, 0.0), "FedMVP reaches 38.2 % base-to-new HM, level with the best method"
-         " without training (Zero-shot, both texts, 38.2 %)."),
-        (0.3823, (0.0002, 0.0004), "FedMVP raises base-to-new HM from 38.20 % (Zero-shot, both"
-         " texts: the best method without training) to 38.23 %: +0.03 points, 95 % interval +0.02"
-         " to +0.04."),
-        (0.412, None, "FedMVP reaches 41.2 % base-to-new HM, 3.0 points above the best method"
-         " without training (Zero-shot, both texts, 38.2 %)."),
+        (
+            0.412,
+            (0.021, 0.038),
+            "FedMVP raises base-to-new HM from 38.2 % (Zero-shot, both texts:"
+            " the best method without training) to 41.2 %: +3.0 points, 95 % interval +2.1 to +3.8.",
+        ),
+        (
+            0.352,
+            (-0.041, -0.022),
+            "FedMVP lowers base-to-new HM from 38.2 % (Zero-shot, both texts:"
+            " the best method without training) to 35.2 %: −3.0 points, 95 % interval −4.1 to −2.2.",
+        ),
+        (
+            0.386,
+            (-0.003, 0.012),
+            "FedMVP reaches 38.6 % base-to-new HM, 0.4 points above the best"
+            " method without training (Zero-shot, both texts, 38.2 %); the 95 % interval, −0.3 to"
+            " +1.2, includes zero.",
+        ),
+        (
+            0.378,
+            (-0.012, 0.0),
+            "FedMVP reaches 37.8 % base-to-new HM, 0.4 points below the best"
+            " method without training (Zero-shot, both texts, 38.2 %); the 95 % interval, −1.2 to"
+            " 0.0, includes zero.",
+        ),
+        (
+            0.382,
+            (-0.01, 0.01),
+            "FedMVP reaches 38.2 % base-to-new HM, level with the best method"
+            " without training (Zero-shot, both texts, 38.2 %); the 95 % interval, −1.0 to +1.0,"
+            " includes zero.",
+        ),
+        (
+            0.382,
+            (0.0, 0.0),
+            "FedMVP reaches 38.2 % base-to-new HM, level with the best method"
+            " without training (Zero-shot, both texts, 38.2 %).",
+        ),
+        (
+            0.3823,
+            (0.0002, 0.0004),
+            "FedMVP raises base-to-new HM from 38.20 % (Zero-shot, both"
+            " texts: the best method without training) to 38.23 %: +0.03 points, 95 % interval +0.02"
+            " to +0.04.",
+        ),
+        (
+            0.412,
+            None,
+            "FedMVP reaches 41.2 % base-to-new HM, 3.0 points above the best method"
+            " without training (Zero-shot, both texts, 38.2 %).",
+        ),
     ],
 )
 def test_one_setting(hm: float, ends: tuple[float, float] | None, text: str) -> None:
@@ -130,7 +167,9 @@ def test_a_tile_is_coloured_where_the_interval_allows(
     (tile,) = tiles(study(UP), known)
     assert (tile.interval.replace("\N{NO-BREAK SPACE}", " "), tile.sign) == (interval, sign)
     assert (tile.difference, tile.detail) == (
-        "+3.0", "vs Zero-shot, both texts, higher in 2 of 2 seeds")
+        "+3.0",
+        "vs Zero-shot, both texts, higher in 2 of 2 seeds",
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,12 +177,21 @@ def test_a_tile_is_coloured_where_the_interval_allows(
     [
         ((0.31, 0.29), ((0.001, 0.02), (-0.02, 0.01)), "ahead in 1, and significantly so in 1."),
         ((0.31, 0.31), ((-0.01, 0.02), (-0.02, 0.01)), "ahead in 2, and significantly so in none."),
-        ((0.29, 0.29), ((-0.02, -0.01), (-0.02, 0.01)),
-         "ahead in none, and significantly behind in 1."),
-        ((0.31, 0.29), ((0.001, 0.02), (-0.02, -0.01)),
-         "ahead in 1, and significantly so in 1, and significantly behind in 1."),
-        ((0.31, 0.31), ((0.001, 0.02), None),
-         "ahead in 2, and significantly so in 1 of the 1 with an interval."),
+        (
+            (0.29, 0.29),
+            ((-0.02, -0.01), (-0.02, 0.01)),
+            "ahead in none, and significantly behind in 1.",
+        ),
+        (
+            (0.31, 0.29),
+            ((0.001, 0.02), (-0.02, -0.01)),
+            "ahead in 1, and significantly so in 1, and significantly behind in 1.",
+        ),
+        (
+            (0.31, 0.31),
+            ((0.001, 0.02), None),
+            "ahead in 2, and significantly so in 1 of the 1 with an interval.",
+        ),
         ((0.31, 0.31), (None, None), "ahead in 2."),
     ],
 )
@@ -155,10 +203,13 @@ def test_several_settings(
         name: {ZS: {"mean": 0.3}, "fedmvp": {"mean": mean}}
         for name, mean in zip(names, means, strict=True)
     }
-    known = intervals(*(
-        (name, "mean", ZS, mean - 0.3, *pair)
-        for name, mean, pair in zip(names, means, ends, strict=True) if pair
-    ))
+    known = intervals(
+        *(
+            (name, "mean", ZS, mean - 0.3, *pair)
+            for name, mean, pair in zip(names, means, ends, strict=True)
+            if pair
+        )
+    )
     found = said(settings, known)
     assert "multi-source (PACS) mean accuracy" in found
     assert found.endswith(f"; over 2 settings it is {text}")
@@ -176,8 +227,10 @@ def test_without_a_zero_shot_method_and_with_one_in_some_settings() -> None:
 
 
 def test_where_fedmvp_was_not_run_the_best_method_speaks() -> None:
-    settings = {"msst": {ZS: {"mean": 0.3}, "fedmvp": {"mean": 0.4}},
-                "ssmt": {ZS: {"mean": 0.3}, "promptfl": {"mean": 0.4}}}
+    settings = {
+        "msst": {ZS: {"mean": 0.3}, "fedmvp": {"mean": 0.4}},
+        "ssmt": {ZS: {"mean": 0.3}, "promptfl": {"mean": 0.4}},
+    }
     assert said(settings).endswith(
         "over 2 settings FedMVP, or the best method where that was not run, is ahead in 2."
     )
@@ -192,18 +245,30 @@ def test_every_loss_is_listed_furthest_first() -> None:
         "msst": {ZS: {"mean": 0.3}, "promptfl": {"mean": 0.35}, "fedmvp": {"mean": 0.3}}
     }
     settings["base_to_new"] = {
-        ZS: b2n(0.35, new=0.312), BOTH: b2n(0.382, new=0.3004), "promptfl": b2n(0.4, new=0.2),
-        "fedclip": b2n(0.4, new=0.33), "fedmvp": b2n(0.412),
+        ZS: b2n(0.35, new=0.312),
+        BOTH: b2n(0.382, new=0.3004),
+        "promptfl": b2n(0.4, new=0.2),
+        "fedclip": b2n(0.4, new=0.33),
+        "fedmvp": b2n(0.412),
     }
-    known = intervals(("base_to_new", "new", ZS, -0.012, -0.02, -0.004),
-                      ("base_to_new", "new", "fedclip", -0.03, -0.05, 0.0))
+    known = intervals(
+        ("base_to_new", "new", ZS, -0.012, -0.02, -0.004),
+        ("base_to_new", "new", "fedclip", -0.03, -0.05, 0.0),
+    )
     found = losses(study(settings), known)
     assert found is not None
     assert found.title == "Where FedMVP loses"
     assert "in brackets the 95\N{NO-BREAK SPACE}% interval" in found.sentence
     assert rows(found) == [
-        ("Base to new", "New", ("FedCLIP −3.0 (−5.0 to 0.0)", "Zero-shot −1.2 (−2.0 to −0.4)",
-                                "Zero-shot, both texts −0.04")),
+        (
+            "Base to new",
+            "New",
+            (
+                "FedCLIP −3.0 (−5.0 to 0.0)",
+                "Zero-shot −1.2 (−2.0 to −0.4)",
+                "Zero-shot, both texts −0.04",
+            ),
+        ),
         ("Multi-source domains", "Mean", ("PromptFL −5.0",)),
     ]
 
@@ -230,5 +295,10 @@ def test_nobody_above_is_said() -> None:
 def test_settings_within_a_sentence() -> None:
     names = ("base_to_new", "cross_dataset", "msst", "ssmt_vlcs", "imagenet_variants", "my_own")
     assert [setting_phrase(name) for name in names] == [
-        "base-to-new", "cross-dataset", "multi-source", "single-source (VLCS)",
-        "ImageNet-variants", "my own"]
+        "base-to-new",
+        "cross-dataset",
+        "multi-source",
+        "single-source (VLCS)",
+        "ImageNet-variants",
+        "my own",
+    ]
