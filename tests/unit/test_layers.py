@@ -22,6 +22,7 @@ LAYERS = (
         "fedmvp.errors",
         "fedmvp.files",
         "fedmvp.heat_map",
+        "fedmvp.imports",
         "fedmvp.linear",
         "fedmvp.paths",
         "fedmvp.ports",
