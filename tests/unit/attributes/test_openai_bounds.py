@@ -206,7 +206,7 @@ def test_one_interrupt_ends_the_waiting(server: ChatServer, tmp_path: Path, slow
         process.kill()
         hang.set()
     assert process.returncode == 130 and not said
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30  # of the 60 s it would wait
     store = AnswerStore.of("things", tmp_path / "store")
     assert [answer.question.class_name for answer in store] == [answered]
     assert json.dumps(GOOD[answered]) in store.path.read_text()
