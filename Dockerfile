@@ -6,9 +6,10 @@ FROM python:3.12-slim
 
 RUN useradd --create-home fedmvp
 WORKDIR /home/fedmvp
-# Packages first: they change seldom. Their versions are pinned by hash.
-COPY requirements.txt .
-RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt
+# Packages first: they change seldom. Their versions are pinned by hash. Without dependencies: triton, a
+# gigabyte that only a GPU uses, is left out. CUDA's libraries are not: PyPI's torch is linked with them.
+COPY requirements-serve.txt .
+RUN pip install --no-cache-dir --no-deps --require-hashes --requirement requirements-serve.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY fedmvp fedmvp
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -59,9 +59,9 @@ ui: env ## open the tracking store with MLflow on 127.0.0.1:5000 (PORT=… chang
 # Then it is checked that every pin has a wheel for every version; antlr4 and pyhocon have none for any.
 lock: env ## renew requirements.txt from pyproject.toml, for Python 3.11 to 3.13
 	@uv pip compile --quiet --upgrade --python-version 3.11 --extra dev pyproject.toml --output-file requirements.txt
-	@for group in build docs; do \
+	@for group in build docs serve; do \
 		uv pip compile --quiet --upgrade --python-version 3.11 --constraint requirements.txt --group $$group \
-			--output-file requirements-$$group.txt || exit; \
+			--no-emit-package triton --output-file requirements-$$group.txt || exit; \
 	done
 	@for version in 3.11 3.12 3.13; do \
 		echo "requirements.txt on Python $$version"; \
