@@ -80,7 +80,8 @@ def build_manifest(spec: DatasetSpec, split_seed: int, capture: float = 0.0) -> 
                 f"number of images ({key}) is not the declared {declared}",
                 where=root,
                 value=actual,
-                hint=f"{hint(spec, root)}; if a part is wanted, create an empty file {SUBSET} in it",
+                hint=f"{hint(spec, root)}; if a part is wanted,"
+                f" create an empty file {SUBSET} in it",
             )
     if not any(image.split == "test" for image in images):
         reasons = other_files(spec, located)

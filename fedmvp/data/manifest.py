@@ -48,7 +48,7 @@ class SplitOrigin:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A dataset's images, ordered by label (if each has one), domain and path, and its texts' parts.
+    """A dataset's images, sorted by label (if each has one), domain and path, and its texts' parts.
 
     No later stage reads the catalog, so changing an entry reruns only what uses that dataset.
 

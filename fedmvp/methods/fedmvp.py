@@ -1,7 +1,6 @@
 """FedMVP: multimodal visual prompts made by a federated PromptFormer (arXiv 2504.20860).
 
-The formulas are in docs/method.md. The differences between the paper and the official code are
-flags, bundled by ``variant`` (docs/method.md#paper-and-official-code); each can also be set alone.
+Formulas: docs/method.md. Where paper and official code differ, flags choose; ``variant`` sets all.
 
 Shapes: B images, K classes, n bank texts, b patches, m prompts, e joint embedding, d vision width.
 """
@@ -293,10 +292,7 @@ class FedMVP(Method):
 
     @torch.no_grad()
     def explain(self, images: Tensor, classes: ClassSet) -> Tensor | None:
-        """Return how much each patch attends to each bank text, [B, b, n].
-
-        None if the bank has no attributes but names or random directions.
-        """
+        """Return how much each patch attends to each attribute, [B, b, n]; None without any."""
         if self.flags.attr_bank in ("names", "random"):
             return None
         embedded = self.backbone.vision.embed(images)

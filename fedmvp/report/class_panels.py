@@ -76,7 +76,8 @@ def _panel(study: Study, row: ClassScore, methods: Sequence[str]) -> Figure:
     )
     lines = [
         Line(
-            f"{method_title(method)}: average precision {percent(row.precisions[method].mean, 1)} %",
+            f"{method_title(method)}: average precision"
+            f" {percent(row.precisions[method].mean, 1)} %",
             study.styles[method],
             [100 * recall for recall in row.curves[method].recall],
             row.curves[method].precision,

@@ -15,7 +15,7 @@ from fedmvp.report.protocols import setting_title
 from fedmvp.report.study import Study
 from fedmvp.report.svg import Line, Mark, Row, dot_rows, line_chart
 from fedmvp.report.svg_marks import label_width
-from fedmvp.report.tables import TargetRow, target_rows
+from fedmvp.report.targets import TargetRow, target_rows
 from fedmvp.report.training import Curve, curves, traffic_curve
 
 __all__ = [

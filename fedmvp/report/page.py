@@ -13,7 +13,7 @@ from fedmvp.data.manifest import Manifest
 from fedmvp.evaluation.bootstrap import RESAMPLES
 from fedmvp.evaluation.sanity import below_chance
 from fedmvp.methods import method_title
-from fedmvp.report import figures, narrative, page_tables
+from fedmvp.report import figures, narrative, page_protocol, page_tables
 from fedmvp.report.attention import ImageLoader, galleries
 from fedmvp.report.ceilings import ceilings
 from fedmvp.report.class_panels import class_panels
@@ -101,7 +101,7 @@ def render(
         answered=any(plate.answers for gallery in plates for plate in gallery.plates),
         definitions=definitions,
         protocol=[_protocol(study, setting, manifests) for setting in study.scores],
-        parameters=page_tables.parameters(study),
+        parameters=page_protocol.parameters(study),
         provenance=[_origin(run) for run in study.runs],
         below_chance=[
             (run, target)
@@ -163,7 +163,7 @@ def _section(study: Study, setting: str, classes: Sequence[ClassScore]) -> dict[
         "traffic": figures.traffic_panel(study, setting),
         "communication": page_tables.communication(study, setting),
         "folds": len(study.partitions[setting].folds),
-        "training_notes": page_tables.training_notes(study, setting),
+        "training_notes": page_protocol.training_notes(study, setting),
         "part_panels": figures.target_panels(study, setting),
         "part_legend": [(study.styles[m], method_title(m)) for m in shown],
         "part_rows": page_tables.part_rows(study, setting),
@@ -184,7 +184,7 @@ def _protocol(
     return {
         "name": setting,
         "title": setting_title(setting),
-        "counts": page_tables.protocol_rows(partition),
+        "counts": page_protocol.protocol_rows(partition),
         "clients": partition.clients,
         "scheme": partition.scheme or "class blocks",
         "panels": partition_panels(partition, manifests, folds=first) if manifests else [],

@@ -36,7 +36,8 @@ def text_at(x: float, y: float, text: str, anchor: str, style: str = "tick") -> 
 
 def rule(x1: float, y1: float, x2: float, y2: float, style: str = "grid") -> str:
     """Return a straight line."""
-    return f'<path class="{style}" d="M{coordinate(x1)} {coordinate(y1)}L{coordinate(x2)} {coordinate(y2)}"/>'
+    data = f"M{coordinate(x1)} {coordinate(y1)}L{coordinate(x2)} {coordinate(y2)}"
+    return f'<path class="{style}" d="{data}"/>'
 
 
 def path_data(points: Sequence[tuple[float, float]]) -> str:

@@ -33,8 +33,8 @@ class PersonalResult:
         Numbers of all clients, of those without test images, and of those that no round selected.
     numbers : mapping of str to float
         ``global``, ``personal``, ``neighbour``, ``personal_base``, …; the fairness numbers as
-        ``personal/std``, ``global/worst``, …; means over the kept rounds as ``stability/global`` and
-        ``stability/personal``. Fractions.
+        ``personal/std``, ``global/worst``, …; means over the kept rounds as ``stability/global``
+        and ``stability/personal``. Fractions.
     """
 
     choices: Mapping[str, str]

@@ -1,8 +1,8 @@
 """Fetch Parquet tables of a Hugging Face dataset and write their rows as image files.
 
-Rows become ``<into>/[<domain>/]<label>/<file>-<row>.<kind>``: their original names are lost, the bytes of
-the images are kept as they are. Labels are matched by name, never by number alone: hubs order
-classes in their own way.
+Rows become ``<into>/[<domain>/]<label>/<file>-<row>.<kind>``: their original names are lost, the
+bytes of the images are kept as they are. Labels are matched by name, never by number alone: hubs
+order classes in their own way.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ def coco_instances(spec: DatasetSpec, layout: CocoInstances, base: Path) -> Iter
     """Read ``annotations/instances_{train2014,val2014}.json``; images are in folders named so.
 
     An image shows a category if it has an object of it. Images without any object are kept: that a
-    class is absent is a label, too. If the entry names unseen classes, training images that show one
-    are left out, so that no label is hidden, and so are images that show no class.
+    class is absent is a label, too. If the entry names unseen classes, training images that show
+    one are left out, so that no label is hidden, and so are images that show no class.
 
     Raises
     ------

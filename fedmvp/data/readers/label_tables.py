@@ -37,8 +37,8 @@ def mlrsnet_tables(spec: DatasetSpec, layout: MlrsnetTables, base: Path) -> Iter
     """Read ``labels/<category>.csv``, whose columns are not in the same order in every file.
 
     Two errors in public copies are detected. Some rows have more labels than any image has (13);
-    `damaged` says whether these are refused or dropped. And if the columns of a file are shifted, the
-    class with the name of its category is missing in its rows.
+    `damaged` says whether these are refused or dropped. And if the columns of a file are shifted,
+    the class with the name of its category is missing in its rows.
 
     Raises
     ------

@@ -45,8 +45,8 @@ def cars_mat(spec: DatasetSpec, layout: CarsMat, base: Path) -> Iterator[ImageFi
         ("trainval", "cars_train", "devkit/cars_train_annos.mat"),
         ("test", "cars_test", "cars_test_annos_withlabels.mat"),
     )
-    for part, folder, annotations in files:
-        path = base / annotations
+    for part, folder, file in files:
+        path = base / file
         for row in _load(spec, path, "annotations").reshape(-1):
             name = f"{folder}/{row['fname'].item()}"
             yield _found(spec, base, name, int(row["class"].item()) - 1, path, part)

@@ -17,7 +17,7 @@ _FLAGS = {"1": 1, "0": 0, "-1": -1}
 
 
 def voc_lists(spec: DatasetSpec, layout: VocLists, base: Path) -> Iterator[ImageFile]:
-    """Read ``ImageSets/Main/{trainval,test}.txt`` and ``<class>_{trainval,test}.txt``, or `train`'s.
+    """Read ``ImageSets/Main/{trainval,test}.txt``, ``<class>_{trainval,test}.txt``, or `train`'s.
 
     A line of a class is ``000007 -1``: 1 where the image shows it, -1 where not, 0 where all its
     objects of the class are marked as difficult.

@@ -44,7 +44,7 @@ def test_the_least_recently_used_goes_first(
 
 
 def test_what_can_never_fit_is_told_with_its_size(files: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="more than the cache limit.*FEDMVP_CACHE_GIB"):
+    with pytest.raises(DataError, match=r"more than the cache limit.*FEDMVP_CACHE_GIB"):
         make_room(tmp_path / "images", 5 * KIB)
 
 

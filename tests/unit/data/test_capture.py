@@ -77,9 +77,9 @@ def test_severity_is_in_proportion() -> None:
     for name, value in CHEAP.at(1).model_dump().items():
         np.testing.assert_allclose(value, getattr(CHEAP, name))
     assert CHEAP.at(2).exposure == pytest.approx(0.1)
-    with pytest.raises(ValidationError, match="exposure\n.*greater than 0"):
+    with pytest.raises(ValidationError, match=r"exposure\n.*greater than 0"):
         CHEAP.at(2.3)
-    with pytest.raises(ValidationError, match="noise\n.*greater than or equal to 0"):
+    with pytest.raises(ValidationError, match=r"noise\n.*greater than or equal to 0"):
         CHEAP.at(-1)
 
 

@@ -258,7 +258,7 @@ def test_names_of_imagenet_and_domainnet_are_the_recorded_ones() -> None:
 
 def test_unverified_facts(toy: Any) -> None:
     toy(unverified=["counts.train"], counts={"images": 4})
-    with pytest.raises(ConfigError, match="unverified names 'counts.train'"):
+    with pytest.raises(ConfigError, match=r"unverified names 'counts\.train'"):
         load_spec("toy")
     assert load_spec("sun397").is_unverified("counts.train")
     assert not load_spec("sun397").is_unverified("counts.test")

@@ -32,7 +32,7 @@ def imagenet(toy: Any, machine: Path) -> Path:
         sources=None,
         sentence={"prefix": "a"},
         split={"rule": "official"},
-        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)],
+        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS, strict=True)],
     )
     folder = machine / "raw/toy"
     for part in ("train", "val"):
@@ -98,10 +98,11 @@ def test_a_split_file_without_test_images(imagenet: Path, machine: Path, toy: An
         sentence={"prefix": "a"},
         split={"rule": "official"},
         split_file={"name": "split.json"},
-        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)],
+        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS, strict=True)],
     )
     rows = [
-        [f"train/{w}/train0.JPEG", i, n] for i, (n, w) in enumerate(zip(("tench", "gold"), WNIDS))
+        [f"train/{w}/train0.JPEG", i, n]
+        for i, (n, w) in enumerate(zip(("tench", "gold"), WNIDS, strict=True))
     ]
     (imagenet / "split.json").write_text(json.dumps({"train": rows, "val": [], "test": []}))
     with pytest.raises(DataError, match="no image to test on"):
@@ -126,7 +127,7 @@ def test_folders_that_are_skipped_on_purpose_are_not_told(imagenet: Path, toy: A
         sources=None,
         sentence={"prefix": "a"},
         split={"rule": "official"},
-        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS)],
+        classes=[{"name": n, "folder": w} for n, w in zip(("tench", "gold"), WNIDS, strict=True)],
     )
     (imagenet / "val/n02").mkdir()
     (imagenet / "val/n02/1.JPEG").write_bytes(png())

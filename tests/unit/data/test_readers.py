@@ -206,7 +206,11 @@ def test_imagenet_in_both_places(tree: Any, top: str) -> None:
         "folder": [".", "images"],
         "parts": {"train": "train", "test": "val"},
     }
-    tree(files, layout, [{"name": n, "folder": w} for n, w in zip(("tench", "gold"), wnids)])
+    tree(
+        files,
+        layout,
+        [{"name": n, "folder": w} for n, w in zip(("tench", "gold"), wnids, strict=True)],
+    )
     assert rows() == [
         ("train/n01440764/train.JPEG", 0, "train"),
         ("val/n01440764/val.JPEG", 0, "test"),

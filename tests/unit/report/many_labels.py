@@ -35,7 +35,7 @@ def write(
     setting: str = "scenes",
     **more: Any,
 ) -> None:
-    """Write ``root/results`` and ``root/partitions``; a method's scores follow labels by its gain."""
+    """Write ``root/results`` and ``root/partitions``; scores follow labels by the method's gain."""
     save_partition(partition, root / f"partitions/{setting}.json")
     for method, gain in METHODS.items():
         for seed in seeds:

@@ -93,7 +93,7 @@ def test_fine_tuned_models_and_the_last_rounds_stand_beside(world: tuple[Path, P
 
 
 def test_an_even_spread_is_not_marked_as_worst(world: tuple[Path, Path, Path]) -> None:
-    results, partitions, out = world
+    results, partitions, _ = world
     for seed in (1, 2):
         even = {
             **RECORD,

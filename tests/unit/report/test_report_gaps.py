@@ -109,7 +109,7 @@ def test_an_image_of_unknown_format_is_refused(tmp_path: Path) -> None:
         (f"{RUN}/predictions.csv", "", "columns are not"),
         (f"{RUN}/predictions.csv", "fold,group,name,dataset,image,label,predicted\n", "a row for"),
         (f"{RUN}/rounds.csv", None, "file is missing"),
-        (f"{RUN}/rounds.csv", "fold,round\nmain,first\n", "no whole number"),
+        (f"{RUN}/rounds.csv", "fold,round\nmain,first\n", "not a whole number"),
         (f"{RUN}/run.json", "{}", "not a run record"),
         (f"{RUN}/explain.json", '{"images": [{"grid": [2, 2]}]}', "malformed entry"),
         (f"{RUN}/failures.json", "[1]", "malformed entry"),

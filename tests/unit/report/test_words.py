@@ -89,13 +89,15 @@ def test_a_sure_gain_is_one_sentence() -> None:
             0.412,
             (0.021, 0.038),
             "FedMVP raises base-to-new HM from 38.2 % (Zero-shot, both texts:"
-            " the best method without training) to 41.2 %: +3.0 points, 95 % interval +2.1 to +3.8.",
+            " the best method without training) to 41.2 %: +3.0 points, 95 % interval +2.1"
+            " to +3.8.",
         ),
         (
             0.352,
             (-0.041, -0.022),
             "FedMVP lowers base-to-new HM from 38.2 % (Zero-shot, both texts:"
-            " the best method without training) to 35.2 %: −3.0 points, 95 % interval −4.1 to −2.2.",
+            " the best method without training) to 35.2 %: −3.0 points, 95 % interval −4.1"
+            " to −2.2.",
         ),
         (
             0.386,
@@ -128,8 +130,8 @@ def test_a_sure_gain_is_one_sentence() -> None:
             0.3823,
             (0.0002, 0.0004),
             "FedMVP raises base-to-new HM from 38.20 % (Zero-shot, both"
-            " texts: the best method without training) to 38.23 %: +0.03 points, 95 % interval +0.02"
-            " to +0.04.",
+            " texts: the best method without training) to 38.23 %: +0.03 points, 95 % interval"
+            " +0.02 to +0.04.",
         ),
         (
             0.412,
