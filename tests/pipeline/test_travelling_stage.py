@@ -115,7 +115,7 @@ def test_a_bucket_that_is_not_there_is_not_made(project: Path) -> None:
         add_s3(project, endpoint, "misspelled", bucket="experimens")
         with open_repository(project) as repo:
             for _ in range(2):
-                with pytest.raises(ConfigError, match="bucket experimens is not there") as caught:
+                with pytest.raises(ConfigError, match="bucket experimens does not exist") as caught:
                     Remote(repo, "misspelled")
     assert "--remote" in str(caught.value)
 

@@ -90,7 +90,7 @@ def test_a_damaged_object_is_found_and_the_hint_repairs_it(project: Path) -> Non
     require_as_recorded(project, [FOLDER])
     checked = {line.check: line for line in problems()}
     assert set(checked) == {"outputs", "cache"}
-    assert "not what stage evaluate wrote" in checked["outputs"].detail
+    assert "differs from what stage evaluate wrote" in checked["outputs"].detail
     assert stored.name in checked["cache"].detail
     for command in re.findall(r"`([^`]+)`", checked["cache"].hint):
         words = shlex.split(command)

@@ -107,7 +107,7 @@ def test_labels_among_some_classes(toy: Any) -> None:
     manifest = build_manifest(load_spec("toy"), 1)
     ids = [image.id for image in reversed(manifest.images)]
     assert manifest.labels(ids, ["dog", "big cat"]).tolist() == [0, 0, 1, 1]
-    with pytest.raises(DataError, match="class is not among"):
+    with pytest.raises(DataError, match="class is not one of"):
         manifest.labels(ids, ["dog"])
     with pytest.raises(DataError, match="no such image"):
         manifest.labels(["toy/x.png"], ["dog"])
