@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-__all__ = ["HeldElsewhere", "hold"]
+from fedmvp.errors import ConfigError
+
+__all__ = ["HeldElsewhere", "hold", "hold_alone"]
 
 
 class HeldElsewhere(Exception):
@@ -45,3 +49,35 @@ def hold(path: Path, patience_s: float) -> AcquireReturnProxy[FileLock]:
         raise HeldElsewhere(path.read_text(encoding="utf-8") or "(unknown)") from None
     path.write_text(str(os.getpid()), encoding="utf-8")
     return lock
+
+
+@contextmanager
+def hold_alone(
+    path: Path, patience_s: float, doing: str, *, where: Path, hint: str = ""
+) -> Iterator[None]:
+    """Within this context, hold the lock; the error says what the other process is doing.
+
+    Parameters
+    ----------
+    patience_s : float
+        How long to wait for a process that may be ending, in seconds.
+    doing : str
+        Follows "process N", e.g. "already serves this federation".
+    hint : str
+        Follows the advice to stop that process.
+
+    Raises
+    ------
+    ConfigError
+        When another process holds it.
+    """
+    try:
+        lock = hold(path, patience_s)
+    except HeldElsewhere as other:
+        raise ConfigError(
+            f"process {other.holder} {doing}",
+            where=where,
+            hint=f"stop it first: `kill {other.holder}`{hint}",
+        ) from None
+    with lock:
+        yield

@@ -237,7 +237,7 @@ class FedMVP(Method):
         self.promptformer.use_lora = self._evaluates_lora if evaluating else phase == "lora"
 
     def next_phase(self, phase: str, local: RoundLosses) -> str:
-        """Change to LoRA for good once the loss has fallen below sigma (docs/method.md#phases)."""
+        """Change to LoRA permanently once the loss is below sigma (docs/method.md#phases)."""
         if phase in ("lora", "fine_tuning") or self._switch_loss is None:
             return phase
         by_epoch = self.flags.lora_trigger == "epoch_mean"

@@ -10,7 +10,7 @@ from fedmvp.errors import ConfigError
 from fedmvp.federation.flare.layout import Kit
 from fedmvp.federation.flare.process import Process, site_process
 from fedmvp.interruption import raise_if_stopped
-from fedmvp.process_lock import HeldElsewhere, hold
+from fedmvp.process_lock import hold_alone
 
 __all__ = ["stay"]
 
@@ -47,15 +47,9 @@ def stay(kit: Kit, say: Callable[[str], None]) -> None:
 def _held(kit: Kit) -> Iterator[None]:
     """Keep a second process out: both would answer, and both write the same client states."""
     kit.state.mkdir(exist_ok=True, mode=0o700)
-    try:
-        lock = hold(kit.state / "join.lock", _PATIENCE_S)
-    except HeldElsewhere as other:
-        raise ConfigError(
-            f"process {other.holder} already takes part with this kit",
-            where=kit.root,
-            hint=f"stop it first: `kill {other.holder}`",
-        ) from None
-    with lock:
+    with hold_alone(
+        kit.state / "join.lock", _PATIENCE_S, "already takes part with this kit", where=kit.root
+    ):
         yield
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fedmvp.errors import ConfigError
 from fedmvp.federation.flare.events import Events
 from fedmvp.federation.flare.layout import Organiser
 from fedmvp.federation.flare.policy import server_resources
 from fedmvp.federation.flare.process import Process, server_process
 from fedmvp.files import write_json
-from fedmvp.process_lock import HeldElsewhere, hold
+from fedmvp.process_lock import hold_alone
 from fedmvp.results.files import RECORD
 
 __all__ = ["held", "server_ahead", "start_server"]
@@ -29,15 +28,13 @@ def held(organiser: Organiser) -> Iterator[None]:
         When one is running.
     """
     organiser.run.mkdir(exist_ok=True, mode=0o700)
-    try:
-        lock = hold(organiser.run / "serve.lock", _PATIENCE_S)
-    except HeldElsewhere as other:
-        raise ConfigError(
-            f"process {other.holder} already serves this federation",
-            where=organiser.root,
-            hint=f"stop it first: `kill {other.holder}`; finished rounds are kept",
-        ) from None
-    with lock:
+    with hold_alone(
+        organiser.run / "serve.lock",
+        _PATIENCE_S,
+        "already serves this federation",
+        where=organiser.root,
+        hint="; finished rounds are kept",
+    ):
         yield
 
 
