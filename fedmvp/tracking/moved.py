@@ -76,7 +76,9 @@ def _strangers(database: Path) -> dict[str, str]:
         return {}
     query = "SELECT name, artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'"
     try:
-        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as store:
+        # For writing: only such a connection undoes a write that a crash cut short, and before that
+        # sqlite shows nothing of the database. Where writing is forbidden, sqlite reads alone.
+        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as store:
             rows = store.execute(query).fetchall()
     except sqlite3.Error:  # not MLflow's, or damaged: `open_client` reports that
         return {}

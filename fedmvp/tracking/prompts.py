@@ -6,6 +6,7 @@ Learned prompts are tensors, which the registry cannot store; they are safetenso
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -146,4 +147,15 @@ def register_prompts(client: Any, texts: Mapping[str, str]) -> list[str]:
         if newest is None or newest.template != text:
             client.register_prompt(name, text)
             changed.append(name)
+    _wait_for_links()
     return changed
+
+
+def _wait_for_links() -> None:
+    """Wait for MLflow's threads that link new prompts to the process's experiment, if it has one.
+
+    They write to the store, and the caller releases its lock soon.
+    """
+    for thread in threading.enumerate():
+        if thread.name.startswith("link_prompt_to_experiment"):
+            thread.join()

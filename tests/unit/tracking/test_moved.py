@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,3 +131,36 @@ def test_lost_artifacts_come_back(store: Any, root: Path, write_result: Writer, 
     assert contents(home) == before
     assert_equal_to_files(store, root)
     assert len(sync(root).unchanged) == 1
+
+
+def test_a_project_whose_last_write_was_cut_short_has_moved_as_well(
+    store: Any, root: Path, write_result: Writer
+) -> None:
+    write_result()
+    sync(root)
+    there = root.parent / "elsewhere"
+    database = root / ".fedmvp/mlflow.db"
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("PRAGMA synchronous = OFF")
+        writer.execute("BEGIN")
+        writer.execute("UPDATE runs SET name = 'half written'")
+        assert database.with_name("mlflow.db-journal").is_file()
+        shutil.copytree(root, there)
+    assert moved(there / ".fedmvp/mlflow.db")
+    assert len(sync(there).unchanged) == 1
+    assert artifacts(there).popitem()[1].is_relative_to(there)
+
+
+def test_nothing_writes_to_the_store_after_a_sync(
+    store: Any, root: Path, write_result: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow links new prompts to the experiment of the process, in threads of its own."""
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    write_result()
+    assert sync(root).prompts
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if "prompt" in name]
+    database = root / ".fedmvp/mlflow.db"
+    with contextlib.closing(sqlite3.connect(database)) as reader:
+        linked = "SELECT count(*) FROM registered_model_tags WHERE key LIKE '%experiment_ids'"
+        assert reader.execute(linked).fetchone()[0]
