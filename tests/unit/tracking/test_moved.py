@@ -156,6 +156,7 @@ def test_nothing_writes_to_the_store_after_a_sync(
 ) -> None:
     """MLflow links new prompts to the experiment of the process, in threads of its own."""
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    monkeypatch.chdir(root)  # MLflow makes its default store in the working folder
     write_result()
     assert sync(root).prompts
     names = [thread.name for thread in threading.enumerate()]
