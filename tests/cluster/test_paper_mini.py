@@ -20,7 +20,6 @@ from tests.pipeline.toy_project import start, until
 pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 pytestmark = [pytest.mark.minutes, pytest.mark.pipeline, pytest.mark.slow]
 
-_STAGES, _KILL_AT = 98, 49
 _PATIENCE_S = 3600.0
 
 
@@ -75,13 +74,14 @@ def test_it_is_dvc_repros_though_a_node_is_killed(cluster: Any, tmp_path: Path) 
     plain, root = make_project(tmp_path / "plain"), make_project(tmp_path / "a cluster's")
     expected = forked_repro(plain, FEDMVP_THREADS="1")
     assert expected.returncode == 0, expected.stdout[-3000:] + expected.stderr[-3000:]
-    assert len(done(plain)) == _STAGES
+    stages = len(done(plain))
+    assert stages > 90
 
     request = {"address": cluster.address, "jobs": 2, "threads": 1}
     with (tmp_path / "log").open("w", encoding="utf-8") as log:
         process = start(root, json.dumps(request), output=log)
         try:
-            until(lambda: process.poll() is not None or len(done(root)) >= _KILL_AT, _PATIENCE_S)
+            until(lambda: process.poll() is not None or len(done(root)) >= stages // 2, _PATIENCE_S)
             assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
             cluster.remove_node(working_node(cluster, root), allow_graceful=False)
             code = process.wait(_PATIENCE_S)
@@ -92,8 +92,8 @@ def test_it_is_dvc_repros_though_a_node_is_killed(cluster: Any, tmp_path: Path) 
     print(text)
     assert code == 0, text
     assert re.search(r"(train|evaluate)\S* was killed, is tried again", text)
-    assert f"{_STAGES} stages in" in text
-    assert f"{_STAGES} ran" in text
+    assert f"{stages} stages in" in text
+    assert f"{stages} ran" in text
 
     assert (root / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
     assert outputs(root) == outputs(plain)

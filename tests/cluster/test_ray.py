@@ -22,7 +22,7 @@ from tests.pipeline.tiny import dvc
 from tests.pipeline.toy_project import calls, start, until, write_project
 
 pytest.importorskip("ray", reason="the extra `cluster` is not installed")
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = [pytest.mark.minutes, pytest.mark.pipeline, pytest.mark.slow]
 
 GRAPH = {
     "code": (),

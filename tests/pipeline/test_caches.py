@@ -70,7 +70,7 @@ def damaged(cache: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("kind", ["symlink", "hardlink"])
+@pytest.mark.parametrize("kind", ["symlink", pytest.param("hardlink", marks=pytest.mark.minutes)])
 def test_no_stage_writes_through_a_link_into_the_cache(
     tiny_done: Path, warm: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -120,6 +120,7 @@ def test_what_was_collected_is_computed_again(copy: Copy) -> None:
     assert copy.status() == {}
 
 
+@pytest.mark.minutes
 def test_three_experiments_in_a_queue(tiny_project: Path, warm: Path, tmp_path: Path) -> None:
     root = copy_of(tiny_project, tmp_path / "copy")
     git(root, "add", "--all")
@@ -197,7 +198,7 @@ run_stage(lambda: main(words))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-@pytest.mark.parametrize("umask", [0o002, 0o077])
+@pytest.mark.parametrize("umask", [0o002, pytest.param(0o077, marks=pytest.mark.minutes)])
 def test_two_users_share_a_cache_of_images_and_features(tiny_done: Path, umask: int) -> None:
     """Where the umask lets them; else the second is told in one line, and nothing is damaged."""
     ended = []

@@ -30,6 +30,8 @@ from tests.unit.docs.blocks import blocks, pages, runnable, sample, script
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 RESULT = Path("results/base_to_new/fedmvp/seed1")
+# They run the pipeline several times.
+LONG_PAGES = ("docs/tutorial.md", "docs/howto/own_photographs.md")
 OUTPUTS = ("rounds.csv", "weights.safetensors", "failures.json", "run.json")
 
 
@@ -170,7 +172,14 @@ def documented(project: Path) -> Path:
     return project
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if runnable(page) or script(page)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.minutes] if page in LONG_PAGES else [])
+        for page in pages()
+        if runnable(page) or script(page)
+    ],
+)
 def test_commands_of_a_page(documented: Path, warm: Path, page: str) -> None:
     """In order, as a reader types them after a first run; every page begins at the same state."""
     run(documented, "git", "reset", "--quiet", "--hard", "small")

@@ -14,7 +14,7 @@ from fedmvp.partition.setting_spec import load_setting
 from tests.paths import ROOT
 from tests.pipeline.miniature import all_partitions, reproduce
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.minutes]
 
 PROFILE = "few-shot-mini"
 # The last client has what is left: round(C / 10) classes are the others'.
@@ -27,15 +27,11 @@ CLASSES = {
 }
 
 
-# The settings differ in their classes alone: one shows what five do.
-SOME = ("few_shot_dtd",)
-
-
-@pytest.fixture(scope="module", params=[SOME, pytest.param(None, marks=pytest.mark.minutes)])
-def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy with the miniatures, after `dvc repro` of some settings of the profile, or of all."""
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy with the miniatures, after `dvc repro` of the profile."""
     root = tmp_path_factory.mktemp("few_shot") / "mini"
-    reproduce(root, PROFILE, request.param)
+    reproduce(root, PROFILE, None)
     return root
 
 

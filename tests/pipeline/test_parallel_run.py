@@ -116,6 +116,7 @@ def test_a_failure_leaves_out_only_what_needs_it(project: Path, expected: dict[s
     assert len(calls(project, "train-a")) == 1
 
 
+@pytest.mark.minutes
 def test_what_is_killed_is_tried_again_twice(project: Path, expected: dict[str, str]) -> None:
     trap(project, "train-a.kill-once")
     path = trap(project, "train-b.kill")
@@ -131,6 +132,7 @@ def test_what_is_killed_is_tried_again_twice(project: Path, expected: dict[str, 
     assert outputs(project)["report.out"] == expected["report.out"]
 
 
+@pytest.mark.minutes
 def test_a_worker_that_is_killed_takes_its_stage_with_it(
     project: Path, expected: dict[str, str]
 ) -> None:
@@ -150,7 +152,9 @@ def test_a_worker_that_is_killed_takes_its_stage_with_it(
     assert clean(project)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.minutes)]
+)
 def test_a_stop_keeps_what_is_done(
     project: Path, expected: dict[str, str], number: signal.Signals
 ) -> None:

@@ -64,6 +64,7 @@ def test_onnxruntime_gives_what_torch_gives(
     assert largest_difference(tmp_path, predictor) < 1e-4
 
 
+@pytest.mark.minutes
 def test_so_it_does_on_vit_b16(
     backbone: Callable[..., Backbone], words: None, tmp_path: Path
 ) -> None:
@@ -73,7 +74,13 @@ def test_so_it_does_on_vit_b16(
     assert largest_difference(tmp_path, predictor) < 1e-4
 
 
-@pytest.mark.parametrize("method", ["zero_shot", "fedvpt", "promptfl", "fedclip"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "zero_shot",
+        *(pytest.param(m, marks=pytest.mark.minutes) for m in ("fedvpt", "promptfl", "fedclip")),
+    ],
+)
 def test_other_methods_are_graphs_too(
     tiny: Backbone, words: None, tmp_path: Path, method: str
 ) -> None:

@@ -26,6 +26,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "fedotp": {},
     "pfedmoap": {"n_experts": 2},
 }
+#: FedMVP and one that keeps tensors are enough for `make test`.
+NAMES = [
+    pytest.param(name, marks=[] if name in ("fedmvp", "fedotp") else [pytest.mark.minutes])
+    for name in METHODS
+]
 
 
 def serve(loopback: Loopback, **options: Any) -> SitesResult:
@@ -48,7 +53,7 @@ def check_states(loopback: Loopback, states: States, rounds: int) -> None:
             assert all(torch.equal(mine[name], other[name]) for name in mine)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("state", ["fresh", "persistent"])
 def test_sites_give_the_bytes_of_one_process(
     tiny: Backbone, tmp_path: Path, name: str, state: str
@@ -78,7 +83,7 @@ class Killing(CheckpointFolder):
             raise Killed
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_killed_server_and_restarted_sites_end_in_the_same_bytes(
     tiny: Backbone, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

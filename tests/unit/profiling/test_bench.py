@@ -207,6 +207,7 @@ def test_work_is_counted_from_the_partitions() -> None:
     assert work.plain_stages == 4 + 2 + 3  # download, attributes; partition; code, report, track
 
 
+@pytest.mark.minutes
 @pytest.mark.slow
 def test_the_command_projects_a_profile_with_nothing_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from fedmvp.report.comparisons import Comparison, Comparisons
 from fedmvp.report.estimates import Estimate, SettingScores
 from fedmvp.report.losses import losses
 from fedmvp.report.narrative import headline, tiles
-from fedmvp.report.protocols import protocol_of, setting_phrase
+from fedmvp.report.protocols import protocol_of
 from fedmvp.report.study import Study, Subject
 
 SEEDS = (1, 2)
@@ -292,15 +292,3 @@ def test_nobody_above_is_said() -> None:
     assert one is not None
     assert one.sentence == "No other method scores above FedMVP in the headline metric."
     assert losses(study({"msst": {"fedmvp": {"mean": 0.3}}}), NONE) is None
-
-
-def test_settings_within_a_sentence() -> None:
-    names = ("base_to_new", "cross_dataset", "msst", "ssmt_vlcs", "imagenet_variants", "my_own")
-    assert [setting_phrase(name) for name in names] == [
-        "base-to-new",
-        "cross-dataset",
-        "multi-source",
-        "single-source (VLCS)",
-        "ImageNet-variants",
-        "my own",
-    ]
