@@ -91,7 +91,7 @@ def test_it_is_dvc_repros_though_a_node_is_killed(cluster: Any, tmp_path: Path) 
     text = (tmp_path / "log").read_text(encoding="utf-8")
     print(text)
     assert code == 0, text
-    assert re.search(r"(train|evaluate)\S* was killed, is tried again", text)
+    assert re.search(r"(train|evaluate)\S* was killed and is started again", text)
     assert f"{stages} stages in" in text
     assert f"{stages} ran" in text
 
