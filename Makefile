@@ -46,7 +46,7 @@ test: env ## every check and test but those of test-long, on all cores
 	@$(SHARED) pytest -q -n auto --dist worksteal -m "not minutes"
 
 test-long: env ## the tests that take minutes each: faults of federations and clusters, whole profiles of miniatures
-	@$(SHARED) pytest -q -m minutes
+	@$(SHARED) pytest -q -n auto --dist loadfile -m minutes
 
 golden: env ## renew tests/golden, the metrics CI holds the default profile to, on this platform
 	@dvc repro
