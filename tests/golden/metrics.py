@@ -9,7 +9,7 @@ images, or a training that took another path from its first rounding on, can mov
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,15 @@ class Verdict:
         return "\n".join(lines)
 
 
-def compare(results: Results, golden: Mapping[str, Results], key: str) -> Verdict:
+def compare(
+    results: Results, golden: Mapping[str, Results], key: str, seeds: Iterable[int]
+) -> Verdict:
     """Compare with the golden metrics of this platform, else with those of the first other one.
+
+    Parameters
+    ----------
+    seeds : iterable of int
+        Those of the results; golden metrics of others are left out.
 
     Raises
     ------
@@ -134,7 +141,9 @@ def compare(results: Results, golden: Mapping[str, Results], key: str) -> Verdic
     if not golden:
         raise DataError("no golden metrics", where=FOLDER.name, hint=_HINT)
     reference = key if key in golden else min(golden)
-    exact, expected = reference == key, golden[reference]
+    exact = reference == key
+    folders = {f"seed{seed}" for seed in seeds}
+    expected = {k: v for k, v in golden[reference].items() if k.rpartition("/")[2] in folders}
     faults, compared = [], 0
     for name in sorted(expected.keys() | results.keys()):
         old, new = expected.get(name), results.get(name)

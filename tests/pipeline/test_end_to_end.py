@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 RESULT = Path("results/base_to_new/fedmvp/seed1")
 # They run the pipeline several times.
-LONG_PAGES = ("docs/tutorial.md", "docs/howto/own_photographs.md")
+LONG_PAGES = ("docs/tutorial.md", "docs/howto/own_photographs.md", "docs/ablations.md")
 OUTPUTS = ("rounds.csv", "weights.safetensors", "failures.json", "run.json")
 
 

@@ -62,7 +62,9 @@ def test_a_clock_that_jumps_changes_nothing(tiny_done: Path, tmp_path: Path) -> 
     assert dvc(root, "status", "--json").stdout.strip() == "{}"
 
 
-@pytest.mark.parametrize("charset", ["UTF-8", "ISO-8859-9"])
+@pytest.mark.parametrize(
+    "charset", [pytest.param("UTF-8", marks=pytest.mark.minutes), "ISO-8859-9"]
+)
 def test_a_turkish_locale_changes_nothing(tiny_done: Path, tmp_path: Path, charset: str) -> None:
     """Whose small I has no dot, and whose decimal mark is a comma."""
     name = tmp_path / f"tr_TR.{charset}"

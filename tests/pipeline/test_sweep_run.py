@@ -155,6 +155,7 @@ def test_a_trial_that_fails_leaves_the_others(project: Path, traps: Path) -> Non
     assert len(shown(project)) == 3
 
 
+@pytest.mark.minutes
 def test_a_stop_keeps_the_trials_that_are_done(project: Path, traps: Path) -> None:
     (traps / "4.wait").touch()
     process = begin(project, traps)
@@ -169,6 +170,7 @@ def test_a_stop_keeps_the_trials_that_are_done(project: Path, traps: Path) -> No
     assert calls(traps) == [2, 4, 4, 6]
 
 
+@pytest.mark.minutes
 def test_optuna_proposes(project: Path, traps: Path) -> None:
     pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
     write(project, params={PROMPTS: {"low": 1, "high": 8}}, search="optuna", trials=3)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fedmvp.partition.schemes.base import Draws, Pool, Scheme, Share, shares
+from fedmvp.partition.schemes.label_sets import require_distinct, require_labels
 
 __all__ = ["FedmptClusters", "softmax_rows"]
 
@@ -42,26 +43,12 @@ class FedmptClusters(Scheme):
         from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits
 
-        if pool.train_labels is None or pool.test_labels is None:
-            raise self.refusal(
-                "the scheme needs images of many labels",
-                pool,
-                "fedmpt_clusters",
-                "choose a dataset of `task: multi`, or another scheme",
-            )
-        rows = softmax_rows(pool.train_labels)
-        distinct = len(np.unique(rows, axis=0))
-        if distinct < self.clients:
-            raise self.refusal(
-                f"training images show {distinct} different sets of classes, too few for "
-                f"{self.clients} clusters",
-                pool,
-                self.describe(),
-                "choose fewer clients",
-            )
+        labels, test_labels = require_labels(self, pool, "fedmpt_clusters")
+        rows = softmax_rows(labels)
+        require_distinct(self, pool, rows, self.clients)
         with threadpool_limits(1):  # sums must not depend on the number of threads
             fitted = KMeans(self.clients, random_state=self.random_state).fit(rows)
-            tested = fitted.predict(softmax_rows(pool.test_labels)) if len(pool.test) else []
+            tested = fitted.predict(softmax_rows(test_labels)) if len(pool.test) else []
         parts = range(self.clients)
         return shares(
             [np.flatnonzero(fitted.labels_ == part) for part in parts],

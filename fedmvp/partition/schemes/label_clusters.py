@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fedmvp.partition.schemes.base import Draws, Pool, Positions, Scheme, Share, shares
+from fedmvp.partition.schemes.label_sets import require_distinct, require_labels
 
 __all__ = ["LabelClusters", "weighted_rows"]
 
@@ -48,14 +49,7 @@ class LabelClusters(Scheme):
 
     def deal(self, pool: Pool, draw: Draws) -> list[Share]:
         """Return the share of each cluster, the largest first."""
-        labels, tested = pool.train_labels, pool.test_labels
-        if labels is None or tested is None:
-            raise self.refusal(
-                "the scheme needs images of many labels",
-                pool,
-                "label_clusters",
-                "choose a dataset of `task: multi`, or another scheme",
-            )
+        labels, tested = require_labels(self, pool, "label_clusters")
         self.require_images(pool, self.clients * self.min_images, f"{self.clients} clusters")
         empty = np.flatnonzero(~labels.any(axis=1))
         if len(empty) and self.unlabelled == "refuse":
@@ -85,15 +79,7 @@ class LabelClusters(Scheme):
         from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits
 
-        distinct = len(np.unique(rows[known], axis=0))
-        if distinct < self.clients:
-            raise self.refusal(
-                f"training images show {distinct} different sets of classes, too few for "
-                f"{self.clients} clusters",
-                pool,
-                self.describe(),
-                "choose fewer clients",
-            )
+        require_distinct(self, pool, rows[known], self.clients)
         seed = int(draw.permutation(2**16)[0])  # both kinds of generator have this method
         with threadpool_limits(1):  # sums must not depend on the number of threads
             fitted = KMeans(self.clients, n_init=10, random_state=seed).fit(rows[known])

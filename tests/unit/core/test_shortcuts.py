@@ -154,6 +154,7 @@ def test_texts_of_like_length_are_encoded_together() -> None:
     assert sizes[0] < sizes[1]
 
 
+@pytest.mark.minutes
 @pytest.mark.slow
 def test_a_training_step_does_not_depend_on_compiling() -> None:
     """Nor does an evaluation; another batch is another shape."""

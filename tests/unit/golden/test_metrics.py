@@ -43,7 +43,7 @@ def test_exact_here_and_within_tolerance_elsewhere(
     results: dict[str, Any], here: str | None, elsewhere: str | None
 ) -> None:
     for key, complaint in (("this", here), ("that", elsewhere)):
-        verdict = compare(results, {"this": RESULTS}, key)
+        verdict = compare(results, {"this": RESULTS}, key, [1])
         assert verdict.exact == (key == "this")
         assert verdict.passed == (complaint is None)
         assert complaint is None or complaint in str(verdict)
@@ -57,7 +57,7 @@ def test_files_come_back_and_old_inputs_go(tmp_path: Path) -> None:
     write(tmp_path, "this", newer)
     assert read(tmp_path) == {"this": newer}
     with pytest.raises(DataError, match="no golden metrics"):
-        compare(RESULTS, {}, "this")
+        compare(RESULTS, {}, "this", [1])
 
 
 def test_results_are_read_from_their_files(tmp_path: Path) -> None:
@@ -70,3 +70,9 @@ def test_results_are_read_from_their_files(tmp_path: Path) -> None:
         if result["kind"] == "trained":
             write_csv(folder / "rounds.csv", ("round",), [])
     assert measured(tmp_path) == RESULTS
+
+
+def test_of_some_seeds_only_those_are_compared() -> None:
+    golden = {"this": RESULTS | {"msst/fedmvp/seed2": RESULTS["msst/fedmvp/seed1"]}}
+    assert compare(RESULTS, golden, "this", [1]).compared == 2
+    assert "msst/fedmvp/seed2: is gone" in str(compare(RESULTS, golden, "this", [1, 2]))
