@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 PROFILE = "paper-mini"
 # One of each kind; the domain settings of one dataset stand for those of five.
-SOME = ("base_to_new", "cross_dataset", "imagenet_variants", "msst_pacs")
+SOME = ("base_to_new", "cross_dataset", "imagenet_variants", "msst_pacs", "ssmt_pacs")
 
 
 @pytest.fixture(scope="module", params=[SOME, pytest.param(None, marks=pytest.mark.minutes)])

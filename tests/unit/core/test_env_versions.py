@@ -93,7 +93,6 @@ def locked(*names: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.minutes
 @pytest.mark.parametrize("version", SUPPORTED)
 def test_a_small_venv_for_real(tmp_path: Path, version: str) -> None:
     python = interpreters().get(version)

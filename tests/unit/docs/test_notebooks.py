@@ -15,7 +15,6 @@ from tests.unit.docs.test_pages import loaded
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.minutes
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_prints_what_it_says(path: Path, tmp_path: Path) -> None:
