@@ -139,6 +139,7 @@ def test_each_trial_is_an_experiment(project: Path, traps: Path) -> None:
     assert "0 of them done" in sweep(project, traps, dry_run=True).stdout
 
 
+@pytest.mark.minutes
 def test_a_trial_that_fails_leaves_the_others(project: Path, traps: Path) -> None:
     (traps / "6.fail").touch()
     failed = sweep(project, traps)

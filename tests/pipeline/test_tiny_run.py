@@ -70,6 +70,7 @@ def test_clients_in_several_processes_give_the_same_bytes(tiny_done: Path, tmp_p
     assert found == {name: (tiny_done / folder / name).read_bytes() for name in found}
 
 
+@pytest.mark.minutes  # .ci/run does so with the default profile
 def test_two_stages_at_once_leave_the_same_bytes(
     tiny_done: Path, tiny_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

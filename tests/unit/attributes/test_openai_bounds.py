@@ -158,6 +158,7 @@ def test_a_redirect_elsewhere_takes_no_key_along(server: ChatServer, collect: Co
 
 
 ASKING = """
+import signal
 import sys
 from pathlib import Path
 from fedmvp.attributes.config import AttributeParams
@@ -166,6 +167,8 @@ from fedmvp.attributes.generate import DatasetClasses, collect_attributes
 params = AttributeParams(provider="openai", model="m", template="visual-v1", per_class=3)
 dataset = DatasetClasses("things", "Things in photos", ("heron", "kettle", "rose"))
 observer = lambda name, usage: print(name, flush=True)
+# A shell starts a job in the background with it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     collect_attributes(dataset, params, folder=Path("store"), workers=2, observer=observer)
 except KeyboardInterrupt:

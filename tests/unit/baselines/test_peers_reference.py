@@ -51,7 +51,7 @@ def test_logits(shaped: Backbone, name: str, who: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOGITS)
-@pytest.mark.parametrize("shape", ["tiny", pytest.param("picto", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("shape", ["tiny", pytest.param("picto", marks=pytest.mark.minutes)])
 def test_client_update(request: pytest.FixtureRequest, shape: str, name: str) -> None:
     """Two epochs of two batches, the second of one image, with momentum and weight decay."""
     backbone: Backbone = request.getfixturevalue(shape)

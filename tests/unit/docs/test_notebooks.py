@@ -13,10 +13,18 @@ from tests.paths import ROOT
 from tests.unit.docs.test_pages import loaded
 
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
+# What they do is tested by itself, too: predictions with attention, export to ONNX.
+LONG = ("export", "predict")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.minutes if path.stem in LONG else (), id=path.stem)
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_prints_what_it_says(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for package in ("onnxruntime", "onnxscript"):

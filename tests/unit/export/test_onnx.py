@@ -55,7 +55,7 @@ def largest_difference(folder: Path, predictor: Predictor) -> float:
     return max(found)
 
 
-@pytest.mark.parametrize("shape", ["tiny", "picto"])
+@pytest.mark.parametrize("shape", ["tiny", pytest.param("picto", marks=pytest.mark.minutes)])
 def test_onnxruntime_gives_what_torch_gives(
     backbone: Callable[..., Backbone], shape: str, words: None, tmp_path: Path
 ) -> None:
