@@ -1,7 +1,7 @@
 """docs/results_scenes.md from the results of `dvc repro`: methods on images of many labels.
 
 ``python -m benchmarks.scenes_page --took "an hour on two cores"``, after
-``fedmvp profile use scenes-baselines && dvc repro``.
+``fedmvp profile use scenes-baselines && FEDMVP_THREADS=1 dvc repro``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ from fedmvp.report.study import Study
 from pipeline.support.stage import run_stage
 
 OUT = Path("docs") / "results_scenes.md"
-COMMAND = "fedmvp profile use {profile}\ndvc repro\npython -m benchmarks.scenes_page --took …"
+COMMAND = (
+    "fedmvp profile use {profile}\nFEDMVP_THREADS=1 dvc repro\n"
+    "python -m benchmarks.scenes_page --took …"
+)
 PLAIN = ("zero_shot", "zero_shot_combined")
 METRICS = {"map": "mAP", "map_zsl": "ZSL mAP", "map_gzsl": "GZSL mAP", "h": "H"}
 

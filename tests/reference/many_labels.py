@@ -44,7 +44,7 @@ def class_logits(
     for k in range(len(found[0])):
         best = found[0][k]
         for view in found[1:]:
-            if float(view[k]) > float(best):
+            if view[k] > best:
                 best = view[k]
         logits.append(torch.exp(log_scale) * best + bias)
     return logits
