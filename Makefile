@@ -35,7 +35,7 @@ check: env ## the fast inner loop: format, lint, types, quick tests
 	@ruff format --check .
 	@ruff check .
 	@mypy
-	@$(SHARED) pytest -q -n auto --dist worksteal -m "not slow and not pipeline"
+	@$(SHARED) pytest -q -n auto --dist worksteal -m "not slow and not pipeline and not minutes"
 
 # What takes minutes is a target of its own: a federation takes seconds to start, and its faults need
 # dozens; the profiles of miniatures have dozens of settings.
