@@ -38,7 +38,8 @@ def contact_sheet(
 
     Domains are columns. A class is two rows, before and after the cameras of `seen`; one row where
     `seen` has no cameras. Classes are those found in the most domains, spread evenly over the class
-    list. A train image is shown where there is one, and nothing where there is no image at all.
+    list; one gives way to a class of a domain that would have no image. A train image is shown
+    where there is one, and nothing where there is no image at all.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def contact_sheet(
     """
     stages = (("before", clean), ("after", seen)) if seen.capture else (("", seen),)
     examples = _examples(seen)
-    labels = _spread(examples, classes)
+    labels = _in_every_domain(examples, _spread(examples, classes))
     font = ImageFont.load_default(size=_FONT_PX)
     label_px = max(cell_px, _LABEL_PX)
     headers = [_lines(domain, label_px, _LABEL_LINES, font) for domain in seen.domains]
@@ -120,6 +121,22 @@ def _spread(examples: dict[tuple[int, str], Entry], count: int) -> list[int]:
     chosen.sort()
     count = min(count, len(chosen))
     return [chosen[(2 * i + 1) * len(chosen) // (2 * count)] for i in range(count)]
+
+
+def _in_every_domain(examples: dict[tuple[int, str], Entry], labels: list[int]) -> list[int]:
+    """Return labels with as many replaced as it takes, and can be, to show every domain."""
+    of: dict[int, set[str]] = {}
+    for label, domain in examples:
+        of.setdefault(label, set()).add(domain)
+    for domain in sorted({domain for _, domain in examples}):
+        shown = set[str]().union(*(of[label] for label in labels))
+        spare = (
+            x for x in reversed(labels) if shown == set().union(*(of[y] for y in labels if y != x))
+        )
+        if domain not in shown and (given := next(spare, None)) is not None:
+            taken = max((label for label in of if domain in of[label]), key=lambda x: len(of[x]))
+            labels = sorted({*labels, taken} - {given})
+    return labels
 
 
 def _write(

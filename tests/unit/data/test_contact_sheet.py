@@ -117,6 +117,22 @@ def test_classes_of_fewer_domains_fill_up() -> None:
     assert sheets._spread(examples, 2) == sheets._spread(examples, 9) == [0, 2]
 
 
+def test_a_class_gives_way_to_one_of_a_domain_without_image() -> None:
+    """As in the emoji scenes, where one domain shows unseen classes alone."""
+    entry = Entry("a", "a", (0,), "photo", "train")
+    examples = {(label, domain): entry for label in range(4) for domain in ("photo", "sketch")}
+    examples |= {(7, "zsl"): entry, (8, "zsl"): entry, (8, "gzsl"): entry}
+    assert sheets._spread(examples, 2) == [1, 3]
+    assert sheets._in_every_domain(examples, [1, 3]) == [1, 8]
+    # With one class nothing can give way without hiding what it shows.
+    assert sheets._in_every_domain(examples, [1]) == [1]
+    # Of classes that are needed, none gives way.
+    assert sheets._in_every_domain({(1, "a"): entry, (2, "b"): entry, (3, "c"): entry}, [1, 2]) == [
+        1,
+        2,
+    ]
+
+
 @pytest.mark.parametrize(
     "name",
     [
