@@ -121,8 +121,8 @@ def tuned_text(
     ends = [method_title(n) for n, s in own.items() if best_trial(s) in (names[0], names[-1])]
     return (
         f"One tuning budget for all: {plural(len(names), 'learning rate')} on seed {seed} alone, "
-        f"which no row below uses, scored by {scored} (`python -m {command}`). All other knobs are "
-        "those of the profile `default`. The best rate is at an end of the range for "
+        f"which no row below uses, scored by {scored} (`python -m {command}`). Knobs of methods "
+        "are otherwise those of the profile `default`. The best rate is at an end of the range for "
         f"{', '.join(ends) or 'nobody'}.\n\n"
         + markdown_table(["method", *names, "chosen"], tuning_table(own))
     )

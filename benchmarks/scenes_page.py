@@ -61,6 +61,9 @@ def page(study: Study, params: Params, took: str) -> str:
         tuned_text(
             read_rates(RECORD), params.run.trained, SEED, scored, "benchmarks.scenes_tuning"
         ),
+        "FedMVP's switch to LoRA is off ([why](multilabel.md#head)). How many shots, and that all "
+        "sites take part in each round, was chosen by FedMVP's score alone, on this seed and the "
+        "next two ([why](decisions.md#emoji-scenes)).",
     ]
     for setting in study.scores:
         blocks += [f"## {load_setting(params.run.suite, setting).title}"]

@@ -128,14 +128,16 @@ def _in_every_domain(examples: dict[tuple[int, str], Entry], labels: list[int]) 
     of: dict[int, set[str]] = {}
     for label, domain in examples:
         of.setdefault(label, set()).add(domain)
-    for domain in sorted({domain for _, domain in examples}):
-        shown = set[str]().union(*(of[label] for label in labels))
-        spare = (
-            x for x in reversed(labels) if shown == set().union(*(of[y] for y in labels if y != x))
-        )
-        if domain not in shown and (given := next(spare, None)) is not None:
-            taken = max((label for label in of if domain in of[label]), key=lambda x: len(of[x]))
-            labels = sorted({*labels, taken} - {given})
+
+    def shown(those: list[int]) -> set[str]:
+        return {domain for label in those for domain in of[label]}
+
+    for domain in sorted(shown(list(of)) - shown(labels)):
+        rests = [[y for y in labels if y != x] for x in labels]
+        spared = [rest for rest in rests if shown(rest) == shown(labels)]
+        if domain not in shown(labels) and spared:
+            taken = max((x for x in of if domain in of[x]), key=lambda x: len(of[x]))
+            labels = sorted([*spared[-1], taken])
     return labels
 
 
